@@ -1,0 +1,34 @@
+# One room of the source tree = one static library namm_<name> with the alias namm::<name>.
+#   namm_room(core SOURCES a.cpp b.cpp LINK namm::kernels Eigen3::Eigen PRIVATE_LINK spdlog::spdlog)
+add_library(namm_warnings INTERFACE)
+target_compile_options(namm_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
+  $<$<BOOL:${NAMM_WERROR}>:-Werror>)
+
+if(NAMM_SANITIZE)
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+endif()
+
+function(namm_room name)
+  cmake_parse_arguments(ROOM "" "" "SOURCES;LINK;PRIVATE_LINK" ${ARGN})
+  add_library(namm_${name} STATIC ${ROOM_SOURCES})
+  add_library(namm::${name} ALIAS namm_${name})
+  set_target_properties(namm_${name} PROPERTIES EXPORT_NAME ${name})
+  target_include_directories(namm_${name} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
+    $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/namm-toolkit>)
+  target_compile_features(namm_${name} PUBLIC cxx_std_20)
+  target_link_libraries(namm_${name} PUBLIC ${ROOM_LINK} PRIVATE ${ROOM_PRIVATE_LINK} $<BUILD_INTERFACE:namm_warnings>)
+  set_property(GLOBAL APPEND PROPERTY NAMM_ROOMS namm_${name})
+endfunction()
+
+# One test program per room. Catch2 2 and 3 differ in target and header; tests/check.hpp hides the header.
+#   namm_test(core SOURCES a.cpp LINK namm::core)
+function(namm_test name)
+  cmake_parse_arguments(TEST "" "" "SOURCES;LINK" ${ARGN})
+  add_executable(namm_test_${name} ${TEST_SOURCES})
+  target_link_libraries(namm_test_${name} PRIVATE ${TEST_LINK} namm_test_main namm_warnings)
+  target_compile_definitions(namm_test_${name} PRIVATE
+    NAMM_SOURCE_DIR="${PROJECT_SOURCE_DIR}" NAMM_BINARY_DIR="${PROJECT_BINARY_DIR}")
+  add_test(NAME ${name} COMMAND namm_test_${name})
+endfunction()

@@ -1,0 +1,59 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace namm::tasks {
+
+/// Which prompts: disjoint by construction, whatever the seed.
+enum class Split { train, validation, test };
+Split parse_split(std::string_view name);
+std::string_view to_string(Split split);
+
+/// One prompt. The full text is context + question + answer_prefix; the model continues with the answer.
+struct Sample {
+  std::string id;                    ///< unique and reproducible: task/split/seed/index
+  std::string task;
+  std::string context;               ///< what the memory compresses
+  std::string question;              ///< empty for plain text
+  std::string answer_prefix;         ///< first words of the answer, given to the model
+  std::vector<std::string> answers;  ///< accepted answers; [0] is the gold answer whose likelihood is measured
+};
+
+/// Number of tokens of a text in the host's own vocabulary.
+using TokenCounter = std::function<std::size_t(std::string_view)>;
+
+/// What to generate. The same values give the same text on every machine.
+struct SampleRequest {
+  Split split = Split::train;
+  std::uint64_t seed = 0;
+  std::uint64_t index = 0;           ///< prompt number
+  std::size_t length_tokens = 512;   ///< target for the context, met within 2 % or 16 tokens, never exceeded
+};
+
+/// A generator of prompts.
+class Task {
+ public:
+  virtual ~Task() = default;
+  virtual std::string_view name() const = 0;
+  virtual Sample make(const SampleRequest& request, const TokenCounter& count_tokens) const = 0;
+  /// Score in [0, 1] of a generated answer against the sample's accepted answers.
+  virtual double score(const Sample& sample, std::string_view generated) const;
+  /// Upper bound on the tokens an answer needs.
+  virtual int max_answer_tokens() const { return 16; }
+};
+
+struct TaskEntry {
+  std::string_view name;
+  std::string_view summary;
+  std::unique_ptr<Task> (*make)();
+};
+std::span<const TaskEntry> task_registry();
+/// Throws std::invalid_argument that names the nearest tasks if `name` is unknown.
+std::unique_ptr<Task> make_task(std::string_view name);
+
+}  // namespace namm::tasks
