@@ -1,0 +1,279 @@
+// Vector code of ragged attention. Compiled once per instruction set (foreach_target), chosen at run time; isa.hpp says how to
+// force one. The products are outer products of small register tiles: 6 rows (query heads) by 2 or 4 vectors of entries or value
+// numbers.
+#include "kernels/ragged_attention.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "kernels/half.hpp"
+#include "kernels/isa.hpp"
+
+// foreach_target includes this file again for every instruction set and must come before highway.h
+// clang-format off
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/ragged_attention.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+#include <hwy/contrib/math/math-inl.h>
+// clang-format on
+
+HWY_BEFORE_NAMESPACE();
+namespace namm::kernels::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using F32 = hn::ScalableTag<float>;
+using F16 = hn::Rebind<hwy::float16_t, F32>;
+using I32 = hn::RebindToSigned<F32>;
+
+HWY_INLINE hn::Vec<F32> load(const float* from) {
+  return hn::LoadU(F32(), from);
+}
+HWY_INLINE hn::Vec<F32> load(const std::uint16_t* from) {
+  return hn::PromoteTo(F32(), hn::LoadU(F16(), reinterpret_cast<const hwy::float16_t*>(from)));
+}
+
+// c[row][0 .. vectors) += sum_k a[row][k] * b[k][0 .. vectors), all of it held in registers.
+template <int kRows, int kVectors, class B>
+HWY_INLINE void register_tile(const float* HWY_RESTRICT a, std::size_t a_stride, const B* HWY_RESTRICT b, std::size_t b_stride,
+                              std::size_t depth, float* HWY_RESTRICT c, std::size_t c_stride) {
+  const F32 d;
+  const std::size_t lanes = hn::Lanes(d);
+  hn::Vec<F32> acc[kRows][kVectors];
+  for (int r = 0; r < kRows; ++r)
+    for (int v = 0; v < kVectors; ++v) acc[r][v] = hn::LoadU(d, c + r * c_stride + v * lanes);
+  for (std::size_t k = 0; k < depth; ++k) {
+    hn::Vec<F32> column[kVectors];
+    for (int v = 0; v < kVectors; ++v) column[v] = load(b + k * b_stride + v * lanes);
+    for (int r = 0; r < kRows; ++r) {
+      const auto weight = hn::Set(d, a[r * a_stride + k]);
+      for (int v = 0; v < kVectors; ++v) acc[r][v] = hn::MulAdd(weight, column[v], acc[r][v]);
+    }
+  }
+  for (int r = 0; r < kRows; ++r)
+    for (int v = 0; v < kVectors; ++v) hn::StoreU(acc[r][v], d, c + r * c_stride + v * lanes);
+}
+
+// c[rows][width] += a[rows][depth] * b[depth][width]; width is a multiple of 16.
+template <class B>
+void multiply(const float* a, std::size_t a_stride, std::size_t rows, const B* b, std::size_t b_stride, std::size_t depth,
+              std::size_t width, float* c, std::size_t c_stride) {
+  // 32 vector registers carry 6 x 4 accumulators, 16 carry 6 x 2
+  constexpr int kVectors = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
+  const std::size_t step = kVectors * hn::Lanes(F32());
+  const auto columns = [&](auto vectors, std::size_t x) {
+    constexpr int kV = decltype(vectors)::value;
+    std::size_t r = 0;
+    for (; r + 6 <= rows; r += 6)
+      register_tile<6, kV>(a + r * a_stride, a_stride, b + x, b_stride, depth, c + r * c_stride + x, c_stride);
+    for (; r + 3 <= rows; r += 3)
+      register_tile<3, kV>(a + r * a_stride, a_stride, b + x, b_stride, depth, c + r * c_stride + x, c_stride);
+    for (; r < rows; ++r)
+      register_tile<1, kV>(a + r * a_stride, a_stride, b + x, b_stride, depth, c + r * c_stride + x, c_stride);
+  };
+  std::size_t x = 0;
+  for (; x + step <= width; x += step) columns(std::integral_constant<int, kVectors>(), x);
+  for (; x < width; x += hn::Lanes(F32())) columns(std::integral_constant<int, 1>(), x);
+}
+
+// Sees any query of the tile any entry of the block? Sees every query every entry?
+struct Seen {
+  bool any, all;
+};
+Seen seen(const RaggedHead& head, const QueryTile& tile, std::size_t block) {
+  const int begin = tile.first_query, end = tile.first_query + tile.queries;
+  if (head.dense) {
+    Seen out{false, true};
+    for (int q = begin; q < end; ++q) {
+      const std::uint8_t* row = head.dense + static_cast<std::size_t>(q) * blocks_of(head.count) * kBlock + block * kBlock;
+      for (std::size_t e = 0; e < kBlock; ++e) {
+        out.any |= row[e] != 0;
+        out.all &= row[e] != 0;
+      }
+    }
+    return out;
+  }
+  const BlockVisibility& v = head.blocks[block];
+  return {v.first_min < end && v.last_max >= begin, v.first_max <= begin && v.last_min >= end - 1};
+}
+
+// Hides what the query does not see and returns the largest logit.
+template <bool kMasked>
+HWY_INLINE hn::Vec<F32> row_maximum(const RaggedHead& head, int query, std::size_t block, float* logits, hn::Vec<F32> maximum) {
+  const F32 d;
+  const I32 di;
+  const auto hidden = hn::Set(d, -std::numeric_limits<float>::infinity());
+  for (std::size_t e = 0; e < kBlock; e += hn::Lanes(d)) {
+    auto x = hn::LoadU(d, logits + e);
+    if constexpr (kMasked) {
+      if (head.dense) {
+        const std::uint8_t* row =
+            head.dense + static_cast<std::size_t>(query) * blocks_of(head.count) * kBlock + block * kBlock + e;
+        HWY_ALIGN float bias[HWY_MAX_BYTES / sizeof(float)];
+        for (std::size_t i = 0; i < hn::Lanes(d); ++i) bias[i] = row[i] ? 0.0f : -std::numeric_limits<float>::infinity();
+        x = hn::Add(x, hn::Load(d, bias));
+      } else {
+        const auto q = hn::Set(di, query);
+        const auto first = hn::LoadU(di, head.first + block * kBlock + e);
+        const auto last = hn::LoadU(di, head.last + block * kBlock + e);
+        const auto hide = hn::Or(hn::Gt(first, q), hn::Gt(q, last));
+        x = hn::IfThenElse(hn::RebindMask(d, hide), hidden, x);
+      }
+      hn::StoreU(x, d, logits + e);
+    }
+    maximum = hn::Max(maximum, x);
+  }
+  return maximum;
+}
+
+void AttendPart(const RaggedHead& head, const QueryTile& tile, AttentionPart& part, float* HWY_RESTRICT scratch) {
+  const F32 d;
+  const std::size_t rows = static_cast<std::size_t>(tile.queries) * tile.group;
+  const std::size_t width = padded_value_size(head.value_size);
+  const std::size_t stride = kBlock * (part.block_end - part.block_begin);
+  const float lowest = -std::numeric_limits<float>::infinity();
+  part.active_count = 0;
+  std::fill_n(part.maximum, rows, lowest);
+  std::fill_n(part.sum, rows, 0.0f);
+  std::memset(part.output, 0, rows * width * sizeof(float));
+
+  // Below this many rows a block is converted as it is multiplied; above, once for all rows.
+  const bool convert_once = rows > 6;
+  float* const keys = scratch;
+  float* const values = scratch + head.key_size * kBlock;
+
+  for (std::size_t block = part.block_begin; block < part.block_end; ++block) {
+    const Seen sees = seen(head, tile, block);
+    if (!sees.any) continue;
+    const std::size_t column = kBlock * part.active_count;
+    part.active[part.active_count++] = static_cast<std::int32_t>(block);
+    float* const logits = part.weights + column;
+    for (std::size_t r = 0; r < rows; ++r) std::memset(logits + r * stride, 0, kBlock * sizeof(float));
+    const std::uint16_t* const halves = head.keys + block * head.key_size * kBlock;
+    if (convert_once) {
+      for (std::size_t i = 0; i < head.key_size * kBlock; i += hn::Lanes(d)) hn::StoreU(load(halves + i), d, keys + i);
+      multiply(tile.rows, head.key_size, rows, keys, kBlock, head.key_size, kBlock, logits, stride);
+    } else {
+      multiply(tile.rows, head.key_size, rows, halves, kBlock, head.key_size, kBlock, logits, stride);
+    }
+    for (std::size_t r = 0; r < rows; ++r) {
+      float* const x = logits + r * stride;
+      if (tile.softcap > 0)
+        for (std::size_t e = 0; e < kBlock; ++e) x[e] = tile.softcap * std::tanh(x[e] / tile.softcap);
+      const int query = tile.first_query + static_cast<int>(r) / tile.group;
+      const auto start = hn::Set(d, part.maximum[r]);
+      const auto best =
+          sees.all ? row_maximum<false>(head, query, block, x, start) : row_maximum<true>(head, query, block, x, start);
+      part.maximum[r] = hn::GetLane(hn::MaxOfLanes(d, best));
+    }
+  }
+
+  for (std::size_t i = 0; i < part.active_count; ++i) {
+    const std::size_t block = static_cast<std::size_t>(part.active[i]);
+    for (std::size_t r = 0; r < rows; ++r) {
+      float* const x = part.weights + r * stride + i * kBlock;
+      // a row that sees nothing so far has maximum -inf; 0 instead gives weights of exp(-inf) = 0 and no NaN
+      const auto maximum = hn::Set(d, part.maximum[r] == lowest ? 0.0f : part.maximum[r]);
+      auto sum = hn::Zero(d);
+      for (std::size_t e = 0; e < kBlock; e += hn::Lanes(d)) {
+        const auto logit = hn::LoadU(d, x + e);
+        const auto weight = hn::IfThenZeroElse(hn::Eq(logit, hn::Set(d, lowest)), hn::Exp(d, hn::Sub(logit, maximum)));
+        hn::StoreU(weight, d, x + e);
+        sum = hn::Add(sum, weight);
+      }
+      part.sum[r] += hn::GetLane(hn::SumOfLanes(d, sum));
+    }
+    const std::size_t entries = std::min(kBlock, head.count - block * kBlock);
+    const std::uint16_t* const halves = head.values + block * kBlock * head.value_size;
+    if (!convert_once && width == head.value_size) {
+      multiply(part.weights + i * kBlock, stride, rows, halves, head.value_size, entries, width, part.output, width);
+      continue;
+    }
+    for (std::size_t e = 0; e < entries; ++e) {
+      std::size_t n = 0;
+      for (; n + hn::Lanes(d) <= head.value_size; n += hn::Lanes(d))
+        hn::StoreU(load(halves + e * head.value_size + n), d, values + e * width + n);
+      for (; n < width; ++n) values[e * width + n] = n < head.value_size ? half_to_float(halves[e * head.value_size + n]) : 0.0f;
+    }
+    multiply(part.weights + i * kBlock, stride, rows, values, width, entries, width, part.output, width);
+  }
+}
+
+void MergeParts(const RaggedHead& head, const QueryTile& tile, const AttentionPart* parts, std::size_t part_count,
+                const float* sinks, float* const* outputs, float* group_mean, std::size_t stride) {
+  const F32 d;
+  const std::size_t width = padded_value_size(head.value_size);
+  if (group_mean)
+    for (int q = 0; q < tile.queries; ++q) std::fill_n(group_mean + static_cast<std::size_t>(q) * stride, head.count, 0.0f);
+  for (int r = 0; r < tile.queries * tile.group; ++r) {
+    float maximum = sinks ? sinks[r % tile.group] : -std::numeric_limits<float>::infinity();
+    for (std::size_t p = 0; p < part_count; ++p) maximum = std::max(maximum, parts[p].maximum[r]);
+    float* const output = outputs[r];
+    std::fill_n(output, head.value_size, 0.0f);
+    if (std::isinf(maximum)) continue;
+    float sum = sinks ? std::exp(sinks[r % tile.group] - maximum) : 0.0f;
+    for (std::size_t p = 0; p < part_count; ++p) sum += parts[p].sum[r] * std::exp(parts[p].maximum[r] - maximum);
+    for (std::size_t p = 0; p < part_count; ++p) {
+      const AttentionPart& part = parts[p];
+      const float scale = std::exp(part.maximum[r] - maximum) / sum;
+      for (std::size_t n = 0; n < head.value_size; ++n) output[n] += scale * part.output[static_cast<std::size_t>(r) * width + n];
+      if (!group_mean) continue;
+      const float* weights = part.weights + static_cast<std::size_t>(r) * kBlock * (part.block_end - part.block_begin);
+      float* const mean = group_mean + static_cast<std::size_t>(r / tile.group) * stride;
+      const auto share = hn::Set(d, scale / static_cast<float>(tile.group));
+      for (std::size_t i = 0; i < part.active_count; ++i) {
+        const std::size_t begin = static_cast<std::size_t>(part.active[i]) * kBlock;
+        const std::size_t entries = std::min(kBlock, head.count - begin);
+        std::size_t e = 0;
+        for (; e + hn::Lanes(d) <= entries; e += hn::Lanes(d))
+          hn::StoreU(hn::MulAdd(hn::LoadU(d, weights + i * kBlock + e), share, hn::LoadU(d, mean + begin + e)), d,
+                     mean + begin + e);
+        for (; e < entries; ++e) mean[begin + e] += weights[i * kBlock + e] * hn::GetLane(share);
+      }
+    }
+  }
+}
+
+void FloatsToHalves(const float* HWY_RESTRICT from, std::uint16_t* HWY_RESTRICT to, std::size_t count) {
+  std::size_t i = 0;
+#if !HWY_ARCH_X86 || HWY_TARGET <= HWY_AVX2  // older sets have no conversion, and its emulation truncates
+  const F32 d;
+  for (; i + hn::Lanes(d) <= count; i += hn::Lanes(d))
+    hn::StoreU(hn::DemoteTo(F16(), hn::LoadU(d, from + i)), F16(), reinterpret_cast<hwy::float16_t*>(to + i));
+#endif
+  for (; i < count; ++i) to[i] = float_to_half(from[i]);
+}
+
+}  // namespace namm::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace namm::kernels {
+HWY_EXPORT(AttendPart);
+HWY_EXPORT(MergeParts);
+HWY_EXPORT(FloatsToHalves);
+
+std::size_t attention_scratch(std::size_t key_size, std::size_t value_size) {
+  return kBlock * (key_size + padded_value_size(value_size));
+}
+
+void attend_part(const RaggedHead& head, const QueryTile& tile, AttentionPart& part, float* scratch) {
+  if (isa_is_scalar()) return scalar::attend_part(head, tile, part, scratch);
+  HWY_DYNAMIC_DISPATCH(AttendPart)(head, tile, part, scratch);
+}
+
+void merge_parts(const RaggedHead& head, const QueryTile& tile, const AttentionPart* parts, std::size_t part_count,
+                 const float* sinks, float* const* outputs, float* group_mean, std::size_t stride) {
+  if (isa_is_scalar()) return scalar::merge_parts(head, tile, parts, part_count, sinks, outputs, group_mean, stride);
+  HWY_DYNAMIC_DISPATCH(MergeParts)(head, tile, parts, part_count, sinks, outputs, group_mean, stride);
+}
+
+void floats_to_halves(const float* from, std::uint16_t* to, std::size_t count) {
+  if (!isa_is_scalar()) return HWY_DYNAMIC_DISPATCH(FloatsToHalves)(from, to, count);
+  for (std::size_t i = 0; i < count; ++i) to[i] = float_to_half(from[i]);
+}
+
+}  // namespace namm::kernels
+#endif
