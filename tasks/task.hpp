@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -15,14 +16,27 @@ Split parse_split(std::string_view name);
 std::string_view to_string(Split split);
 
 /// One prompt. The full text is context + question + answer_prefix; the model continues with the answer.
+/// Generated prompts end without a space: the model's continuation is one space and then the answer.
 struct Sample {
-  std::string id;                    ///< unique and reproducible: task/split/seed/index
+  std::string id;  ///< unique and reproducible: task/split/seed/index
   std::string task;
-  std::string context;               ///< what the memory compresses
-  std::string question;              ///< empty for plain text
-  std::string answer_prefix;         ///< first words of the answer, given to the model
-  std::vector<std::string> answers;  ///< accepted answers; [0] is the gold answer whose likelihood is measured
+  std::string context;        ///< what the memory compresses
+  std::string question;       ///< empty for plain text
+  std::string answer_prefix;  ///< first words of the answer, given to the model
+  /// Accepted answers; [0] is the gold answer whose likelihood is measured. Stored WITHOUT a leading space: who measures
+  /// or compares adds one space unless the prompt is empty or ends in white space (see `continuation`).
+  std::vector<std::string> answers;
+  std::string metric = {};           ///< name of the score (scores.hpp); empty: the task's own
+  std::size_t needle_offset = npos;  ///< byte in `context` where the sentence with the gold answer begins; npos: unknown
+
+  static constexpr std::size_t npos = static_cast<std::size_t>(-1);
 };
+
+/// context + question + answer_prefix.
+std::string prompt_text(const Sample& sample);
+/// What the model should write after `prompt_text` for this answer: the answer with one space before it, without one if the
+/// prompt is empty or already ends in white space.
+std::string continuation(const Sample& sample, std::string_view answer);
 
 /// Number of tokens of a text in the host's own vocabulary.
 using TokenCounter = std::function<std::size_t(std::string_view)>;
@@ -31,9 +45,11 @@ using TokenCounter = std::function<std::size_t(std::string_view)>;
 struct SampleRequest {
   Split split = Split::train;
   std::uint64_t seed = 0;
-  std::uint64_t index = 0;           ///< prompt number
-  std::size_t length_tokens = 512;   ///< target for the context, met within 2 % or 16 tokens, never exceeded
+  std::uint64_t index = 0;          ///< prompt number
+  std::size_t length_tokens = 512;  ///< target for the context, met within 2 % or 16 tokens, never exceeded
 };
+
+class Haystack;  // haystack.hpp: the filler text of the retrieval tasks
 
 /// A generator of prompts.
 class Task {
@@ -41,7 +57,8 @@ class Task {
   virtual ~Task() = default;
   virtual std::string_view name() const = 0;
   virtual Sample make(const SampleRequest& request, const TokenCounter& count_tokens) const = 0;
-  /// Score in [0, 1] of a generated answer against the sample's accepted answers.
+  /// Score in [0, 1] of a generated answer against the sample's accepted answers. Default: the sample's metric, else
+  /// `score_prefix`: 1 if the trimmed text starts with an accepted answer that ends there (4821 does not match 48213).
   virtual double score(const Sample& sample, std::string_view generated) const;
   /// Upper bound on the tokens an answer needs.
   virtual int max_answer_tokens() const { return 16; }
@@ -50,10 +67,13 @@ class Task {
 struct TaskEntry {
   std::string_view name;
   std::string_view summary;
-  std::unique_ptr<Task> (*make)();
+  std::unique_ptr<Task> (*make)();  ///< on generated prose
+  std::unique_ptr<Task> (*make_on)(std::shared_ptr<const Haystack> haystack);
 };
 std::span<const TaskEntry> task_registry();
 /// Throws std::invalid_argument that names the nearest tasks if `name` is unknown.
 std::unique_ptr<Task> make_task(std::string_view name);
+/// The same on another filler text; null means generated prose.
+std::unique_ptr<Task> make_task(std::string_view name, std::shared_ptr<const Haystack> haystack);
 
 }  // namespace namm::tasks
