@@ -13,10 +13,10 @@ namespace namm::evolve {
 
 struct StrategySettings {
   std::size_t dimension = 0;
-  int population = 0;                ///< offspring per generation λ; 0 = the strategy's default 4 + floor(3 ln n)
-  double step_size = 0.065;          ///< σ0
+  int population = 0;        ///< offspring per generation λ; 0 = the strategy's default 4 + floor(3 ln n)
+  double step_size = 0.065;  ///< σ0
   std::uint64_t seed = 1;
-  std::vector<double> mean;          ///< start; empty = zeros
+  std::vector<double> mean;  ///< start; empty = zeros
 };
 
 /// An evolution strategy as ask/tell. Minimises. Everything the next generation depends on is in state().

@@ -1,0 +1,169 @@
+#include "evolve/strategies/cumulative.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+#include "evolve/state_fields.hpp"
+#include "evolve/strategies/ranking.hpp"
+
+namespace namm::evolve {
+namespace {
+
+// Beyond these a run has diverged or converged long ago; the limits keep every number finite.
+constexpr double kSmallestStep = 1e-150, kLargestStep = 1e32;
+
+void check_settings(const StrategySettings& settings) {
+  if (!(settings.step_size > 0) || !std::isfinite(settings.step_size)) {
+    throw std::invalid_argument("step size: must be positive and finite, is " + std::to_string(settings.step_size) +
+                                "; the published runs use 0.065");
+  }
+  if (!settings.mean.empty() && settings.mean.size() != settings.dimension) {
+    throw std::invalid_argument("start: must have one number per parameter (" + std::to_string(settings.dimension) + "), has " +
+                                std::to_string(settings.mean.size()) + "; leave it empty for zeros");
+  }
+  if (!std::all_of(settings.mean.begin(), settings.mean.end(), [](double v) { return std::isfinite(v); })) {
+    throw std::invalid_argument("start: every number must be finite, one is not; check the policy it comes from");
+  }
+}
+
+}  // namespace
+
+CumulativeStrategy::CumulativeStrategy(const StrategySettings& settings, CmaCoefficients coefficients, CmaConvention convention)
+    : coefficients_(std::move(coefficients)), convention_(convention), random_(settings.seed) {
+  check_settings(settings);
+  const auto n = static_cast<Eigen::Index>(settings.dimension);
+  distribution_.mean = Eigen::VectorXd::Zero(n);
+  if (!settings.mean.empty()) distribution_.mean = Eigen::Map<const Eigen::VectorXd>(settings.mean.data(), n);
+  distribution_.step_size = settings.step_size;
+  distribution_.p_sigma = distribution_.p_c = Eigen::VectorXd::Zero(n);
+}
+
+const Eigen::MatrixXd& CumulativeStrategy::sample() {
+  prepare();
+  steps_ = colour(draws_);
+  candidates_ = (distribution_.step_size * steps_).colwise() + distribution_.mean;
+  asked_ = true;
+  return candidates_;
+}
+
+const Eigen::MatrixXd& CumulativeStrategy::ask() {
+  if (asked_) return candidates_;
+  random_before_ = random_.state();
+  draws_.resize(distribution_.mean.size(), population());
+  random_.fill(draws_);
+  return sample();
+}
+
+const Eigen::MatrixXd& CumulativeStrategy::ask_with(const Eigen::MatrixXd& draws) {
+  if (draws.rows() != distribution_.mean.size()) throw std::invalid_argument("draws: must have one row per dimension");
+  check_count(static_cast<std::size_t>(draws.cols()));
+  random_before_ = random_.state();
+  draws_ = draws;
+  return sample();
+}
+
+void CumulativeStrategy::check_count(std::size_t count) const {
+  if (count != coefficients_.weights.size()) {
+    throw std::invalid_argument("tell: needs one value per candidate (" + std::to_string(coefficients_.weights.size()) +
+                                "), got " + std::to_string(count) + "; evaluate every column of ask()");
+  }
+}
+
+void CumulativeStrategy::tell(std::span<const double> values) {
+  check_count(values.size());
+  if (!asked_) throw std::invalid_argument("tell: no candidates wait for values; call ask() first");
+  adapt(values);
+}
+
+void CumulativeStrategy::tell_with(const Eigen::MatrixXd& candidates, std::span<const double> values) {
+  check_count(values.size());
+  if (candidates.rows() != distribution_.mean.size()) throw std::invalid_argument("candidates: must have one row per dimension");
+  check_count(static_cast<std::size_t>(candidates.cols()));
+  prepare();
+  steps_ = (candidates.colwise() - distribution_.mean) / distribution_.step_size;
+  draws_ = whiten(steps_);
+  adapt(values);
+}
+
+void CumulativeStrategy::adapt(std::span<const double> values) {
+  const CmaCoefficients& c = coefficients_;
+  CmaDistribution& d = distribution_;
+  const std::vector<int> order = rank_ascending(values);
+  Eigen::VectorXd weights(population());
+  for (std::size_t rank = 0; rank < order.size(); ++rank) weights(order[rank]) = c.weights[rank];
+
+  // Recombination: eq. 41, 42. Only the positive weights move the mean.
+  const Eigen::VectorXd positive = weights.cwiseMax(0.0);
+  const Eigen::VectorXd step = steps_ * positive;
+  d.mean += c.c_m * d.step_size * step;
+  // Path of the step size: eq. 43, with C^(-1/2) y = z.
+  d.p_sigma = (1 - c.c_sigma) * d.p_sigma + std::sqrt(c.c_sigma * (2 - c.c_sigma) * c.mu_eff) * (draws_ * positive);
+  // h_σ stalls the other path while p_σ is long (text below eq. 45).
+  const double exponent = 2.0 * static_cast<double>(d.generation + 1 + convention_.extra_generations);
+  const double length = d.p_sigma.norm();
+  const double expected = std::sqrt(1 - std::pow(1 - c.c_sigma, exponent));
+  const bool h_sigma = length / expected < (1.4 + 2 / (static_cast<double>(d.mean.size()) + 1)) * c.chi_n;
+  d.p_c *= 1 - c.c_c;
+  if (h_sigma) d.p_c += std::sqrt(c.c_c * (2 - c.c_c) * c.mu_eff) * step;
+  // Covariance: eq. 46, 47.
+  const double lost_variance = h_sigma ? 0.0 : c.c_1 * c.c_c * (2 - c.c_c);
+  const double sum = weights.sum();
+  learn(steps_, draws_, weights, 1 - c.c_1 - c.c_mu * sum + lost_variance);
+  // Step size: eq. 44.
+  const double change = c.c_sigma / c.d_sigma * (length / c.chi_n - 1);
+  d.step_size = std::clamp(d.step_size * std::exp(change), kSmallestStep, kLargestStep);
+  ++d.generation;
+  asked_ = false;
+}
+
+void CumulativeStrategy::set_distribution(const CmaDistribution& distribution) {
+  if (distribution.mean.size() != distribution_.mean.size()) throw std::invalid_argument("distribution: dimension differs");
+  distribution_ = distribution;
+  asked_ = false;
+  covariance_replaced();
+}
+
+nlohmann::json CumulativeStrategy::state() const {
+  nlohmann::json state;
+  state["strategy"] = name();
+  state["version"] = 1;
+  state["dimension"] = dimension();
+  state["population"] = population();
+  state["generation"] = distribution_.generation;
+  state["mean"] = field::from_vector(distribution_.mean);
+  state["step_size"] = distribution_.step_size;
+  state["p_sigma"] = field::from_vector(distribution_.p_sigma);
+  state["p_c"] = field::from_vector(distribution_.p_c);
+  // While candidates wait for their values, what is stored is the generator before they were drawn: they are drawn again.
+  state["asked"] = asked_;
+  state["random"] = asked_ ? random_before_ : random_.state();
+  save_covariance(state);
+  return state;
+}
+
+void CumulativeStrategy::restore(const nlohmann::json& state) {
+  field::expect(state, "strategy", std::string(name()));
+  field::expect(state, "version", 1);
+  field::expect(state, "dimension", dimension());
+  field::expect(state, "population", population());
+  CmaDistribution loaded;
+  loaded.generation = field::integer(state, "generation");
+  loaded.mean = field::vector(state, "mean", dimension());
+  loaded.step_size = field::number(state, "step_size");
+  loaded.p_sigma = field::vector(state, "p_sigma", dimension());
+  loaded.p_c = field::vector(state, "p_c", dimension());
+  const bool asked = field::boolean(state, "asked");
+  if (loaded.generation < 0 || !(loaded.step_size > 0)) {
+    throw std::runtime_error("strategy state: generation must be >= 0 and step size positive; the file is damaged");
+  }
+  GaussianDraws random(0);
+  random.restore(field::text(state, "random"));
+  load_covariance(state, loaded);
+  distribution_ = std::move(loaded);
+  random_ = random;
+  asked_ = false;
+  if (asked) ask();
+}
+
+}  // namespace namm::evolve
