@@ -8,6 +8,10 @@ namespace namm::kernels {
 /// signal: [tokens][32] row-major; ema: [tokens][17], updated in place; decay = gamma^hop. tokens may be 0.
 void spectrogram_frame(const float* signal, float* ema, std::size_t tokens, float decay);
 
+/// The same, bit for bit, from 32 rows of attention as they come out of the attention kernel: rows[m][i] = x_i[m], m = 0 the
+/// oldest.
+void spectrogram_frame_rows(const float* const* rows, float* ema, std::size_t tokens, float decay);
+
 /// The magnitudes alone (goldens, tests): magnitudes [tokens][17].
 void spectrogram_magnitudes(const float* signal, float* magnitudes, std::size_t tokens);
 
