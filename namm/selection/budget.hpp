@@ -17,8 +17,8 @@ struct Budget {
   friend bool operator==(const Budget&, const Budget&) = default;
 };
 
-/// "25%" and "0.25" are fractions, "256" tokens, "64MiB" memory, "none" unlimited. A number with a decimal point must be in (0, 1];
-/// "1" is one token, "1.0" and "100%" everything. Throws std::invalid_argument: subject, rule, value seen, remedy.
+/// "25%" and "0.25" are fractions, "256" tokens, "64MiB" memory, "none" unlimited. A number with a decimal point must be in (0,
+/// 1]; "1" is one token, "1.0" and "100%" everything. Throws std::invalid_argument: subject, rule, value seen, remedy.
 Budget parse_budget(std::string_view text);
 std::string to_string(const Budget& budget);
 

@@ -41,7 +41,9 @@ struct Selection {
 
 /// Pure and deterministic: ties go to the newer token, across heads to the earlier head. Protected tokens count within the
 /// budget and are kept even where it is smaller. Never drops the newest token. `budget_tokens` per head (Budget::tokens),
-/// < 0 = unlimited. Throws std::invalid_argument on a length mismatch.
+/// < 0 = unlimited; `pooled` shares budget_tokens * heads.size(); `threshold` and `reference` keep at most the budget too.
+/// Recent tokens are counted back from each head's newest position. O(tokens) but for the sorting of the kept indices.
+/// Throws std::invalid_argument on a length mismatch.
 Selection select(const SelectionSettings& settings, std::span<const ScoredHead> heads, std::int64_t tokens_seen,
                  std::int64_t budget_tokens);
 
