@@ -10,19 +10,21 @@
 
 namespace namm {
 
-/// A policy as it is stored and shipped: JSON, `"format": "namm-policy"`, `"version": 1`. Weights survive a round trip bit for bit.
+/// A policy as it is stored and shipped: JSON, `"format": "namm-policy"`, `"version": 1`. Weights survive a round trip bit for
+/// bit.
 struct PolicyFile {
   std::shared_ptr<const Policy> policy;
-  SpectrogramSettings spectrogram;   ///< what the statistics were computed with when it was evolved
-  int interval_tokens = 512;         ///< update interval it was evolved with
-  SelectionSettings selection;       ///< defaults; flags override
+  SpectrogramSettings spectrogram;                       ///< what the statistics were computed with when it was evolved
+  int interval_tokens = 512;                             ///< update interval it was evolved with
+  SelectionSettings selection;                           ///< defaults; flags override
   nlohmann::json provenance = nlohmann::json::object();  ///< model, tasks, generations, seed, fitness, date, tool version
 };
 
 /// Throws std::runtime_error (subject, rule, value seen, remedy) on anything wrong: not JSON, truncated, unknown version, unknown
 /// fields that matter, wrong number of weights, weights that are not finite. Loading never executes anything.
 PolicyFile load_policy_file(const std::filesystem::path& path);
-/// Writes a temporary file beside it, syncs, renames: never a half-written file. Throws std::runtime_error (for example a full disk).
+/// Writes a temporary file beside it, syncs, renames: never a half-written file. Throws std::runtime_error (for example a full
+/// disk).
 void save_policy_file(const std::filesystem::path& path, const PolicyFile& file);
 
 /// "h2o" or "some/file.json": a registry name, or a policy file if the text ends in .json or names an existing file.
