@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
+#include <iostream>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <stdexcept>
@@ -61,6 +62,13 @@ inline double largest_excess(std::span<const float> got, std::span<const float> 
     if (!(excess <= worst)) worst = std::isnan(excess) ? INFINITY : excess;
   }
   return worst;
+}
+
+/// Prints a measured error if the environment variable NAMM_TEST_REPORT is set.
+template <typename... Part>
+void report(const Part&... part) {
+  if (std::getenv("NAMM_TEST_REPORT") == nullptr) return;
+  (std::cerr << ... << part) << '\n';
 }
 
 }  // namespace golden
