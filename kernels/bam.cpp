@@ -14,23 +14,41 @@ namespace {
 constexpr std::size_t kHead = 32;    // width of query, key and value
 constexpr std::size_t kTile = 64;    // keys that are looked at together; the token arrays are padded to whole tiles
 constexpr std::size_t kQueries = 4;  // queries that share the loads of a tile
+constexpr std::size_t kLanes = 16;
 
-/// exp(x) for x <= 0, relative error below 2e-7; results that float32 cannot hold become 0 or nearly so. Cody-Waite reduction and
-/// the polynomial of Cephes expf: unlike std::exp it vectorises and gives the same bits everywhere.
-[[gnu::always_inline]] inline float exp_negative(float x) {
-  x = x < -87.0f ? -87.0f : x;
-  const float shifted = x * 1.44269504088896341f + 12582912.0f;  // rounds to the nearest integer in the low bits
-  const float n = shifted - 12582912.0f;
-  const float r = x - n * 0.693359375f + n * 2.12194440e-4f;
-  float p = 1.9875691500e-4f;
-  p = p * r + 1.3981999507e-3f;
+// Vectors of the compiler (GCC and Clang), which it splits into what the machine has: loops over arrays are not kept in
+// registers. Every lane computes the same on every machine, so scores do not depend on it.
+using Floats [[gnu::vector_size(kLanes * sizeof(float)), gnu::aligned(4), gnu::may_alias]] = float;
+using Ints [[gnu::vector_size(kLanes * sizeof(std::int32_t)), gnu::aligned(4), gnu::may_alias]] = std::int32_t;
+
+[[gnu::always_inline]] inline const Floats& load(const float* from) {
+  return *reinterpret_cast<const Floats*>(from);
+}
+[[gnu::always_inline]] inline Floats& at(float* to) {
+  return *reinterpret_cast<Floats*>(to);
+}
+
+/// x = exp(x) for x <= 0, relative error below 2e-7; below exp(-87) it stays there. Cody-Waite reduction and the polynomial of
+/// Cephes expf: unlike std::exp it vectorises and gives the same bits everywhere. V, I: float and std::int32_t or vectors of
+/// them.
+template <typename V, typename I>
+[[gnu::always_inline]] inline void exp_negative(V& x) {
+  x = x < -87.0f ? V{} - 87.0f : x;
+  const V shifted = x * 1.44269504088896341f + 12582912.0f;  // rounds to the nearest integer in the low bits
+  const V n = shifted - 12582912.0f;
+  const V r = x - n * 0.693359375f + n * 2.12194440e-4f;
+  V p = r * 1.9875691500e-4f + 1.3981999507e-3f;
   p = p * r + 8.3334519073e-3f;
   p = p * r + 4.1665795894e-2f;
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * (r * r) + r + 1.0f;
-  const std::int32_t exponent = std::bit_cast<std::int32_t>(shifted) - std::bit_cast<std::int32_t>(12582912.0f);
-  return p * std::bit_cast<float>((exponent + 127) << 23);
+  I exponent;
+  __builtin_memcpy(&exponent, &shifted, sizeof exponent);
+  exponent = (exponent - std::bit_cast<std::int32_t>(12582912.0f) + 127) << 23;
+  V power;
+  __builtin_memcpy(&power, &exponent, sizeof power);
+  x = p * power;
 }
 
 struct Projected {
@@ -58,44 +76,72 @@ NAMM_CLONES void project(const float* features, std::size_t tokens, std::size_t 
   }
 }
 
-/// Online softmax of kQueries queries over one tile of keys. `first` (per query): keys below it in the tile are older than the
-/// query. count: keys of the tile that exist. state: running maximum and sum; output [query][32] un-normalised.
-[[gnu::always_inline]] inline void attend_tile(const float* queries, const float* keys, const float* values, std::size_t count,
-                                               const std::size_t* first, float* maximum, float* sum, float* output) {
-  float logits[kQueries][kTile] = {};
-  for (std::size_t d = 0; d < kHead; ++d) {
-    const float* lane = keys + d * kTile;
-    for (std::size_t q = 0; q < kQueries; ++q) {
-      const float query = queries[q * kHead + d];
-      for (std::size_t j = 0; j < kTile; ++j) logits[q][j] += query * lane[j];
+/// logits[q][j] = queries[q] . keys[j] over one tile.
+[[gnu::always_inline]] inline void multiply_keys(const float* queries, const float* keys, float (&logits)[kQueries][kTile]) {
+  static_assert(kQueries == 4);
+  for (std::size_t j = 0; j < kTile; j += kLanes) {
+    Floats sum0 = {}, sum1 = {}, sum2 = {}, sum3 = {};
+    for (std::size_t d = 0; d < kHead; ++d) {
+      const Floats key = load(keys + d * kTile + j);
+      sum0 += queries[d] * key;
+      sum1 += queries[kHead + d] * key;
+      sum2 += queries[2 * kHead + d] * key;
+      sum3 += queries[3 * kHead + d] * key;
     }
+    at(logits[0] + j) = sum0;
+    at(logits[1] + j) = sum1;
+    at(logits[2] + j) = sum2;
+    at(logits[3] + j) = sum3;
   }
-  for (std::size_t q = 0; q < kQueries; ++q) {
-    float* row = logits[q];
-    // masked keys get weight 0 below: exp_negative(-huge) is not exactly 0
-    float largest = maximum[q];
-    for (std::size_t j = first[q]; j < count; ++j) largest = std::max(largest, row[j]);
-    const float rescale = exp_negative(maximum[q] - largest);
-    maximum[q] = largest;
-    for (std::size_t j = 0; j < kTile; ++j) row[j] = exp_negative(std::min(row[j] - largest, 0.0f));
-    for (std::size_t j = 0; j < std::min(first[q], kTile); ++j) row[j] = 0.0f;
-    for (std::size_t j = count; j < kTile; ++j) row[j] = 0.0f;
-    float partial[16] = {};
-    for (std::size_t j = 0; j < kTile; j += 16) {
-      for (std::size_t lane = 0; lane < 16; ++lane) partial[lane] += row[j + lane];
+}
+
+/// output[q] += sum over j of weights[q][j] * values[j].
+[[gnu::always_inline]] inline void add_values(const float (&weights)[kQueries][kTile], const float* values, std::size_t count,
+                                              float* output) {
+  for (std::size_t half = 0; half < kHead; half += kLanes) {
+    Floats sum0 = load(output + half), sum1 = load(output + kHead + half);
+    Floats sum2 = load(output + 2 * kHead + half), sum3 = load(output + 3 * kHead + half);
+    for (std::size_t j = 0; j < count; ++j) {
+      const Floats value = load(values + j * kHead + half);
+      sum0 += weights[0][j] * value;
+      sum1 += weights[1][j] * value;
+      sum2 += weights[2][j] * value;
+      sum3 += weights[3][j] * value;
     }
-    float total = 0.0f;
-    for (const float part : partial) total += part;
-    sum[q] = sum[q] * rescale + total;
-    for (std::size_t d = 0; d < kHead; ++d) output[q * kHead + d] *= rescale;
+    at(output + half) = sum0;
+    at(output + kHead + half) = sum1;
+    at(output + 2 * kHead + half) = sum2;
+    at(output + 3 * kHead + half) = sum3;
   }
-  for (std::size_t j = 0; j < count; ++j) {
-    const float* value = values + j * kHead;
-    for (std::size_t q = 0; q < kQueries; ++q) {
-      const float weight = logits[q][j];
-      for (std::size_t d = 0; d < kHead; ++d) output[q * kHead + d] += weight * value[d];
-    }
+}
+
+/// One query's step of the online softmax: logits of a tile become weights, output and sum move to the new maximum.
+/// Only keys [first, count) of the tile exist for the query.
+[[gnu::always_inline]] inline void soften(float* logits, std::size_t first, std::size_t count, float& maximum, float& sum,
+                                          float* output) {
+  for (std::size_t j = 0; j < std::min(first, kTile); ++j) logits[j] = -INFINITY;
+  for (std::size_t j = count; j < kTile; ++j) logits[j] = -INFINITY;
+  Floats lanes = load(logits);
+  for (std::size_t j = kLanes; j < kTile; j += kLanes) lanes = lanes < load(logits + j) ? load(logits + j) : lanes;
+  float largest = maximum;
+  for (std::size_t lane = 0; lane < kLanes; ++lane) largest = std::max(largest, lanes[lane]);
+  Floats total = {};
+  for (std::size_t j = 0; j < kTile; j += kLanes) {
+    const Floats distance = load(logits + j) - largest;
+    Floats weight = distance;
+    exp_negative<Floats, Ints>(weight);
+    weight = distance < -87.0f ? Floats{} : weight;  // masked keys weigh nothing
+    total += weight;
+    at(logits + j) = weight;
   }
+  if (largest > maximum) {
+    float rescale = maximum - largest;
+    exp_negative<float, std::int32_t>(rescale);
+    sum *= rescale;
+    for (std::size_t d = 0; d < kHead; ++d) output[d] *= rescale;
+    maximum = largest;
+  }
+  for (std::size_t lane = 0; lane < kLanes; ++lane) sum += total[lane];
 }
 
 /// Attention outputs of queries [begin, begin + kQueries) over themselves and newer tokens.
@@ -107,10 +153,14 @@ NAMM_CLONES void attend(const Projected& in, std::size_t tokens, std::size_t beg
   }
   for (std::size_t i = 0; i < kQueries * kHead; ++i) output[i] = 0.0f;
   for (std::size_t tile = begin / kTile * kTile; tile < tokens; tile += kTile) {
-    std::size_t first[kQueries];
-    for (std::size_t q = 0; q < kQueries; ++q) first[q] = begin + q > tile ? begin + q - tile : 0;
-    attend_tile(in.queries.data() + begin * kHead, in.keys.data() + tile * kHead, in.values.data() + tile * kHead,
-                std::min(kTile, tokens - tile), first, maximum, sum, output);
+    const std::size_t count = std::min(kTile, tokens - tile);
+    float logits[kQueries][kTile];
+    multiply_keys(in.queries.data() + begin * kHead, in.keys.data() + tile * kHead, logits);
+    for (std::size_t q = 0; q < kQueries; ++q) {
+      const std::size_t first = begin + q > tile ? begin + q - tile : 0;  // older keys
+      soften(logits[q], first, count, maximum[q], sum[q], output + q * kHead);
+    }
+    add_values(logits, in.values.data() + tile * kHead, count, output);
   }
   for (std::size_t q = 0; q < kQueries; ++q) {
     const float inverse = sum[q] > 0.0f ? 1.0f / sum[q] : 0.0f;
