@@ -15,11 +15,11 @@ namespace namm {
 using Token = std::int32_t;
 
 struct LayerDescription {
-  int layer = 0;          ///< index in the model
+  int layer = 0;  ///< index in the model
   int kv_heads = 0;
-  int key_size = 0;       ///< numbers per key and head
+  int key_size = 0;  ///< numbers per key and head
   int value_size = 0;
-  int window = 0;         ///< sliding window in tokens; 0 = global
+  int window = 0;  ///< sliding window in tokens; 0 = global
 };
 
 struct HostDescription {
@@ -27,7 +27,7 @@ struct HostDescription {
   std::string architecture;  ///< e.g. "llama", "jamba"
   int layers = 0;            ///< all layers of the model
   int query_heads = 0;
-  int train_context = 0;     ///< tokens; 0 = unknown
+  int train_context = 0;                 ///< tokens; 0 = unknown
   std::vector<LayerDescription> cached;  ///< layers with a KV cache, ascending
   double bytes_per_token() const;        ///< of keys and values of all cached layers, in the cache's types
   double cache_bytes_per_number = 2;     ///< 2 for F16
@@ -38,30 +38,30 @@ struct Memory {
   std::shared_ptr<const Policy> policy;  ///< null or keeps_everything(): nothing is ever dropped
   SpectrogramSettings spectrogram;
   SelectionSettings selection;
-  int interval_tokens = 512;             ///< tokens between updates
+  int interval_tokens = 512;  ///< tokens between updates
 };
 
 /// Cache use of a host, measured where it holds the cache.
 struct CacheUsage {
   std::int64_t tokens_seen = 0;
-  std::int64_t entries = 0;         ///< (layer, KV head, token) entries held now
+  std::int64_t entries = 0;  ///< (layer, KV head, token) entries held now
   std::int64_t entries_peak = 0;
-  std::int64_t entries_full = 0;    ///< what a full cache would hold now
-  std::int64_t kv_bytes = 0;        ///< memory held for keys and values now, rounded to what the system hands out
+  std::int64_t entries_full = 0;  ///< what a full cache would hold now
+  std::int64_t kv_bytes = 0;      ///< memory held for keys and values now, rounded to what the system hands out
   std::int64_t kv_bytes_peak = 0;
   std::int64_t kv_bytes_full = 0;
-  std::int64_t statistics_bytes = 0;       ///< memory held for statistics and bookkeeping now
+  std::int64_t statistics_bytes = 0;  ///< memory held for statistics and bookkeeping now
   std::int64_t statistics_bytes_peak = 0;
   std::int64_t updates = 0;
   std::int64_t nan_scores = 0;
-  double logical_saving() const;    ///< 1 - entries / entries_full
-  double physical_saving() const;   ///< 1 - (kv_bytes + statistics_bytes) / kv_bytes_full
+  double logical_saving() const;   ///< 1 - entries / entries_full
+  double physical_saving() const;  ///< 1 - (kv_bytes + statistics_bytes) / kv_bytes_full
 };
 
 struct Generation {
   std::string text;
   std::vector<Token> tokens;
-  double seconds = 0;               ///< decode time
+  double seconds = 0;  ///< decode time
 };
 
 /// A language model with a cache that a memory can be attached to. One sequence at a time. Not thread-safe: one per worker.
@@ -70,9 +70,13 @@ class Host {
   virtual ~Host() = default;
   virtual const HostDescription& description() const = 0;
   virtual std::vector<Token> tokenize(std::string_view text, bool add_special) const = 0;
+  /// The same for text of ours that contains special tokens by name (a chat template); user text never goes through it.
+  virtual std::vector<Token> tokenize_template(std::string_view text) const { return tokenize(text, false); }
   virtual std::string detokenize(std::span<const Token> tokens) const = 0;
   /// The user's turn in the model's chat template; empty prefix and suffix if the model has none.
-  struct ChatTemplate { std::string before_user, after_user; };
+  struct ChatTemplate {
+    std::string before_user, after_user;
+  };
   virtual ChatTemplate chat_template() const = 0;
 
   /// Forgets the sequence and attaches `memory` from now on.

@@ -1,0 +1,20 @@
+#include "adapters/host.hpp"
+
+namespace namm {
+
+double HostDescription::bytes_per_token() const {
+  double out = 0;
+  for (const LayerDescription& layer : cached)
+    out += layer.kv_heads * (layer.key_size + layer.value_size) * cache_bytes_per_number;
+  return out;
+}
+
+double CacheUsage::logical_saving() const {
+  return entries_full > 0 ? 1 - static_cast<double>(entries) / static_cast<double>(entries_full) : 0;
+}
+
+double CacheUsage::physical_saving() const {
+  return kv_bytes_full > 0 ? 1 - static_cast<double>(kv_bytes + statistics_bytes) / static_cast<double>(kv_bytes_full) : 0;
+}
+
+}  // namespace namm

@@ -1,0 +1,51 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace namm::llama {
+
+/// The attention mask of one stream as the runtime built it: F16, 0 where query q sees cell c, -inf where not.
+struct MaskView {
+  const std::uint16_t* data = nullptr;
+  std::size_t stride = 0;  ///< halves between queries
+  std::size_t cells = 0;   ///< columns
+  const std::uint16_t* row(std::size_t query) const { return data + query * stride; }
+  static bool sees(std::uint16_t half) { return half != 0xfc00u; }
+};
+
+/// What the store knows about each cell of one stream of the runtime's cache: whose token it holds. The runtime does not tell; it
+/// follows from the masks that it sends.
+struct CellMap {
+  static constexpr std::int32_t kNobody = -1;
+  std::vector<std::int32_t> owner;   ///< [cell] sequence number, or kNobody
+  std::vector<std::int32_t> newest;  ///< [sequence] newest position so far, -1 = none yet
+  void grow(std::size_t cells);
+};
+
+/// Queries of one sequence in a batch, in order, and who sees what. `first` and `last` are indexed by cell and count in the
+/// group's own queries (kernels::RaggedHead).
+struct QueryGroup {
+  std::int32_t sequence = 0;
+  std::vector<std::int32_t> queries;  ///< indices in the stream's batch
+  std::vector<std::int32_t> cells;    ///< the cell each query's own token is written to
+  std::vector<std::int32_t> positions;
+  std::vector<std::int32_t> first, last;
+  std::vector<std::uint8_t> dense;  ///< [query][mask.cells] if some cell is not seen in one interval of queries, else empty
+};
+
+struct BatchPlan {
+  std::vector<std::pair<std::int32_t, std::int32_t>> reused;  ///< (former owner, cell): entries to drop
+  std::vector<QueryGroup> groups;
+};
+
+/// Plans one stream's share of a batch: query i writes cell `written[i]` and sees what mask row i says. Updates `cells`.
+/// Sequences: queries that see each other, or cells of the same earlier sequence, belong together; branches of a copied sequence
+/// stay in one group and the mask separates them. A token's position is one more than the newest of its sequence.
+/// Cost: one comparison of neighbouring mask rows per query in the causal case.
+/// Throws std::runtime_error if a query sees tokens of several sequences, which were never one.
+BatchPlan plan_batch(const MaskView& mask, std::span<const std::int32_t> written, CellMap& cells);
+
+}  // namespace namm::llama

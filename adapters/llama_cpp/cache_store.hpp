@@ -1,0 +1,93 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "adapters/host.hpp"
+#include "adapters/llama_cpp/batch_plan.hpp"
+#include "adapters/llama_cpp/head_list.hpp"
+
+namespace namm::llama {
+
+/// Shape of one layer's cache.
+struct LayerShape {
+  int layer = 0;
+  int kv_heads = 0;
+  std::size_t key_size = 0;
+  std::size_t value_size = 0;
+};
+
+/// Where one attention node reads and writes. Query and output rows are float, query i of stream s and head h at
+/// data + (s * queries + i) * token_stride + h * head_stride (in floats).
+struct AttentionCall {
+  const float* queries = nullptr;
+  std::size_t query_token_stride = 0, query_head_stride = 0, query_stream_stride = 0;
+  float* output = nullptr;
+  std::size_t output_token_stride = 0, output_head_stride = 0, output_stream_stride = 0;
+  int query_heads = 0;
+  int queries_per_stream = 0;
+  int first_stream = 0;
+  int streams = 1;
+  std::vector<MaskView> masks;  ///< one per stream
+  float scale = 1;
+  float softcap = 0;
+  const float* sinks = nullptr;  ///< [query_heads] or null
+  int threads = 1;
+};
+
+/// The KV cache of one context of the runtime, held by us: one list per (sequence, layer, KV head), any length each.
+///
+///   layer by layer:  write keys -> write values -> attend      the first layer of a batch plans who sees what
+///   after the last:  update of every sequence that crossed a multiple of the interval: score, select, release
+class CacheStore {
+ public:
+  explicit CacheStore(Memory memory);
+  ~CacheStore();
+
+  /// Announces a layer before the first batch. `group` tells layers of different caches of one context apart (sliding window).
+  void add_layer(const void* group, const LayerShape& shape, std::size_t cells_per_stream);
+  /// The layers announced, ascending.
+  std::vector<LayerDescription> layers() const;
+  /// Keys or values of a batch, float rows [token][kv_heads * size] with `stride` floats between tokens, for the given cells
+  /// (stream * cells_per_stream + cell).
+  void write_keys(int layer, const float* rows, std::size_t stride, std::span<const std::int64_t> cells);
+  void write_values(int layer, const float* rows, std::size_t stride, std::size_t tokens);
+  void attend(int layer, const AttentionCall& call);
+
+  /// Forgets all sequences and attaches another memory.
+  void reset(Memory memory);
+  /// Updates every sequence now.
+  void update();
+  CacheUsage usage();
+  /// Tokens kept in each (layer, KV head) of the first sequence, ascending positions: for reports and tests.
+  struct HeadContent {
+    int layer = 0;
+    int kv_head = 0;
+    std::vector<std::int32_t> positions;
+  };
+  std::vector<HeadContent> content() const;
+
+ private:
+  struct Layer;
+  struct Group;
+  struct Sequence;
+  Layer& layer_of(int layer);
+  HeadList make_list(const LayerShape& shape) const;
+  void append(const Layer& layer, std::vector<HeadList>& heads, const QueryGroup& queries, std::size_t first_token);
+  void drop_reused(const Layer& layer, int stream, const BatchPlan& plan);
+  void finish_batch();
+  void update_sequence(Sequence& sequence);
+  void measure();
+
+  Memory memory_;
+  StatisticsSettings statistics_;
+  std::vector<std::unique_ptr<Group>> groups_;
+  std::map<int, std::unique_ptr<Layer>> layers_;
+  CacheUsage usage_;
+  int threads_ = 1;
+};
+
+}  // namespace namm::llama

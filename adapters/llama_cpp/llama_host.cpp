@@ -1,0 +1,205 @@
+#include "adapters/llama_cpp/llama_host.hpp"
+
+#include <llama.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <stdexcept>
+
+#include "adapters/llama_cpp/attach_scope.hpp"
+
+namespace namm::llama {
+namespace {
+
+constexpr int kOutputRows = 32;  // rows of logits computed at once; a row is as long as the vocabulary
+
+double log_probability(std::span<const float> logits, Token token) {
+  const float maximum = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float x : logits) sum += std::exp(static_cast<double>(x) - maximum);
+  return static_cast<double>(logits[static_cast<std::size_t>(token)]) - maximum - std::log(sum);
+}
+
+struct Batch {
+  explicit Batch(int tokens) : batch(llama_batch_init(tokens, 0, 1)) {}
+  ~Batch() { llama_batch_free(batch); }
+  Batch(const Batch&) = delete;
+  Batch& operator=(const Batch&) = delete;
+  llama_batch batch;
+};
+
+}  // namespace
+
+LlamaHost::LlamaHost(std::shared_ptr<const LlamaModel> model, const LlamaHostSettings& settings)
+    : model_(std::move(model)), settings_(settings), description_(model_->description()) {
+  llama_context_params params = llama_context_default_params();
+  params.n_ctx = static_cast<std::uint32_t>((settings.context_tokens + 255) / 256 * 256);
+  params.n_batch = params.n_ubatch = static_cast<std::uint32_t>(settings.chunk_tokens);
+  params.n_outputs_max = kOutputRows;
+  params.n_threads = params.n_threads_batch = settings.threads;
+  params.type_k = params.type_v = GGML_TYPE_F16;
+  params.offload_kqv = false;
+  params.flash_attn_type =
+      settings.stock && !settings.stock_flash_attention ? LLAMA_FLASH_ATTN_TYPE_DISABLED : LLAMA_FLASH_ATTN_TYPE_ENABLED;
+  if (settings.stock) {
+    context_ = llama_init_from_model(model_->get(), params);
+    if (!context_)
+      throw std::runtime_error("model " + description_.model + ": llama.cpp cannot create a context: " + last_llama_error());
+    return;
+  }
+  AttachScope scope(Memory{});
+  context_ = llama_init_from_model(model_->get(), params);
+  if (!context_)
+    throw std::runtime_error("model " + description_.model + ": llama.cpp cannot create a context: " + last_llama_error());
+  try {
+    store_ = &scope.finish();
+  } catch (...) {
+    llama_free(context_);
+    throw;
+  }
+  description_.cached = store_->layers();
+  if (description_.cached.empty()) {
+    llama_free(context_);
+    throw std::runtime_error("model " + description_.model + ": architecture " + description_.architecture +
+                             " has no KV cache, so there is nothing to free; use a model with attention layers");
+  }
+}
+
+LlamaHost::~LlamaHost() {
+  llama_free(context_);
+}
+
+std::vector<Token> LlamaHost::tokenize(std::string_view text, bool add_special, bool parse_special) const {
+  const auto length = static_cast<std::int32_t>(text.size());
+  std::vector<Token> tokens(text.size() + 2);
+  const int count = llama_tokenize(model_->vocab(), text.data(), length, tokens.data(), static_cast<std::int32_t>(tokens.size()),
+                                   add_special, parse_special);
+  if (count < 0) throw std::runtime_error("text: cannot be tokenised by " + description_.model);
+  tokens.resize(static_cast<std::size_t>(count));
+  return tokens;
+}
+
+std::vector<Token> LlamaHost::tokenize(std::string_view text, bool add_special) const {
+  return tokenize(text, add_special, false);
+}
+std::vector<Token> LlamaHost::tokenize_template(std::string_view text) const {
+  return tokenize(text, false, true);
+}
+
+std::string LlamaHost::detokenize(std::span<const Token> tokens) const {
+  std::string out;
+  for (const Token token : tokens) {
+    char piece[256];
+    const int length = llama_token_to_piece(model_->vocab(), token, piece, sizeof piece, 0, false);
+    if (length > 0) out.append(piece, static_cast<std::size_t>(length));
+  }
+  return out;
+}
+
+Host::ChatTemplate LlamaHost::chat_template() const {
+  const char* const name = llama_model_chat_template(model_->get(), nullptr);
+  if (!name) return {};
+  // one user turn around a marker, cut there
+  constexpr std::string_view marker = "\x02";
+  const llama_chat_message message{"user", marker.data()};
+  std::vector<char> text(4096);
+  const int length = llama_chat_apply_template(name, &message, 1, true, text.data(), static_cast<std::int32_t>(text.size()));
+  if (length <= 0 || static_cast<std::size_t>(length) > text.size()) return {};
+  const std::string whole(text.data(), static_cast<std::size_t>(length));
+  const std::size_t at = whole.find(marker);
+  if (at == std::string::npos) return {};
+  return {whole.substr(0, at), whole.substr(at + marker.size())};
+}
+
+void LlamaHost::reset(const Memory& memory) {
+  llama_memory_clear(llama_get_memory(context_), false);
+  if (store_) store_->reset(memory);
+  interval_tokens_ = memory.interval_tokens;
+  position_ = 0;
+  logits_.clear();
+}
+
+void LlamaHost::decode(std::span<const Token> tokens, bool all_logits) {
+  Batch batch(static_cast<int>(tokens.size()));
+  batch.batch.n_tokens = static_cast<std::int32_t>(tokens.size());
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    batch.batch.token[i] = tokens[i];
+    batch.batch.pos[i] = position_ + static_cast<int>(i);
+    batch.batch.n_seq_id[i] = 1;
+    batch.batch.seq_id[i][0] = 0;
+    batch.batch.logits[i] = all_logits || i + 1 == tokens.size();
+  }
+  if (position_ + static_cast<int>(tokens.size()) > settings_.context_tokens)
+    throw std::runtime_error("context: holds " + std::to_string(settings_.context_tokens) + " tokens, " +
+                             std::to_string(position_ + static_cast<int>(tokens.size())) + " are needed; enlarge it (--context)");
+  const int status = llama_decode(context_, batch.batch);
+  if (status != 0) {
+    const std::string why = store_ ? take_failure(*store_) : std::string();
+    throw std::runtime_error("llama.cpp: decoding failed with status " + std::to_string(status) + ": " +
+                             (why.empty() ? last_llama_error() : why));
+  }
+  llama_synchronize(context_);
+  position_ += static_cast<int>(tokens.size());
+}
+
+void LlamaHost::keep_logits(int row) {
+  const float* const from = llama_get_logits_ith(context_, row);
+  logits_.assign(from, from + llama_vocab_n_tokens(model_->vocab()));
+}
+
+void LlamaHost::evaluate(std::span<const Token> tokens) {
+  while (!tokens.empty()) {
+    const int until_update = interval_tokens_ - position_ % interval_tokens_;
+    const auto count =
+        std::min({tokens.size(), static_cast<std::size_t>(until_update), static_cast<std::size_t>(settings_.chunk_tokens)});
+    decode(tokens.first(count), false);
+    tokens = tokens.subspan(count);
+    if (tokens.empty()) keep_logits(-1);
+  }
+}
+
+void LlamaHost::update() {
+  if (store_) store_->update();
+}
+
+std::vector<double> LlamaHost::log_likelihood(std::span<const Token> tokens) {
+  if (logits_.empty()) throw std::invalid_argument("log_likelihood: evaluate at least one token first");
+  std::vector<double> out;
+  while (!tokens.empty()) {
+    const int until_update = interval_tokens_ - position_ % interval_tokens_;
+    const auto count = std::min({tokens.size(), static_cast<std::size_t>(until_update), static_cast<std::size_t>(kOutputRows),
+                                 static_cast<std::size_t>(settings_.chunk_tokens)});
+    out.push_back(log_probability(logits_, tokens[0]));
+    decode(tokens.first(count), true);
+    for (std::size_t i = 0; i < count; ++i) {
+      keep_logits(static_cast<int>(i));
+      if (i + 1 < count) out.push_back(log_probability(logits_, tokens[i + 1]));
+    }
+    tokens = tokens.subspan(count);
+  }
+  return out;
+}
+
+Generation LlamaHost::generate(int max_tokens, bool stop_at_newline) {
+  if (logits_.empty()) throw std::invalid_argument("generate: evaluate at least one token first");
+  Generation out;
+  const auto start = std::chrono::steady_clock::now();
+  while (static_cast<int>(out.tokens.size()) < max_tokens) {
+    const auto token = static_cast<Token>(std::max_element(logits_.begin(), logits_.end()) - logits_.begin());
+    if (llama_vocab_is_eog(model_->vocab(), token)) break;
+    const std::string piece = detokenize({&token, 1});
+    out.tokens.push_back(token);
+    out.text += piece;
+    if (stop_at_newline && piece.find('\n') != std::string::npos) break;
+    if (static_cast<int>(out.tokens.size()) < max_tokens) evaluate({&token, 1});
+  }
+  out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return out;
+}
+
+CacheUsage LlamaHost::usage() const {
+  return store_ ? store_->usage() : CacheUsage{};
+}
+
+}  // namespace namm::llama

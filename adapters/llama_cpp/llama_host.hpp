@@ -1,0 +1,63 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "adapters/host.hpp"
+#include "adapters/llama_cpp/cache_store.hpp"
+#include "adapters/llama_cpp/llama_model.hpp"
+
+struct llama_context;
+
+namespace namm::llama {
+
+struct LlamaHostSettings {
+  int context_tokens = 4096;  ///< longest sequence; cells cost no memory until tokens are in them
+  int threads = 1;
+  int chunk_tokens = 512;  ///< most tokens evaluated at once
+  /// Plain llama.cpp for comparisons: the runtime's own cache, no store; memory and usage are not available.
+  bool stock = false;
+  bool stock_flash_attention = true;
+};
+
+/// llama.cpp with its KV cache in a CacheStore.
+class LlamaHost final : public Host {
+ public:
+  /// Throws std::runtime_error if the model has no KV cache, or one a memory cannot be attached to.
+  LlamaHost(std::shared_ptr<const LlamaModel> model, const LlamaHostSettings& settings);
+  ~LlamaHost() override;
+
+  const HostDescription& description() const override { return description_; }
+  std::vector<Token> tokenize(std::string_view text, bool add_special) const override;
+  std::vector<Token> tokenize_template(std::string_view text) const override;
+  std::string detokenize(std::span<const Token> tokens) const override;
+  ChatTemplate chat_template() const override;
+  void reset(const Memory& memory) override;
+  void evaluate(std::span<const Token> tokens) override;
+  void update() override;
+  std::vector<double> log_likelihood(std::span<const Token> tokens) override;
+  Generation generate(int max_tokens, bool stop_at_newline) override;
+  CacheUsage usage() const override;
+
+  /// Logits behind the newest token, [vocabulary].
+  std::span<const float> logits() const { return logits_; }
+  /// Null if stock.
+  CacheStore* store() const { return store_; }
+  llama_context* context() const { return context_; }
+
+ private:
+  void decode(std::span<const Token> tokens, bool all_logits);
+  std::vector<Token> tokenize(std::string_view text, bool add_special, bool parse_special) const;
+  void keep_logits(int row);
+
+  std::shared_ptr<const LlamaModel> model_;
+  LlamaHostSettings settings_;
+  HostDescription description_;
+  llama_context* context_ = nullptr;
+  CacheStore* store_ = nullptr;
+  int interval_tokens_ = 512;
+  int position_ = 0;
+  std::vector<float> logits_;
+};
+
+}  // namespace namm::llama
