@@ -25,9 +25,10 @@ std::string describe(const json* value) {
 bool read_float(const json& value, float& out) {
   if (!value.is_number()) return false;
   const double wide = value.get<double>();
-  // a double that is too large for a float must be refused before the conversion, which would be undefined
-  if (!std::isfinite(wide) || std::abs(wide) > double{std::numeric_limits<float>::max()}) return false;
-  out = static_cast<float>(wide);
+  // 9 digits of the largest float are a little above it; from the middle to the next power of two on, it is another number
+  constexpr double largest = std::numeric_limits<float>::max();
+  if (!(std::abs(wide) < 0x1.ffffffp127)) return false;
+  out = static_cast<float>(std::clamp(wide, -largest, largest));
   return true;
 }
 

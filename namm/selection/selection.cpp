@@ -129,7 +129,8 @@ SelectionMode parse_selection_mode(std::string_view name) {
   const std::vector<std::string> nearest = nearest_names(name, names, std::size(kModes));
   std::string list;
   for (const std::string& one : nearest) list += (list.empty() ? "" : ", ") + one;
-  throw std::invalid_argument("selection mode: must be one of " + list + ", is '" + std::string(name.substr(0, 40)) + "'");
+  throw std::invalid_argument("selection mode: must be one of " + list + ", is '" + std::string(name.substr(0, 40)) +
+                              "'; write one of them");
 }
 
 std::string_view to_string(SelectionMode mode) {
