@@ -1,8 +1,7 @@
-#include <algorithm>
 #include <array>
-#include <numeric>
 #include <stdexcept>
 
+#include "namm/policies/registry.hpp"
 #include "tasks/generators.hpp"
 #include "tasks/task.hpp"
 
@@ -26,21 +25,6 @@ constexpr std::array kTasks = {
     entry<make_kv_recall>("kv-recall", "one of many four-digit codes scattered over a long text"),
 };
 
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])});
-      diagonal = above;
-    }
-  }
-  return row.back();
-}
-
 }  // namespace
 
 std::span<const TaskEntry> task_registry() {
@@ -48,19 +32,15 @@ std::span<const TaskEntry> task_registry() {
 }
 
 std::unique_ptr<Task> make_task(std::string_view name, std::shared_ptr<const Haystack> haystack) {
-  const TaskEntry* nearest = nullptr;
-  std::size_t least = 0;
-  std::string all;
-  const std::string_view asked = name.substr(0, 64);
-  for (const TaskEntry& task : kTasks) {
-    if (task.name == name) return task.make_on(std::move(haystack));
-    const std::size_t distance = edit_distance(asked, task.name);
-    if (!nearest || distance < least) nearest = &task, least = distance;
-    all += (all.empty() ? "" : ", ") + std::string(task.name);
+  std::vector<std::string_view> names;
+  for (const TaskEntry& entry : kTasks) {
+    if (entry.name == name) return entry.make_on(std::move(haystack));
+    names.push_back(entry.name);
   }
-  std::string message = "unknown task '" + std::string(asked) + "'";
-  if (least <= nearest->name.size() / 2) message += "; did you mean '" + std::string(nearest->name) + "'?";
-  throw std::invalid_argument(message + " Tasks: " + all);
+  std::string nearest;
+  for (const std::string& one : nearest_names(name, names)) nearest += (nearest.empty() ? "" : ", ") + one;
+  throw std::invalid_argument("task: must be a registered name, is '" + std::string(name.substr(0, 40)) +
+                              "'; nearest: " + nearest);
 }
 
 std::unique_ptr<Task> make_task(std::string_view name) {

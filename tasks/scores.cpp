@@ -1,6 +1,7 @@
 #include "tasks/scores.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <stdexcept>
 
 namespace namm::tasks {
@@ -80,15 +81,35 @@ double score_exact(std::span<const std::string> answers, std::string_view genera
   });
 }
 
+namespace {
+
+struct Metric {
+  std::string_view name;
+  double (*score)(std::span<const std::string>, std::string_view);
+};
+constexpr Metric kMetrics[] = {{"prefix", score_prefix},   {"contains", score_contains},
+                               {"exact", score_exact},     {"qa-f1", score_qa_f1},
+                               {"rouge-l", score_rouge_l}, {"code-similarity", score_code_similarity}};
+
+}  // namespace
+
 bool is_metric(std::string_view metric) {
-  return metric == "prefix" || metric == "contains" || metric == "exact";
+  return std::any_of(std::begin(kMetrics), std::end(kMetrics), [&](const Metric& known) { return known.name == metric; });
+}
+
+std::string metric_names() {
+  std::string names;
+  for (const Metric& metric : kMetrics) {
+    if (&metric != kMetrics) names += &metric + 1 == std::end(kMetrics) ? " or " : ", ";
+    names += metric.name;
+  }
+  return names;
 }
 
 double score_by_metric(std::string_view metric, std::span<const std::string> answers, std::string_view generated) {
-  if (metric == "prefix") return score_prefix(answers, generated);
-  if (metric == "contains") return score_contains(answers, generated);
-  if (metric == "exact") return score_exact(answers, generated);
-  throw std::invalid_argument("metric must be prefix, contains or exact, got '" + std::string(metric) + "'");
+  for (const Metric& known : kMetrics)
+    if (known.name == metric) return known.score(answers, generated);
+  throw std::invalid_argument("metric must be " + metric_names() + ", got '" + std::string(metric) + "'");
 }
 
 }  // namespace namm::tasks

@@ -16,9 +16,21 @@ double score_contains(std::span<const std::string> answers, std::string_view gen
 /// 1 if the trimmed text equals an accepted answer, ignoring letter case and one final full stop.
 double score_exact(std::span<const std::string> answers, std::string_view generated);
 
-/// `prefix`, `contains` or `exact`. Throws std::invalid_argument that lists the names for another.
+/// Token F1 of SQuAD and LongBench (arXiv 2308.14508, qa_f1_score), best over the answers: lower case, without punctuation and
+/// a/an/the. Each character of a script without spaces counts as a token (LongBench segments Chinese with jieba instead).
+double score_qa_f1(std::span<const std::string> answers, std::string_view generated);
+/// ROUGE-L F1 (Lin 2004) over lower-case tokens of the whole text, best over the answers; the first 4096 tokens count.
+double score_rouge_l(std::span<const std::string> answers, std::string_view generated);
+/// LongBench's code_sim_score: the first generated line without '`', '#' or "//", compared with the answer by
+/// 2 LCS / (a + b) over bytes; the first 4096 count.
+double score_code_similarity(std::span<const std::string> answers, std::string_view generated);
+
+/// Throws std::invalid_argument that lists the names if `metric` is not `prefix`, `contains`, `exact`, `qa-f1`, `rouge-l` or
+/// `code-similarity`.
 double score_by_metric(std::string_view metric, std::span<const std::string> answers, std::string_view generated);
 /// Whether `score_by_metric` knows it.
 bool is_metric(std::string_view metric);
+/// "prefix, contains, ... or code-similarity", for messages.
+std::string metric_names();
 
 }  // namespace namm::tasks

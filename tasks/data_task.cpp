@@ -1,0 +1,131 @@
+#include "tasks/data_task.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <stdexcept>
+
+#include "tasks/fill.hpp"
+#include "tasks/prompt_file.hpp"
+#include "tasks/random.hpp"
+
+namespace namm::tasks {
+namespace {
+
+bool is_space(char c) {
+  return c == ' ' || (c >= '\t' && c <= '\r');
+}
+bool is_plain_text(const Sample& sample) {
+  return sample.question.empty() && sample.answers.empty();
+}
+
+/// First begin of a character at or after `at`.
+std::size_t character_begin(std::string_view text, std::size_t at) {
+  while (at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) ++at;
+  return std::min(at, text.size());
+}
+
+/// A number of bytes in [0, most] for which `build(bytes)` has at most `length` tokens, near the largest. Interpolates, as
+/// tokens grow nearly in proportion to bytes: a handful of counts.
+std::size_t fit_bytes(std::size_t most, std::size_t length, const std::function<std::size_t(std::size_t)>& tokens_of) {
+  std::size_t low = 0, high = most, low_tokens = 0, high_tokens = 0;
+  std::size_t guess = std::min(most, length * 4);
+  for (int round = 0; round < 24 && low < high; ++round) {
+    const std::size_t tokens = tokens_of(guess);
+    if (tokens <= length) {
+      low = guess, low_tokens = tokens;
+      if (length - tokens <= length_slack(length) / 4 || guess == most) break;
+    } else {
+      high = guess - 1, high_tokens = tokens;
+    }
+    if (low >= high) break;
+    const double rate =
+        high_tokens > low_tokens && high > low
+            ? static_cast<double>(high_tokens - low_tokens) / static_cast<double>(high + 1 - low)
+            : static_cast<double>(std::max<std::size_t>(tokens, 1)) / static_cast<double>(std::max<std::size_t>(guess, 1));
+    const double step = (static_cast<double>(length - low_tokens) - 1) / rate;
+    const auto aimed = low + static_cast<std::size_t>(std::clamp(step, 1.0, static_cast<double>(most)));
+    guess = round < 12 ? std::clamp(aimed, low + 1, high) : low + (high - low + 1) / 2;
+  }
+  return low;
+}
+
+int answer_tokens(const std::vector<Sample>& samples) {
+  for (const Sample& sample : samples)
+    for (const std::string& answer : sample.answers)
+      if (answer.size() > 200) return 128;
+  return 32;
+}
+
+}  // namespace
+
+std::string cut_middle(const std::string& text, std::size_t length_tokens, const TokenCounter& count_tokens) {
+  if (count_tokens(text) <= length_tokens) return text;
+  const auto build = [&](std::size_t bytes) {
+    const std::size_t head = character_begin(text, bytes / 2);
+    const std::size_t tail = character_begin(text, std::max(head, text.size() - bytes / 2));
+    return text.substr(0, head) + text.substr(tail);
+  };
+  return build(fit_bytes(text.size(), length_tokens, [&](std::size_t bytes) { return count_tokens(build(bytes)); }));
+}
+
+DataTask::DataTask(std::string name, std::vector<Sample> samples, FileSplits splits)
+    : name_(std::move(name)), samples_(std::move(samples)), splits_(splits), max_answer_tokens_(answer_tokens(samples_)) {
+  if (samples_.empty()) throw std::invalid_argument("prompts of '" + name_ + "': must be at least one, got none");
+  constexpr std::size_t kSplitOfFifth[5] = {0, 0, 0, 1, 2};
+  const bool one_text = samples_.size() == 1 && is_plain_text(samples_.front());
+  for (std::size_t i = 0; i < samples_.size(); ++i)
+    for (std::size_t split = 0; split < 3; ++split)
+      if (one_text || splits_ == FileSplits::shared || kSplitOfFifth[i % 5] == split) members_[split].push_back(i);
+}
+
+Sample DataTask::make(const SampleRequest& request, const TokenCounter& count_tokens) const {
+  const auto& members = members_[static_cast<std::size_t>(request.split)];
+  if (members.empty())
+    throw std::invalid_argument("prompts of '" + name_ + "': the " + std::string(to_string(request.split)) +
+                                " split needs at least five prompts in the file, found " + std::to_string(samples_.size()));
+  const Sample& found = samples_[members[request.index % members.size()]];
+  if (is_plain_text(found)) return window(request, count_tokens, found);
+  Sample sample = found;
+  if (request.length_tokens != 0) sample.context = cut_middle(sample.context, request.length_tokens, count_tokens);
+  return sample;
+}
+
+Sample DataTask::window(const SampleRequest& request, const TokenCounter& count_tokens, const Sample& text) const {
+  std::string_view part = text.context;
+  if (samples_.size() == 1 && splits_ == FileSplits::disjoint) {
+    constexpr std::size_t kBegin[4] = {0, 3, 4, 5};  // fifths
+    const auto split = static_cast<std::size_t>(request.split);
+    const std::size_t begin = character_begin(part, part.size() / 5 * kBegin[split]);
+    const std::size_t end = split == 2 ? part.size() : character_begin(part, part.size() / 5 * kBegin[split + 1]);
+    part = part.substr(begin, end - begin);
+  }
+  Sample sample;
+  sample.task = text.task;
+  sample.id = text.id;
+  if (request.length_tokens == 0) {
+    sample.context = part;
+    return sample;
+  }
+  const auto tokens_of_first = [&](std::size_t bytes) {
+    return count_tokens(part.substr(0, character_begin(part, std::min(bytes, part.size()))));
+  };
+  const std::size_t fits = fit_bytes(part.size(), request.length_tokens, tokens_of_first);
+  Rng rng("data/window", request.split, request.seed, request.index);
+  std::size_t begin = rng.between(0, part.size() - std::min(fits, part.size()));
+  for (std::size_t k = begin; k > 0 && k < part.size() && k < begin + 200; ++k)  // on to the next word
+    if (is_space(part[k - 1]) && !is_space(part[k])) {
+      begin = k;
+      break;
+    }
+  part = part.substr(character_begin(part, begin));
+  const std::size_t bytes = fit_bytes(part.size(), request.length_tokens, tokens_of_first);
+  sample.context = part.substr(0, character_begin(part, bytes));
+  sample.id.append("@").append(std::to_string(part.data() - text.context.data()));  // byte at which the window begins
+  return sample;
+}
+
+std::unique_ptr<DataTask> make_data_task(const std::filesystem::path& file, FileSplits splits) {
+  return std::make_unique<DataTask>(file.stem().string(), load_prompts(file), splits);
+}
+
+}  // namespace namm::tasks

@@ -1,0 +1,107 @@
+#include "tasks/data_task.hpp"
+
+#include <set>
+#include <stdexcept>
+
+#include "tasks/utf8.hpp"
+#include "tests/check.hpp"
+#include "tests/tasks/samples.hpp"
+
+using namespace namm::tasks;
+using namespace namm::tasks::testing;
+
+namespace {
+
+std::vector<Sample> questions(int count) {
+  std::vector<Sample> samples;
+  for (int i = 0; i < count; ++i) {
+    Sample sample = make_sample("niah-single", Split::train, 0, static_cast<std::uint64_t>(i), 800);
+    sample.id = std::to_string(i);
+    samples.push_back(sample);
+  }
+  return samples;
+}
+
+Sample plain_text(std::size_t length) {
+  Sample text = make_sample("passkey", Split::train, 0, 0, length);
+  text.question.clear();
+  text.answer_prefix.clear();
+  text.answers.clear();
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("Prompts of a file are dealt out to splits", "[tasks]") {
+  const TokenCounter words = approximate_counter("words");
+  const DataTask disjoint("mine", questions(12), FileSplits::disjoint);
+  CHECK(disjoint.size(Split::train) == 8);
+  CHECK(disjoint.size(Split::validation) == 2);
+  CHECK(disjoint.size(Split::test) == 2);
+  std::set<std::string> ids;
+  for (const Split split : kSplits)
+    for (std::uint64_t i = 0; i < disjoint.size(split); ++i) ids.insert(disjoint.make({split, 0, i, 0}, words).id);
+  CHECK(ids.size() == 12);
+  CHECK(disjoint.make({Split::test, 0, 2, 0}, words).id == disjoint.make({Split::test, 5, 0, 0}, words).id);
+
+  const DataTask shared("mine", questions(2), FileSplits::shared);
+  for (const Split split : kSplits) CHECK(shared.make({split, 0, 1, 0}, words).id == "1");
+
+  const DataTask few("mine", questions(2), FileSplits::disjoint);
+  CHECK(message_of([&] {
+          few.make({Split::test, 0, 0, 0}, words);
+        }) == "prompts of 'mine': the test split needs at least five prompts in the file, found 2");
+  CHECK_THROWS_AS(DataTask("none", {}, FileSplits::shared), std::invalid_argument);
+}
+
+TEST_CASE("A context that is too long loses its middle", "[tasks]") {
+  for (const char* name : {"words", "chars/4", "chars"}) {
+    const TokenCounter count = approximate_counter(name);
+    const auto samples = questions(1);
+    const DataTask task("mine", samples, FileSplits::shared);
+    for (const std::size_t length : {16, 60, 300, 700}) {
+      INFO(name << " " << length);
+      const std::string context = task.make({Split::train, 0, 0, length}, count).context;
+      CHECK(count(context) <= length);
+      CHECK(count(context) + std::max<std::size_t>(16, length / 50) >= length);
+      CHECK(samples[0].context.starts_with(context.substr(0, context.size() / 2 - 4)));
+      CHECK(samples[0].context.ends_with(context.substr(context.size() / 2 + 4)));
+    }
+    CHECK(task.make({Split::train, 0, 0, 100'000}, count).context == samples[0].context);
+    CHECK(task.make({Split::train, 0, 0, 0}, count).context == samples[0].context);
+  }
+  std::string wide;
+  for (int i = 0; i < 500; ++i) wide += "漢é😀";
+  for (std::size_t length = 0; length < 100; ++length) {
+    const std::string cut = cut_middle(wide, length, approximate_counter("chars"));
+    REQUIRE(cut.size() <= length);
+    REQUIRE(first_invalid_utf8(cut) == cut.size());
+  }
+}
+
+TEST_CASE("Windows of a plain text", "[tasks]") {
+  const TokenCounter words = approximate_counter("words");
+  const Sample text = plain_text(20'000);
+  const DataTask task("book", {text}, FileSplits::disjoint);
+  std::size_t begin[3] = {text.context.size(), text.context.size(), text.context.size()}, end[3] = {};
+  for (const Split split : kSplits) {
+    std::set<std::string> distinct;
+    for (std::uint64_t index = 0; index < 30; ++index) {
+      const Sample sample = task.make({split, 1, index, 500}, words);
+      CHECK(words(sample.context) <= 500);
+      CHECK(words(sample.context) >= 440);
+      const std::size_t at = std::stoul(sample.id.substr(sample.id.find('@') + 1));
+      REQUIRE(text.context.substr(at, sample.context.size()) == sample.context);
+      REQUIRE((at == 0 || text.context[at - 1] == ' ' || text.context[at - 1] == '\n'));
+      distinct.insert(sample.context);
+      const auto s = static_cast<std::size_t>(split);
+      begin[s] = std::min(begin[s], at);
+      end[s] = std::max(end[s], at + sample.context.size());
+      CHECK(task.make({split, 1, index, 500}, words).context == sample.context);
+    }
+    CHECK(distinct.size() > 20);
+  }
+  CHECK(end[0] <= begin[1]);
+  CHECK(end[1] <= begin[2]);
+  CHECK(task.make({Split::train, 0, 0, 1'000'000}, words).context.size() == text.context.size() / 5 * 3);
+}
