@@ -1,10 +1,9 @@
 #include <stdexcept>
-#include <vector>
 
+#include "evolve/registry_names.hpp"
 #include "evolve/strategies/cma.hpp"
 #include "evolve/strategies/sep_cma.hpp"
 #include "evolve/strategy.hpp"
-#include "namm/policies/registry.hpp"
 
 namespace namm::evolve {
 namespace {
@@ -26,19 +25,13 @@ std::span<const StrategyEntry> strategy_registry() {
 }
 
 std::unique_ptr<Strategy> make_strategy(std::string_view name, const StrategySettings& settings) {
-  std::vector<std::string_view> names;
   for (const StrategyEntry& entry : kRegistry) {
-    if (entry.name == name) {
-      StrategySettings complete = settings;
-      if (complete.population == 0) complete.population = default_population(complete.dimension);
-      return entry.make(complete);
-    }
-    names.push_back(entry.name);
+    if (entry.name != name) continue;
+    StrategySettings complete = settings;
+    if (complete.population == 0) complete.population = default_population(complete.dimension);
+    return entry.make(complete);
   }
-  std::string message = "strategy: no strategy is called '" + std::string(name) + "'; did you mean ";
-  const std::vector<std::string> nearest = nearest_names(name, names);
-  for (std::size_t i = 0; i < nearest.size(); ++i) message += (i == 0 ? "'" : " or '") + nearest[i] + "'";
-  throw std::invalid_argument(message + "?");
+  throw std::invalid_argument(unknown_name("strategy", name, strategy_registry()));
 }
 
 }  // namespace namm::evolve

@@ -188,7 +188,7 @@ TEST_CASE("every strategy: wrong settings are refused in one line", "[strategy]"
     s.mean[1] = NAN;
     CHECK_THROWS_AS(make_strategy(entry.name, s), std::invalid_argument);
   }
-  CHECK_THROWS_WITH(make_strategy("cmaa", settings_of(4)), Contains("cmaa") && Contains("'cma'"));
+  CHECK_THROWS_WITH(make_strategy("cmaa", settings_of(4)), Contains("cmaa") && Contains("nearest: cma"));
 }
 
 TEST_CASE("every strategy: the smallest population works", "[strategy]") {

@@ -1,0 +1,99 @@
+#include "evolve/checkpoint.hpp"
+
+#include <fstream>
+#include <limits>
+#include <stdexcept>
+
+#include "evolve/generation_record.hpp"
+#include "evolve/state_fields.hpp"
+#include "namm/atomic_file.hpp"
+#include "namm/policies/registry.hpp"
+
+namespace namm::evolve {
+namespace {
+
+constexpr const char* kFormat = "namm-evolution";
+constexpr int kVersion = 1;
+
+double number_or_lowest(const nlohmann::json& object, const char* name) {
+  if (field::get(object, name).is_null()) return -std::numeric_limits<double>::infinity();
+  return field::number(object, name);
+}
+
+nlohmann::json policy_to_json(const Policy& policy) {
+  return {{"kind", policy.name()}, {"settings", policy.to_json()}};
+}
+
+std::shared_ptr<const Policy> policy_from_json(const nlohmann::json& object, const char* name) {
+  const nlohmann::json& policy = field::get(object, name);
+  return make_policy(field::text(policy, "kind"), field::get(policy, "settings"));
+}
+
+[[noreturn]] void refuse(const std::filesystem::path& path, const std::string& why) {
+  throw std::runtime_error("checkpoint '" + path.string() + "': " + why);
+}
+
+Checkpoint from_json(const nlohmann::json& json) {
+  field::expect(json, "version", kVersion);
+  Checkpoint checkpoint;
+  checkpoint.settings = field::get(json, "settings");
+  checkpoint.provenance = field::get(json, "provenance");
+  checkpoint.strategy = field::get(json, "strategy");
+  checkpoint.prototype = policy_from_json(json, "prototype");
+  checkpoint.best = policy_from_json(json, "best");
+  checkpoint.best_validation = number_or_lowest(json, "best_validation");
+  checkpoint.start_validation = number_or_lowest(json, "start_validation");
+  checkpoint.best_generation = field::integer(json, "best_generation");
+  checkpoint.generation = field::integer(json, "generation");
+  const nlohmann::json& history = field::get(json, "history");
+  if (!history.is_array() || history.size() != static_cast<std::size_t>(checkpoint.generation) + 1) {
+    throw std::runtime_error("field 'history' must have one entry per generation and one for the start; the file is damaged");
+  }
+  checkpoint.history.assign(history.begin(), history.end());
+  return checkpoint;
+}
+
+}  // namespace
+
+void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint) {
+  nlohmann::json json;
+  json["format"] = kFormat;
+  json["version"] = kVersion;
+  json["settings"] = checkpoint.settings;
+  json["provenance"] = checkpoint.provenance;
+  json["strategy"] = checkpoint.strategy;
+  json["prototype"] = policy_to_json(*checkpoint.prototype);
+  json["best"] = policy_to_json(*checkpoint.best);
+  json["best_validation"] = number_or_null(checkpoint.best_validation);
+  json["start_validation"] = number_or_null(checkpoint.start_validation);
+  json["best_generation"] = checkpoint.best_generation;
+  json["generation"] = checkpoint.generation;
+  json["history"] = checkpoint.history;
+  write_file_atomically(path, json.dump() + "\n");
+}
+
+Checkpoint load_checkpoint(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) refuse(path, "must be a readable file; check the folder's name, or start a new run without resuming");
+  const nlohmann::json json = nlohmann::json::parse(in, nullptr, false);
+  if (json.is_discarded()) refuse(path, "must be JSON, is cut or damaged; start a new run in another folder");
+  if (!json.is_object() || !json.contains("format") || json["format"] != kFormat) {
+    refuse(path, "must have the format '" + std::string(kFormat) + "', is some other file; check the folder's name");
+  }
+  try {
+    return from_json(json);
+  } catch (const std::exception& error) {
+    refuse(path, error.what());
+  }
+}
+
+void expect_same_settings(const std::filesystem::path& path, const nlohmann::json& stored, const nlohmann::json& wanted) {
+  for (const auto& [name, value] : wanted.items()) {
+    if (stored.contains(name) && stored[name] == value) continue;
+    const std::string other = stored.contains(name) ? stored[name].dump() : "nothing";
+    refuse(path, "setting '" + name + "' must be that of the run it belongs to (" + other.substr(0, 80) + "), is " +
+                     value.dump().substr(0, 80) + "; resume with the same settings or choose another folder");
+  }
+}
+
+}  // namespace namm::evolve

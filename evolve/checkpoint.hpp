@@ -1,0 +1,36 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "namm/policies/policy.hpp"
+
+namespace namm::evolve {
+
+/// Everything that the next generation of a run depends on.
+struct Checkpoint {
+  nlohmann::json settings;                  ///< of the run, see describe_settings() in loop.cpp; a resumed run must have the same
+  nlohmann::json provenance;                ///< what the caller gave when the run was started
+  nlohmann::json strategy;                  ///< Strategy::state()
+  std::shared_ptr<const Policy> prototype;  ///< with its normalisation
+  std::shared_ptr<const Policy> best;
+  double best_validation = 0;  ///< may be -infinity
+  double start_validation = 0;
+  std::int64_t best_generation = 0;
+  std::int64_t generation = 0;
+  std::vector<nlohmann::json> history;  ///< lines of the log
+};
+
+/// Atomic and synced. Throws std::runtime_error.
+void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint);
+/// Throws std::runtime_error in one line if the file is missing, cut, damaged or something else.
+Checkpoint load_checkpoint(const std::filesystem::path& path);
+
+/// Throws std::runtime_error naming the first setting that differs.
+void expect_same_settings(const std::filesystem::path& path, const nlohmann::json& stored, const nlohmann::json& wanted);
+
+}  // namespace namm::evolve

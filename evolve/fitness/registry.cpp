@@ -1,0 +1,41 @@
+#include <limits>
+#include <stdexcept>
+
+#include "evolve/fitness/make.hpp"
+#include "evolve/registry_names.hpp"
+
+namespace namm::evolve {
+namespace {
+
+constexpr FitnessEntry kRegistry[] = {
+    {"task-score", "score of the generated answer, relative to the full cache (the published fitness)", make_task_score},
+    {"answer-likelihood", "mean log-likelihood of the gold answer in nats per token, minus the full cache's",
+     make_answer_likelihood},
+};
+
+}  // namespace
+
+std::span<const FitnessEntry> fitness_registry() {
+  return kRegistry;
+}
+
+std::unique_ptr<Fitness> make_fitness(std::string_view name) {
+  for (const FitnessEntry& entry : kRegistry) {
+    if (entry.name == name) return entry.make();
+  }
+  throw std::invalid_argument(unknown_name("fitness", name, fitness_registry()));
+}
+
+double relative_fitness(Fitness::Relation relation, std::span<const TaskMeans> tasks) {
+  double sum = 0;
+  for (const TaskMeans& task : tasks) {
+    if (relation == Fitness::Relation::difference) {
+      sum += task.pruned - task.full;
+    } else {
+      sum += task.full != 0 ? task.pruned / task.full : 1 + task.pruned;
+    }
+  }
+  return tasks.empty() ? std::numeric_limits<double>::quiet_NaN() : sum / static_cast<double>(tasks.size());
+}
+
+}  // namespace namm::evolve

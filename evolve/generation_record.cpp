@@ -1,0 +1,48 @@
+#include "evolve/generation_record.hpp"
+
+namespace namm::evolve {
+
+std::size_t best_of(std::span<const double> values) {
+  std::size_t best = 0;
+  for (std::size_t i = 1; i < values.size(); ++i) {
+    if (std::isnan(values[best]) ? !std::isnan(values[i]) : values[i] > values[best]) best = i;
+  }
+  return best;
+}
+
+GenerationRecord summarise(std::span<const double> values) {
+  double sum = 0, squares = 0, best = NAN;
+  double count = 0;
+  for (const double value : values) {
+    if (!std::isfinite(value)) continue;
+    ++count;
+    sum += value;
+    best = std::fmax(best, value);
+  }
+  for (const double value : values) {
+    if (std::isfinite(value)) squares += (value - sum / count) * (value - sum / count);
+  }
+  GenerationRecord record;
+  record.best = best;
+  record.mean = count > 0 ? sum / count : NAN;
+  record.spread = count > 0 ? std::sqrt(squares / count) : NAN;
+  return record;
+}
+
+nlohmann::json to_log_line(const GenerationRecord& record) {
+  nlohmann::json line;
+  line["generation"] = record.generation;
+  if (record.generation > 0) {
+    line["fitness"] = {
+        {"best", number_or_null(record.best)}, {"mean", number_or_null(record.mean)}, {"spread", number_or_null(record.spread)}};
+  }
+  line["step_size"] = record.step_size;
+  nlohmann::json validation = nlohmann::json::object();
+  if (record.validation_mean) validation["mean"] = number_or_null(*record.validation_mean);
+  if (record.validation_candidate) validation["candidate"] = number_or_null(*record.validation_candidate);
+  if (!validation.empty()) line["validation"] = validation;
+  line["best_validation"] = number_or_null(record.best_validation);
+  return line;
+}
+
+}  // namespace namm::evolve

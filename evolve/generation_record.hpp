@@ -1,0 +1,25 @@
+#pragma once
+#include <cmath>
+#include <span>
+
+#include <nlohmann/json.hpp>
+
+#include "evolve/loop.hpp"
+
+namespace namm::evolve {
+
+/// JSON has no infinities and no NaN.
+inline nlohmann::json number_or_null(double value) {
+  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
+}
+
+/// Index of the highest value; the first of equals; NaN never wins unless there is nothing else. `values` must not be empty.
+std::size_t best_of(std::span<const double> values);
+
+/// Best, mean and standard deviation of a generation's fitness, over the values that are finite; NaN if none is.
+GenerationRecord summarise(std::span<const double> values);
+
+/// The deterministic part of a record: everything but the seconds.
+nlohmann::json to_log_line(const GenerationRecord& record);
+
+}  // namespace namm::evolve

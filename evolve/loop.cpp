@@ -1,0 +1,259 @@
+#include "evolve/loop.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+
+#include "evolve/checkpoint.hpp"
+#include "evolve/generation_record.hpp"
+#include "evolve/normalisation.hpp"
+#include "evolve/prompt_plan.hpp"
+#include "evolve/relative_measure.hpp"
+#include "evolve/run_folder.hpp"
+#include "evolve/settings_record.hpp"
+#include "evolve/strategy.hpp"
+#include "namm/policies/network_policy.hpp"
+#include "namm/policy_file.hpp"
+
+namespace namm::evolve {
+namespace {
+
+using PolicyPointer = std::shared_ptr<const Policy>;
+
+PromptPlan plan_of(const RunSettings& s) {
+  return {s.tasks.size(), s.lengths_tokens, s.budgets.size(), s.prompts_per_task, s.training_pool, s.validation_prompts, s.seed};
+}
+
+Memory base_memory(const RunSettings& s) {
+  Memory memory;
+  memory.spectrogram = s.spectrogram;
+  memory.selection = s.selection;
+  memory.interval_tokens = s.interval_tokens;
+  return memory;
+}
+
+std::unique_ptr<Strategy> start_strategy(const RunSettings& s) {
+  const std::vector<float> start = s.prototype->parameters();
+  StrategySettings settings;
+  settings.dimension = start.size();
+  settings.population = s.population;
+  settings.step_size = s.step_size;
+  settings.seed = s.seed;
+  settings.mean.assign(start.begin(), start.end());
+  return make_strategy(s.strategy, settings);
+}
+
+/// Null if a number leaves float32: such a candidate counts as worst.
+PolicyPointer with_parameters(const Policy& prototype, const Eigen::Ref<const Eigen::VectorXd>& values) {
+  std::vector<float> parameters(static_cast<std::size_t>(values.size()));
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const double value = values(static_cast<Eigen::Index>(i));
+    if (!(std::abs(value) <= static_cast<double>(std::numeric_limits<float>::max()))) return nullptr;
+    parameters[i] = static_cast<float>(value);
+  }
+  auto policy = prototype.clone();
+  policy->set_parameters(parameters);
+  return policy;
+}
+
+class Run {
+ public:
+  Run(const RunSettings& settings, HostPool& pool, const RunCallbacks& callbacks, const std::atomic<bool>* stop)
+      : settings_(settings),
+        pool_(pool),
+        callbacks_(callbacks),
+        stop_(stop),
+        plan_(plan_of(settings)),
+        strategy_(start_strategy(settings)),
+        fitness_(make_fitness(settings.fitness)),
+        evaluator_(pool, *fitness_, settings.protocol),
+        training_(evaluator_, base_memory(settings), settings.budgets, settings.training_pool > 0),
+        validation_(evaluator_, base_memory(settings), settings.budgets, true),
+        folder_(settings.output, settings.resume) {
+    state_.settings = describe_settings(settings, strategy_->population(), pool.host().description());
+  }
+
+  RunResult execute() {
+    const bool ready = settings_.resume ? continue_from_checkpoint() : begin();
+    bool going = ready;
+    while (going && state_.generation < settings_.generations) going = generation();
+    if (going) going = finish();
+    if (ready) save_policy();
+    return {state_.best ? state_.best : settings_.prototype,
+            state_.best_validation,
+            state_.start_validation,
+            state_.generation,
+            state_.best_generation,
+            !going};
+  }
+
+ private:
+  /// Normalisation and validation of the start. False if stopped.
+  bool begin() {
+    state_.provenance = settings_.provenance;
+    if (!normalise()) return false;
+    state_.best = state_.prototype;
+    const PolicyPointer start[] = {state_.prototype};
+    const auto value = validate(start);
+    if (!value) return false;
+    state_.start_validation = state_.best_validation = std::isnan(value->front()) ? -INFINITY : value->front();
+    GenerationRecord record;
+    record.best = record.mean = record.spread = NAN;
+    record.step_size = strategy_->step_size();
+    record.validation_mean = value->front();
+    commit(record);
+    return true;
+  }
+
+  bool normalise() {
+    std::unique_ptr<Policy> prototype = settings_.prototype->clone();
+    auto* network = dynamic_cast<NetworkPolicy*>(prototype.get());
+    if (settings_.gather_normalisation && network != nullptr && !network->features().normalised.empty()) {
+      const auto prompts = make_prompts(pool_, settings_.tasks, plan_.minibatch(0), settings_.seed, settings_.protocol, stop_);
+      if (!prompts) return false;
+      auto normalisation = gather_normalisation(pool_, network->features(), *prompts, settings_.spectrogram,
+                                                settings_.interval_tokens, settings_.protocol, stop_, progress("normalisation"));
+      if (!normalisation) return false;
+      network->set_normalisation(std::move(*normalisation));
+    }
+    state_.prototype = std::move(prototype);
+    return true;
+  }
+
+  bool continue_from_checkpoint() {
+    Checkpoint loaded = load_checkpoint(folder_.checkpoint());
+    expect_same_settings(folder_.checkpoint(), loaded.settings, state_.settings);
+    try {
+      strategy_->restore(loaded.strategy);
+    } catch (const std::runtime_error& error) {
+      throw std::runtime_error("checkpoint '" + folder_.checkpoint().string() + "': " + error.what());
+    }
+    state_ = std::move(loaded);
+    folder_.rewrite_log(state_.history);
+    return true;
+  }
+
+  /// One generation. False if stopped; then nothing of it is committed and the run ends.
+  bool generation() {
+    const auto began = std::chrono::steady_clock::now();
+    const std::vector<PromptChoice> choices = plan_.minibatch(state_.generation);
+    const auto prompts = make_prompts(pool_, settings_.tasks, choices, settings_.seed, settings_.protocol, stop_);
+    if (!prompts) return false;
+    const Eigen::MatrixXd candidates = strategy_->ask();
+    std::vector<PolicyPointer> policies;
+    for (Eigen::Index k = 0; k < candidates.cols(); ++k)
+      policies.push_back(with_parameters(*state_.prototype, candidates.col(k)));
+    const auto values = training_.measure(policies, choices, *prompts, stop_, progress("training"));
+    if (!values) return false;
+
+    std::vector<double> losses;
+    for (const double value : *values) losses.push_back(-value);
+    strategy_->tell(losses);
+    GenerationRecord record = summarise(*values);
+    record.generation = state_.generation + 1;
+    record.step_size = strategy_->step_size();
+    if (record.generation % settings_.validate_every == 0) {
+      const PolicyPointer contenders[] = {with_parameters(*state_.prototype, strategy_->mean()), policies[best_of(*values)]};
+      const auto validation = validate(contenders);
+      if (!validation) return false;  // the strategy has moved on, but what is committed has not
+      record.validation_mean = (*validation)[0];
+      record.validation_candidate = (*validation)[1];
+      for (std::size_t i = 0; i < 2; ++i) keep_if_better(contenders[i], (*validation)[i], record.generation);
+    }
+    state_.generation = record.generation;
+    record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    commit(record);
+    return true;
+  }
+
+  /// Validates the last distribution mean if that was not its turn. Not part of the checkpoint: a run that goes on from here must
+  /// not differ from one that never paused. False if stopped.
+  bool finish() {
+    if (state_.generation % settings_.validate_every == 0) return true;
+    const PolicyPointer contender[] = {with_parameters(*state_.prototype, strategy_->mean())};
+    const auto value = validate(contender);
+    if (!value) return false;
+    keep_if_better(contender[0], value->front(), state_.generation);
+    nlohmann::json line;
+    line["final"] = true;
+    line["generation"] = state_.generation;
+    line["validation"] = {{"mean", number_or_null(value->front())}};
+    line["best_validation"] = number_or_null(state_.best_validation);
+    folder_.append_log(line);
+    return true;
+  }
+
+  std::optional<std::vector<double>> validate(std::span<const PolicyPointer> policies) {
+    if (validation_prompts_.empty()) {
+      validation_choices_ = plan_.validation();
+      auto prompts = make_prompts(pool_, settings_.tasks, validation_choices_, settings_.seed, settings_.protocol, stop_);
+      if (!prompts) return std::nullopt;
+      validation_prompts_ = std::move(*prompts);
+    }
+    return validation_.measure(policies, validation_choices_, validation_prompts_, stop_, progress("validation"));
+  }
+
+  void keep_if_better(const PolicyPointer& policy, double value, std::int64_t generation) {
+    if (!(value > state_.best_validation)) return;
+    state_.best = policy;
+    state_.best_validation = value;
+    state_.best_generation = generation;
+  }
+
+  /// Checkpoint first: log and policy follow from it.
+  void commit(GenerationRecord& record) {
+    record.best_validation = state_.best_validation;
+    state_.strategy = strategy_->state();
+    state_.history.push_back(to_log_line(record));
+    save_checkpoint(folder_.checkpoint(), state_);
+    folder_.append_log(state_.history.back());
+    folder_.append_timing({{"generation", record.generation}, {"seconds", record.seconds}});
+    if (state_.best_generation == record.generation) save_policy();
+    if (callbacks_.generation) callbacks_.generation(record);
+  }
+
+  void save_policy() {
+    PolicyFile file;
+    file.policy = state_.best;
+    file.spectrogram = settings_.spectrogram;
+    file.interval_tokens = settings_.interval_tokens;
+    file.selection = settings_.selection;
+    file.selection.budget = settings_.budgets.front();
+    file.provenance = state_.provenance;
+    for (const auto& [name, value] : state_.settings.items()) file.provenance[name] = value;
+    file.provenance["generations"] = state_.generation;
+    file.provenance["best_generation"] = state_.best_generation;
+    file.provenance["validation"] = number_or_null(state_.best_validation);
+    file.provenance["start_validation"] = number_or_null(state_.start_validation);
+    save_policy_file(folder_.policy(), file);
+  }
+
+  Progress progress(std::string_view stage) const {
+    if (!callbacks_.progress) return {};
+    return [this, stage](std::size_t done, std::size_t total) { callbacks_.progress(stage, done, total); };
+  }
+
+  const RunSettings& settings_;
+  HostPool& pool_;
+  const RunCallbacks& callbacks_;
+  const std::atomic<bool>* stop_;
+  PromptPlan plan_;
+  std::unique_ptr<Strategy> strategy_;
+  std::unique_ptr<Fitness> fitness_;
+  Evaluator evaluator_;
+  RelativeMeasure training_, validation_;
+  RunFolder folder_;
+  Checkpoint state_;
+  std::vector<PromptChoice> validation_choices_;
+  std::vector<Prompt> validation_prompts_;
+};
+
+}  // namespace
+
+RunResult run(const RunSettings& settings, HostPool& pool, const RunCallbacks& callbacks, const std::atomic<bool>* stop) {
+  check_settings(settings);
+  return Run(settings, pool, callbacks, stop).execute();
+}
+
+}  // namespace namm::evolve

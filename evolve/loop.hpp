@@ -1,0 +1,81 @@
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "evolve/host_pool.hpp"
+#include "evolve/protocol.hpp"
+#include "namm/policies/policy.hpp"
+#include "tasks/task.hpp"
+
+namespace namm::evolve {
+
+/// A run of evolution. Together with the model these decide the result; workers and callbacks do not.
+struct RunSettings {
+  std::shared_ptr<const Policy> prototype;  ///< its parameters are the start: zeros when fresh, a policy file's for a warm start
+  bool gather_normalisation = true;  ///< before generation 0, for policies with a normalisation; false keeps the prototype's
+  std::vector<std::shared_ptr<const tasks::Task>> tasks;
+  std::vector<std::size_t> lengths_tokens = {512};  ///< context lengths; take turns over the prompts
+  std::size_t prompts_per_task = 8;                 ///< per generation
+  std::size_t training_pool = 0;                    ///< different training prompts per task; 0 = new ones in every generation
+  std::size_t validation_prompts = 16;              ///< per task; each is measured under every budget
+  std::int64_t validate_every = 5;                  ///< generations; the start and the last generation are always validated
+
+  std::vector<Budget> budgets;  ///< take turns over a generation's prompts; the first becomes the policy file's default
+  SelectionSettings selection;  ///< its budget is not read
+  SpectrogramSettings spectrogram;
+  int interval_tokens = 512;
+  std::string fitness = "answer-likelihood";
+  ProtocolSettings protocol;
+
+  std::string strategy = "cma";
+  int population = 0;  ///< 0 = the strategy's default
+  double step_size = 0.065;
+  std::uint64_t seed = 1;          ///< of everything
+  std::int64_t generations = 100;  ///< in all; a resumed run may have more than the one that was stopped
+
+  std::filesystem::path output;  ///< folder for checkpoint.json, policy.json, log.jsonl and timing.jsonl; made if missing
+  bool resume = false;           ///< continue the run in `output`
+  nlohmann::json provenance = nlohmann::json::object();  ///< goes into the policy file; a resumed run keeps the first one's
+};
+
+/// What one generation came to. Values are relative to the full cache (fitness.hpp), higher = better.
+struct GenerationRecord {
+  std::int64_t generation = 0;            ///< 1 = the first; 0 = the validation of the start
+  double best = 0, mean = 0, spread = 0;  ///< of the candidates' fitness; spread = standard deviation; NaN in generation 0
+  double step_size = 0;
+  std::optional<double> validation_mean, validation_candidate;  ///< of the distribution's mean and the generation's best
+  double best_validation = 0;                                   ///< of the policy kept so far
+  double seconds = 0;                                           ///< wall clock; not part of the log
+};
+
+struct RunCallbacks {
+  /// Called from one worker thread at a time: "normalisation", "training" or "validation", units done, units in all.
+  std::function<void(std::string_view, std::size_t, std::size_t)> progress;
+  /// After the generation's checkpoint is on disk.
+  std::function<void(const GenerationRecord&)> generation;
+};
+
+struct RunResult {
+  std::shared_ptr<const Policy> policy;  ///< the best on validation; the start if nothing was better
+  double validation = 0, start_validation = 0;
+  std::int64_t generation = 0;       ///< generations completed
+  std::int64_t best_generation = 0;  ///< where `policy` comes from
+  bool stopped = false;
+};
+
+/// Evolves a policy. Writes the checkpoint after every generation: a run killed at any instant and resumed gives the same files,
+/// byte for byte, as one never killed. When `stop` becomes true, the generation under way is given up and what there is is
+/// written. Throws std::invalid_argument for wrong settings, std::runtime_error if `output` holds another run, cannot be written,
+/// or holds a checkpoint that is damaged or of other settings; exceptions of hosts reach the caller.
+RunResult run(const RunSettings& settings, HostPool& pool, const RunCallbacks& callbacks = {},
+              const std::atomic<bool>* stop = nullptr);
+
+}  // namespace namm::evolve

@@ -1,0 +1,45 @@
+#pragma once
+#include <atomic>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "evolve/host_pool.hpp"
+#include "evolve/protocol.hpp"
+#include "namm/features/feature_set.hpp"
+
+namespace namm::evolve {
+
+/// A policy that gathers the raw features of every token it is shown, at every update, and scores everything 0: with an unlimited
+/// budget nothing is evicted. One per prompt; heads have accumulators of their own, so that threads of a host do not meet and the
+/// result does not depend on their order.
+class FeatureRecorder final : public Policy {
+ public:
+  FeatureRecorder(const FeatureSet& features, const HostDescription& host);
+  std::string_view name() const override { return "feature-recorder"; }
+  StatisticSet required() const override { return features_->required; }
+  /// Throws std::invalid_argument if the host did not describe this layer and head.
+  void score(const HeadTokens& tokens, std::span<float> scores) const override;
+  std::unique_ptr<Policy> clone() const override { return std::make_unique<FeatureRecorder>(*this); }
+  nlohmann::json to_json() const override;
+
+  /// Merges what was gathered into `total`, heads in the order of the host's description.
+  void merge_into(NormalisationAccumulator& total) const;
+
+ private:
+  struct Slot {
+    int layer, kv_head;
+    NormalisationAccumulator gathered;
+  };
+  const FeatureSet* features_;
+  mutable std::vector<Slot> slots_;  // ascending by layer and head
+};
+
+/// Feature statistics over all layers, heads, tokens and updates of these prompts with nothing evicted, every token and update
+/// with equal weight (spec section 3). The same for any number of workers. Nothing if `stop` became true.
+std::optional<Normalisation> gather_normalisation(HostPool& pool, const FeatureSet& features, std::span<const Prompt> prompts,
+                                                  const SpectrogramSettings& spectrogram, int interval_tokens,
+                                                  const ProtocolSettings& protocol, const std::atomic<bool>* stop = nullptr,
+                                                  const Progress& progress = {});
+
+}  // namespace namm::evolve

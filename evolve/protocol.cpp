@@ -1,0 +1,65 @@
+#include "evolve/protocol.hpp"
+
+#include <utility>
+
+namespace namm::evolve {
+
+namespace {
+
+void append(std::vector<Token>& tokens, const std::vector<Token>& more) {
+  tokens.insert(tokens.end(), more.begin(), more.end());
+}
+
+/// Special tokens of the sequence's start, the opening of the user's turn, the context. Some templates name the start token
+/// themselves; it is not doubled.
+std::vector<Token> encode_context(const Host& host, const std::string& before_user, const std::string& context) {
+  if (before_user.empty()) return host.tokenize(context, true);
+  std::vector<Token> tokens = host.tokenize("", true);
+  const std::vector<Token> opening = host.tokenize_template(before_user);
+  if (!tokens.empty() && !opening.empty() && tokens.front() == opening.front()) tokens.clear();
+  append(tokens, opening);
+  append(tokens, host.tokenize(context, false));
+  return tokens;
+}
+
+std::vector<Token> encode_question(const Host& host, const tasks::Sample& sample, const std::string& after_user) {
+  std::vector<Token> tokens;
+  if (after_user.empty()) {
+    const std::string text = sample.question + sample.answer_prefix;
+    if (!text.empty()) tokens = host.tokenize(text, false);
+    return tokens;
+  }
+  if (!sample.question.empty()) tokens = host.tokenize(sample.question, false);
+  append(tokens, host.tokenize_template(after_user));
+  if (!sample.answer_prefix.empty()) append(tokens, host.tokenize(sample.answer_prefix, false));
+  return tokens;
+}
+
+}  // namespace
+
+Prompt encode_prompt(const Host& host, tasks::Sample sample, std::shared_ptr<const tasks::Task> task,
+                     const ProtocolSettings& settings) {
+  Host::ChatTemplate turn;
+  if (settings.chat_template) turn = host.chat_template();
+  Prompt prompt;
+  prompt.context = encode_context(host, turn.before_user, sample.context);
+  prompt.question = encode_question(host, sample, turn.after_user);
+  if (!sample.answers.empty()) {
+    tasks::Sample shown = sample;  // what the model sees decides whether the answer begins with a space
+    shown.question += turn.after_user;
+    prompt.answer = host.tokenize(tasks::continuation(shown, sample.answers.front()), false);
+  }
+  prompt.sample = std::move(sample);
+  prompt.task = std::move(task);
+  return prompt;
+}
+
+void present(Host& host, const Memory& memory, const Prompt& prompt, const ProtocolSettings& settings) {
+  host.reset(memory);
+  host.evaluate(prompt.context);
+  if (settings.question_after) host.update();
+  if (!prompt.question.empty()) host.evaluate(prompt.question);
+  if (!settings.question_after) host.update();
+}
+
+}  // namespace namm::evolve

@@ -1,0 +1,36 @@
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "adapters/host.hpp"
+#include "tasks/task.hpp"
+
+namespace namm::evolve {
+
+/// How a prompt is put to a host; the same for evolution and evaluation, so that their numbers can be compared.
+struct ProtocolSettings {
+  bool chat_template = true;   ///< wrap the prompt in the user's turn if the model has a template
+  bool question_after = true;  ///< the cache is brought to its budget before the question is seen; false: after it
+  friend bool operator==(const ProtocolSettings&, const ProtocolSettings&) = default;
+};
+
+/// A prompt in the tokens of one model. The parts are tokenised on their own, special tokens only in front of the first and in
+/// the chat template's own words.
+///
+///     [before_user] context | question [after_user] answer_prefix | answer
+struct Prompt {
+  tasks::Sample sample;
+  std::shared_ptr<const tasks::Task> task;
+  std::vector<Token> context;
+  std::vector<Token> question;  ///< may be empty
+  std::vector<Token> answer;    ///< the gold answer, with the space that separates it; empty if the sample has none
+};
+
+Prompt encode_prompt(const Host& host, tasks::Sample sample, std::shared_ptr<const tasks::Task> task,
+                     const ProtocolSettings& settings);
+
+/// Attaches `memory` to a new sequence and evaluates the prompt up to where the answer begins. With question_after: context,
+/// update, question; else context and question together, then update. What follows is the answer.
+void present(Host& host, const Memory& memory, const Prompt& prompt, const ProtocolSettings& settings);
+
+}  // namespace namm::evolve

@@ -1,0 +1,72 @@
+#include "evolve/relative_measure.hpp"
+
+#include <limits>
+
+namespace namm::evolve {
+
+RelativeMeasure::RelativeMeasure(Evaluator& evaluator, Memory base, std::vector<Budget> budgets, bool remember)
+    : evaluator_(evaluator), base_(std::move(base)), budgets_(std::move(budgets)), remember_(remember) {}
+
+std::optional<std::vector<double>> RelativeMeasure::measure(std::span<const std::shared_ptr<const Policy>> policies,
+                                                            std::span<const PromptChoice> choices,
+                                                            std::span<const Prompt> prompts, const std::atomic<bool>* stop,
+                                                            const Progress& progress) {
+  // Memories: policy p under budget b is number p * B + b; the full cache is the last one.
+  std::vector<Memory> memories;
+  for (const auto& policy : policies) {
+    for (const Budget& budget : budgets_) {
+      memories.push_back(base_);
+      memories.back().policy = policy;
+      memories.back().selection.budget = budget;
+    }
+  }
+  const std::size_t full_memory = memories.size();
+  memories.push_back(base_);
+  memories.back().policy = nullptr;
+  memories.back().selection.budget = Budget{};
+
+  if (!remember_) full_.clear();
+  const auto key = [&](std::size_t i) { return Key{choices[i].task, choices[i].split, choices[i].index}; };
+  std::vector<Unit> units;
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    if (!full_.contains(key(i))) units.push_back({full_memory, i});
+  }
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    for (std::size_t p = 0; p < policies.size(); ++p) {
+      if (!policies[p]) continue;
+      for (const std::size_t b : choices[i].budgets) units.push_back({p * budgets_.size() + b, i});
+    }
+  }
+  const auto values = evaluator_.measure(memories, prompts, units, stop, progress);
+  if (!values) return std::nullopt;
+  for (std::size_t u = 0; u < units.size(); ++u) {
+    if (units[u].memory == full_memory) full_[key(units[u].prompt)] = (*values)[u];
+  }
+
+  std::size_t tasks = 0;
+  for (const PromptChoice& choice : choices) tasks = std::max(tasks, choice.task + 1);
+  // Sums over the prompts of a task; summed in the order of the units, so that the result never depends on the threads.
+  std::vector<std::vector<TaskMeans>> sums(policies.size(), std::vector<TaskMeans>(tasks));
+  std::vector<std::vector<std::size_t>> counts(policies.size(), std::vector<std::size_t>(tasks));
+  for (std::size_t u = 0; u < units.size(); ++u) {
+    if (units[u].memory == full_memory) continue;
+    const std::size_t policy = units[u].memory / budgets_.size(), task = choices[units[u].prompt].task;
+    sums[policy][task].pruned += (*values)[u];
+    sums[policy][task].full += full_.at(key(units[u].prompt));
+    ++counts[policy][task];
+  }
+  std::vector<double> result(policies.size(), std::numeric_limits<double>::quiet_NaN());
+  for (std::size_t p = 0; p < policies.size(); ++p) {
+    if (!policies[p]) continue;
+    std::vector<TaskMeans> means;
+    for (std::size_t t = 0; t < tasks; ++t) {
+      if (counts[p][t] == 0) continue;
+      const double n = static_cast<double>(counts[p][t]);
+      means.push_back({sums[p][t].pruned / n, sums[p][t].full / n});
+    }
+    result[p] = relative_fitness(evaluator_.fitness().relation(), means);
+  }
+  return result;
+}
+
+}  // namespace namm::evolve

@@ -1,0 +1,37 @@
+#pragma once
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+#include "evolve/evaluator.hpp"
+#include "evolve/prompt_plan.hpp"
+
+namespace namm::evolve {
+
+/// Fitness of policies relative to the full cache on the same prompts, whose values are measured once and remembered.
+class RelativeMeasure {
+ public:
+  /// `base` is the memory without policy and budget. With `remember`, the full cache's values are kept from call to call.
+  RelativeMeasure(Evaluator& evaluator, Memory base, std::vector<Budget> budgets, bool remember);
+
+  /// One number per policy: relative_fitness over the tasks of `choices`. NaN for a null policy (a candidate that could not be
+  /// made). Nothing if `stop` became true.
+  std::optional<std::vector<double>> measure(std::span<const std::shared_ptr<const Policy>> policies,
+                                             std::span<const PromptChoice> choices, std::span<const Prompt> prompts,
+                                             const std::atomic<bool>* stop = nullptr, const Progress& progress = {});
+
+ private:
+  using Key = std::tuple<std::size_t, tasks::Split, std::uint64_t>;  // task, split, prompt number
+
+  Evaluator& evaluator_;
+  Memory base_;
+  std::vector<Budget> budgets_;
+  bool remember_;
+  std::map<Key, double> full_;
+};
+
+}  // namespace namm::evolve

@@ -1,0 +1,50 @@
+#include "evolve/run_folder.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+
+#include "namm/atomic_file.hpp"
+
+namespace namm::evolve {
+
+RunFolder::RunFolder(std::filesystem::path folder, bool resume) : folder_(std::move(folder)) {
+  const std::string name = "output folder '" + folder_.string() + "': ";
+  if (folder_.empty()) throw std::invalid_argument("output folder: must be named, is empty");
+  std::error_code error;
+  if (resume) {
+    if (!std::filesystem::exists(checkpoint(), error)) {
+      throw std::runtime_error(name + "must hold a checkpoint.json to resume from, holds none; start a new run without resuming");
+    }
+    return;
+  }
+  std::filesystem::create_directories(folder_, error);
+  if (error) throw std::runtime_error(name + "must be a folder that can be written (" + error.message() + "); choose another");
+  for (const char* file : {"checkpoint.json", "log.jsonl", "policy.json"}) {
+    if (std::filesystem::exists(folder_ / file, error)) {
+      throw std::runtime_error(name + "must not hold another run, has a " + file + "; resume that run or choose another folder");
+    }
+  }
+  // Found out now rather than after the first generation.
+  const std::filesystem::path probe = folder_ / ".namm-write-test";
+  write_file_atomically(probe, "");
+  std::filesystem::remove(probe, error);
+}
+
+void RunFolder::rewrite_log(const std::vector<nlohmann::json>& lines) const {
+  std::string text;
+  for (const nlohmann::json& line : lines) text += line.dump() + "\n";
+  write_file_atomically(folder_ / "log.jsonl", text);
+}
+
+void RunFolder::append(const std::filesystem::path& path, const nlohmann::json& line) {
+  std::ofstream out(path, std::ios::app | std::ios::binary);
+  out << line.dump() << '\n';
+  out.close();
+  if (!out) throw std::runtime_error("'" + path.string() + "': must be writable (" + std::strerror(errno) + "); free some space");
+}
+
+}  // namespace namm::evolve

@@ -1,0 +1,34 @@
+#pragma once
+#include <filesystem>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+namespace namm::evolve {
+
+/// The files of a run.
+///
+///     checkpoint.json  what the next generation depends on      log.jsonl     one line per generation, the same for the same
+///     settings policy.json      the best policy so far                   timing.jsonl  wall-clock times, apart so that logs can
+///     be compared
+class RunFolder {
+ public:
+  /// Makes the folder. Throws std::runtime_error if it cannot be made, if it holds a run and `resume` is false, or if it holds
+  /// none and `resume` is true.
+  RunFolder(std::filesystem::path folder, bool resume);
+
+  std::filesystem::path checkpoint() const { return folder_ / "checkpoint.json"; }
+  std::filesystem::path policy() const { return folder_ / "policy.json"; }
+
+  /// Replaces the log by these lines: after a resume, lines behind the checkpoint are gone.
+  void rewrite_log(const std::vector<nlohmann::json>& lines) const;
+  /// Throws std::runtime_error naming the file, for example on a full disk.
+  void append_log(const nlohmann::json& line) const { append(folder_ / "log.jsonl", line); }
+  void append_timing(const nlohmann::json& line) const { append(folder_ / "timing.jsonl", line); }
+
+ private:
+  static void append(const std::filesystem::path& path, const nlohmann::json& line);
+  std::filesystem::path folder_;
+};
+
+}  // namespace namm::evolve

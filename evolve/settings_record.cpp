@@ -1,0 +1,77 @@
+#include "evolve/settings_record.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <stdexcept>
+
+namespace namm::evolve {
+namespace {
+
+void require(bool good, const char* rule, const std::string& seen) {
+  if (!good) throw std::invalid_argument(std::string(rule) + ", is " + seen);
+}
+
+/// FNV-1a, 64 bits: tells policies apart, nothing more.
+std::string fingerprint(const std::string& text) {
+  std::uint64_t hash = 0xcbf29ce484222325u;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  char hex[17];
+  std::snprintf(hex, sizeof hex, "%016llx", static_cast<unsigned long long>(hash));
+  return hex;
+}
+
+}  // namespace
+
+void check_settings(const RunSettings& s) {
+  require(s.prototype != nullptr, "policy: must be given", "null");
+  require(s.prototype->parameter_count() > 0, "policy: must have parameters to evolve (namm, namm-mlp, linear)",
+          std::string(s.prototype->name()));
+  require(!s.tasks.empty() && std::all_of(s.tasks.begin(), s.tasks.end(), [](const auto& task) { return task != nullptr; }),
+          "tasks: must be at least one", "empty");
+  require(!s.lengths_tokens.empty() && *std::min_element(s.lengths_tokens.begin(), s.lengths_tokens.end()) > 0,
+          "length: must be at least 1 token", "0 or missing");
+  require(!s.budgets.empty(), "budgets: must be at least one", "empty");
+  require(s.prompts_per_task >= 1, "prompts per task: must be at least 1", "0");
+  require(s.training_pool == 0 || s.training_pool >= s.prompts_per_task,
+          "training pool: must be 0 (new prompts in every generation) or at least the prompts per task",
+          std::to_string(s.training_pool));
+  require(s.validation_prompts >= 1, "validation prompts: must be at least 1", "0");
+  require(s.validate_every >= 1, "validation interval: must be at least 1 generation", std::to_string(s.validate_every));
+  require(s.interval_tokens >= 1, "update interval: must be at least 1 token", std::to_string(s.interval_tokens));
+  require(s.generations >= 0, "generations: must not be negative", std::to_string(s.generations));
+  require(s.provenance.is_object(), "provenance: must be an object", s.provenance.type_name());
+}
+
+nlohmann::json describe_settings(const RunSettings& s, int population, const HostDescription& host) {
+  nlohmann::json tasks = nlohmann::json::array(), budgets = nlohmann::json::array();
+  for (const auto& task : s.tasks) tasks.push_back(task->name());
+  for (const Budget& budget : s.budgets) budgets.push_back(to_string(budget));
+  return {
+      {"model", host.model},
+      {"architecture", host.architecture},
+      {"policy", s.prototype->name()},
+      {"policy_fingerprint", fingerprint(s.prototype->to_json().dump())},
+      {"gather_normalisation", s.gather_normalisation},
+      {"tasks", tasks},
+      {"lengths_tokens", s.lengths_tokens},
+      {"prompts_per_task", s.prompts_per_task},
+      {"training_pool", s.training_pool},
+      {"validation_prompts", s.validation_prompts},
+      {"validate_every", s.validate_every},
+      {"budgets", budgets},
+      {"selection", to_string(s.selection.mode)},
+      {"sinks", s.selection.sinks},
+      {"recent", s.selection.recent},
+      {"spectrogram", {{"fft_size", s.spectrogram.fft_size}, {"hop", s.spectrogram.hop}, {"decay", s.spectrogram.decay}}},
+      {"interval_tokens", s.interval_tokens},
+      {"fitness", s.fitness},
+      {"chat_template", s.protocol.chat_template},
+      {"question_after", s.protocol.question_after},
+      {"strategy", s.strategy},
+      {"population", population},
+      {"step_size", s.step_size},
+      {"seed", s.seed},
+  };
+}
+
+}  // namespace namm::evolve

@@ -1,0 +1,100 @@
+#include "evolve/fitness.hpp"
+
+#include <cmath>
+
+#include "evolve/evaluator.hpp"
+#include "evolve/relative_measure.hpp"
+#include "namm/policies/registry.hpp"
+#include "tests/check.hpp"
+#include "tests/evolve/fake_host.hpp"
+
+using namespace namm;
+using namespace namm::evolve;
+using Catch::Matchers::Contains;
+
+namespace {
+
+/// Keeps the newest `tokens` only.
+Memory recency(double tokens) {
+  Memory memory;
+  memory.policy = make_policy("streaming");
+  memory.selection.budget = {Budget::Unit::tokens, tokens};
+  memory.selection.sinks = 0;
+  memory.selection.recent = 1;
+  return memory;
+}
+
+Prompt prompt_with_old_needle(const Host& host) {
+  tasks::Sample sample;
+  sample.id = "t/0";
+  sample.context = "a b c d e f #7 g h i j k l m n";
+  sample.question = " which";
+  sample.answers = {"#7"};
+  return encode_prompt(host, sample, std::make_shared<fake::Task>(), {});
+}
+
+}  // namespace
+
+TEST_CASE("fitness: what is measured with a full and with a pruned cache", "[fitness]") {
+  fake::Host host;
+  const Prompt prompt = prompt_with_old_needle(host);
+  const auto likelihood = make_fitness("answer-likelihood"), score = make_fitness("task-score");
+  CHECK(likelihood->measure(host, Memory{}, prompt, {}) == Approx(-0.05));
+  CHECK(likelihood->measure(host, recency(4), prompt, {}) == Approx(-4.05));
+  CHECK(score->measure(host, Memory{}, prompt, {}) == 1);
+  CHECK(score->measure(host, recency(4), prompt, {}) == 0);
+  CHECK(score->measure(host, recency(100), prompt, {}) == 1);
+}
+
+TEST_CASE("fitness: a prompt without a gold answer has no likelihood", "[fitness]") {
+  fake::Host host;
+  Prompt prompt = prompt_with_old_needle(host);
+  prompt.answer.clear();
+  CHECK_THROWS_WITH(make_fitness("answer-likelihood")->measure(host, Memory{}, prompt, {}), Contains("t/0"));
+}
+
+TEST_CASE("fitness: the registry", "[fitness]") {
+  for (const FitnessEntry& entry : fitness_registry()) CHECK(make_fitness(entry.name)->name() == entry.name);
+  CHECK_THROWS_WITH(make_fitness("task-scor"), Contains("task-scor'") && Contains("nearest: task-score"));
+}
+
+TEST_CASE("fitness: normalised to the full cache per task, then averaged", "[fitness]") {
+  using enum Fitness::Relation;
+  const std::vector<TaskMeans> tasks = {{0.5, 1.0}, {0.2, 0.4}, {0.9, 0.6}};
+  CHECK(relative_fitness(ratio, tasks) == Approx((0.5 + 0.5 + 1.5) / 3));
+  CHECK(relative_fitness(difference, tasks) == Approx((-0.5 - 0.2 + 0.3) / 3));
+  CHECK(relative_fitness(ratio, std::vector<TaskMeans>{{0.0, 0.0}}) == 1);
+  CHECK(relative_fitness(ratio, std::vector<TaskMeans>{{0.25, 0.0}}) == 1.25);
+  CHECK(std::isnan(relative_fitness(ratio, {})));
+}
+
+TEST_CASE("fitness: the full cache is measured once per prompt, on the same prompts", "[fitness]") {
+  std::atomic<int> resets = 0;
+  HostPool pool([&] { return std::make_unique<fake::Host>(fake::Script{{}, {}, &resets}); }, 2);
+  const std::vector<std::shared_ptr<const tasks::Task>> tasks = {std::make_shared<fake::Task>("one"),
+                                                                 std::make_shared<fake::Task>("two")};
+  PromptPlan plan;
+  plan.tasks = 2;
+  plan.lengths_tokens = {30};
+  plan.prompts_per_task = 5;
+  plan.budgets = 2;
+  const std::vector<PromptChoice> choices = plan.minibatch(0);
+  const std::vector<Prompt> prompts = *make_prompts(pool, tasks, choices, 1, {});
+  const auto fitness = make_fitness("answer-likelihood");
+  Evaluator evaluator(pool, *fitness, {});
+  const Memory base = recency(1);
+  RelativeMeasure measure(evaluator, base, {parse_budget("12"), parse_budget("100%")}, true);
+
+  const std::vector<std::shared_ptr<const Policy>> policies = {make_policy("full"), make_policy("streaming"), nullptr};
+  const std::vector<double> values = *measure.measure(policies, choices, prompts);
+  CHECK(resets == 10 + 2 * 10);  // the full cache, two policies; the third does not exist
+  CHECK(values[0] == 0);
+  CHECK(values[1] < -0.5);
+  CHECK(std::isnan(values[2]));
+  CHECK(*measure.measure(std::span(policies).first(1), choices, prompts) == std::vector<double>{0.0});
+  CHECK(resets == 30 + 10);
+  RelativeMeasure forgetful(evaluator, base, {parse_budget("12"), parse_budget("100%")}, false);
+  forgetful.measure(std::span(policies).first(1), choices, prompts);
+  forgetful.measure(std::span(policies).first(1), choices, prompts);
+  CHECK(resets == 40 + 2 * 20);
+}

@@ -1,0 +1,120 @@
+#include "evolve/host_pool.hpp"
+
+#include <chrono>
+#include <set>
+#include <thread>
+
+#include "evolve/evaluator.hpp"
+#include "evolve/prompt_plan.hpp"
+#include "namm/policies/registry.hpp"
+#include "tests/check.hpp"
+#include "tests/evolve/fake_host.hpp"
+
+using namespace namm;
+using namespace namm::evolve;
+using Catch::Matchers::Equals;
+
+namespace {
+HostFactory factory() {
+  return [] { return std::make_unique<fake::Host>(); };
+}
+}  // namespace
+
+TEST_CASE("pool: every unit runs once, whatever the number of workers", "[pool]") {
+  for (int workers : {1, 2, 3, 8}) {
+    for (std::size_t count : {0u, 1u, 2u, 50u}) {
+      CAPTURE(workers, count);
+      HostPool pool(factory(), workers);
+      std::vector<std::atomic<int>> runs(count);
+      std::size_t last = 0;
+      CHECK(pool.run(
+          count, [&](std::size_t unit, Host&) { ++runs[unit]; }, nullptr,
+          [&](std::size_t done, std::size_t total) {
+            CHECK(done == last + 1);
+            CHECK(total == count);
+            last = done;
+          }));
+      CHECK(std::all_of(runs.begin(), runs.end(), [](const auto& n) { return n == 1; }));
+      CHECK(last == count);
+    }
+  }
+}
+
+TEST_CASE("pool: a host is never used by two threads at once", "[pool]") {
+  HostPool pool(factory(), 3);
+  std::mutex mutex;
+  std::set<Host*> busy, all;
+  pool.run(30, [&](std::size_t, Host& host) {
+    {
+      const std::lock_guard lock(mutex);
+      REQUIRE(busy.insert(&host).second);
+      all.insert(&host);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    const std::lock_guard lock(mutex);
+    busy.erase(&host);
+  });
+  CHECK(all.size() <= 3);
+}
+
+TEST_CASE("pool: the stop flag is looked at between units", "[pool]") {
+  for (int workers : {1, 3}) {
+    HostPool pool(factory(), workers);
+    std::atomic<bool> stop = false;
+    std::atomic<int> runs = 0;
+    CHECK_FALSE(pool.run(
+        1000, [&](std::size_t, Host&) { stop = ++runs >= 10; }, &stop));
+    CHECK(runs >= 10);
+    CHECK(runs < 10 + workers);
+    CHECK_FALSE(pool.run(
+        5, [&](std::size_t, Host&) { ++runs; }, &stop));
+    CHECK(runs < 10 + workers);
+    stop = false;
+    CHECK(pool.run(
+        5, [&](std::size_t, Host&) {}, &stop));
+  }
+}
+
+TEST_CASE("pool: what a worker throws reaches the caller, and the pool can be used again", "[pool]") {
+  for (int workers : {1, 2, 3}) {
+    HostPool pool(factory(), workers);
+    std::atomic<int> runs = 0;
+    const auto work = [&](std::size_t unit, Host&) {
+      ++runs;
+      if (unit >= 5) throw std::runtime_error("context is full in unit " + std::to_string(unit));
+    };
+    CHECK_THROWS_WITH(pool.run(1000, work), Equals("context is full in unit 5"));
+    CHECK(runs < 20);
+    CHECK(pool.run(5, work));
+  }
+  CHECK_THROWS_AS(HostPool(factory(), 0), std::invalid_argument);
+  CHECK_THROWS_AS(HostPool(HostFactory{}, 1), std::invalid_argument);
+  CHECK_THROWS_AS(HostPool([] { return std::unique_ptr<Host>(); }, 1), std::invalid_argument);
+  CHECK_THROWS_WITH(HostPool([]() -> std::unique_ptr<Host> { throw std::runtime_error("no model"); }, 1), Equals("no model"));
+}
+
+TEST_CASE("evaluator: the values do not depend on the number of workers", "[pool]") {
+  const std::vector<std::shared_ptr<const tasks::Task>> tasks = {std::make_shared<fake::Task>()};
+  PromptPlan plan;
+  plan.lengths_tokens = {24, 40};
+  const std::vector<PromptChoice> choices = plan.minibatch(3);
+  const auto fitness = make_fitness("answer-likelihood");
+  std::vector<std::vector<double>> results;
+  for (int workers : {1, 2, 3}) {
+    HostPool pool(factory(), workers);
+    const std::vector<Prompt> prompts = *make_prompts(pool, tasks, choices, 5, {});
+    std::vector<Memory> memories(3);
+    memories[1].policy = make_policy("h2o");
+    memories[2].policy = make_policy("random");
+    for (Memory& memory : memories) memory.selection = {SelectionMode::uniform, parse_budget("25%"), 1, 2};
+    std::vector<Unit> units;
+    for (std::size_t m = 0; m < memories.size(); ++m) {
+      for (std::size_t p = 0; p < prompts.size(); ++p) units.push_back({m, p});
+    }
+    Evaluator evaluator(pool, *fitness, {});
+    results.push_back(*evaluator.measure(memories, prompts, units));
+  }
+  CHECK(results[0] == results[1]);
+  CHECK(results[0] == results[2]);
+  CHECK(std::set<double>(results[0].begin(), results[0].end()).size() > 1);
+}
