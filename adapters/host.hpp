@@ -91,6 +91,8 @@ class Host {
   /// Greedy continuation until `max_tokens`, end of generation, or a newline if `stop_at_newline`.
   virtual Generation generate(int max_tokens, bool stop_at_newline) = 0;
   virtual CacheUsage usage() const = 0;
+  /// Logits of the next token, [vocabulary], behind what was evaluated last; empty if the host does not give any.
+  virtual std::span<const float> logits() const { return {}; }
 };
 
 }  // namespace namm

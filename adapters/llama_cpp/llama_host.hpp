@@ -39,8 +39,7 @@ class LlamaHost final : public Host {
   Generation generate(int max_tokens, bool stop_at_newline) override;
   CacheUsage usage() const override;
 
-  /// Logits behind the newest token, [vocabulary].
-  std::span<const float> logits() const { return logits_; }
+  std::span<const float> logits() const override { return logits_; }
   /// Null if stock.
   CacheStore* store() const { return store_; }
   llama_context* context() const { return context_; }

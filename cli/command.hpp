@@ -1,0 +1,27 @@
+#pragma once
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace namm::cli {
+
+/// One command of the program: a file of this folder and a line of main.cpp.
+struct Command {
+  std::string_view name;
+  std::string_view summary;
+  /// Arguments behind the command's name. Returns the exit code; throws std::invalid_argument for wrong usage (2) and any other
+  /// exception for failures (1).
+  int (*run)(const std::vector<std::string>& arguments);
+};
+
+std::span<const Command> commands();
+
+int run_evolve(const std::vector<std::string>& arguments);
+int run_eval(const std::vector<std::string>& arguments);
+int run_run(const std::vector<std::string>& arguments);
+int run_inspect(const std::vector<std::string>& arguments);
+int run_report(const std::vector<std::string>& arguments);
+int run_prompts(const std::vector<std::string>& arguments);
+
+}  // namespace namm::cli

@@ -1,0 +1,79 @@
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <cstdio>
+#include <exception>
+#include <iostream>
+#include <new>
+#include <stdexcept>
+
+#include "cli/command.hpp"
+#include "cli/version.hpp"
+#include "namm/policies/registry.hpp"
+
+namespace namm::cli {
+namespace {
+
+constexpr Command kCommands[] = {
+    {"evolve", "evolves a memory policy for a model", run_evolve},
+    {"eval", "policies x tasks x budgets: quality and savings beside the full cache", run_eval},
+    {"run", "generates with a policy attached; prints the text, then the savings", run_run},
+    {"report", "tables from results and runs", run_report},
+    {"inspect", "says what a model, policy, run or result file is", run_inspect},
+    {"prompts", "prints the prompts of a task as JSON lines", run_prompts},
+};
+
+void print_usage(std::ostream& out) {
+  out << "namm " << kVersion << ": evolved memory policies for the KV cache of language models\n\n"
+      << "Usage: namm COMMAND [options]\n\n";
+  for (const Command& command : kCommands)
+    out << "  " << command.name << std::string(10 - command.name.size(), ' ') << command.summary << '\n';
+  out << "\n'namm COMMAND --help' prints the options of a command; 'namm --version' the version.\n"
+      << "Exit codes: 0 done, 1 failed, 2 wrong usage.\n";
+}
+
+int dispatch(const std::vector<std::string>& words) {
+  if (words.empty() || words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
+    print_usage(words.empty() ? std::cerr : std::cout);
+    return words.empty() ? 2 : 0;
+  }
+  if (words[0] == "--version") {
+    std::cout << "namm " << kVersion << " (" << kCommit << ", llama.cpp " << kLlamaVersion << ")\n";
+    return 0;
+  }
+  for (const Command& command : kCommands)
+    if (command.name == words[0]) return command.run({words.begin() + 1, words.end()});
+  std::vector<std::string_view> names;
+  for (const Command& command : kCommands) names.push_back(command.name);
+  throw std::invalid_argument("command: must be one of 'namm --help', is \"" + words[0] +
+                              "\"; nearest: " + nearest_names(words[0], names, 1).front());
+}
+
+}  // namespace
+
+std::span<const Command> commands() {
+  return kCommands;
+}
+
+}  // namespace namm::cli
+
+int main(int argc, char** argv) {
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("namm"));
+  spdlog::set_pattern("namm: %v");
+  spdlog::set_level(spdlog::level::warn);
+  try {
+    const int code = namm::cli::dispatch({argv + 1, argv + argc});
+    std::cout.flush();
+    if (!std::cout) throw std::runtime_error("standard output: cannot be written (full disk or closed pipe)");
+    return code;
+  } catch (const std::invalid_argument& error) {
+    std::cerr << "namm: " << error.what() << '\n';
+    return 2;
+  } catch (const std::bad_alloc&) {
+    std::cerr << "namm: memory: not enough for this; use a smaller --context, --workers or model\n";
+    return 1;
+  } catch (const std::exception& error) {
+    std::cerr << "namm: " << error.what() << '\n';
+    return 1;
+  }
+}

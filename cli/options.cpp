@@ -1,0 +1,211 @@
+#include "cli/options.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <charconv>
+#include <iostream>
+#include <stdexcept>
+#include <thread>
+
+#include "adapters/llama_cpp/llama_host.hpp"
+#include "namm/policies/registry.hpp"
+#include "tasks/data_task.hpp"
+#include "tasks/haystack.hpp"
+
+namespace namm::cli {
+namespace {
+
+std::string nearest_option(const std::string& typed, const po::options_description& options) {
+  std::vector<std::string> names;
+  for (const auto& option : options.options()) names.push_back("--" + option->long_name());
+  const std::vector<std::string_view> views(names.begin(), names.end());
+  const auto nearest = nearest_names(typed, views, 1);
+  return nearest.empty() ? std::string("--help lists them") : "nearest: " + nearest.front();
+}
+
+std::size_t parse_length(const std::string& text) {
+  std::size_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || value < 32)
+    throw std::invalid_argument("--length: must be a number of tokens from 32 on, is \"" + text +
+                                "\"; for example --length 512,1000");
+  return value;
+}
+
+}  // namespace
+
+std::optional<po::variables_map> parse(const std::vector<std::string>& arguments, const po::options_description& options,
+                                       const std::string& usage, const std::string& about,
+                                       const po::positional_options_description& positional) {
+  if (std::find(arguments.begin(), arguments.end(), "--help") != arguments.end() ||
+      std::find(arguments.begin(), arguments.end(), "-h") != arguments.end()) {
+    std::cout << "Usage: " << usage << "\n\n" << about << "\n\n" << options;
+    return std::nullopt;
+  }
+  po::variables_map values;
+  try {
+    using Style = po::command_line_style::style_t;
+    const int style = (po::command_line_style::unix_style & ~Style::allow_guessing & ~Style::allow_sticky);
+    po::store(po::command_line_parser(arguments).options(options).positional(positional).style(style).run(), values);
+    po::notify(values);
+  } catch (const po::unknown_option& error) {
+    throw std::invalid_argument("option " + error.get_option_name() + ": must be one of 'namm COMMAND --help', is unknown; " +
+                                nearest_option(error.get_option_name(), options));
+  } catch (const po::required_option& error) {
+    throw std::invalid_argument("option " + error.get_option_name() + ": must be given; see --help");
+  } catch (const po::too_many_positional_options_error&) {
+    throw std::invalid_argument("arguments: a word without an option name was given; usage: " + usage);
+  } catch (const po::error& error) {
+    throw std::invalid_argument(std::string("options: ") + error.what() + "; see --help");
+  }
+  return values;
+}
+
+void add_general(po::options_description& options) {
+  options.add_options()("quiet,q", "no progress, errors only")("verbose,v", "what the runtime reports, too")("help,h",
+                                                                                                             "print this");
+}
+
+void apply_general(const po::variables_map& values) {
+  if (values.contains("verbose")) spdlog::set_level(spdlog::level::debug);
+  if (values.contains("quiet")) spdlog::set_level(spdlog::level::err);
+}
+
+void add_model(po::options_description& options, int default_workers) {
+  options.add_options()("model,m", po::value<std::string>()->required()->value_name("FILE"), "the model, a GGUF file");
+  options.add_options()("threads,t", po::value<int>()->default_value(1)->value_name("N"), "threads of one worker");
+  options.add_options()("workers,w", po::value<int>()->default_value(default_workers)->value_name("N"),
+                        "prompts evaluated side by side, over one copy of the weights; results do not depend on it");
+  options.add_options()("context", po::value<int>()->default_value(0)->value_name("TOKENS"),
+                        "longest sequence; 0 = as long as needed");
+}
+
+ModelOptions model_from(const po::variables_map& values) {
+  ModelOptions out{values["model"].as<std::string>(), values["threads"].as<int>(), values["workers"].as<int>(),
+                   values["context"].as<int>()};
+  require_at_least("--threads", out.threads, 1);
+  require_at_least("--workers", out.workers, 1);
+  require_at_least("--context", out.context_tokens, 0);
+  return out;
+}
+
+evolve::HostFactory host_factory(std::shared_ptr<const llama::LlamaModel> model, const ModelOptions& options,
+                                 int context_tokens) {
+  llama::LlamaHostSettings settings;
+  settings.context_tokens = options.context_tokens > 0 ? options.context_tokens : context_tokens;
+  settings.threads = options.threads;
+  const int trained = model->description().train_context;
+  if (trained > 0 && settings.context_tokens > trained)
+    spdlog::warn(
+        "context: {} tokens are more than the {} that {} was trained for; answers may degrade whatever the policy; use shorter "
+        "prompts to judge policies",
+        settings.context_tokens, trained, model->description().model);
+  return [model, settings] { return std::make_unique<llama::LlamaHost>(model, settings); };
+}
+
+void add_memory(po::options_description& options) {
+  options.add_options()("mode", po::value<std::string>()->value_name("NAME"),
+                        "how the budget is spent: uniform (every KV head keeps the same number), pooled (one budget over all "
+                        "heads), threshold (score >= 0), reference (the paper's rule); default: the policy's own, else uniform");
+  options.add_options()("interval", po::value<int>()->value_name("TOKENS"),
+                        "tokens between updates; default: the policy's own, else 512");
+  options.add_options()("protect-sinks", po::value<int>()->value_name("N"), "first tokens never dropped (default 4)");
+  options.add_options()("protect-recent", po::value<int>()->value_name("N"), "newest tokens never dropped (default 16)");
+}
+
+MemoryOptions memory_from(const po::variables_map& values) {
+  MemoryOptions out;
+  if (values.contains("mode")) out.mode = parse_selection_mode(values["mode"].as<std::string>());
+  const auto number = [&](const char* name, int low) -> std::optional<int> {
+    if (!values.contains(name)) return std::nullopt;
+    require_at_least(std::string("--") + name, values[name].as<int>(), low);
+    return values[name].as<int>();
+  };
+  out.interval_tokens = number("interval", 16);
+  out.sinks = number("protect-sinks", 0);
+  out.recent = number("protect-recent", 0);
+  return out;
+}
+
+Memory make_memory(const PolicyFile& file, const MemoryOptions& options, const Budget& budget) {
+  Memory out;
+  out.policy = file.policy;
+  out.spectrogram = file.spectrogram;
+  out.selection = file.selection;
+  out.selection.budget = budget;
+  if (options.mode) out.selection.mode = *options.mode;
+  if (options.sinks) out.selection.sinks = *options.sinks;
+  if (options.recent) out.selection.recent = *options.recent;
+  out.interval_tokens = options.interval_tokens.value_or(file.interval_tokens);
+  const int protected_tokens = out.selection.sinks + out.selection.recent;
+  if (budget.unit == Budget::Unit::tokens && budget.value < protected_tokens)
+    throw std::invalid_argument("budget: must hold the " + std::to_string(protected_tokens) + " protected tokens (" +
+                                std::to_string(out.selection.sinks) + " sinks, " + std::to_string(out.selection.recent) +
+                                " recent), is " + to_string(budget) + "; raise it or lower --protect-sinks and --protect-recent");
+  return out;
+}
+
+void add_tasks(po::options_description& options, const std::string& default_lengths) {
+  std::string names;
+  for (const auto& entry : tasks::task_registry()) names += (names.empty() ? "" : ", ") + std::string(entry.name);
+  options.add_options()("tasks", po::value<std::string>()->value_name("A,B"), ("tasks: " + names + "; default: all").c_str());
+  options.add_options()("data", po::value<std::string>()->value_name("FILE"),
+                        "prompts of your own (JSON lines) instead of generated tasks");
+  options.add_options()("length", po::value<std::string>()->default_value(default_lengths)->value_name("N,M"),
+                        "context lengths in the model's tokens");
+  options.add_options()("haystack", po::value<std::string>()->default_value("prose")->value_name("NAME"),
+                        "filler of generated tasks: prose, repeated, or a text file");
+  options.add_options()("question-in-context",
+                        "the cache is compressed after the question was seen, not before (easier to keep the answer, less honest "
+                        "as a test of memory)");
+  options.add_options()("no-chat", "do not apply the model's chat template");
+}
+
+TaskOptions tasks_from(const po::variables_map& values, tasks::FileSplits splits) {
+  TaskOptions out;
+  if (values.contains("data")) {
+    if (values.contains("tasks")) throw std::invalid_argument("--data: must be given without --tasks; choose one");
+    out.tasks.push_back(tasks::make_data_task(values["data"].as<std::string>(), splits));
+  } else {
+    const auto haystack = tasks::make_haystack(values["haystack"].as<std::string>());
+    std::vector<std::string> names;
+    if (values.contains("tasks"))
+      names = split_list(values["tasks"].as<std::string>(), "--tasks");
+    else
+      for (const auto& entry : tasks::task_registry()) names.emplace_back(entry.name);
+    for (const std::string& name : names) out.tasks.push_back(tasks::make_task(name, haystack));
+  }
+  for (const std::string& text : split_list(values["length"].as<std::string>(), "--length"))
+    out.lengths_tokens.push_back(parse_length(text));
+  out.protocol.question_after = !values.contains("question-in-context");
+  out.protocol.chat_template = !values.contains("no-chat");
+  return out;
+}
+
+std::vector<std::string> split_list(const std::string& text, const std::string& option) {
+  std::vector<std::string> out;
+  std::size_t begin = 0;
+  while (begin <= text.size()) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    if (end == begin)
+      throw std::invalid_argument(option + ": must be names separated by commas, is \"" + text + "\"; remove the empty part");
+    out.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return out;
+}
+
+std::vector<Budget> parse_budgets(const std::string& text) {
+  std::vector<Budget> out;
+  for (const std::string& part : split_list(text, "--budget")) out.push_back(parse_budget(part));
+  return out;
+}
+
+void require_at_least(const std::string& option, std::int64_t value, std::int64_t low) {
+  if (value < low)
+    throw std::invalid_argument(option + ": must be at least " + std::to_string(low) + ", is " + std::to_string(value) +
+                                "; see --help");
+}
+
+}  // namespace namm::cli

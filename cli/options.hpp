@@ -1,0 +1,76 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/program_options.hpp>
+
+#include "adapters/host.hpp"
+#include "adapters/llama_cpp/llama_model.hpp"
+#include "evolve/host_pool.hpp"
+#include "evolve/protocol.hpp"
+#include "namm/policy_file.hpp"
+#include "tasks/data_task.hpp"
+#include "tasks/task.hpp"
+
+namespace namm::cli {
+
+namespace po = boost::program_options;
+
+/// Parses the options of a command. Prints the help and returns nothing if --help was given. Throws std::invalid_argument that
+/// names the nearest option if one is unknown, or says what a value must be.
+///   usage: "namm eval --model FILE --policy A,B [options]", about: what it does, one sentence or a few lines
+std::optional<po::variables_map> parse(const std::vector<std::string>& arguments, const po::options_description& options,
+                                       const std::string& usage, const std::string& about,
+                                       const po::positional_options_description& positional = {});
+
+/// --quiet, --verbose, --help.
+void add_general(po::options_description& options);
+/// Sets the log level from --quiet and --verbose.
+void apply_general(const po::variables_map& values);
+
+// Groups of options that several commands share. add_*() declares them, *_from() reads them.
+
+/// --model, --threads, --workers, --context.
+struct ModelOptions {
+  std::filesystem::path model;
+  int threads = 1;         ///< per worker
+  int workers = 1;         ///< contexts side by side, one copy of the weights
+  int context_tokens = 0;  ///< 0 = what the command needs
+};
+void add_model(po::options_description& options, int default_workers);
+ModelOptions model_from(const po::variables_map& values);
+/// Hosts of one model for a pool. `context_tokens` is used unless --context was given.
+evolve::HostFactory host_factory(std::shared_ptr<const llama::LlamaModel> model, const ModelOptions& options, int context_tokens);
+
+/// --mode, --interval, --protect-sinks, --protect-recent. What was not given comes from the policy file.
+struct MemoryOptions {
+  std::optional<SelectionMode> mode;
+  std::optional<int> interval_tokens, sinks, recent;
+};
+void add_memory(po::options_description& options);
+MemoryOptions memory_from(const po::variables_map& values);
+/// The policy of `file` under `budget` with these options. Throws std::invalid_argument if the budget cannot hold the protected
+/// tokens.
+Memory make_memory(const PolicyFile& file, const MemoryOptions& options, const Budget& budget);
+
+/// --tasks, --length, --haystack, --data, --question-in-context, --no-chat.
+struct TaskOptions {
+  std::vector<std::shared_ptr<const tasks::Task>> tasks;
+  std::vector<std::size_t> lengths_tokens;
+  evolve::ProtocolSettings protocol;
+};
+void add_tasks(po::options_description& options, const std::string& default_lengths);
+/// `splits`: how a --data file is shared between training, validation and test.
+TaskOptions tasks_from(const po::variables_map& values, tasks::FileSplits splits);
+
+/// "a,b,c" -> parts; throws std::invalid_argument naming the option if a part is empty.
+std::vector<std::string> split_list(const std::string& text, const std::string& option);
+std::vector<Budget> parse_budgets(const std::string& text);
+/// Throws std::invalid_argument "--name: must be ..., is ...; ..." unless low <= value.
+void require_at_least(const std::string& option, std::int64_t value, std::int64_t low);
+
+}  // namespace namm::cli

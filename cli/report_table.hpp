@@ -1,0 +1,28 @@
+#pragma once
+#include <iosfwd>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cli/result_record.hpp"
+
+namespace namm::cli {
+
+enum class TableFormat { text, markdown };
+
+/// Rows of equal length under a head; columns aligned in text, valid GitHub Markdown otherwise. The first `left` columns are
+/// flush left, the others flush right. Cells may hold anything: control characters become blanks, '|' is escaped.
+void print_table(std::ostream& out, const std::vector<std::string>& head, const std::vector<std::vector<std::string>>& rows,
+                 std::size_t left, TableFormat format);
+
+/// A heading over a table, or in the middle of a text.
+void print_heading(std::ostream& out, const std::string& text, TableFormat format);
+
+/// A table per task and length: policies and budgets with quality, its interval, change of log-likelihood, savings and rates.
+/// With more than one table per model, one more over all of them. A '*' marks what the full cache's value is outside of.
+void print_results(std::ostream& out, std::span<const ResultRecord> records, TableFormat format);
+
+/// Characters of a UTF-8 text, for alignment.
+std::size_t display_width(std::string_view text);
+
+}  // namespace namm::cli

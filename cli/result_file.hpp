@@ -1,0 +1,13 @@
+#pragma once
+#include <filesystem>
+#include <vector>
+
+#include "cli/result_record.hpp"
+
+namespace namm::cli {
+
+/// The records of a result file, one JSON object per line; empty lines are skipped. Throws std::runtime_error
+/// "FILE:LINE: what is wrong" in one line, and if there are no records.
+std::vector<ResultRecord> load_results(const std::filesystem::path& path);
+
+}  // namespace namm::cli

@@ -1,0 +1,133 @@
+#include "cli/run_curve.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <ostream>
+
+#include "namm/json_limits.hpp"
+
+namespace namm::cli {
+namespace {
+
+using nlohmann::json;
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr std::size_t kMostRows = 24;
+
+struct Point {
+  double generation = kNan, best = kNan, mean = kNan, spread = kNan, step_size = kNan;
+  double validation_mean = kNan, validation_candidate = kNan, kept = kNan;
+};
+
+double number(const json& object, const char* name) {
+  const auto found = object.find(name);
+  return found != object.end() && found->is_number() ? found->get<double>() : kNan;
+}
+
+json part(const json& object, const char* name) {
+  const auto found = object.find(name);
+  return found != object.end() && found->is_object() ? *found : json::object();
+}
+
+Point read_point(const json& line) {
+  if (!line.is_object()) return {};
+  const json fitness = part(line, "fitness"), validation = part(line, "validation");
+  return {number(line, "generation"),  number(fitness, "best"),      number(fitness, "mean"),         number(fitness, "spread"),
+          number(line, "step_size"),   number(validation, "mean"),   number(validation, "candidate"), number(line, "best_validation")};
+}
+
+std::string text_of(const char* format, double value) {
+  if (!std::isfinite(value)) return "";
+  char text[64];
+  std::snprintf(text, sizeof text, format, value);
+  return text;
+}
+
+/// "a, b" of an array, the value itself of anything else.
+std::string listed(const json& value) {
+  if (value.is_string()) return detail::one_line(value.get_ref<const std::string&>());
+  if (!value.is_array()) return detail::one_line(value.dump(-1, ' ', false, json::error_handler_t::replace));
+  std::string out;
+  for (const json& item : value) out += (out.empty() ? "" : ", ") + listed(item);
+  return out;
+}
+
+void print_settings(std::ostream& out, const json& settings) {
+  const char* separator = "";
+  for (const char* name : {"model", "policy", "tasks", "lengths_tokens", "budgets", "selection", "fitness", "strategy",
+                           "population", "step_size", "seed"}) {
+    if (!settings.contains(name)) continue;
+    std::string label = name;
+    std::replace(label.begin(), label.end(), '_', ' ');
+    out << separator << label << ' ' << listed(settings[name]);
+    separator = "; ";
+  }
+  out << "\n\n";
+}
+
+void print_spark(std::ostream& out, const char* label, const std::vector<Point>& points, double Point::* field) {
+  std::vector<double> values;
+  for (const Point& p : points) values.push_back(p.*field);
+  double low = kNan, high = kNan;
+  for (const double v : values) {
+    low = std::fmin(low, v);
+    high = std::fmax(high, v);
+  }
+  if (!std::isfinite(low) || !std::isfinite(high)) return;
+  out << label << ' ' << sparkline(values, 60) << "  " << text_of("%.4f", low) << " .. " << text_of("%.4f", high) << '\n';
+}
+
+}  // namespace
+
+std::string sparkline(std::span<const double> values, std::size_t width) {
+  static const char* const kBlocks[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+  const std::size_t columns = std::min(width, values.size());
+  std::vector<double> heights(columns, kNan);
+  double low = kNan, high = kNan;
+  for (std::size_t c = 0; c < columns; ++c) {
+    double sum = 0, count = 0;
+    for (std::size_t i = c * values.size() / columns; i < (c + 1) * values.size() / columns; ++i)
+      if (std::isfinite(values[i])) sum += values[i], ++count;
+    if (count > 0) heights[c] = sum / count;
+    low = std::fmin(low, heights[c]);
+    high = std::fmax(high, heights[c]);
+  }
+  std::string out;
+  for (const double h : heights) {
+    const double share = high > low ? (h - low) / (high - low) : 0.5;
+    out += std::isfinite(h) ? kBlocks[static_cast<std::size_t>(std::clamp(share * 7 + 0.5, 0.0, 7.0))] : " ";
+  }
+  return out;
+}
+
+void print_run(std::ostream& out, const std::string& name, const evolve::Checkpoint& checkpoint, TableFormat format) {
+  std::vector<Point> points;
+  for (const json& line : checkpoint.history) points.push_back(read_point(line));
+  print_heading(out, "evolution " + name + ", " + std::to_string(checkpoint.generation) + " generations", format);
+  print_settings(out, checkpoint.settings);
+  out << "validation, relative to the full cache: start " << text_of("%.4f", checkpoint.start_validation) << ", best "
+      << text_of("%.4f", checkpoint.best_validation) << " (generation " << checkpoint.best_generation << ")\n\n";
+  if (format == TableFormat::markdown) out << "```\n";
+  print_spark(out, "best      ", points, &Point::best);
+  print_spark(out, "mean      ", points, &Point::mean);
+  print_spark(out, "validation", points, &Point::kept);
+  if (format == TableFormat::markdown) out << "```\n";
+  out << '\n';
+
+  std::vector<std::vector<std::string>> rows;
+  const std::size_t step = (points.size() + kMostRows - 1) / kMostRows;
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    if (i % step != 0 && i + 1 != points.size()) continue;
+    const Point& p = points[i];
+    rows.push_back({text_of("%.0f", p.generation), text_of("%.4f", p.best), text_of("%.4f", p.mean), text_of("%.4f", p.spread),
+                    text_of("%.4g", p.step_size), text_of("%.4f", p.validation_mean), text_of("%.4f", p.validation_candidate),
+                    text_of("%.4f", p.kept)});
+  }
+  print_table(out, {"generation", "best", "mean", "spread", "step size", "valid. mean", "valid. best", "kept so far"}, rows, 0,
+              format);
+  if (step > 1) out << (format == TableFormat::markdown ? "\n" : "") << "every " << step << "th generation and the last\n";
+  out << '\n';
+}
+
+}  // namespace namm::cli

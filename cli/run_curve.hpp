@@ -1,0 +1,18 @@
+#pragma once
+#include <iosfwd>
+#include <span>
+#include <string>
+
+#include "cli/report_table.hpp"
+#include "evolve/checkpoint.hpp"
+
+namespace namm::cli {
+
+/// One character per value, from the lowest to the highest: "▁▃▅█". At most `width` characters, each the mean of its share; a
+/// blank where no value is finite.
+std::string sparkline(std::span<const double> values, std::size_t width);
+
+/// What a run of evolution was, its curve and a table of generations.
+void print_run(std::ostream& out, const std::string& name, const evolve::Checkpoint& checkpoint, TableFormat format);
+
+}  // namespace namm::cli
