@@ -13,6 +13,10 @@ namespace {
 
 using nlohmann::json;
 
+bool is_space(char c) {
+  return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
 [[noreturn]] void fail(const std::string& where, const std::string& what) {
   throw std::runtime_error(where + what);
 }
@@ -71,9 +75,8 @@ std::string answer_text(const json& answer, const std::string& where) {
   if (!answer.is_string()) fail(where, std::string("'answers' must hold strings, got ") + answer.type_name());
   auto text = answer.get<std::string>();
   if (text.find('\0') != std::string::npos) fail(where, "'answers' holds a NUL character; remove it");
-  const std::size_t first = text.find_first_not_of(" \t\r\n");
-  if (first == std::string::npos) fail(where, "'answers' must not hold empty strings");
-  return text.substr(first);  // stored without leading white space, see Sample::answers
+  if (std::all_of(text.begin(), text.end(), is_space)) fail(where, "'answers' must not hold empty strings");
+  return text;
 }
 
 std::vector<std::string> answers_field(const json& record, const std::string& where, std::size_t most) {
@@ -87,10 +90,6 @@ std::vector<std::string> answers_field(const json& record, const std::string& wh
   std::vector<std::string> answers;
   for (const json& answer : *found) answers.push_back(answer_text(answer, where));
   return answers;
-}
-
-bool is_space(char c) {
-  return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
 /// Puts `separator` before `part` if nothing else parts it from what comes before.
@@ -120,6 +119,10 @@ Sample to_sample(const json& record, const LineReader& reader, const PromptFileL
   if (sample.metric.empty() && !sample.answers.empty()) sample.metric = "contains";
   part(sample.context, sample.question, "\n\n");
   part(sample.question.empty() ? sample.context : sample.question, sample.answer_prefix, " ");
+  const bool verbatim = continuation(sample, "").empty();  // white space or nothing before the answer: it stays as it is
+  for (std::string& answer : sample.answers)
+    if (!verbatim)
+      answer.erase(0, static_cast<std::size_t>(std::find_if_not(answer.begin(), answer.end(), is_space) - answer.begin()));
   return sample;
 }
 

@@ -21,8 +21,8 @@ double score_exact(std::span<const std::string> answers, std::string_view genera
 double score_qa_f1(std::span<const std::string> answers, std::string_view generated);
 /// ROUGE-L F1 (Lin 2004) over lower-case tokens of the whole text, best over the answers; the first 4096 tokens count.
 double score_rouge_l(std::span<const std::string> answers, std::string_view generated);
-/// LongBench's code_sim_score: the first generated line without '`', '#' or "//", compared with the answer by
-/// 2 LCS / (a + b) over bytes; the first 4096 count.
+/// As LongBench's code_sim_score: the first generated line without '`', '#' or "//", compared with the answer by
+/// 2 LCS / (a + b) over bytes. Empty lines and indentation do not count; of each, the first 4096 bytes do.
 double score_code_similarity(std::span<const std::string> answers, std::string_view generated);
 
 /// Throws std::invalid_argument that lists the names if `metric` is not `prefix`, `contains`, `exact`, `qa-f1`, `rouge-l` or

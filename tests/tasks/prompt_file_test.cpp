@@ -1,5 +1,8 @@
 #include "tasks/prompt_file.hpp"
 
+#include <iterator>
+
+#include "tasks/random.hpp"
 #include "tasks/utf8.hpp"
 #include "tests/check.hpp"
 #include "tests/tasks/samples.hpp"
@@ -81,6 +84,7 @@ TEST_CASE("Prompt files: published benchmarks", "[tasks]") {
   CHECK(lb[1].metric == "rouge-l");
   CHECK(prompt_text(lb[1]) == "Long report.\n\nWrite a summary of the text above.\n\nSummary:");
   CHECK(lb[2].metric == "code-similarity");
+  CHECK(lb[2].answers[0] == "    return 1");  // after a line's end the answer stays as it is
   CHECK(prompt_text(lb[2]) == "import x\ndef f():\nNext line of code:\n");
 
   const TemporaryFile infinite(
@@ -188,6 +192,34 @@ TEST_CASE("Prompt files: limits and files that are none", "[tasks]") {
   const TemporaryFile text("text.txt", std::string(1001, 'a'));
   CHECK(message_of([&] { PromptFile(text.path(), limits).next(); }) ==
         text.name() + ":1: a plain text may have at most 1000 bytes; split the file");
+}
+
+TEST_CASE("Prompt files: damaged lines give a sample or one line of error", "[tasks]") {
+  const std::string seeds[] = {
+      R"({"context": "a \u00e9 b", "question": "c?", "answers": ["d", "e"], "answer_prefix": " f", "id": 3, "metric": "exact"})",
+      R"({"input": "Who?", "context": "Ann.", "answers": ["Ann"], "dataset": "hotpotqa", "_id": "ab12", "all_classes": null})",
+      R"({"id": 3, "context": "A book.", "input": "Who?", "answer": ["Bea"], "options": ["Ann", "Bea"]})",
+      R"({"_id": "z", "domain": "d", "question": "W?", "choice_A": "a", "choice_B": "b", "answer": "B", "context": "T."})"};
+  const std::string_view pieces[] = {"\"", "{",     "}",  "[",       "]",    ",",    ":",    "null",
+                                     "-1", "1e400", "\\", "\\ud800", "\xFF", "\xC3", "true", "\n"};
+  Rng rng("damage", Split::test, 0, 0);
+  for (int i = 0; i < 3000; ++i) {
+    std::string line = seeds[rng.below(std::size(seeds))];
+    for (std::uint64_t k = rng.between(1, 4); k > 0; --k) {
+      const std::size_t at = rng.below(line.size());
+      if (rng.below(3) == 0)
+        line.erase(at, rng.between(1, 12));
+      else
+        line.replace(at, rng.below(6), pieces[rng.below(std::size(pieces))]);
+      if (line.empty()) line.push_back(' ');
+    }
+    const TemporaryFile file("damaged.jsonl", line);
+    const std::string message = message_of([&] { load_prompts(file.path()); });
+    INFO(line << " -> " << message);
+    REQUIRE((message.empty() || message.starts_with(file.name() + ":")));
+    REQUIRE(message.find('\n') == std::string::npos);
+    REQUIRE(message.find("json.exception") == std::string::npos);
+  }
 }
 
 TEST_CASE("UTF-8 as RFC 3629 has it", "[tasks]") {
