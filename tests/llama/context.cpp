@@ -1,0 +1,117 @@
+#include "tests/llama/context.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <stdexcept>
+
+#include "adapters/llama_cpp/attach_scope.hpp"
+#include "namm/policies/registry.hpp"
+
+namespace namm::test {
+
+Context::Context(std::shared_ptr<const llama::LlamaModel> model, const ContextSettings& settings)
+    : model_(std::move(model)), positions_(static_cast<std::size_t>(settings.sequences), 0) {
+  llama_context_params params = llama_context_default_params();
+  params.n_ctx = static_cast<std::uint32_t>(settings.cells);
+  params.n_batch = params.n_ubatch = static_cast<std::uint32_t>(settings.ubatch);
+  params.n_seq_max = static_cast<std::uint32_t>(settings.sequences);
+  params.kv_unified = settings.unified;
+  params.n_threads = params.n_threads_batch = 1;
+  params.type_k = settings.type_k;
+  params.type_v = settings.type_v;
+  params.offload_kqv = false;
+  params.flash_attn_type = settings.flash_attention ? LLAMA_FLASH_ATTN_TYPE_ENABLED : LLAMA_FLASH_ATTN_TYPE_DISABLED;
+  if (settings.reference) {
+    params.cb_eval = AttentionReference::callback;
+    params.cb_eval_user_data = settings.reference;
+  }
+  std::optional<llama::AttachScope> scope;
+  if (settings.memory) scope.emplace(*settings.memory);
+  context_ = llama_init_from_model(model_->get(), params);
+  if (!context_) throw std::runtime_error("llama.cpp cannot create a context: " + llama::last_llama_error());
+  if (!scope) return;
+  try {
+    store_ = &scope->finish();
+  } catch (...) {
+    llama_free(context_);
+    throw;
+  }
+}
+
+Context::~Context() {
+  llama_free(context_);
+}
+
+std::vector<std::vector<float>> Context::decode(std::span<const Step> steps) {
+  llama_batch batch = llama_batch_init(static_cast<std::int32_t>(steps.size()), 0, 1);
+  for (const Step& step : steps) {
+    const auto i = static_cast<std::size_t>(batch.n_tokens++);
+    batch.token[i] = step.token;
+    batch.pos[i] = positions_[static_cast<std::size_t>(step.sequence)]++;
+    batch.n_seq_id[i] = 1;
+    batch.seq_id[i][0] = step.sequence;
+    batch.logits[i] = 1;
+  }
+  const int status = llama_decode(context_, batch);
+  llama_batch_free(batch);
+  if (status != 0)
+    throw std::runtime_error("llama_decode: status " + std::to_string(status) + (store_ ? ": " + take_failure(*store_) : ""));
+  llama_synchronize(context_);
+  const int vocabulary = llama_vocab_n_tokens(model_->vocab());
+  std::vector<std::vector<float>> out;
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    const float* const row = llama_get_logits_ith(context_, static_cast<int>(i));
+    out.emplace_back(row, row + vocabulary);
+  }
+  return out;
+}
+
+std::vector<std::vector<float>> Context::evaluate(std::span<const std::int32_t> tokens, std::size_t chunk, int sequence) {
+  std::vector<std::vector<float>> out;
+  for (std::size_t begin = 0; begin < tokens.size(); begin += chunk) {
+    std::vector<Step> steps;
+    for (std::size_t i = begin; i < std::min(tokens.size(), begin + chunk); ++i) steps.push_back({tokens[i], sequence});
+    for (auto& row : decode(steps)) out.push_back(std::move(row));
+  }
+  return out;
+}
+
+void Context::clear() {
+  llama_memory_clear(llama_get_memory(context_), false);
+  std::fill(positions_.begin(), positions_.end(), 0);
+}
+
+double largest_difference(const std::vector<std::vector<float>>& a, const std::vector<std::vector<float>>& b) {
+  if (a.size() != b.size()) throw std::invalid_argument("largest_difference: not the same number of tokens");
+  double out = 0;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    for (std::size_t j = 0; j < a[i].size(); ++j) {
+      const double difference = std::abs(static_cast<double>(a[i][j]) - static_cast<double>(b[i][j]));
+      out = difference >= out || std::isnan(difference) ? difference : out;
+    }
+  return out;
+}
+
+double largest(const std::vector<std::vector<float>>& a) {
+  double out = 0;
+  for (const auto& row : a)
+    for (const float x : row) out = std::max(out, std::abs(static_cast<double>(x)));
+  return out;
+}
+
+Memory full_memory() {
+  Memory memory;
+  memory.policy = make_policy("full");
+  return memory;
+}
+
+std::vector<std::filesystem::path> real_models() {
+  std::vector<std::filesystem::path> out;
+  if (const char* const named = std::getenv("NAMM_TEST_MODEL"); named && *named) out.emplace_back(named);
+  const std::filesystem::path own = std::filesystem::path(NAMM_SOURCE_DIR) / "experiments/hosts/jamba-recall.gguf";
+  if (std::filesystem::exists(own)) out.push_back(own);
+  return out;
+}
+
+}  // namespace namm::test

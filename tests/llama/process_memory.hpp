@@ -1,0 +1,42 @@
+#pragma once
+#include <cstdint>
+#include <fstream>
+#include <string>
+
+namespace namm::test {
+
+/// A line "Name:   123 kB" of a file under /proc/self, in bytes; -1 if it is not there.
+inline std::int64_t proc_bytes(const char* file, const std::string& name) {
+  std::ifstream in(file);
+  for (std::string word; in >> word;)
+    if (word == name + ":") {
+      std::int64_t kilobytes = 0;
+      in >> kilobytes;
+      return kilobytes * 1024;
+    }
+  return -1;
+}
+
+/// Memory of this process that is not backed by a file, as the kernel counts it page by page.
+inline std::int64_t anonymous_bytes() {
+  return proc_bytes("/proc/self/smaps_rollup", "Anonymous");
+}
+inline std::int64_t resident_bytes() {
+  return proc_bytes("/proc/self/status", "VmRSS");
+}
+/// Largest resident size since reset_peak().
+inline std::int64_t peak_bytes() {
+  return proc_bytes("/proc/self/status", "VmHWM");
+}
+inline bool reset_peak() {
+  std::ofstream out("/proc/self/clear_refs");
+  return static_cast<bool>(out << "5" << std::flush);
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr bool kFreedMemoryIsHeld = true;  // the sanitizer's quarantine
+#else
+inline constexpr bool kFreedMemoryIsHeld = false;
+#endif
+
+}  // namespace namm::test

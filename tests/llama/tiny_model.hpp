@@ -1,0 +1,32 @@
+#pragma once
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace namm::test {
+
+/// A model with random weights, F32, vocabulary without texts: token ids are fed directly.
+struct TinyShape {
+  std::string architecture = "llama";  ///< or "jamba", or "mamba" (no KV cache)
+  int layers = 3;
+  int query_heads = 6;
+  int kv_heads = 2;
+  int head_size = 32;
+  int feed_forward = 64;
+  int vocabulary = 64;
+  int attention_layer = 1;  ///< jamba: the only layer with attention
+  unsigned seed = 1;
+  int width() const { return query_heads * head_size; }
+};
+
+/// Weights by name, as in the file: [out][in], row-major.
+using TinyWeights = std::map<std::string, std::vector<float>>;
+
+/// Writes the model to a folder of this process that is removed at exit. `weights`, if given, receives what was written.
+std::filesystem::path write_tiny_model(const TinyShape& shape, TinyWeights* weights = nullptr);
+
+/// `count` token ids below `vocabulary`, from a seed.
+std::vector<std::int32_t> random_tokens(std::size_t count, int vocabulary, unsigned seed);
+
+}  // namespace namm::test
