@@ -22,4 +22,7 @@ else()
       "-DNAMM_GGML_IMPL_DIR=<llama.cpp source>/ggml/src of the same version.")
   endif()
   set(NAMM_LLAMA_TARGETS llama ggml::ggml ggml::ggml-base)
+  # libggml.so needs libggml-cpu.so and has no run path of its own. An executable's run path serves the needs of its libraries
+  # only as DT_RPATH, not as DT_RUNPATH, which the linker writes by default.
+  list(APPEND NAMM_LLAMA_TARGETS -Wl,--disable-new-dtags)
 endif()
