@@ -1,0 +1,161 @@
+#!/usr/bin/env bash
+# Makes a bare Debian 12 (or newer, or Ubuntu 24.04 or newer) machine able to build this project:
+# installs the missing packages, then builds the pinned llama.cpp into build/llama. Run again, it does nothing.
+set -euo pipefail
+
+# llama.cpp v0.5.0, as carried by this source package. A change here rebuilds build/llama on the next run.
+llama_package='llama-cpp-python'
+llama_version='0.3.36'
+llama_sha256='832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e'
+
+usage() {
+  cat <<'HELP'
+usage: bash cmake/setup.sh [--packages-only | --llama-only] [--archive FILE]
+
+  --packages-only   install the missing system packages and stop
+  --llama-only      build llama.cpp into build/llama and leave the system packages alone
+  --archive FILE    take llama.cpp from this copy of the pinned source package (checked) instead of downloading it
+
+llama.cpp is built with GGML_NATIVE=ON: for the processor of this machine only.
+HELP
+}
+
+fail() {
+  echo "setup: $*" >&2
+  exit 1
+}
+
+packages=1 llama=1 archive=''
+while (($#)); do
+  case $1 in
+    --packages-only) llama=0 ;;
+    --llama-only) packages=0 ;;
+    --archive)
+      archive=${2:-}
+      [[ -f $archive ]] || { echo "setup: --archive needs an existing file, got '$archive'" >&2; exit 2; }
+      archive=$(realpath "$archive")
+      shift
+      ;;
+    -h | --help) usage; exit 0 ;;
+    *) echo "setup: unknown option '$1' (see --help)" >&2; exit 2 ;;
+  esac
+  shift
+done
+((packages || llama)) || { echo "setup: --packages-only and --llama-only exclude each other" >&2; exit 2; }
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+prefix=$root/build/llama
+stamp=$prefix/pinned-version
+wanted="$llama_package $llama_version sha256 $llama_sha256"
+
+llama_present() {
+  [[ -f $stamp && $(<"$stamp") == "$wanted" ]]
+}
+
+install_packages() {
+  local needed=(ca-certificates catch2 libboost-dev libboost-program-options-dev libeigen3-dev libhwy-dev libspdlog-dev
+    nlohmann-json3-dev)
+  # A tool from elsewhere serves as well as the package.
+  command -v cmake > /dev/null || needed+=(cmake)
+  command -v ninja > /dev/null || needed+=(ninja-build)
+  command -v c++ > /dev/null || needed+=(g++)
+  command -v git > /dev/null || needed+=(git)
+  if ((llama)) && [[ -z $archive ]] && ! llama_present; then
+    python3 -m pip --version > /dev/null 2>&1 || needed+=(python3-pip)
+  fi
+
+  if ! command -v dpkg-query > /dev/null || ! command -v apt-get > /dev/null; then
+    echo "setup: no apt-get here, so nothing is installed; Debian's names for what is needed: ${needed[*]}" >&2
+    return
+  fi
+  local missing=() package
+  for package in "${needed[@]}"; do
+    # shellcheck disable=SC2016  # dpkg's own placeholder
+    [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2> /dev/null) == installed ]] || missing+=("$package")
+  done
+  ((${#missing[@]})) || return 0
+
+  local as_root=()
+  if ((EUID != 0)); then
+    command -v sudo > /dev/null || fail "missing packages and no right to install them; as root: apt-get install ${missing[*]}"
+    as_root=(sudo)
+  fi
+  echo "setup: installing ${missing[*]}"
+  "${as_root[@]}" apt-get update -q
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
+}
+
+check_cmake() {
+  local version
+  version=$(cmake --version | sed -n '1s/[^0-9]*\([0-9.]*\).*/\1/p')
+  [[ $(printf '%s\n' 3.25 "$version" | sort -V | head -n 1) == 3.25 ]] ||
+    fail "CMake 3.25 or newer is needed, found $version; Debian 12 and Ubuntu 24.04 have it"
+}
+
+# Builds in build/llama.partial and renames at the end: build/llama is whole or absent at every instant.
+build_llama() {
+  local partial=$root/build/llama.partial
+  mkdir -p "$root/build"
+  exec 9> "$root/build/.setup.lock"
+  if ! flock -n 9; then
+    echo "setup: waiting for another set-up in this folder"
+    flock 9
+  fi
+  if llama_present; then return; fi
+
+  rm -rf "$partial"
+  mkdir -p "$partial"
+  # shellcheck disable=SC2064  # the path of now
+  trap "rm -rf '$partial'" EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+
+  if [[ -z $archive ]]; then
+    echo "setup: downloading $llama_package $llama_version (76 MB)"
+    # pip compares the hash before it looks into the package
+    echo "$llama_package==$llama_version --hash=sha256:$llama_sha256" > "$partial/requirements.txt"
+    python3 -m pip download --quiet --disable-pip-version-check --no-deps --no-binary "$llama_package" --require-hashes \
+      --requirement "$partial/requirements.txt" --dest "$partial" < /dev/null ||
+      fail "download of $llama_package $llama_version failed; with a copy at hand: bash cmake/setup.sh --archive FILE"
+    archive=$(echo "$partial"/*.tar.gz)
+  fi
+  echo "$llama_sha256  $archive" | sha256sum --check --quiet - ||
+    fail "$archive is not $llama_package $llama_version: SHA-256 is not $llama_sha256"
+  mkdir "$partial/package"
+  tar -xzf "$archive" -C "$partial/package" --strip-components=1 --no-same-owner
+  local source=$partial/package/vendor/llama.cpp
+
+  echo "setup: building llama.cpp (minutes; log in build/llama.log)"
+  # llama.cpp asks git for its version and would find this repository's
+  local log=$root/build/llama.log
+  if ! {
+    GIT_CEILING_DIRECTORIES=$root/build cmake -S "$source" -B "$partial/build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
+      -DCMAKE_INSTALL_PREFIX="$partial/install" -DCMAKE_INSTALL_LIBDIR=lib "-DCMAKE_INSTALL_RPATH=\$ORIGIN" \
+      -DBUILD_SHARED_LIBS=ON -DLLAMA_BUILD_COMMON=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_TOOLS=OFF \
+      -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_OPENSSL=OFF \
+      -DLLAMA_BUILD_IS_DEV=OFF -DGGML_NATIVE=ON -DGGML_OPENMP=ON &&
+      cmake --build "$partial/build" &&
+      cmake --install "$partial/build"
+  } > "$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    fail "building llama.cpp failed; the whole log: build/llama.log"
+  fi
+  # not installed by llama.cpp; a ggml backend cannot be written without it
+  cp "$source/ggml/src/ggml-backend-impl.h" "$partial/install/include/"
+  cp "$source/LICENSE" "$partial/install/LICENSE"
+  echo "$wanted" > "$partial/install/pinned-version"
+
+  if [[ -e $prefix ]]; then
+    mv "$prefix" "$partial/replaced"
+  fi
+  mv "$partial/install" "$prefix"
+  echo "setup: llama.cpp is in build/llama"
+}
+
+if ((packages)); then
+  install_packages
+  check_cmake
+fi
+if ((llama)) && ! llama_present; then
+  build_llama
+fi
