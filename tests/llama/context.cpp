@@ -82,6 +82,11 @@ void Context::clear() {
   std::fill(positions_.begin(), positions_.end(), 0);
 }
 
+bool Context::remove_from(int position) {
+  positions_[0] = position;
+  return llama_memory_seq_rm(llama_get_memory(context_), 0, position, -1);
+}
+
 double largest_difference(const std::vector<std::vector<float>>& a, const std::vector<std::vector<float>>& b) {
   if (a.size() != b.size()) throw std::invalid_argument("largest_difference: not the same number of tokens");
   double out = 0;

@@ -44,6 +44,8 @@ class Context {
   std::vector<std::vector<float>> evaluate(std::span<const std::int32_t> tokens, std::size_t chunk, int sequence = 0);
   /// llama_memory_clear; the store is not told.
   void clear();
+  /// Removes the positions from `position` on of sequence 0.
+  bool remove_from(int position);
 
   llama_context* get() const { return context_; }
   llama::CacheStore* store() const { return store_; }

@@ -1,0 +1,174 @@
+// The store without llama.cpp: random rows in, statistics and outputs out.
+#include "adapters/llama_cpp/cache_store.hpp"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "tests/check.hpp"
+#include "tests/llama/mask.hpp"
+
+using namespace namm;
+using namespace namm::llama;
+using namespace namm::test;
+
+namespace {
+
+constexpr int kHeads = 2, kQueryHeads = 4, kSize = 32, kCells = 512;
+
+/// Keeps a copy of what it is shown and finds all tokens equal.
+class Spy final : public Policy {
+ public:
+  struct Seen {
+    std::vector<std::vector<float>> statistics;
+    std::vector<std::int32_t> positions;
+    bool operator==(const Seen&) const = default;
+  };
+  std::string_view name() const override { return "test-spy"; }
+  StatisticSet required() const override {
+    return Statistic::spectrogram | Statistic::accumulated | Statistic::queries_seen | Statistic::last_row |
+           Statistic::window_mean | Statistic::key_norm | Statistic::value_norm;
+  }
+  void score(const HeadTokens& tokens, std::span<float> scores) const override {
+    std::fill(scores.begin(), scores.end(), 1.0f);
+    Seen copy;
+    for (const auto& s : {tokens.spectrogram, tokens.accumulated, tokens.queries_seen, tokens.last_row, tokens.window_mean,
+                          tokens.key_norm, tokens.value_norm})
+      copy.statistics.emplace_back(s.begin(), s.end());
+    copy.positions.assign(tokens.positions.begin(), tokens.positions.end());
+    const std::lock_guard<std::mutex> lock(mutex);
+    seen[{tokens.layer, tokens.kv_head}] = std::move(copy);
+    ++calls;
+  }
+  std::unique_ptr<Policy> clone() const override { return std::make_unique<Spy>(); }
+  nlohmann::json to_json() const override { return {}; }
+
+  mutable std::mutex mutex;
+  mutable std::map<std::pair<int, int>, Seen> seen;
+  mutable int calls = 0;
+};
+
+/// Feeds `tokens` random rows in chunks; returns the outputs of all layers.
+std::vector<float> feed(CacheStore& store, const std::vector<int>& layers, int tokens, int chunk, int threads) {
+  constexpr std::size_t kKv = kHeads * kSize, kQ = kQueryHeads * kSize;
+  std::mt19937 draw(9);
+  std::normal_distribution<float> normal;
+  std::vector<float> keys(layers.size() * tokens * kKv), values(keys.size()), queries(layers.size() * tokens * kQ),
+      output(queries.size());
+  for (auto* numbers : {&keys, &values, &queries})
+    for (float& x : *numbers) x = normal(draw);
+  for (int at = 0; at < tokens; at += chunk) {
+    const int count = std::min(chunk, tokens - at);
+    std::vector<std::int64_t> cells;
+    std::vector<std::int32_t> own, before;
+    for (int i = 0; i < at; ++i) before.push_back(i);
+    for (int i = at; i < at + count; ++i) {
+      cells.push_back(i);
+      own.push_back(i);
+    }
+    Mask mask(count, kCells);
+    mask.causal(own, before);
+    for (std::size_t l = 0; l < layers.size(); ++l) {
+      const std::size_t row = l * tokens + at;
+      store.write_keys(layers[l], keys.data() + row * kKv, kKv, cells);
+      store.write_values(layers[l], values.data() + row * kKv, kKv, cells.size());
+      AttentionCall call;
+      call.queries = queries.data() + row * kQ;
+      call.output = output.data() + row * kQ;
+      call.query_token_stride = call.output_token_stride = kQ;
+      call.query_head_stride = call.output_head_stride = kSize;
+      call.query_heads = kQueryHeads;
+      call.queries_per_stream = count;
+      call.masks = {mask.view()};
+      call.scale = 0.3f;
+      call.threads = threads;
+      store.attend(layers[l], call);
+    }
+  }
+  return output;
+}
+
+struct Run {
+  std::shared_ptr<Spy> spy = std::make_shared<Spy>();
+  std::vector<float> output;
+};
+
+Run run(int chunk, int threads) {
+  Run out;
+  Memory memory;
+  memory.policy = out.spy;
+  memory.interval_tokens = 1 << 20;
+  CacheStore store(memory);
+  for (const int layer : {0, 1}) store.add_layer(&store, {layer, kHeads, kSize, kSize}, kCells);
+  out.output = feed(store, {0, 1}, 200, chunk, threads);
+  store.update();
+  return out;
+}
+
+double apart(const std::vector<float>& a, const std::vector<float>& b) {
+  REQUIRE(a.size() == b.size());
+  double most = 0;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    most = std::max(most, std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i])));
+  return most;
+}
+
+}  // namespace
+
+TEST_CASE("CacheStore: chunks of any size give the same statistics and outputs", "[llama][store]") {
+  const Run whole = run(200, 1);
+  REQUIRE(whole.spy->seen.size() == 4);
+  for (const int chunk : {1, 7, 16, 33, 128}) {
+    const Run other = run(chunk, 1);
+    INFO("chunks of " << chunk << ": outputs apart " << apart(whole.output, other.output));
+    CHECK(apart(whole.output, other.output) < 1e-5);
+    for (const auto& [key, seen] : whole.spy->seen) {
+      const Spy::Seen& now = other.spy->seen.at(key);
+      CHECK(now.positions == seen.positions);
+      for (std::size_t s = 0; s < seen.statistics.size(); ++s) {
+        INFO("statistic " << s << " apart " << apart(seen.statistics[s], now.statistics[s]));
+        CHECK(apart(seen.statistics[s], now.statistics[s]) < 1e-5);
+      }
+    }
+  }
+}
+
+TEST_CASE("CacheStore: the number of threads does not change a bit", "[llama][store]") {
+  for (const int chunk : {1, 50, 200}) {
+    const Run one = run(chunk, 1), two = run(chunk, 2);
+    CHECK(one.output == two.output);
+    CHECK(one.spy->seen == two.spy->seen);
+  }
+}
+
+TEST_CASE("CacheStore: layers of two caches, one behind the other, make one batch", "[llama][store]") {
+  auto spy = std::make_shared<Spy>();
+  Memory memory;
+  memory.policy = spy;
+  memory.interval_tokens = 20;
+  CacheStore store(memory);
+  const int window = 0, global = 0;  // two addresses
+  for (const int layer : {0, 1}) store.add_layer(&window, {layer, kHeads, kSize, kSize}, kCells);
+  for (const int layer : {2, 3}) store.add_layer(&global, {layer, kHeads, kSize, kSize}, kCells);
+  feed(store, {0, 1, 2, 3}, 100, 10, 1);
+  const CacheUsage usage = store.usage();
+  CHECK(usage.tokens_seen == 100);
+  CHECK(usage.entries == 100 * 4 * kHeads);
+  CHECK(usage.entries_full == usage.entries);
+  CHECK(usage.updates == 2 * 5);  // each cache's sequence on its own
+  CHECK(spy->calls == 5 * 4 * kHeads);
+}
+
+TEST_CASE("CacheStore: reset forgets and a layer must be announced", "[llama][store]") {
+  CacheStore store(Memory{});
+  store.add_layer(&store, {0, kHeads, kSize, kSize}, kCells);
+  const auto first = feed(store, {0}, 70, 70, 1);
+  CHECK(store.usage().entries == 70 * kHeads);
+  store.reset(Memory{});
+  CHECK(store.usage().entries == 0);
+  CHECK(store.usage().kv_bytes == 0);
+  CHECK(feed(store, {0}, 70, 70, 1) == first);
+  CHECK_THROWS_AS(feed(store, {5}, 1, 1, 1), std::logic_error);
+}

@@ -1,0 +1,154 @@
+// The host interface over llama.cpp, and what cannot be attached to.
+#include "adapters/llama_cpp/llama_host.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "namm/policies/registry.hpp"
+#include "tests/check.hpp"
+#include "tests/llama/context.hpp"
+#include "tests/llama/seeded_policy.hpp"
+#include "tests/llama/tiny_model.hpp"
+
+using namespace namm;
+using namespace namm::test;
+using llama::LlamaHost;
+using llama::LlamaModel;
+
+namespace {
+
+Memory evicting(std::shared_ptr<const Policy> policy) {
+  Memory memory;
+  memory.policy = std::move(policy);
+  memory.selection.budget = {Budget::Unit::tokens, 40};
+  memory.interval_tokens = 64;
+  return memory;
+}
+
+double log_softmax(std::span<const float> logits, Token token) {
+  double sum = 0;
+  for (const float x : logits) sum += std::exp(static_cast<double>(x));
+  return static_cast<double>(logits[static_cast<std::size_t>(token)]) - std::log(sum);
+}
+
+using Kept = std::vector<std::vector<std::int32_t>>;
+Kept kept(const llama::CacheStore& store) {
+  Kept out;
+  for (const auto& head : store.content()) out.push_back(head.positions);
+  return out;
+}
+
+template <class Work>
+std::string message(Work work) {
+  try {
+    work();
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+  return "nothing was thrown";
+}
+
+}  // namespace
+
+TEST_CASE("LlamaHost: log-likelihood is that of the logits", "[llama][host]") {
+  TinyShape shape;
+  shape.layers = 1;
+  LlamaHost host(LlamaModel::load(write_tiny_model(shape)), {});
+  const auto tokens = random_tokens(150, shape.vocabulary, 7);
+  const std::span all(tokens);
+  for (const bool evict : {false, true}) {
+    const Memory memory = evict ? evicting(std::make_shared<SeededPolicy>()) : full_memory();
+    host.reset(memory);
+    host.evaluate(all.first(50));
+    const auto likelihood = host.log_likelihood(all.subspan(50));
+    const auto kept_in_batches = kept(*host.store());
+    REQUIRE(likelihood.size() == 100);
+    host.reset(memory);
+    host.evaluate(all.first(50));
+    for (std::size_t i = 50; i < 150; ++i) {
+      REQUIRE(likelihood[i - 50] == Approx(log_softmax(host.logits(), tokens[i])).margin(2e-5));
+      host.evaluate(all.subspan(i, 1));
+    }
+    CHECK(kept(*host.store()) == kept_in_batches);
+  }
+}
+
+TEST_CASE("LlamaHost: any chunks give the same kept tokens", "[llama][host]") {
+  LlamaHost host(LlamaModel::load(write_tiny_model({})), {});
+  const auto tokens = random_tokens(300, 64, 8);
+  for (const char* const name : {"", "h2o"}) {
+    const Memory memory = evicting(*name ? std::shared_ptr<const Policy>(make_policy(name)) : std::make_shared<SeededPolicy>());
+    host.reset(memory);
+    host.evaluate(tokens);
+    const Kept whole = kept(*host.store());
+    const std::vector<float> logits(host.logits().begin(), host.logits().end());
+    CHECK(host.usage().updates == 300 / 64);
+    host.update();
+    CHECK(host.usage().entries == 40 * 6);
+    host.reset(memory);
+    host.evaluate(tokens);
+    CHECK(kept(*host.store()) == whole);  // bit for bit the same run
+    CHECK(std::equal(logits.begin(), logits.end(), host.logits().begin()));
+    for (const std::size_t chunk : {1, 37, 100}) {
+      host.reset(memory);
+      for (std::size_t at = 0; at < tokens.size(); at += chunk)
+        host.evaluate(std::span(tokens).subspan(at, std::min(chunk, tokens.size() - at)));
+      const Kept pieces = kept(*host.store());
+      std::size_t differing = 0;
+      for (std::size_t h = 0; h < whole.size(); ++h) {
+        Kept::value_type only;
+        std::set_difference(whole[h].begin(), whole[h].end(), pieces[h].begin(), pieces[h].end(), std::back_inserter(only));
+        differing += only.size();
+      }
+      INFO("policy '" << name << "', chunks of " << chunk);
+      CHECK(differing <= (*name ? 2 : 0));  // scores read from attention can be near ties
+    }
+  }
+}
+
+TEST_CASE("LlamaHost: a full context is an error, and reset recovers", "[llama][host]") {
+  llama::LlamaHostSettings settings;
+  settings.context_tokens = 256;
+  settings.chunk_tokens = 100;
+  LlamaHost host(LlamaModel::load(write_tiny_model({})), settings);
+  host.reset(full_memory());
+  const auto tokens = random_tokens(300, 64, 9);
+  CHECK_THAT(message([&] { host.evaluate(tokens); }), Catch::Matchers::Contains("holds 256 tokens"));
+  host.reset(full_memory());
+  host.evaluate(std::span(tokens).first(256));
+  CHECK(host.usage().entries == 256 * 6);
+}
+
+TEST_CASE("LlamaHost: what cannot be attached to is refused with a reason", "[llama][host]") {
+  TinyShape mamba;
+  mamba.architecture = "mamba";
+  const auto recurrent = LlamaModel::load(write_tiny_model(mamba));
+  CHECK_THAT(message([&] { LlamaHost host(recurrent, {}); }), Catch::Matchers::Contains("no KV cache"));
+
+  const auto model = LlamaModel::load(write_tiny_model({}));
+  ContextSettings settings;
+  settings.memory = full_memory();
+  settings.type_k = settings.type_v = GGML_TYPE_Q8_0;
+  CHECK_THAT(message([&] { Context context(model, settings); }), Catch::Matchers::Contains("must be of type f16, is q8_0"));
+  settings.type_k = settings.type_v = GGML_TYPE_F32;
+  CHECK_THAT(message([&] { Context context(model, settings); }), Catch::Matchers::Contains("memory policy cannot be attached"));
+  settings.type_k = settings.type_v = GGML_TYPE_F16;
+  settings.flash_attention = false;
+  CHECK_THAT(message([&] { Context context(model, settings); }), Catch::Matchers::Contains("enable flash attention"));
+  CHECK_THAT(message([] { LlamaModel::load("/nowhere.gguf"); }), Catch::Matchers::Contains("no such file"));
+}
+
+TEST_CASE("LlamaHost: chat template and generation of a real model", "[llama][host][real]") {
+  for (const auto& path : real_models()) {
+    const auto model = LlamaModel::load(path);
+    if (model->metadata("tokenizer.chat_template").empty()) continue;
+    LlamaHost host(model, {});
+    const auto chat = host.chat_template();
+    if (model->metadata("tokenizer.chat_template").find("<|im_start|>") == std::string::npos) continue;
+    CHECK_THAT(chat.before_user, Catch::Matchers::EndsWith("<|im_start|>user\n"));
+    CHECK_THAT(chat.after_user, Catch::Matchers::StartsWith("<|im_end|>"));
+    host.reset(full_memory());
+    host.evaluate(host.tokenize_template(chat.before_user + "Say hello." + chat.after_user));
+    CHECK(!host.generate(4, false).tokens.empty());
+  }
+}
