@@ -185,6 +185,7 @@ void CacheStore::drop_reused(const Layer& layer, int stream, const BatchPlan& pl
 }
 
 void CacheStore::finish_batch() {
+  for (auto& group : groups_) group->attended = 0;  // else a cache whose layers come last would count as done in the next batch
   for (auto& group : groups_)
     for (const auto& [stream, plan] : group->plans)
       for (const QueryGroup& queries : plan.groups)
