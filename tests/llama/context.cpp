@@ -18,6 +18,7 @@ Context::Context(std::shared_ptr<const llama::LlamaModel> model, const ContextSe
   params.n_seq_max = static_cast<std::uint32_t>(settings.sequences);
   params.kv_unified = settings.unified;
   params.n_threads = params.n_threads_batch = 1;
+  params.swa_full = settings.whole_window_cache;
   params.type_k = settings.type_k;
   params.type_v = settings.type_v;
   params.offload_kqv = false;

@@ -20,6 +20,7 @@ struct ContextSettings {
   std::optional<Memory> memory;  ///< none: plain llama.cpp
   AttentionReference* reference = nullptr;
   bool flash_attention = true;
+  bool whole_window_cache = true;  ///< sliding window layers keep cells for all tokens too
   ggml_type type_k = GGML_TYPE_F16, type_v = GGML_TYPE_F16;
 };
 

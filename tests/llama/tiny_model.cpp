@@ -83,6 +83,10 @@ class Writer {
   }
 
   void feed_forward(const std::string& block) {
+    if (shape_.architecture == "gemma2") {
+      norm(block + "post_attention_norm.weight", shape_.width());
+      norm(block + "post_ffw_norm.weight", shape_.width());
+    }
     norm(block + "ffn_norm.weight", shape_.width());
     matrix(block + "ffn_gate.weight", shape_.width(), shape_.feed_forward);
     matrix(block + "ffn_up.weight", shape_.width(), shape_.feed_forward);
@@ -105,7 +109,8 @@ class Writer {
 
  private:
   bool has_attention(int layer) const {
-    return shape_.architecture == "llama" || (shape_.architecture == "jamba" && layer == shape_.attention_layer);
+    return shape_.architecture == "llama" || shape_.architecture == "gemma2" ||
+           (shape_.architecture == "jamba" && layer == shape_.attention_layer);
   }
 
   void header() {
@@ -118,8 +123,9 @@ class Writer {
     set("feed_forward_length", shape_.feed_forward);
     set("attention.head_count", shape_.query_heads);
     gguf_set_val_f32(file_, (shape_.architecture + ".attention.layer_norm_rms_epsilon").c_str(), 1e-5f);
-    if (shape_.architecture == "llama") set("attention.head_count_kv", shape_.kv_heads);
-    if (shape_.architecture != "llama") {
+    if (shape_.architecture == "llama" || shape_.architecture == "gemma2") {
+      set("attention.head_count_kv", shape_.kv_heads);
+    } else {
       set("ssm.conv_kernel", 4);
       set("ssm.inner_size", 2 * shape_.width());
       set("ssm.state_size", 8);
@@ -130,9 +136,13 @@ class Writer {
       for (int i = 0; i < shape_.layers; ++i) heads.push_back(has_attention(i) ? shape_.kv_heads : 0);
       gguf_set_arr_data(file_, "jamba.attention.head_count_kv", GGUF_TYPE_INT32, heads.data(), heads.size());
     }
+    if (shape_.architecture == "gemma2") {
+      set("attention.sliding_window", shape_.window);
+      gguf_set_val_f32(file_, "gemma2.attn_logit_softcapping", 5);
+    }
     matrix("token_embd.weight", shape_.width(), shape_.vocabulary, std::sqrt(static_cast<float>(shape_.width())));
     norm("output_norm.weight", shape_.width());
-    matrix("output.weight", shape_.width(), shape_.vocabulary);
+    if (shape_.architecture != "gemma2") matrix("output.weight", shape_.width(), shape_.vocabulary);
   }
 
   const TinyShape& shape_;

@@ -8,7 +8,7 @@ namespace namm::test {
 
 /// A model with random weights, F32, vocabulary without texts: token ids are fed directly.
 struct TinyShape {
-  std::string architecture = "llama";  ///< or "jamba", or "mamba" (no KV cache)
+  std::string architecture = "llama";  ///< "jamba" (hybrid), "gemma2" (sliding window, soft cap), "mamba" (no KV cache)
   int layers = 3;
   int query_heads = 6;
   int kv_heads = 2;
@@ -16,6 +16,7 @@ struct TinyShape {
   int feed_forward = 64;
   int vocabulary = 64;
   int attention_layer = 1;  ///< jamba: the only layer with attention
+  int window = 24;          ///< gemma2: tokens that every other layer sees
   unsigned seed = 1;
   int width() const { return query_heads * head_size; }
 };
