@@ -1,0 +1,140 @@
+#include "adapters/llama_cpp/cache_nodes.hpp"
+
+#include <ggml.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <utility>
+
+namespace namm::llama {
+namespace {
+
+const ggml_tensor* root(const ggml_tensor* tensor) {
+  while (tensor->view_src) tensor = tensor->view_src;
+  return tensor;
+}
+
+enum class CachePart { none, keys, values };
+
+CachePart cache_part(const ggml_tensor* tensor) {
+  if (!tensor) return CachePart::none;
+  const char* const name = root(tensor)->name;
+  if (std::strncmp(name, "cache_k_l", 9) == 0) return CachePart::keys;
+  if (std::strncmp(name, "cache_v_l", 9) == 0) return CachePart::values;
+  return CachePart::none;
+}
+
+int layer_of(const ggml_tensor* tensor) {
+  return std::atoi(root(tensor)->name + 9);
+}
+
+float parameter(const ggml_tensor* node, int index) {
+  float value;
+  std::memcpy(&value, node->op_params + index, sizeof value);
+  return value;
+}
+
+/// What this attention node has that the store cannot do; empty if nothing.
+std::string obstacle(const ggml_tensor* node) {
+  const ggml_tensor *k = node->src[1], *v = node->src[2], *mask = node->src[3];
+  if (root(k)->type != GGML_TYPE_F16 || root(v)->type != GGML_TYPE_F16)
+    return std::string("the KV cache must be of type f16, is ") + ggml_type_name(root(k)->type) + " and " +
+           ggml_type_name(root(v)->type);
+  if (cache_part(v) != CachePart::values) return "keys and values share one tensor (multi-head latent attention)";
+  if (!mask || mask->type != GGML_TYPE_F16 || mask->ne[2] != 1) return "its attention mask is not one F16 mask for all heads";
+  if (parameter(node, 1) != 0) return "it biases attention by position (ALiBi)";
+  return {};
+}
+
+bool supports_attention(const ggml_tensor* node) {
+  if (cache_part(node->src[1]) != CachePart::keys) return false;
+  Instance* const owner = adopt(root(node->src[1]));
+  if (!owner) return false;
+  if (std::string why = obstacle(node); !why.empty()) {
+    owner->problem = std::move(why);
+    return false;
+  }
+  const ggml_tensor *k = node->src[1], *v = node->src[2];
+  owner->store->add_layer(
+      root(k)->buffer,
+      {layer_of(k), static_cast<int>(k->ne[2]), static_cast<std::size_t>(k->ne[0]), static_cast<std::size_t>(v->ne[0])},
+      static_cast<std::size_t>(root(k)->ne[1]));
+  return true;
+}
+
+bool supports_write(const ggml_tensor* node) {
+  if (cache_part(node) == CachePart::none || node->src[0]->type != GGML_TYPE_F32 || node->src[1]->type != GGML_TYPE_I64)
+    return false;
+  return adopt(root(node)) != nullptr;
+}
+
+void write(Instance& instance, const ggml_tensor* node) {
+  const ggml_tensor* const rows = node->src[0];
+  const auto tokens = static_cast<std::size_t>(rows->ne[1]);
+  const auto* const data = static_cast<const float*>(rows->data);
+  const std::size_t stride = rows->nb[1] / sizeof(float);
+  if (cache_part(node) == CachePart::keys)
+    instance.store->write_keys(layer_of(node), data, stride, {static_cast<const std::int64_t*>(node->src[1]->data), tokens});
+  else
+    instance.store->write_values(layer_of(node), data, stride, tokens);
+}
+
+void attend(Instance& instance, ggml_tensor* node) {
+  const ggml_tensor *q = node->src[0], *k = node->src[1], *mask = node->src[3], *sinks = node->src[4];
+  AttentionCall call;
+  call.queries = static_cast<const float*>(q->data);
+  call.query_token_stride = q->nb[1] / sizeof(float);
+  call.query_head_stride = q->nb[2] / sizeof(float);
+  call.query_stream_stride = q->nb[3] / sizeof(float);
+  call.output = static_cast<float*>(node->data);
+  call.output_head_stride = node->nb[1] / sizeof(float);
+  call.output_token_stride = node->nb[2] / sizeof(float);
+  call.output_stream_stride = node->nb[3] / sizeof(float);
+  call.query_heads = static_cast<int>(q->ne[2]);
+  call.queries_per_stream = static_cast<int>(q->ne[1]);
+  call.streams = static_cast<int>(k->ne[3]);
+  const ggml_tensor* const cache = root(k);
+  call.first_stream = static_cast<int>(k->view_offs / (cache->nb[1] * static_cast<std::size_t>(cache->ne[1])));
+  for (int s = 0; s < call.streams; ++s)
+    call.masks.push_back(
+        {reinterpret_cast<const std::uint16_t*>(static_cast<const char*>(mask->data) + static_cast<std::size_t>(s) * mask->nb[3]),
+         mask->nb[1] / sizeof(std::uint16_t), static_cast<std::size_t>(mask->ne[0])});
+  call.scale = parameter(node, 0);
+  call.softcap = parameter(node, 2);
+  call.sinks = sinks ? static_cast<const float*>(sinks->data) : nullptr;
+  call.threads = instance.threads;
+  instance.store->attend(layer_of(k), call);
+}
+
+}  // namespace
+
+bool takes_node(const ggml_tensor* node) {
+  switch (node->op) {
+    case GGML_OP_NONE:
+    case GGML_OP_RESHAPE:
+    case GGML_OP_VIEW:
+    case GGML_OP_PERMUTE:
+    case GGML_OP_TRANSPOSE:
+      return true;
+    case GGML_OP_SET_ROWS:
+      return supports_write(node);
+    case GGML_OP_FLASH_ATTN_EXT:
+      return supports_attention(node);
+    default:
+      // anything else that reads a cache of ours would read an empty tensor
+      for (const ggml_tensor* source : node->src)
+        if (cache_part(source) != CachePart::none)
+          if (Instance* const owner = owner_of(root(source)))
+            owner->problem = std::string("it reads the KV cache with ") + ggml_op_name(node->op) +
+                             (node->op == GGML_OP_MUL_MAT ? "; enable flash attention" : "");
+      return false;
+  }
+}
+
+void compute_node(Instance& instance, ggml_tensor* node) {
+  if (node->op == GGML_OP_SET_ROWS) write(instance, node);
+  if (node->op == GGML_OP_FLASH_ATTN_EXT) attend(instance, node);
+}
+
+}  // namespace namm::llama
