@@ -1,7 +1,86 @@
+#include <algorithm>
+#include <iostream>
+#include <stdexcept>
+
 #include "cli/command.hpp"
+#include "cli/console.hpp"
+#include "cli/file_facts.hpp"
+#include "cli/options.hpp"
+#include "cli/report_table.hpp"
+#include "namm/atomic_file.hpp"
+#include "namm/json_limits.hpp"
 
 namespace namm::cli {
+namespace {
 
-int run_inspect(const std::vector<std::string>&) { return 1; }
+using Facts = nlohmann::ordered_json;
+
+std::string value_text(const std::string& name, const Facts& value) {
+  if (value.is_boolean()) return value.get<bool>() ? "yes" : "no";
+  if (value.is_string()) return detail::one_line(value.get_ref<const std::string&>());
+  if (value.is_null()) return "-";
+  if (value.is_array()) {
+    std::string out;
+    for (const Facts& item : value) out += (out.empty() ? "" : ", ") + value_text(name, item);
+    return out;
+  }
+  const std::string text = value.dump(-1, ' ', false, Facts::error_handler_t::replace);
+  if (value.is_number() && name.find("bytes") != std::string::npos && value.get<double>() >= 1024)
+    return text + " (" + format_bytes(value.get<double>()) + ")";
+  return detail::one_line(text);
+}
+
+/// "  label   value" per field, objects indented below their label.
+void print_facts(const Facts& facts, std::size_t indent) {
+  std::size_t width = 0;
+  for (const auto& [name, value] : facts.items())
+    if (!value.is_object()) width = std::max(width, display_width(name));
+  for (const auto& [name, value] : facts.items()) {
+    std::string label = detail::one_line(name);
+    std::replace(label.begin(), label.end(), '_', ' ');
+    std::cout << std::string(indent, ' ') << label;
+    if (value.is_object()) {
+      std::cout << (value.empty() ? "  -\n" : "\n");
+      print_facts(value, indent + 2);
+    } else {
+      std::cout << std::string(width - std::min(width, display_width(label)) + 2, ' ') << value_text(name, value) << '\n';
+    }
+  }
+}
+
+}  // namespace
+
+int run_inspect(const std::vector<std::string>& arguments) {
+  po::options_description options("Options", 110);
+  options.add_options()("files", po::value<std::vector<std::string>>()->required()->value_name("FILE"),
+                        "what to look at; the name of the option may be left out");
+  options.add_options()("json", po::value<std::string>()->value_name("FILE"), "writes the same as JSON, one object per line");
+  add_general(options);
+  po::positional_options_description positional;
+  positional.add("files", -1);
+  const auto values =
+      parse(arguments, options, "namm inspect FILE... [options]",
+            "Says what a file is: a model (GGUF; only the header is read) and whether a policy can be attached to it, a policy\n"
+            "file, the folder or checkpoint of a run, results, or prompts.",
+            positional);
+  if (!values) return 0;
+  apply_general(*values);
+  std::string lines;
+  bool failed = false, first = true;
+  for (const std::string& file : (*values)["files"].as<std::vector<std::string>>()) {
+    try {
+      const Facts facts = file_facts(file);
+      lines += facts.dump(-1, ' ', false, Facts::error_handler_t::replace) + "\n";
+      if (!first) std::cout << '\n';
+      first = false;
+      print_facts(facts, 0);
+    } catch (const std::exception& error) {
+      std::cerr << "namm: " << detail::one_line(error.what()) << '\n';
+      failed = true;
+    }
+  }
+  if (values->contains("json")) write_file_atomically((*values)["json"].as<std::string>(), lines);
+  return failed ? 1 : 0;
+}
 
 }  // namespace namm::cli

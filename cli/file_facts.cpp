@@ -1,0 +1,158 @@
+#include "cli/file_facts.hpp"
+
+#include <cmath>
+#include <fstream>
+#include <map>
+#include <set>
+#include <stdexcept>
+#include <string>
+
+#include "cli/model_facts.hpp"
+#include "cli/result_file.hpp"
+#include "evolve/checkpoint.hpp"
+#include "evolve/generation_record.hpp"
+#include "namm/policy_file.hpp"
+#include "tasks/line_reader.hpp"
+#include "tasks/prompt_file.hpp"
+
+namespace namm::cli {
+namespace {
+
+using Facts = nlohmann::ordered_json;
+constexpr std::uintmax_t kLargestJson = std::uintmax_t{64} << 20;
+
+Facts start(const std::filesystem::path& path, const char* kind) {
+  return {{"file", path.string()}, {"kind", kind}};
+}
+
+Facts policy_facts(const std::filesystem::path& path) {
+  const PolicyFile file = load_policy_file(path);
+  Facts out = start(path, "policy");
+  out["policy"] = file.policy->name();
+  const nlohmann::json settings = file.policy->to_json();
+  for (const auto& [name, value] : settings.items())
+    if (value.is_primitive()) out[name] = value;
+  out["parameters"] = file.policy->parameter_count();
+  out["mode"] = to_string(file.selection.mode);
+  out["budget"] = to_string(file.selection.budget);
+  out["protected_sinks"] = file.selection.sinks;
+  out["protected_recent"] = file.selection.recent;
+  out["interval_tokens"] = file.interval_tokens;
+  out["spectrogram_decay"] = file.spectrogram.decay;
+  out["provenance"] = file.provenance;
+  return out;
+}
+
+Facts run_facts(const std::filesystem::path& path, const std::filesystem::path& checkpoint_path) {
+  const evolve::Checkpoint checkpoint = evolve::load_checkpoint(checkpoint_path);
+  Facts out = start(path, path == checkpoint_path ? "checkpoint" : "run folder");
+  out["generation"] = checkpoint.generation;
+  out["best_generation"] = checkpoint.best_generation;
+  out["best_validation"] = evolve::number_or_null(checkpoint.best_validation);
+  out["start_validation"] = evolve::number_or_null(checkpoint.start_validation);
+  out["policy"] = checkpoint.best->name();
+  out["parameters"] = checkpoint.best->parameter_count();
+  out["settings"] = checkpoint.settings;
+  out["provenance"] = checkpoint.provenance;
+  return out;
+}
+
+Facts result_facts(const std::filesystem::path& path) {
+  std::set<std::string> models, policies, tasks, budgets;
+  std::set<std::int64_t> lengths;
+  const std::vector<ResultRecord> records = load_results(path);
+  for (const ResultRecord& r : records) {
+    models.insert(r.model);
+    policies.insert(r.policy);
+    tasks.insert(r.task);
+    budgets.insert(r.budget);
+    lengths.insert(r.length_tokens);
+  }
+  Facts out = start(path, "results");
+  out["records"] = records.size();
+  out["models"] = models;
+  out["policies"] = policies;
+  out["tasks"] = tasks;
+  out["lengths_tokens"] = lengths;
+  out["budgets"] = budgets;
+  return out;
+}
+
+Facts prompt_facts(const std::filesystem::path& path) {
+  tasks::PromptFile file(path);
+  std::map<std::string, std::size_t> per_task;
+  std::size_t prompts = 0, questions = 0, characters = 0;
+  while (const auto sample = file.next()) {
+    ++prompts;
+    ++per_task[sample->task];
+    questions += sample->answers.empty() ? 0 : 1;
+    characters += sample->context.size();
+  }
+  if (prompts == 0) throw std::runtime_error(path.string() + ": must hold prompts, is empty");
+  Facts out = start(path, questions > 0 ? "prompts" : "text");
+  out["prompts"] = prompts;
+  out["with_answers"] = questions;
+  out["context_bytes_mean"] = characters / prompts;
+  out["tasks"] = per_task;
+  return out;
+}
+
+/// A whole file that is one JSON object; nothing if it is something else or too large to be one of ours.
+nlohmann::json whole_object(const std::filesystem::path& path) {
+  if (std::filesystem::file_size(path) > kLargestJson) return nullptr;
+  std::ifstream in(path, std::ios::binary);
+  nlohmann::json content = nlohmann::json::parse(in, nullptr, false);
+  return content.is_object() ? content : nlohmann::json(nullptr);
+}
+
+/// By the fields of the first line: results, the log of a run, or prompts.
+Facts line_facts(const std::filesystem::path& path) {
+  tasks::LineReader reader(path, std::size_t{64} << 20);
+  std::string line;
+  while (reader.next(line) && line.find_first_not_of(" \t") == std::string::npos) {
+  }
+  const nlohmann::json first = nlohmann::json::parse(line, nullptr, false);
+  if (first.is_object() && first.contains("policy") && first.contains("quality")) return result_facts(path);
+  if (first.is_object() && first.contains("generation")) {
+    Facts out = start(path, "log of a run");
+    std::size_t lines = 1;
+    while (reader.next(line)) ++lines;
+    out["lines"] = lines;
+    return out;
+  }
+  if (path.filename() == "policy.json") return policy_facts(path);
+  if (path.extension() == ".json" && !first.is_object())
+    throw std::runtime_error(path.string() + ": must be whole JSON, is cut off or damaged; copy or write it anew");
+  return prompt_facts(path);
+}
+
+}  // namespace
+
+nlohmann::ordered_json file_facts(const std::filesystem::path& path) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) throw std::runtime_error(path.string() + ": does not exist; check the path");
+  if (std::filesystem::is_directory(path, error)) {
+    if (!std::filesystem::exists(path / "checkpoint.json", error))
+      throw std::runtime_error(path.string() +
+                               ": must be a file or the folder of a run, holds no checkpoint.json; name a file in it");
+    return run_facts(path, path / "checkpoint.json");
+  }
+  if (!std::filesystem::is_regular_file(path, error))
+    throw std::runtime_error(path.string() + ": must be a file or the folder of a run, is a device or pipe; give a file");
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw std::runtime_error(path.string() + ": cannot be read; check its permissions");
+  char magic[4] = {};
+  in.read(magic, sizeof magic);
+  if (in.gcount() == 0)
+    throw std::runtime_error(path.string() + ": must be a model, policy, run, result or prompt file, is empty");
+  if (std::string_view(magic, sizeof magic) == "GGUF") return model_facts(path);
+  if (path.filename() == "checkpoint.json") return run_facts(path, path);
+  const nlohmann::json content = whole_object(path);
+  if (content.is_object() && content.contains("format")) {
+    if (content["format"] == "namm-evolution") return run_facts(path, path);
+    return policy_facts(path);  // refuses other formats
+  }
+  return line_facts(path);
+}
+
+}  // namespace namm::cli
