@@ -1,7 +1,210 @@
+#include <llama.h>
+#include <malloc.h>
+#include <spdlog/spdlog.h>
+
+#include <iostream>
+#include <stdexcept>
+
 #include "cli/command.hpp"
+#include "cli/console.hpp"
+#include "cli/evaluation.hpp"
+#include "cli/interrupt.hpp"
+#include "cli/options.hpp"
+#include "cli/prompt_text.hpp"
+#include "cli/run_report.hpp"
+#include "namm/atomic_file.hpp"
+#include "namm/policies/registry.hpp"
 
 namespace namm::cli {
+namespace {
 
-int run_run(const std::vector<std::string>&) { return 1; }
+/// Policies x modes x budgets, as far as they were given.
+std::vector<LabelledRun> runs_from(const po::variables_map& values) {
+  po::variables_map rest = values;
+  rest.erase("mode");
+  MemoryOptions options = memory_from(rest);
+  std::vector<std::optional<SelectionMode>> modes = {std::nullopt};
+  if (values.contains("mode")) {
+    modes.clear();
+    for (const std::string& name : split_list(values["mode"].as<std::string>(), "--mode"))
+      modes.emplace_back(parse_selection_mode(name));
+  }
+  std::vector<LabelledRun> out;
+  for (const std::string& name : split_list(values["policy"].as<std::string>(), "--policy")) {
+    const PolicyFile file = resolve_policy(name);
+    std::vector<Budget> budgets = {file.selection.budget};
+    if (values.contains("budget")) budgets = parse_budgets(values["budget"].as<std::string>());
+    if (file.policy->keeps_everything()) {
+      out.push_back({"namm", name, "", "", make_memory(file, options, {}), {}, 0});
+      continue;
+    }
+    if (!values.contains("budget") && budgets.front().unit == Budget::Unit::unlimited)
+      throw std::invalid_argument("--budget: must be given with the policy " + name + ", is missing; for example --budget 25%");
+    for (const auto& mode : modes) {
+      options.mode = mode;
+      for (const Budget& budget : budgets) {
+        const Memory memory = make_memory(file, options, budget);
+        out.push_back({"namm", name, to_string(budget), std::string(to_string(memory.selection.mode)), memory, {}, 0});
+      }
+    }
+  }
+  if (out.size() > 1 && !values.contains("compare"))
+    throw std::invalid_argument("--policy, --budget, --mode: must name one run, name " + std::to_string(out.size()) +
+                                "; add --compare for a table of them");
+  return out;
+}
+
+/// Peak memory of one run is only told if nothing is left of the one before.
+void start_measuring() {
+  malloc_trim(0);
+  reset_peak_resident();
+}
+
+/// Stock llama.cpp without and with flash attention, then everything kept, then the policies.
+void compare(std::vector<LabelledRun>& runs,
+             const std::function<RunOutcome(llama::LlamaHost&, const Memory&, const std::string&)>& go,
+             const std::function<std::unique_ptr<llama::LlamaHost>(bool stock, bool flash)>& make_host) {
+  std::vector<LabelledRun> all;
+  std::int64_t cells = 0;
+  for (const bool flash : {false, true}) {
+    start_measuring();
+    const auto host = make_host(true, flash);
+    cells = llama_n_ctx(host->context());
+    LabelledRun run{"llama.cpp", flash ? "flash attention on" : "flash attention off", "", "", {}, {}, 0};
+    run.outcome = go(*host, run.memory, run.runtime + " " + run.policy);
+    all.push_back(std::move(run));
+    if (!all.back().outcome.complete) break;
+  }
+  LabelledRun full{"namm", "full", "", "", {}, {}, 0};
+  full.memory.policy = make_policy("full");
+  if (runs.front().policy != "full") runs.insert(runs.begin(), std::move(full));
+  for (LabelledRun& run : runs) {
+    if (!all.back().outcome.complete) break;
+    start_measuring();
+    const auto host = make_host(false, true);
+    run.outcome = go(*host, run.memory, run.policy + " " + run.budget + " " + run.mode);
+    const std::int64_t stock_bytes = static_cast<std::int64_t>(host->description().bytes_per_token()) * cells;
+    for (LabelledRun& stock : all)
+      if (!stock.outcome.usage) stock.stock_kv_bytes = stock_bytes;
+    all.push_back(std::move(run));
+  }
+  runs = std::move(all);
+}
+
+/// The protected tokens are kept whatever the budget; say so if the budget cannot be met.
+void warn_if_protected_exceed(const LabelledRun& run, const HostDescription& host, std::size_t tokens) {
+  if (run.budget.empty()) return;
+  std::int64_t heads = 0;
+  for (const LayerDescription& layer : host.cached) heads += layer.kv_heads;
+  const std::int64_t budget = run.memory.selection.budget.tokens(static_cast<std::int64_t>(tokens),
+                                                                 host.bytes_per_token() / static_cast<double>(heads), heads);
+  const int kept = run.memory.selection.sinks + run.memory.selection.recent;
+  if (budget >= 0 && budget < kept && run.memory.selection.mode != SelectionMode::reference)
+    spdlog::warn(
+        "budget: {} of {} tokens is {}, less than the {} protected tokens, which are kept; raise it or lower --protect-sinks and "
+        "--protect-recent",
+        run.budget, tokens, budget, kept);
+}
+
+}  // namespace
+
+int run_run(const std::vector<std::string>& arguments) {
+  po::options_description options("Options", 110);
+  add_model(options, 1);
+  options.add_options()("policy,p", po::value<std::string>()->default_value("full")->value_name("NAME"),
+                        "policy: a name or a policy file; with --compare a list");
+  options.add_options()("budget,b", po::value<std::string>()->value_name("B"),
+                        "25% or 0.25, 256 (tokens per head), 64MiB; default: the policy file's own; with --compare a list");
+  add_memory(options);
+  add_prompt(options);
+  options.add_options()("question", po::value<std::string>()->default_value("")->value_name("TEXT"),
+                        "asked after the memory was compressed");
+  options.add_options()("answer-prefix", po::value<std::string>()->default_value("")->value_name("TEXT"),
+                        "first words of the answer, given to the model");
+  options.add_options()("max-tokens,n", po::value<int>()->default_value(64)->value_name("N"), "most tokens to generate");
+  options.add_options()("question-in-context", "the memory is compressed after the question, not before");
+  options.add_options()("no-chat", "do not apply the model's chat template");
+  options.add_options()(
+      "compare", "first stock llama.cpp without and with flash attention and the full cache, then the policies; prints a table");
+  options.add_options()("positions", "prints which tokens each layer and KV head kept");
+  options.add_options()("json", po::value<std::string>()->value_name("FILE"), "writes what was measured, one run per line");
+  add_general(options);
+  const auto values = parse(
+      arguments, options, "namm run --model FILE [--policy NAME --budget B] (--prompt TEXT | --file FILE | < FILE) [options]",
+      "Generates greedily with a memory policy attached; prints the text, then the savings (--quiet: only the text).");
+  if (!values) return 0;
+  apply_general(*values);
+  interrupted();
+  const bool quiet = values->contains("quiet"), positions = values->contains("positions");
+  const ModelOptions model_options = model_from(*values);
+  const int max_tokens = (*values)["max-tokens"].as<int>();
+  require_at_least("--max-tokens", max_tokens, 1);
+  std::vector<LabelledRun> runs = runs_from(*values);
+  tasks::Sample sample;
+  sample.question = (*values)["question"].as<std::string>();
+  sample.answer_prefix = (*values)["answer-prefix"].as<std::string>();
+  sample.context = prompt_text_from(*values);
+  const evolve::ProtocolSettings protocol{!values->contains("no-chat"), !values->contains("question-in-context")};
+
+  const auto model = llama::LlamaModel::load(model_options.model);
+  const evolve::Prompt prompt = evolve::encode_prompt(*host_factory(model, {}, 256)(), sample, nullptr, protocol);
+  const std::size_t prompt_tokens = prompt.context.size() + prompt.question.size();
+  const evolve::HostFactory factory = host_factory(model, model_options, static_cast<int>(prompt_tokens) + max_tokens);
+  HostDescription description;
+  const auto make_host = [&](bool stock, bool flash) {
+    if (!stock) {
+      std::unique_ptr<llama::LlamaHost> host(dynamic_cast<llama::LlamaHost*>(factory().release()));
+      description = host->description();
+      return host;
+    }
+    llama::LlamaHostSettings settings;
+    settings.context_tokens =
+        model_options.context_tokens > 0 ? model_options.context_tokens : static_cast<int>(prompt_tokens) + max_tokens;
+    settings.threads = model_options.threads;
+    settings.stock = true;
+    settings.stock_flash_attention = flash;
+    return std::make_unique<llama::LlamaHost>(model, settings);
+  };
+  ProgressBar bar(!quiet);
+  const auto go = [&](llama::LlamaHost& host, const Memory& memory, const std::string& label, bool show_text) {
+    RunCallbacks callbacks;
+    callbacks.stop = &interrupted();
+    callbacks.reading = [&](std::size_t done, std::size_t all) {
+      done < all ? bar.show("reading, " + label, done, all) : bar.clear();
+    };
+    if (show_text) callbacks.text = [](std::string_view piece) { std::cout << piece << std::flush; };
+    RunOutcome out = run_prompt(host, memory, prompt, protocol, max_tokens, callbacks);
+    bar.clear();
+    return out;
+  };
+
+  if (values->contains("compare")) {
+    compare(
+        runs,
+        [&](llama::LlamaHost& host, const Memory& memory, const std::string& label) { return go(host, memory, label, false); },
+        make_host);
+    std::cout << prompt_tokens << " tokens read, up to " << max_tokens << " generated, " << model_options.threads
+              << " threads\n\n";
+    print_comparison(std::cout, runs);
+  } else {
+    start_measuring();
+    const auto host = make_host(false, true);
+    warn_if_protected_exceed(runs.front(), description, prompt_tokens);
+    runs.front().outcome = go(*host, runs.front().memory, runs.front().policy, true);
+    std::cout << '\n';
+    if (!quiet) std::cout << '\n', print_savings(std::cout, runs.front());
+  }
+  if (positions)
+    for (const LabelledRun& run : runs)
+      if (!run.outcome.kept.empty())
+        std::cout << '\n' << run.policy << ' ' << run.budget << ' ' << run.mode << '\n', print_positions(std::cout, run.outcome);
+  if (values->contains("json")) {
+    std::string lines;
+    for (const LabelledRun& run : runs)
+      lines += to_json(run, description, positions).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+    write_file_atomically((*values)["json"].as<std::string>(), lines);
+  }
+  return runs.back().outcome.complete ? 0 : 1;
+}
 
 }  // namespace namm::cli

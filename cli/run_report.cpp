@@ -1,0 +1,135 @@
+#include "cli/run_report.hpp"
+
+#include <cmath>
+#include <cstdio>
+#include <ostream>
+
+#include "cli/console.hpp"
+#include "cli/report_table.hpp"
+#include "cli/version.hpp"
+#include "namm/json_limits.hpp"
+
+namespace namm::cli {
+namespace {
+
+std::string number(const char* format, double value) {
+  if (!std::isfinite(value)) return "-";
+  char text[64];
+  std::snprintf(text, sizeof text, format, value);
+  return text;
+}
+
+std::string bytes(std::int64_t value) {
+  return format_bytes(static_cast<double>(value));
+}
+
+/// The beginning of an answer, whole characters.
+std::string beginning(const std::string& answer, std::size_t characters) {
+  const std::string line = detail::one_line(answer);
+  if (display_width(line) <= characters) return line;
+  std::size_t end = 0;
+  for (std::size_t width = 0; end < line.size(); ++end)
+    if ((static_cast<unsigned char>(line[end]) & 0xC0) != 0x80 && width++ == characters - 3) break;
+  return line.substr(0, end) + "...";
+}
+
+nlohmann::json number_or_null(double value) {
+  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
+}
+
+}  // namespace
+
+void print_savings(std::ostream& out, const LabelledRun& run) {
+  const RunOutcome& o = run.outcome;
+  out << "tokens     " << o.prompt_tokens << " read, " << o.generated_tokens << " generated" << (o.complete ? "" : " (stopped)")
+      << '\n';
+  if (o.usage) {
+    const CacheUsage& u = *o.usage;
+    out << "policy     " << run.policy << (run.budget.empty() ? "" : ", budget " + run.budget + ", " + run.mode) << ", "
+        << u.updates << " updates every " << run.memory.interval_tokens << " tokens\n"
+        << "entries    " << u.entries << " kept of " << u.entries_full << ", peak " << u.entries_peak << "; logical saving "
+        << number("%.1f %%", 100 * u.logical_saving()) << '\n'
+        << "KV memory  " << bytes(u.kv_bytes) << " final, " << bytes(u.kv_bytes_peak) << " peak, " << bytes(u.kv_bytes_full)
+        << " full; statistics " << bytes(u.statistics_bytes) << "; physical saving "
+        << number("%.1f %%", 100 * u.physical_saving()) << '\n';
+    if (u.nan_scores > 0) out << "scores     " << u.nan_scores << " were not numbers and count as the lowest\n";
+  }
+  out << "speed      prefill " << number("%.1f", o.prefill_tokens_per_second()) << " tokens/s, decode "
+      << number("%.1f", o.decode_tokens_per_second()) << " tokens/s\n"
+      << "process    " << bytes(o.peak_rss_bytes) << " peak resident, weights included\n";
+}
+
+void print_positions(std::ostream& out, const RunOutcome& outcome) {
+  for (const auto& head : outcome.kept) {
+    out << "layer " << head.layer << " head " << head.kv_head << "  " << head.positions.size() << ":";
+    for (std::size_t i = 0; i < head.positions.size();) {
+      std::size_t last = i;
+      while (last + 1 < head.positions.size() && head.positions[last + 1] == head.positions[last] + 1) ++last;
+      out << ' ' << head.positions[i];
+      if (last > i) out << '-' << head.positions[last];
+      i = last + 1;
+    }
+    out << '\n';
+  }
+}
+
+void print_comparison(std::ostream& out, std::span<const LabelledRun> runs) {
+  std::vector<std::vector<std::string>> rows;
+  for (const LabelledRun& run : runs) {
+    const RunOutcome& o = run.outcome;
+    const auto usage = [&](auto value) { return o.usage ? value(*o.usage) : std::string("-"); };
+    rows.push_back({run.runtime == "namm" ? run.policy : run.runtime + ", " + run.policy, run.mode, run.budget,
+                    beginning(o.text, 60), usage([](const CacheUsage& u) { return std::to_string(u.entries); }),
+                    o.usage ? bytes(o.usage->kv_bytes) : bytes(run.stock_kv_bytes),
+                    o.usage ? bytes(o.usage->kv_bytes_peak) : bytes(run.stock_kv_bytes),
+                    usage([](const CacheUsage& u) { return bytes(u.statistics_bytes_peak); }), bytes(o.peak_rss_bytes),
+                    number("%.1f", o.prefill_tokens_per_second()), number("%.1f", o.decode_tokens_per_second())});
+  }
+  print_table(out,
+              {"run", "mode", "budget", "answer", "entries", "KV final", "KV peak", "statistics", "peak RSS", "prefill t/s",
+               "decode t/s"},
+              rows, 4, TableFormat::text);
+}
+
+nlohmann::ordered_json to_json(const LabelledRun& run, const HostDescription& host, bool positions) {
+  const RunOutcome& o = run.outcome;
+  nlohmann::ordered_json out = {{"model", host.model},
+                                {"architecture", host.architecture},
+                                {"runtime", run.runtime},
+                                {"policy", run.policy},
+                                {"budget", run.budget},
+                                {"mode", run.mode},
+                                {"interval_tokens", run.memory.interval_tokens},
+                                {"text", o.text},
+                                {"complete", o.complete},
+                                {"prompt_tokens", o.prompt_tokens},
+                                {"generated_tokens", o.generated_tokens}};
+  if (o.usage) {
+    const CacheUsage& u = *o.usage;
+    out.update({{"entries_final", u.entries},
+                {"entries_peak", u.entries_peak},
+                {"entries_full", u.entries_full},
+                {"kv_bytes_final", u.kv_bytes},
+                {"kv_bytes_peak", u.kv_bytes_peak},
+                {"kv_bytes_full", u.kv_bytes_full},
+                {"statistics_bytes_final", u.statistics_bytes},
+                {"statistics_bytes_peak", u.statistics_bytes_peak},
+                {"logical_saving", u.logical_saving()},
+                {"physical_saving", u.physical_saving()},
+                {"updates", u.updates},
+                {"nan_scores", u.nan_scores}});
+  } else {
+    out["kv_bytes_final"] = out["kv_bytes_peak"] = run.stock_kv_bytes;
+  }
+  out["peak_rss_bytes"] = o.peak_rss_bytes;
+  out["prefill_tokens_per_second"] = number_or_null(o.prefill_tokens_per_second());
+  out["decode_tokens_per_second"] = number_or_null(o.decode_tokens_per_second());
+  if (positions)
+    for (const auto& head : o.kept)
+      out["positions"].push_back({{"layer", head.layer}, {"kv_head", head.kv_head}, {"positions", head.positions}});
+  out["version"] = kVersion;
+  out["commit"] = kCommit;
+  return out;
+}
+
+}  // namespace namm::cli
