@@ -24,18 +24,21 @@ TableFormat parse_format(const std::string& name) {
 
 int run_report(const std::vector<std::string>& arguments) {
   po::options_description options("Options", 110);
-  options.add_options()("inputs", po::value<std::vector<std::string>>()->required()->value_name("FILE"),
-                        "result files of `namm eval --json` and folders of `namm evolve`; the name of the option may be left out");
+  options.add_options()(
+      "inputs", po::value<std::vector<std::string>>()->required()->value_name("FILE"),
+      "result files of `namm eval --json` and folders of `namm evolve`; the name of the option may be left out");
   options.add_options()("format,f", po::value<std::string>()->default_value("text")->value_name("NAME"), "text or markdown");
-  options.add_options()("output,o", po::value<std::string>()->value_name("FILE"), "writes the report there, as a whole or not at all");
+  options.add_options()("output,o", po::value<std::string>()->value_name("FILE"),
+                        "writes the report there, as a whole or not at all");
   add_general(options);
   po::positional_options_description positional;
   positional.add("inputs", -1);
-  const auto values = parse(arguments, options, "namm report RESULT.jsonl... [RUN_FOLDER...] [options]",
-                            "Tables of results (per task and length, then the mean over them) and the curves of evolution runs.\n"
-                            "of full: quality / quality of the full cache; dlogp: change of the gold answer's log-likelihood per token;\n"
-                            "KL: of the full cache's distribution to this one's; logical and physical: shares saved of entries and bytes.",
-                            positional);
+  const auto values =
+      parse(arguments, options, "namm report RESULT.jsonl... [RUN_FOLDER...] [options]",
+            "Tables of results (per task and length, then the mean over them) and the curves of evolution runs.\n"
+            "of full: quality / quality of the full cache; dlogp: change of the gold answer's log-likelihood per token;\n"
+            "KL: of the full cache's distribution to this one's; logical and physical: shares saved of entries and bytes.",
+            positional);
   if (!values) return 0;
   apply_general(*values);
   const TableFormat format = parse_format((*values)["format"].as<std::string>());

@@ -25,9 +25,11 @@ std::vector<ResultRecord> load_results(const std::filesystem::path& path) {
       throw std::runtime_error(reader.where() + detail::one_line(error.what()) + "; give a file written by 'namm eval --json'");
     }
     if (out.size() > kMostRecords)
-      throw std::runtime_error(reader.where() + "results must be at most " + std::to_string(kMostRecords) + ", are more; split the file");
+      throw std::runtime_error(reader.where() + "results must be at most " + std::to_string(kMostRecords) +
+                               ", are more; split the file");
   }
-  if (out.empty()) throw std::runtime_error(path.string() + ": must hold results, is empty; give a file written by 'namm eval --json'");
+  if (out.empty())
+    throw std::runtime_error(path.string() + ": must hold results, is empty; give a file written by 'namm eval --json'");
   return out;
 }
 

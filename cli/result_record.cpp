@@ -97,7 +97,8 @@ ResultRecord record_from_json(const json& object) {
   r.mode = read_text_or_empty(object, "mode");
   r.length_tokens = read_integer(object, "length_tokens");
   r.samples = read_integer(object, "samples");
-  if (const auto seed = object.find("seed"); seed != object.end() && seed->is_number_unsigned()) r.seed = seed->get<std::uint64_t>();
+  if (const auto seed = object.find("seed"); seed != object.end() && seed->is_number_unsigned())
+    r.seed = seed->get<std::uint64_t>();
   r.interval_tokens = static_cast<int>(std::clamp<std::int64_t>(read_integer(object, "interval_tokens"), 0, 1 << 30));
   r.quality = read_number(object, "quality");
   read_pair(object, "quality_ci95", r.quality_ci95);

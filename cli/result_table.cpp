@@ -90,21 +90,23 @@ ResultRecord average(const Rows& rows) {
       if (std::isfinite(value(r))) sum += value(r), ++count;
     return count > 0 ? sum / count : kNan;
   };
-  const auto mean_interval = [&](double middle, auto pair_of, double (&pair)[2]) {
+  const auto mean_interval = [&](double middle, auto pair_of, double(&pair)[2]) {
     double squares = 0;
     for (const ResultRecord& r : rows) squares += std::pow((pair_of(r)[1] - pair_of(r)[0]) / 2, 2);
     const double half = std::sqrt(squares) / static_cast<double>(rows.size());
     pair[0] = middle - half;
     pair[1] = middle + half;
   };
-  for (double ResultRecord::* field :
+  for (double ResultRecord::*field :
        {&ResultRecord::quality, &ResultRecord::quality_relative, &ResultRecord::answer_log_likelihood_delta,
         &ResultRecord::fidelity_kl, &ResultRecord::logical_saving, &ResultRecord::physical_saving, &ResultRecord::kv_bytes_peak,
         &ResultRecord::prefill_tokens_per_second, &ResultRecord::decode_tokens_per_second})
     out.*field = mean_of([field](const ResultRecord& r) { return r.*field; });
-  mean_interval(out.quality, [](const ResultRecord& r) { return r.quality_ci95; }, out.quality_ci95);
-  mean_interval(out.answer_log_likelihood_delta, [](const ResultRecord& r) { return r.answer_log_likelihood_delta_ci95; },
-                out.answer_log_likelihood_delta_ci95);
+  mean_interval(
+      out.quality, [](const ResultRecord& r) { return r.quality_ci95; }, out.quality_ci95);
+  mean_interval(
+      out.answer_log_likelihood_delta, [](const ResultRecord& r) { return r.answer_log_likelihood_delta_ci95; },
+      out.answer_log_likelihood_delta_ci95);
   return out;
 }
 
@@ -129,8 +131,9 @@ void print_model(std::ostream& out, const Rows& records, TableFormat format) {
   const auto tables = grouped(records, [](const ResultRecord& r) { return std::tuple(r.task, r.length_tokens); });
   for (const Rows& rows : tables) {
     const ResultRecord& r = rows.front();
-    print_heading(out, r.task + ", " + std::to_string(r.length_tokens) + " tokens: " + origin(r) + ", n = " + std::to_string(r.samples),
-                  format);
+    print_heading(
+        out, r.task + ", " + std::to_string(r.length_tokens) + " tokens: " + origin(r) + ", n = " + std::to_string(r.samples),
+        format);
     print_rows(out, rows, format);
   }
   if (tables.size() < 2) return;
@@ -145,7 +148,9 @@ void print_model(std::ostream& out, const Rows& records, TableFormat format) {
       means.push_back(average(rows));
     else
       ++incomplete;
-  print_heading(out, "mean over the " + std::to_string(tables.size()) + " tables: " + origin(records.front()) + ", n = " + std::to_string(samples),
+  print_heading(out,
+                "mean over the " + std::to_string(tables.size()) + " tables: " + origin(records.front()) +
+                    ", n = " + std::to_string(samples),
                 format);
   print_rows(out, means, format);
   if (incomplete > 0) out << incomplete << " rows that are not in every table are left out of the mean\n\n";

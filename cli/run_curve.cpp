@@ -33,8 +33,9 @@ json part(const json& object, const char* name) {
 Point read_point(const json& line) {
   if (!line.is_object()) return {};
   const json fitness = part(line, "fitness"), validation = part(line, "validation");
-  return {number(line, "generation"),  number(fitness, "best"),      number(fitness, "mean"),         number(fitness, "spread"),
-          number(line, "step_size"),   number(validation, "mean"),   number(validation, "candidate"), number(line, "best_validation")};
+  return {number(line, "generation"),      number(fitness, "best"),        number(fitness, "mean"),
+          number(fitness, "spread"),       number(line, "step_size"),      number(validation, "mean"),
+          number(validation, "candidate"), number(line, "best_validation")};
 }
 
 std::string text_of(const char* format, double value) {
@@ -66,7 +67,7 @@ void print_settings(std::ostream& out, const json& settings) {
   out << "\n\n";
 }
 
-void print_spark(std::ostream& out, const char* label, const std::vector<Point>& points, double Point::* field) {
+void print_spark(std::ostream& out, const char* label, const std::vector<Point>& points, double Point::*field) {
   std::vector<double> values;
   for (const Point& p : points) values.push_back(p.*field);
   double low = kNan, high = kNan;
