@@ -58,11 +58,11 @@ bool HostPool::run(std::size_t count, const std::function<void(std::size_t, Host
     }
   };
 
-  std::vector<std::thread> others;
+  std::vector<std::jthread> others;
   others.reserve(threads);
   for (std::size_t w = 1; w < threads; ++w) others.emplace_back(drive, w);
   if (threads > 0) drive(0);
-  for (std::thread& thread : others) thread.join();
+  others.clear();  // joins
   omp_set_num_threads(cores);
   if (error) std::rethrow_exception(error);
   return done == count;

@@ -91,7 +91,7 @@ class Run {
  private:
   /// Normalisation and validation of the start. False if stopped.
   bool begin() {
-    state_.provenance = settings_.provenance;
+    state_.provenance = storable(settings_.provenance);
     if (!normalise()) return false;
     state_.best = state_.prototype;
     const PolicyPointer start[] = {state_.prototype};

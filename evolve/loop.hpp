@@ -22,11 +22,12 @@ struct RunSettings {
   std::shared_ptr<const Policy> prototype;  ///< its parameters are the start: zeros when fresh, a policy file's for a warm start
   bool gather_normalisation = true;  ///< before generation 0, for policies with a normalisation; false keeps the prototype's
   std::vector<std::shared_ptr<const tasks::Task>> tasks;
-  std::vector<std::size_t> lengths_tokens = {512};  ///< context lengths; take turns over the prompts
-  std::size_t prompts_per_task = 8;                 ///< per generation
-  std::size_t training_pool = 0;                    ///< different training prompts per task; 0 = new ones in every generation
-  std::size_t validation_prompts = 16;              ///< per task; each is measured under every budget
-  std::int64_t validate_every = 5;                  ///< generations; the start and the last generation are always validated
+  std::vector<std::size_t> lengths_tokens = {
+      512};                             ///< of contexts; take turns over the prompts; 0 = all of it, for prompts from files
+  std::size_t prompts_per_task = 8;     ///< per generation
+  std::size_t training_pool = 0;        ///< different training prompts per task; 0 = new ones in every generation
+  std::size_t validation_prompts = 16;  ///< per task; each is measured under every budget
+  std::int64_t validate_every = 5;      ///< generations; the start and the last generation are always validated
 
   std::vector<Budget> budgets;  ///< take turns over a generation's prompts; the first becomes the policy file's default
   SelectionSettings selection;  ///< its budget is not read

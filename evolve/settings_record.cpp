@@ -22,14 +22,17 @@ std::string fingerprint(const std::string& text) {
 
 }  // namespace
 
+nlohmann::json storable(const nlohmann::json& json) {
+  return nlohmann::json::parse(json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
 void check_settings(const RunSettings& s) {
   require(s.prototype != nullptr, "policy: must be given", "null");
   require(s.prototype->parameter_count() > 0, "policy: must have parameters to evolve (namm, namm-mlp, linear)",
           std::string(s.prototype->name()));
   require(!s.tasks.empty() && std::all_of(s.tasks.begin(), s.tasks.end(), [](const auto& task) { return task != nullptr; }),
           "tasks: must be at least one", "empty");
-  require(!s.lengths_tokens.empty() && *std::min_element(s.lengths_tokens.begin(), s.lengths_tokens.end()) > 0,
-          "length: must be at least 1 token", "0 or missing");
+  require(!s.lengths_tokens.empty(), "lengths: must be at least one", "empty");
   require(!s.budgets.empty(), "budgets: must be at least one", "empty");
   require(s.prompts_per_task >= 1, "prompts per task: must be at least 1", "0");
   require(s.training_pool == 0 || s.training_pool >= s.prompts_per_task,
@@ -46,7 +49,7 @@ nlohmann::json describe_settings(const RunSettings& s, int population, const Hos
   nlohmann::json tasks = nlohmann::json::array(), budgets = nlohmann::json::array();
   for (const auto& task : s.tasks) tasks.push_back(task->name());
   for (const Budget& budget : s.budgets) budgets.push_back(to_string(budget));
-  return {
+  nlohmann::json record = {
       {"model", host.model},
       {"architecture", host.architecture},
       {"policy", s.prototype->name()},
@@ -72,6 +75,7 @@ nlohmann::json describe_settings(const RunSettings& s, int population, const Hos
       {"step_size", s.step_size},
       {"seed", s.seed},
   };
+  return storable(record);
 }
 
 }  // namespace namm::evolve

@@ -10,4 +10,7 @@ void check_settings(const RunSettings& settings);
 /// the strategy really uses. Not in it: the number of generations, the folder, provenance.
 nlohmann::json describe_settings(const RunSettings& settings, int population, const HostDescription& host);
 
+/// As it reads back from a file: text that is not UTF-8 (a file name may be anything) has replacement characters.
+nlohmann::json storable(const nlohmann::json& json);
+
 }  // namespace namm::evolve

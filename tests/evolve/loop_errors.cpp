@@ -42,7 +42,7 @@ TEST_CASE("wrong settings are refused before anything is written", "[loop]") {
   CHECK_THAT(refused([](RunSettings& s) { s.prototype = nullptr; }), Contains("policy"));
   CHECK_THAT(refused([](RunSettings& s) { s.tasks.clear(); }), Contains("tasks"));
   CHECK_THAT(refused([](RunSettings& s) { s.budgets.clear(); }), Contains("budgets"));
-  CHECK_THAT(refused([](RunSettings& s) { s.lengths_tokens = {100, 0}; }), Contains("length"));
+  CHECK_THAT(refused([](RunSettings& s) { s.lengths_tokens.clear(); }), Contains("lengths"));
   CHECK_THAT(refused([](RunSettings& s) { s.prompts_per_task = 0; }), Contains("prompts per task"));
   CHECK_THAT(refused([](RunSettings& s) { s.training_pool = 1; }), Contains("training pool") && Contains("is 1"));
   CHECK_THAT(refused([](RunSettings& s) { s.validation_prompts = 0; }), Contains("validation prompts"));
@@ -132,6 +132,19 @@ TEST_CASE("a run is resumed with its own settings only", "[loop][resume]") {
   CHECK_THAT(refused([](RunSettings& s) { s.tasks.pop_back(); }), Contains("'tasks'"));
   CHECK_THAT(refused([](RunSettings& s) { s.prototype = make_policy("linear"); }), Contains("'policy_fingerprint'"));
   CHECK_THAT(refused([](RunSettings& s) { s.protocol.question_after = false; }), Contains("'question_after'"));
+}
+
+TEST_CASE("names that are not UTF-8 do not stop a run or its resumption", "[loop][resume]") {
+  const TemporaryFolder folder;
+  RunSettings settings = small_run(folder / "run");
+  settings.tasks = {std::make_shared<fake::Task>("b\xe4r")};
+  settings.provenance = {{"file", "b\xe4r.gguf"}};
+  settings.generations = 1;
+  HostPool pool(hosts(), 1);
+  run(settings, pool);
+  settings.resume = true;
+  settings.generations = 2;
+  CHECK(run(settings, pool).generation == 2);
 }
 
 TEST_CASE("a failing host ends the run with its own message; the run can be resumed", "[loop][resume]") {
