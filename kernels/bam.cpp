@@ -18,14 +18,16 @@ constexpr std::size_t kLanes = 16;
 
 // Vectors of the compiler (GCC and Clang), which it splits into what the machine has: loops over arrays are not kept in
 // registers. Every lane computes the same on every machine, so scores do not depend on it.
-using Floats [[gnu::vector_size(kLanes * sizeof(float)), gnu::aligned(4), gnu::may_alias]] = float;
-using Ints [[gnu::vector_size(kLanes * sizeof(std::int32_t)), gnu::aligned(4), gnu::may_alias]] = std::int32_t;
+using Floats [[gnu::vector_size(kLanes * sizeof(float))]] = float;
+using Ints [[gnu::vector_size(kLanes * sizeof(std::int32_t))]] = std::int32_t;
+/// Floats that stand anywhere in an array.
+using Memory [[gnu::vector_size(kLanes * sizeof(float)), gnu::aligned(4), gnu::may_alias]] = float;
 
-[[gnu::always_inline]] inline const Floats& load(const float* from) {
-  return *reinterpret_cast<const Floats*>(from);
+[[gnu::always_inline]] inline const Memory& load(const float* from) {
+  return *reinterpret_cast<const Memory*>(from);
 }
-[[gnu::always_inline]] inline Floats& at(float* to) {
-  return *reinterpret_cast<Floats*>(to);
+[[gnu::always_inline]] inline Memory& at(float* to) {
+  return *reinterpret_cast<Memory*>(to);
 }
 
 /// x = exp(x) for x <= 0, relative error below 2e-7; below exp(-87) it stays there. Cody-Waite reduction and the polynomial of

@@ -80,7 +80,8 @@ TEST_CASE("BAM: the key biases cancel, older tokens do not matter, zero weights 
   std::mt19937 random(22);
   const std::vector<float> features = normal(random, 150 * 25, 1.0f);
   std::vector<float> parameters = normal(random, 4172, 0.1f), scores(150), other(150), newest(50);
-  const ScoreNetwork& bam = *bam_network();
+  const auto network = bam_network();
+  const ScoreNetwork& bam = *network;
   bam.score(features, 25, parameters, scores);
   bam.score(std::span(features).subspan(100 * 25), 25, parameters, newest);
   CHECK(golden::largest_error(newest, std::span(scores).subspan(100)) <= 1e-5);
