@@ -9,6 +9,7 @@
 
 #include "cli/model_facts.hpp"
 #include "cli/result_file.hpp"
+#include "cli/run_curve.hpp"
 #include "evolve/checkpoint.hpp"
 #include "evolve/generation_record.hpp"
 #include "namm/policy_file.hpp"
@@ -43,9 +44,10 @@ Facts policy_facts(const std::filesystem::path& path) {
   return out;
 }
 
-Facts run_facts(const std::filesystem::path& path, const std::filesystem::path& checkpoint_path) {
-  const evolve::Checkpoint checkpoint = evolve::load_checkpoint(checkpoint_path);
-  Facts out = start(path, path == checkpoint_path ? "checkpoint" : "run folder");
+Facts run_facts(const std::filesystem::path& path) {
+  const bool folder = std::filesystem::is_directory(path);
+  const evolve::Checkpoint checkpoint = folder ? load_run(path) : evolve::load_checkpoint(path);
+  Facts out = start(path, folder ? "run folder" : "checkpoint");
   out["generation"] = checkpoint.generation;
   out["best_generation"] = checkpoint.best_generation;
   out["best_validation"] = evolve::number_or_null(checkpoint.best_validation);
@@ -135,7 +137,7 @@ nlohmann::ordered_json file_facts(const std::filesystem::path& path) {
     if (!std::filesystem::exists(path / "checkpoint.json", error))
       throw std::runtime_error(path.string() +
                                ": must be a file or the folder of a run, holds no checkpoint.json; name a file in it");
-    return run_facts(path, path / "checkpoint.json");
+    return run_facts(path);
   }
   if (!std::filesystem::is_regular_file(path, error))
     throw std::runtime_error(path.string() + ": must be a file or the folder of a run, is a device or pipe; give a file");
@@ -146,10 +148,10 @@ nlohmann::ordered_json file_facts(const std::filesystem::path& path) {
   if (in.gcount() == 0)
     throw std::runtime_error(path.string() + ": must be a model, policy, run, result or prompt file, is empty");
   if (std::string_view(magic, sizeof magic) == "GGUF") return model_facts(path);
-  if (path.filename() == "checkpoint.json") return run_facts(path, path);
+  if (path.filename() == "checkpoint.json") return run_facts(path);
   const nlohmann::json content = whole_object(path);
   if (content.is_object() && content.contains("format")) {
-    if (content["format"] == "namm-evolution") return run_facts(path, path);
+    if (content["format"] == "namm-evolution") return run_facts(path);
     return policy_facts(path);  // refuses other formats
   }
   return line_facts(path);

@@ -49,7 +49,7 @@ int run_report(const std::vector<std::string>& arguments) {
     const std::filesystem::path path(input);
     std::error_code ignored;
     if (std::filesystem::is_directory(path, ignored)) {
-      runs.emplace_back(input, evolve::load_checkpoint(path / "checkpoint.json"));
+      runs.emplace_back(input, load_run(path));
     } else {
       const std::vector<ResultRecord> more = load_results(path);
       records.insert(records.end(), more.begin(), more.end());

@@ -1,95 +1,18 @@
-#include <llama.h>
-#include <malloc.h>
 #include <spdlog/spdlog.h>
 
 #include <iostream>
-#include <stdexcept>
 
 #include "cli/command.hpp"
 #include "cli/console.hpp"
-#include "cli/evaluation.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/options.hpp"
 #include "cli/prompt_text.hpp"
+#include "cli/run_comparison.hpp"
 #include "cli/run_report.hpp"
 #include "namm/atomic_file.hpp"
-#include "namm/policies/registry.hpp"
 
 namespace namm::cli {
 namespace {
-
-/// Policies x modes x budgets, as far as they were given.
-std::vector<LabelledRun> runs_from(const po::variables_map& values) {
-  po::variables_map rest = values;
-  rest.erase("mode");
-  MemoryOptions options = memory_from(rest);
-  std::vector<std::optional<SelectionMode>> modes = {std::nullopt};
-  if (values.contains("mode")) {
-    modes.clear();
-    for (const std::string& name : split_list(values["mode"].as<std::string>(), "--mode"))
-      modes.emplace_back(parse_selection_mode(name));
-  }
-  std::vector<LabelledRun> out;
-  for (const std::string& name : split_list(values["policy"].as<std::string>(), "--policy")) {
-    const PolicyFile file = resolve_policy(name);
-    std::vector<Budget> budgets = {file.selection.budget};
-    if (values.contains("budget")) budgets = parse_budgets(values["budget"].as<std::string>());
-    if (file.policy->keeps_everything()) {
-      out.push_back({"namm", name, "", "", make_memory(file, options, {}), {}, 0});
-      continue;
-    }
-    if (!values.contains("budget") && budgets.front().unit == Budget::Unit::unlimited)
-      throw std::invalid_argument("--budget: must be given with the policy " + name + ", is missing; for example --budget 25%");
-    for (const auto& mode : modes) {
-      options.mode = mode;
-      for (const Budget& budget : budgets) {
-        const Memory memory = make_memory(file, options, budget);
-        out.push_back({"namm", name, to_string(budget), std::string(to_string(memory.selection.mode)), memory, {}, 0});
-      }
-    }
-  }
-  if (out.size() > 1 && !values.contains("compare"))
-    throw std::invalid_argument("--policy, --budget, --mode: must name one run, name " + std::to_string(out.size()) +
-                                "; add --compare for a table of them");
-  return out;
-}
-
-/// Peak memory of one run is only told if nothing is left of the one before.
-void start_measuring() {
-  malloc_trim(0);
-  reset_peak_resident();
-}
-
-/// Stock llama.cpp without and with flash attention, then everything kept, then the policies.
-void compare(std::vector<LabelledRun>& runs,
-             const std::function<RunOutcome(llama::LlamaHost&, const Memory&, const std::string&)>& go,
-             const std::function<std::unique_ptr<llama::LlamaHost>(bool stock, bool flash)>& make_host) {
-  std::vector<LabelledRun> all;
-  std::int64_t cells = 0;
-  for (const bool flash : {false, true}) {
-    start_measuring();
-    const auto host = make_host(true, flash);
-    cells = llama_n_ctx(host->context());
-    LabelledRun run{"llama.cpp", flash ? "flash attention on" : "flash attention off", "", "", {}, {}, 0};
-    run.outcome = go(*host, run.memory, run.runtime + " " + run.policy);
-    all.push_back(std::move(run));
-    if (!all.back().outcome.complete) break;
-  }
-  LabelledRun full{"namm", "full", "", "", {}, {}, 0};
-  full.memory.policy = make_policy("full");
-  if (runs.front().policy != "full") runs.insert(runs.begin(), std::move(full));
-  for (LabelledRun& run : runs) {
-    if (!all.back().outcome.complete) break;
-    start_measuring();
-    const auto host = make_host(false, true);
-    run.outcome = go(*host, run.memory, run.policy + " " + run.budget + " " + run.mode);
-    const std::int64_t stock_bytes = static_cast<std::int64_t>(host->description().bytes_per_token()) * cells;
-    for (LabelledRun& stock : all)
-      if (!stock.outcome.usage) stock.stock_kv_bytes = stock_bytes;
-    all.push_back(std::move(run));
-  }
-  runs = std::move(all);
-}
 
 /// The protected tokens are kept whatever the budget; say so if the budget cannot be met.
 void warn_if_protected_exceed(const LabelledRun& run, const HostDescription& host, std::size_t tokens) {
@@ -179,10 +102,9 @@ int run_run(const std::vector<std::string>& arguments) {
   };
 
   if (values->contains("compare")) {
-    compare(
-        runs,
-        [&](llama::LlamaHost& host, const Memory& memory, const std::string& label) { return go(host, memory, label, false); },
-        make_host);
+    compare(runs, make_host, [&](llama::LlamaHost& host, const Memory& memory, const std::string& label) {
+      return go(host, memory, label, false);
+    });
     std::cout << prompt_tokens << " tokens read, up to " << max_tokens << " generated, " << model_options.threads
               << " threads\n\n";
     print_comparison(std::cout, runs);

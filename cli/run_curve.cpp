@@ -5,8 +5,10 @@
 #include <cstdio>
 #include <limits>
 #include <ostream>
+#include <stdexcept>
 
 #include "namm/json_limits.hpp"
+#include "tasks/line_reader.hpp"
 
 namespace namm::cli {
 namespace {
@@ -80,6 +82,24 @@ void print_spark(std::ostream& out, const char* label, const std::vector<Point>&
 }
 
 }  // namespace
+
+evolve::Checkpoint load_run(const std::filesystem::path& folder) {
+  evolve::Checkpoint out = evolve::load_checkpoint(folder / "checkpoint.json");
+  if (!std::filesystem::exists(folder / "log.jsonl") || out.history.empty()) return out;
+  tasks::LineReader reader(folder / "log.jsonl", std::size_t{1} << 20);
+  for (std::string line; reader.next(line);) {
+    const json end = json::parse(line, nullptr, false);
+    if (!end.is_object())
+      throw std::runtime_error(reader.where() + "must be a JSON object, is not; resuming the run mends its log");
+    if (!end.contains("final") || number(end, "generation") != static_cast<double>(out.generation)) continue;
+    out.history.back()["validation"] = part(end, "validation");
+    const double best = number(end, "best_validation");
+    if (!(best > out.best_validation)) continue;
+    out.history.back()["best_validation"] = out.best_validation = best;
+    out.best_generation = out.generation;
+  }
+  return out;
+}
 
 std::string sparkline(std::span<const double> values, std::size_t width) {
   static const char* const kBlocks[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};

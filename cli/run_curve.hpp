@@ -1,4 +1,5 @@
 #pragma once
+#include <filesystem>
 #include <iosfwd>
 #include <span>
 #include <string>
@@ -7,6 +8,10 @@
 #include "evolve/checkpoint.hpp"
 
 namespace namm::cli {
+
+/// The checkpoint of a run folder, with what the run found out after its last generation (log.jsonl). Throws std::runtime_error
+/// in one line.
+evolve::Checkpoint load_run(const std::filesystem::path& folder);
 
 /// One character per value, from the lowest to the highest: "▁▃▅█". At most `width` characters, each the mean of its share; a
 /// blank where no value is finite.

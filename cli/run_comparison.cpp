@@ -1,0 +1,81 @@
+#include "cli/run_comparison.hpp"
+
+#include <llama.h>
+#include <malloc.h>
+
+#include <stdexcept>
+
+#include "cli/evaluation.hpp"
+#include "namm/policies/registry.hpp"
+
+namespace namm::cli {
+
+std::vector<LabelledRun> runs_from(const po::variables_map& values) {
+  po::variables_map rest = values;
+  rest.erase("mode");
+  MemoryOptions options = memory_from(rest);
+  std::vector<std::optional<SelectionMode>> modes = {std::nullopt};
+  if (values.contains("mode")) {
+    modes.clear();
+    for (const std::string& name : split_list(values["mode"].as<std::string>(), "--mode"))
+      modes.emplace_back(parse_selection_mode(name));
+  }
+  std::vector<LabelledRun> out;
+  for (const std::string& name : split_list(values["policy"].as<std::string>(), "--policy")) {
+    const PolicyFile file = resolve_policy(name);
+    std::vector<Budget> budgets = {file.selection.budget};
+    if (values.contains("budget")) budgets = parse_budgets(values["budget"].as<std::string>());
+    if (file.policy->keeps_everything()) {
+      out.push_back({"namm", name, "", "", make_memory(file, options, {}), {}, 0});
+      continue;
+    }
+    if (!values.contains("budget") && budgets.front().unit == Budget::Unit::unlimited)
+      throw std::invalid_argument("--budget: must be given with the policy " + name + ", is missing; for example --budget 25%");
+    for (const auto& mode : modes) {
+      options.mode = mode;
+      for (const Budget& budget : budgets) {
+        const Memory memory = make_memory(file, options, budget);
+        out.push_back({"namm", name, to_string(budget), std::string(to_string(memory.selection.mode)), memory, {}, 0});
+      }
+    }
+  }
+  if (out.size() > 1 && !values.contains("compare"))
+    throw std::invalid_argument("--policy, --budget, --mode: must name one run, name " + std::to_string(out.size()) +
+                                "; add --compare for a table of them");
+  return out;
+}
+
+void start_measuring() {
+  malloc_trim(0);
+  reset_peak_resident();
+}
+
+void compare(std::vector<LabelledRun>& runs, const MakeHost& make_host, const Go& go) {
+  std::vector<LabelledRun> all;
+  std::int64_t cells = 0;
+  for (const bool flash : {false, true}) {
+    start_measuring();
+    const auto host = make_host(true, flash);
+    cells = llama_n_ctx(host->context());
+    LabelledRun run{"llama.cpp", flash ? "flash attention on" : "flash attention off", "", "", {}, {}, 0};
+    run.outcome = go(*host, run.memory, run.runtime + " " + run.policy);
+    all.push_back(std::move(run));
+    if (!all.back().outcome.complete) break;
+  }
+  LabelledRun full{"namm", "full", "", "", {}, {}, 0};
+  full.memory.policy = make_policy("full");
+  if (runs.front().policy != "full") runs.insert(runs.begin(), std::move(full));
+  for (LabelledRun& run : runs) {
+    if (!all.back().outcome.complete) break;
+    start_measuring();
+    const auto host = make_host(false, true);
+    run.outcome = go(*host, run.memory, run.policy + " " + run.budget + " " + run.mode);
+    const std::int64_t stock_bytes = static_cast<std::int64_t>(host->description().bytes_per_token()) * cells;
+    for (LabelledRun& stock : all)
+      if (!stock.outcome.usage) stock.stock_kv_bytes = stock_bytes;
+    all.push_back(std::move(run));
+  }
+  runs = std::move(all);
+}
+
+}  // namespace namm::cli

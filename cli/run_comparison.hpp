@@ -1,0 +1,28 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cli/options.hpp"
+#include "cli/run_report.hpp"
+
+namespace namm::cli {
+
+/// --policy x --mode x --budget, as far as they were given. Throws std::invalid_argument if a policy that drops has no budget, or
+/// if there is more than one without --compare.
+std::vector<LabelledRun> runs_from(const po::variables_map& values);
+
+/// Gives memory back and starts the count of peak memory anew: the peak of one run is only told if nothing is left of the one
+/// before.
+void start_measuring();
+
+/// A host with the store, or stock llama.cpp without or with flash attention.
+using MakeHost = std::function<std::unique_ptr<llama::LlamaHost>(bool stock, bool flash_attention)>;
+using Go = std::function<RunOutcome(llama::LlamaHost&, const Memory&, const std::string& label)>;
+
+/// Stock llama.cpp without and with flash attention, then everything kept, then `runs`; each host is gone before the next. The
+/// result replaces `runs`; ends early if a run was interrupted.
+void compare(std::vector<LabelledRun>& runs, const MakeHost& make_host, const Go& go);
+
+}  // namespace namm::cli
