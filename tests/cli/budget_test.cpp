@@ -1,0 +1,52 @@
+#include "tests/cli/program.hpp"
+
+using namespace namm::test;
+
+TEST_CASE("budgets that cannot be are refused with the value and what there is") {
+  for (const char* budget : {"0", "0%", "-5", "-5%", "100.5%", "150%", "1.5", "0.0", "nan", "inf", "25%%", "MiB", "0MiB", "-1MiB",
+                             "12345678901234567890", "half"}) {
+    CAPTURE(budget);
+    check_refused(run_program({"run", "--model", "unused.gguf", "--policy", "h2o", "--budget", budget, "--prompt", "x"}), 2,
+                  {"budget", budget});
+    check_refused(run_program({"eval", "--model", "unused.gguf", "--policy", "h2o", "--budget", std::string("25%,") + budget}), 2,
+                  {"budget", budget});
+    check_refused(run_program({"evolve", "--model", "unused.gguf", "--budget", budget, "--output", "/nowhere/run"}), 2,
+                  {"budget", budget});
+  }
+}
+
+TEST_CASE("a budget below the protected tokens is refused") {
+  check_refused(run_program({"run", "--model", "unused.gguf", "--policy", "h2o", "--budget", "10", "--prompt", "x"}), 2,
+                {"budget", "20 protected tokens", "10", "--protect-recent"});
+  check_refused(run_program({"run", "--model", "unused.gguf", "--policy", "h2o", "--budget", "30", "--protect-sinks", "20",
+                             "--prompt", "x"}),
+                2, {"budget", "36 protected tokens", "30"});
+  check_refused(run_program({"eval", "--model", "unused.gguf", "--policy", "h2o", "--budget", "19"}), 2,
+                {"budget", "protected", "19"});
+}
+
+TEST_CASE("a policy that drops needs a budget, a list of runs needs --compare") {
+  check_refused(run_program({"run", "--model", "unused.gguf", "--policy", "h2o", "--prompt", "x"}), 2,
+                {"--budget", "h2o", "25%"});
+  check_refused(run_program({"run", "--model", "unused.gguf", "--policy", "h2o,tova", "--budget", "25%", "--prompt", "x"}), 2,
+                {"--policy", "2", "--compare"});
+  check_refused(run_program({"run", "--model", "unused.gguf", "--policy", "h2o,,tova", "--budget", "25%", "--prompt", "x"}), 2,
+                {"--policy", "h2o,,tova"});
+}
+
+TEST_CASE("settings that cannot be are refused") {
+  const std::vector<std::string> start = {"eval", "--model", "unused.gguf", "--policy", "h2o"};
+  const auto with = [&](const std::string& option, const std::string& value) {
+    std::vector<std::string> words = start;
+    words.push_back(option);
+    words.push_back(value);
+    return run_program(words);
+  };
+  check_refused(with("--interval", "0"), 2, {"--interval", "is 0"});
+  check_refused(with("--protect-recent", "-1"), 2, {"--protect-recent"});
+  check_refused(with("--length", "7"), 2, {"--length", "\"7\""});
+  check_refused(with("--length", "many"), 2, {"--length", "many"});
+  check_refused(with("--samples", "0"), 2, {"--samples", "is 0"});
+  check_refused(with("--split", "exam"), 2, {"exam", "test"});
+  check_refused(with("--haystack", "/no/such/text"), 2, {"/no/such/text"});
+}

@@ -1,0 +1,128 @@
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "tests/cli/program.hpp"
+
+using namespace namm::test;
+using nlohmann::json;
+
+namespace {
+
+std::string prose(std::size_t words) {
+  std::string text;
+  for (std::size_t i = 0; i < words; ++i) text += (i % 3 == 0 ? "the " : i % 3 == 1 ? "small " : "garden ");
+  return text;
+}
+
+std::vector<json> lines_of(const std::string& path) {
+  std::vector<json> out;
+  std::istringstream in(read(path));
+  for (std::string line; std::getline(in, line);) out.push_back(json::parse(line));
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("run prints the text, then the savings; --quiet the text alone") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  const std::vector<std::string> words = {
+      "run",          "--model", host,     "--policy",          "h2o",      "--budget", "25%", "--interval", "64",
+      "--max-tokens", "6",       "--json", folder / "run.json", "--prompt", prose(300)};
+  const Outcome outcome = run_program(words);
+  CAPTURE(outcome.err, outcome.out);
+  REQUIRE(outcome.code == 0);
+  CHECK(outcome.err.empty());
+  for (const char* part : {"tokens ", "entries ", "KV memory ", "logical saving", "physical saving", "prefill", "peak resident"})
+    CHECK(outcome.out.find(part) != std::string::npos);
+
+  const std::vector<json> lines = lines_of(folder / "run.json");
+  REQUIRE(lines.size() == 1);
+  const json& line = lines[0];
+  CHECK(line["policy"] == "h2o");
+  CHECK(line["budget"] == "25%");
+  CHECK(line["generated_tokens"] == 6);
+  CHECK(outcome.out.rfind(line["text"].get<std::string>() + "\n", 0) == 0);
+  const double full = line["entries_full"], kept = line["entries_final"];
+  CHECK(kept < 0.4 * full);
+  CHECK(line["logical_saving"].get<double>() == Approx(1 - kept / full));
+  CHECK(line["kv_bytes_final"].get<double>() <= line["kv_bytes_peak"].get<double>());
+
+  std::vector<std::string> quiet = words;
+  quiet.push_back("--quiet");
+  CHECK(run_program(quiet).out == line["text"].get<std::string>() + "\n");
+}
+
+TEST_CASE("a prompt comes from an option, a file or standard input, and is the same") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  const std::string text = prose(50);
+  write(folder / "prompt.txt", text);
+  const std::vector<std::string> words = {"run", "--model", host, "--max-tokens", "4", "--quiet"};
+  const auto with = [&](std::vector<std::string> more, const std::string& input) {
+    more.insert(more.begin(), words.begin(), words.end());
+    return run_program(more, {input, {}, -1});
+  };
+  const Outcome given = with({"--prompt", text}, "");
+  CHECK(given.code == 0);
+  CHECK(with({"--file", folder / "prompt.txt"}, "").out == given.out);
+  CHECK(with({}, text).out == given.out);
+  check_refused(with({"--prompt", text, "--file", folder / "prompt.txt"}, ""), 2, {"--prompt", "--file"});
+  check_refused(with({}, ""), 1, {"prompt", "is empty"});
+  check_refused(with({"--file", "/no/such/file"}, ""), 1, {"/no/such/file", "No such file"});
+  check_refused(with({"--file", folder.path().string()}, ""), 1, {"directory"});
+}
+
+TEST_CASE("text that is not UTF-8 is read with a warning") {
+  NAMM_NEED_HOST(host);
+  const Outcome outcome =
+      run_program({"run", "--model", host, "--max-tokens", "2"}, {"some text \xff\xfe and \x80 more", {}, -1});
+  CHECK(outcome.code == 0);
+  CHECK(outcome.err.find("UTF-8") != std::string::npos);
+  CHECK(outcome.err.find("byte 10") != std::string::npos);
+}
+
+TEST_CASE("a prompt longer than the training context is a warning that says so") {
+  NAMM_NEED_HOST(host);
+  const Outcome outcome = run_program({"run", "--model", host, "--policy", "streaming", "--budget", "64", "--max-tokens", "2"},
+                                      {prose(4500), {}, -1});
+  CAPTURE(outcome.err);
+  CHECK(outcome.code == 0);
+  CHECK(std::count(outcome.err.begin(), outcome.err.end(), '\n') == 1);
+  for (const char* part : {"context", "trained for", "shorter prompts"}) CHECK(outcome.err.find(part) != std::string::npos);
+}
+
+TEST_CASE("a context that is too small is refused") {
+  NAMM_NEED_HOST(host);
+  check_refused(run_program({"run", "--model", host, "--context", "256", "--prompt", prose(400)}), 1,
+                {"context", "256", "--context"});
+}
+
+TEST_CASE("--compare measures stock llama.cpp, the full cache and every policy, mode and budget") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  const Outcome outcome = run_program({"run", "--model", host, "--compare", "--policy", "h2o,streaming", "--budget", "50%,25%",
+                                       "--mode", "uniform,pooled", "--interval", "64", "--max-tokens", "4", "--json",
+                                       folder / "runs.json", "--prompt", prose(200)});
+  CAPTURE(outcome.err, outcome.out);
+  REQUIRE(outcome.code == 0);
+  const std::vector<json> lines = lines_of(folder / "runs.json");
+  REQUIRE(lines.size() == 2 + 1 + 2 * 2 * 2);
+  CHECK(lines[0]["runtime"] == "llama.cpp");
+  CHECK(lines[0]["policy"] == "flash attention off");
+  CHECK(lines[1]["policy"] == "flash attention on");
+  CHECK(lines[2]["policy"] == "full");
+  CHECK(lines[2]["logical_saving"] == 0.0);
+  CHECK(lines[2]["text"] == lines[1]["text"]);
+  for (std::size_t i = 3; i < lines.size(); ++i) CHECK(lines[i]["logical_saving"].get<double>() > 0.3);
+  for (const json& line : lines) CHECK(line["peak_rss_bytes"].get<double>() > 1e6);
+}
+
+TEST_CASE("--positions lists what every head kept") {
+  NAMM_NEED_HOST(host);
+  const Outcome outcome = run_program({"run", "--model", host, "--policy", "streaming", "--budget", "24", "--interval", "32",
+                                       "--positions", "--max-tokens", "1", "--prompt", prose(60)});
+  CHECK(outcome.code == 0);
+  CHECK(outcome.out.find("layer ") != std::string::npos);
+  CHECK(outcome.out.find("24: 0-3 ") != std::string::npos);  // the sinks, then the newest
+}
