@@ -79,7 +79,10 @@ int run_inspect(const std::vector<std::string>& arguments) {
       failed = true;
     }
   }
-  if (values->contains("json")) write_file_atomically((*values)["json"].as<std::string>(), lines);
+  if (values->contains("json")) {
+    std::cout.flush();  // FILE may be /dev/stdout
+    write_file_atomically((*values)["json"].as<std::string>(), lines);
+  }
   return failed ? 1 : 0;
 }
 

@@ -70,7 +70,8 @@ CacheShape cache_shape(const GgufHeader& header, const std::string& architecture
   std::int64_t every = 1;
   if (among(architecture, kEveryNth))
     every = header.integer(key("full_attention_interval")).value_or(architecture == "minimax-01" ? 8 : 4);
-  const std::int64_t own = out.layers - header.integer(key("attention.shared_kv_layers")).value_or(0);
+  const std::int64_t own =
+      out.layers - std::clamp<std::int64_t>(header.integer(key("attention.shared_kv_layers")).value_or(0), 0, out.layers);
   for (std::int64_t i = 0; i < out.layers; ++i) {
     const std::int64_t count = checked("number of KV heads", at_layer(kv_heads, i, at_layer(heads, i, 0)), kMostNumbers);
     const bool attends = recurrent.empty() ? every < 2 || (i + 1) % every == 0 : at_layer(recurrent, i, 0) == 0;
@@ -145,7 +146,7 @@ nlohmann::ordered_json model_facts(const std::filesystem::path& path) {
   out["training_context"] = context;
   if (!shape.kv_heads.empty() && context > 0)
     out["kv_bytes_at_training_context"] =
-        static_cast<std::int64_t>(shape.bytes_per_token() * static_cast<double>(std::min<std::int64_t>(context, 1 << 30)));
+        static_cast<std::int64_t>(std::min(shape.bytes_per_token() * static_cast<double>(context), 9e18));
   out["tokenizer"] = header.text("tokenizer.ggml.model");
   out["vocabulary"] = header.array_length("tokenizer.ggml.tokens");
   out["chat_template"] = !header.text("tokenizer.chat_template").empty();

@@ -124,6 +124,7 @@ int run_run(const std::vector<std::string>& arguments) {
     std::string lines;
     for (const LabelledRun& run : runs)
       lines += to_json(run, description, positions).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+    std::cout.flush();  // FILE may be /dev/stdout
     write_file_atomically((*values)["json"].as<std::string>(), lines);
   }
   return runs.back().outcome.complete ? 0 : 1;

@@ -46,7 +46,7 @@ void print_savings(std::ostream& out, const LabelledRun& run) {
   if (o.usage) {
     const CacheUsage& u = *o.usage;
     out << "policy     " << run.policy << (run.budget.empty() ? "" : ", budget " + run.budget + ", " + run.mode) << ", "
-        << u.updates << " updates every " << run.memory.interval_tokens << " tokens\n"
+        << u.updates << (u.updates == 1 ? " update" : " updates") << ", every " << run.memory.interval_tokens << " tokens\n"
         << "entries    " << u.entries << " kept of " << u.entries_full << ", peak " << u.entries_peak << "; logical saving "
         << number("%.1f %%", 100 * u.logical_saving()) << '\n'
         << "KV memory  " << bytes(u.kv_bytes) << " final, " << bytes(u.kv_bytes_peak) << " peak, " << bytes(u.kv_bytes_full)

@@ -32,9 +32,17 @@ int write_all(int file, std::string_view content) {
   return 0;
 }
 
+/// The process's own output, whatever it leads to: a file behind it must neither be replaced nor written from its start.
+int own_output(const std::filesystem::path& path) {
+  if (path == "/dev/stdout") return STDOUT_FILENO;
+  if (path == "/dev/stderr") return STDERR_FILENO;
+  return -1;
+}
+
 /// Devices and pipes (/dev/stdout, /dev/null) cannot be replaced, only written to.
 void write_in_place(const std::filesystem::path& path, std::string_view content) {
-  const int file = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  const int own = own_output(path);
+  const int file = own >= 0 ? ::dup(own) : ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
   if (file < 0) fail(path, "open", errno);
   int error = write_all(file, content);
   if (::close(file) != 0 && error == 0) error = errno;
@@ -53,6 +61,7 @@ void sync_folder(const std::filesystem::path& folder) {
 }  // namespace
 
 void write_file_atomically(const std::filesystem::path& path, std::string_view content) {
+  if (own_output(path) >= 0) return write_in_place(path, content);
   std::error_code ignored;
   // a link stays a link: what it points to is replaced
   std::filesystem::path target = path;

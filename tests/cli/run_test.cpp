@@ -53,6 +53,16 @@ TEST_CASE("run prints the text, then the savings; --quiet the text alone") {
   CHECK(run_program(quiet).out == line["text"].get<std::string>() + "\n");
 }
 
+TEST_CASE("--json /dev/stdout comes after the text, also where that is a file") {
+  NAMM_NEED_HOST(host);
+  const Outcome outcome =
+      run_program({"run", "--model", host, "--max-tokens", "4", "--quiet", "--json", "/dev/stdout", "--prompt", prose(20)});
+  CHECK(outcome.code == 0);
+  const std::size_t at = outcome.out.find("\n{");
+  REQUIRE(at != std::string::npos);
+  CHECK(json::parse(outcome.out.substr(at + 1))["text"] == outcome.out.substr(0, at));
+}
+
 TEST_CASE("a prompt comes from an option, a file or standard input, and is the same") {
   NAMM_NEED_HOST(host);
   const Folder folder;
