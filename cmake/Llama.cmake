@@ -2,13 +2,18 @@
 # build/llama, which is looked at first. The adapter is a ggml backend and needs ggml-backend-impl.h, which llama.cpp does
 # not install; setup.sh puts it beside the other headers.
 if(NAMM_LLAMA_SOURCE)
-  set(LLAMA_BUILD_COMMON OFF)
-  foreach(part TESTS TOOLS EXAMPLES SERVER APP)
+  if(NOT EXISTS ${NAMM_LLAMA_SOURCE}/ggml/src/ggml-backend-impl.h)
+    message(FATAL_ERROR "NAMM_LLAMA_SOURCE: must be a llama.cpp source folder, is '${NAMM_LLAMA_SOURCE}', which has no "
+      "ggml/src/ggml-backend-impl.h.")
+  endif()
+  foreach(part COMMON TESTS TOOLS EXAMPLES SERVER APP)
     set(LLAMA_BUILD_${part} OFF)
   endforeach()
+  set(LLAMA_OPENSSL OFF)
   add_subdirectory(${NAMM_LLAMA_SOURCE} ${PROJECT_BINARY_DIR}/llama.cpp EXCLUDE_FROM_ALL SYSTEM)
+  get_directory_property(LLAMA_VERSION DIRECTORY ${NAMM_LLAMA_SOURCE} DEFINITION LLAMA_VERSION)
   set(NAMM_GGML_IMPL_DIR ${NAMM_LLAMA_SOURCE}/ggml/src)
-  set(NAMM_LLAMA_TARGETS llama ggml ggml-base ggml-cpu)
+  set(NAMM_LLAMA_TARGETS llama ggml ggml-base)
 else()
   list(PREPEND CMAKE_PREFIX_PATH ${PROJECT_SOURCE_DIR}/build/llama)
   find_package(llama QUIET CONFIG)
@@ -21,8 +26,6 @@ else()
     message(FATAL_ERROR "llama.cpp: the header ggml-backend-impl.h is not installed with it. Give "
       "-DNAMM_GGML_IMPL_DIR=<llama.cpp source>/ggml/src of the same version.")
   endif()
+  message(STATUS "llama.cpp ${LLAMA_VERSION}: ${LLAMA_LIB_DIR}")
   set(NAMM_LLAMA_TARGETS llama ggml::ggml ggml::ggml-base)
-  # libggml.so needs libggml-cpu.so and has no run path of its own. An executable's run path serves the needs of its libraries
-  # only as DT_RPATH, not as DT_RUNPATH, which the linker writes by default.
-  list(APPEND NAMM_LLAMA_TARGETS -Wl,--disable-new-dtags)
 endif()
