@@ -44,18 +44,19 @@ cmake --build --preset release --target namm
 built=$SECONDS
 echo "== set-up and build: $built s"
 
-namm=build/release/namm
-model=experiments/hosts/jamba-recall.gguf
+namm=$PWD/build/release/namm
+model=$PWD/experiments/hosts/jamba-recall.gguf
 workers=$(nproc)
+cd "$output"
 
 echo "== evolving a policy that keeps 25 % of the cache (CMA-ES)"
-"$namm" evolve --model "$model" --output "$output/run" --seed "$seed" --strategy cma --budget 25% --interval 128 \
+"$namm" evolve --model "$model" --output run --seed "$seed" --strategy cma --budget 25% --interval 128 \
   --length 300,600 --generations 10 --workers "$workers"
 
 echo "== the policy beside the baselines, on prompts evolution never saw"
-"$namm" eval --model "$model" --policy "full,random,streaming,h2o,h2o-mean,$output/run/policy.json" --split test \
-  --budget 25% --interval 128 --length 1000 --samples 20 --workers "$workers" --json "$output/results.jsonl"
-"$namm" report "$output/results.jsonl" "$output/run" --format markdown --output "$output/report.md"
+"$namm" eval --model "$model" --policy full,random,streaming,h2o,h2o-mean,run/policy.json --split test \
+  --budget 25% --interval 128 --length 1000 --samples 20 --workers "$workers" --json results.jsonl
+"$namm" report results.jsonl run --format markdown --output report.md
 
 cat <<END
 
