@@ -36,7 +36,7 @@ po::options_description evolve_options() {
   options.add_options()("policy,p", po::value<std::string>()->default_value("linear")->value_name("NAME"),
                         "what evolves: namm, namm-mlp or linear, or a policy file to start from");
   options.add_options()("features", po::value<std::string>()->default_value("extended")->value_name("NAME"),
-                        "token features: paper (25) or extended (34)");
+                        "token features: paper (25), extended (34) or light (8, no spectrogram)");
   options.add_options()("budget,b", po::value<std::string>()->default_value("25%")->value_name("B,C"),
                         "budgets to evolve under, in turn; the first becomes the policy's default");
   add_memory(options);

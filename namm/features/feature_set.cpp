@@ -14,12 +14,16 @@ constexpr std::array<std::size_t, 17> kPaperNormalised = {8, 9, 10, 11, 12, 13, 
 constexpr std::array<std::size_t, 20> kExtendedNormalised = {8,  9,  10, 11, 12, 13, 14, 15, 16, 17,
                                                              18, 19, 20, 21, 22, 23, 24, 25, 26, 33};
 
+constexpr std::array<std::size_t, 2> kLightNormalised = {0, 1};  // the logarithms
+
 const FeatureSet kSets[] = {
     {"paper", kPaperFeatures, Statistic::spectrogram, kPaperNormalised,
      [](const HeadTokens& tokens, std::span<float> out) { write_paper_features(tokens, out, kPaperFeatures); }},
     {"extended", 34,
      Statistic::spectrogram | Statistic::accumulated | Statistic::queries_seen | Statistic::key_norm | Statistic::value_norm,
      kExtendedNormalised, write_extended_features},
+    {"light", kLightFeatures, Statistic::accumulated | Statistic::queries_seen | Statistic::key_norm | Statistic::value_norm,
+     kLightNormalised, [](const HeadTokens& tokens, std::span<float> out) { write_light_features(tokens, out, kLightFeatures); }},
 };
 
 }  // namespace

@@ -23,16 +23,18 @@ struct FeatureSet {
   std::vector<float> to_normalise(const HeadTokens& tokens) const;
 };
 
-/// All feature sets: `paper` (arXiv 2410.13166; spec section 4) and `extended`.
+/// All feature sets: `paper` (arXiv 2410.13166; spec section 4), `extended` and `light`.
 std::span<const FeatureSet> feature_sets();
 /// Throws std::invalid_argument that names what there is.
 const FeatureSet& feature_set(std::string_view name);
 
 inline constexpr std::size_t kRecencyFeatures = 8;
 inline constexpr std::size_t kPaperFeatures = kRecencyFeatures + kBins;
+inline constexpr std::size_t kLightFeatures = 8;
 
 // One per file; `width` is the distance between tokens in `out`, so that the extended set can put its own features behind.
 void write_paper_features(const HeadTokens& tokens, std::span<float> out, std::size_t width);
+void write_light_features(const HeadTokens& tokens, std::span<float> out, std::size_t width);
 void write_extended_features(const HeadTokens& tokens, std::span<float> out);
 
 }  // namespace namm

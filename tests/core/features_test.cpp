@@ -17,6 +17,18 @@ HeadStatistics fed(std::size_t tokens) {
 
 }  // namespace
 
+TEST_CASE("The light features are features 25 to 32 of the extended ones and need no spectrogram") {
+  const HeadStatistics statistics = fed(40);
+  const HeadTokens tokens = statistics.view();
+  const FeatureSet &light = feature_set("light"), &extended = feature_set("extended");
+  CHECK_FALSE(light.required.has(Statistic::spectrogram));
+  std::vector<float> few(tokens.size() * light.width), all(tokens.size() * extended.width);
+  light.compute(tokens, {}, few);
+  extended.compute(tokens, {}, all);
+  for (std::size_t t = 0; t < tokens.size(); ++t)
+    for (std::size_t f = 0; f < light.width; ++f) CHECK(few[t * light.width + f] == all[t * extended.width + 25 + f]);
+}
+
 TEST_CASE("The extended features are what they say") {
   const HeadStatistics statistics = fed(40);
   const HeadTokens tokens = statistics.view();
@@ -82,7 +94,7 @@ TEST_CASE("Normalisation applies to the features that it names") {
     CHECK_THROWS_AS(set.compute(statistics.view(), wrong, out), std::invalid_argument);
     CHECK_THROWS_AS(set.compute(statistics.view(), {}, std::span(out).first(5)), std::invalid_argument);
   }
-  CHECK_THROWS_WITH(feature_set("papr"), "feature set: must be one of paper, extended, is 'papr'");
+  CHECK_THROWS_WITH(feature_set("papr"), "feature set: must be one of paper, extended, light, is 'papr'");
 }
 
 TEST_CASE("Normalisation statistics merge exactly enough and repeat exactly") {

@@ -46,7 +46,7 @@ TEST_CASE("Settings of policies are read and refused") {
   CHECK_THROWS_WITH(make_policy("namm-mlp", {{"depth", 7}}),
                     "field policy.depth must be a whole number from 1 to 2, is 7; correct it or write the file anew");
   CHECK_THROWS_WITH(make_policy("linear", {{"features", "papr"}}),
-                    "field policy.features must be paper or extended, is \"papr\"; correct it or write the file anew");
+                    "field policy.features must be paper or extended or light, is \"papr\"; correct it or write the file anew");
   CHECK_THROWS_AS(make_policy("snapkv", {{"kernel", 4}}), std::runtime_error);
   CHECK_THROWS_AS(make_policy("snapkv", {{"pooling", "median"}}), std::runtime_error);
   CHECK_THROWS_AS(make_policy("random", {{"seed", -1}}), std::runtime_error);
