@@ -50,8 +50,8 @@ workers=$(nproc)
 cd "$output"
 
 echo "== evolving a policy that keeps 25 % of the cache (CMA-ES)"
-"$namm" evolve --model "$model" --output run --seed "$seed" --strategy cma --budget 25% --interval 128 \
-  --length 300,600 --generations 10 --workers "$workers"
+"$namm" evolve --model "$model" --output run --seed "$seed" --features light --strategy cma --budget 25% \
+  --interval 128 --length 300,600 --generations 10 --workers "$workers"
 
 echo "== the policy beside the baselines, on prompts evolution never saw"
 "$namm" eval --model "$model" --policy full,random,streaming,h2o,h2o-mean,run/policy.json --split test \
