@@ -10,7 +10,6 @@
 
 using namespace namm;
 using namespace namm::evolve;
-using Catch::Matchers::Contains;
 
 namespace {
 

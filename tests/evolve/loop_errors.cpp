@@ -6,7 +6,6 @@
 using namespace namm;
 using namespace namm::evolve;
 using namespace fixture;
-using Catch::Matchers::Contains;
 using Catch::Matchers::Equals;
 
 namespace {

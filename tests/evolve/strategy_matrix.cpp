@@ -10,7 +10,6 @@
 #include "tests/evolve/golden.hpp"
 
 using namespace namm::evolve;
-using Catch::Matchers::Contains;
 
 namespace {
 

@@ -113,7 +113,7 @@ TEST_CASE("LlamaHost: a full context is an error, and reset recovers", "[llama][
   LlamaHost host(LlamaModel::load(write_tiny_model({})), settings);
   host.reset(full_memory());
   const auto tokens = random_tokens(300, 64, 9);
-  CHECK_THAT(message([&] { host.evaluate(tokens); }), Catch::Matchers::Contains("holds 256 tokens"));
+  CHECK_THAT(message([&] { host.evaluate(tokens); }), Contains("holds 256 tokens"));
   host.reset(full_memory());
   host.evaluate(std::span(tokens).first(256));
   CHECK(host.usage().entries == 256 * 6);
@@ -123,19 +123,19 @@ TEST_CASE("LlamaHost: what cannot be attached to is refused with a reason", "[ll
   TinyShape mamba;
   mamba.architecture = "mamba";
   const auto recurrent = LlamaModel::load(write_tiny_model(mamba));
-  CHECK_THAT(message([&] { LlamaHost host(recurrent, {}); }), Catch::Matchers::Contains("no KV cache"));
+  CHECK_THAT(message([&] { LlamaHost host(recurrent, {}); }), Contains("no KV cache"));
 
   const auto model = LlamaModel::load(write_tiny_model({}));
   ContextSettings settings;
   settings.memory = full_memory();
   settings.type_k = settings.type_v = GGML_TYPE_Q8_0;
-  CHECK_THAT(message([&] { Context context(model, settings); }), Catch::Matchers::Contains("must be of type f16, is q8_0"));
+  CHECK_THAT(message([&] { Context context(model, settings); }), Contains("must be of type f16, is q8_0"));
   settings.type_k = settings.type_v = GGML_TYPE_F32;
-  CHECK_THAT(message([&] { Context context(model, settings); }), Catch::Matchers::Contains("memory policy cannot be attached"));
+  CHECK_THAT(message([&] { Context context(model, settings); }), Contains("memory policy cannot be attached"));
   settings.type_k = settings.type_v = GGML_TYPE_F16;
   settings.flash_attention = false;
-  CHECK_THAT(message([&] { Context context(model, settings); }), Catch::Matchers::Contains("enable flash attention"));
-  CHECK_THAT(message([] { LlamaModel::load("/nowhere.gguf"); }), Catch::Matchers::Contains("no such file"));
+  CHECK_THAT(message([&] { Context context(model, settings); }), Contains("enable flash attention"));
+  CHECK_THAT(message([] { LlamaModel::load("/nowhere.gguf"); }), Contains("no such file"));
 }
 
 TEST_CASE("LlamaHost: chat template and generation of a real model", "[llama][host][real]") {
