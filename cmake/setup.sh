@@ -119,7 +119,7 @@ build_llama() {
       fail "download of $llama_package $llama_version failed; with a copy at hand: bash cmake/setup.sh --archive FILE"
     archive=$(echo "$partial"/*.tar.gz)
   fi
-  echo "$llama_sha256  $archive" | sha256sum --check --quiet - ||
+  echo "$llama_sha256  $archive" | sha256sum --check --status - 2> /dev/null ||
     fail "$archive is not $llama_package $llama_version: SHA-256 is not $llama_sha256"
   mkdir "$partial/package"
   tar -xzf "$archive" -C "$partial/package" --strip-components=1 --no-same-owner
