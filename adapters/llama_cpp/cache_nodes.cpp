@@ -75,7 +75,8 @@ void write(Instance& instance, const ggml_tensor* node) {
   const auto* const data = static_cast<const float*>(rows->data);
   const std::size_t stride = rows->nb[1] / sizeof(float);
   if (cache_part(node) == CachePart::keys)
-    instance.store->write_keys(layer_of(node), data, stride, {static_cast<const std::int64_t*>(node->src[1]->data), tokens});
+    instance.store->write_keys(layer_of(node), data, stride, {static_cast<const std::int64_t*>(node->src[1]->data), tokens},
+                               instance.store->reads_content() ? instance.plain_keys.restore(rows) : nullptr);
   else
     instance.store->write_values(layer_of(node), data, stride, tokens);
 }

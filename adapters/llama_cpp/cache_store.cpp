@@ -13,9 +13,10 @@ namespace namm::llama {
 struct CacheStore::Layer {
   LayerShape shape;
   Group* group = nullptr;
-  std::uint64_t batch = 0;                  // the batch it was last written in
-  std::vector<std::int64_t> cells;          // staged, until the mask tells whose they are
-  std::vector<std::uint16_t> keys, values;  // staged rows [token][kv_heads * size]
+  std::uint64_t batch = 0;                      // the batch it was last written in
+  std::vector<std::int64_t> cells;              // staged, until the mask tells whose they are
+  std::vector<std::uint16_t> keys, values;      // staged rows [token][kv_heads * size]
+  std::vector<float> plain_keys, plain_values;  // the same for the policy's reader; empty if it has none
 };
 
 struct CacheStore::Sequence {
@@ -86,7 +87,12 @@ CacheStore::Layer& CacheStore::layer_of(int layer) {
   return *found->second;
 }
 
-void CacheStore::write_keys(int index, const float* rows, std::size_t stride, std::span<const std::int64_t> cells) {
+bool CacheStore::reads_content() const {
+  return memory_.policy && memory_.policy->reader();
+}
+
+void CacheStore::write_keys(int index, const float* rows, std::size_t stride, std::span<const std::int64_t> cells,
+                            const float* plain) {
   Layer& layer = layer_of(index);
   Group& group = *layer.group;
   if (layer.batch == group.batch) {  // this layer had its turn: a new batch begins
@@ -100,6 +106,10 @@ void CacheStore::write_keys(int index, const float* rows, std::size_t stride, st
   layer.keys.resize(cells.size() * width);
   for (std::size_t i = 0; i < cells.size(); ++i)
     kernels::floats_to_halves(rows + i * stride, layer.keys.data() + i * width, width);
+  if (plain)
+    layer.plain_keys.assign(plain, plain + cells.size() * width);
+  else
+    layer.plain_keys.clear();
 }
 
 void CacheStore::write_values(int index, const float* rows, std::size_t stride, std::size_t tokens) {
@@ -107,6 +117,10 @@ void CacheStore::write_values(int index, const float* rows, std::size_t stride, 
   const std::size_t width = layer.shape.value_size * layer.shape.kv_heads;
   layer.values.resize(tokens * width);
   for (std::size_t i = 0; i < tokens; ++i) kernels::floats_to_halves(rows + i * stride, layer.values.data() + i * width, width);
+  layer.plain_values.clear();
+  if (!reads_content()) return;
+  for (std::size_t i = 0; i < tokens; ++i)
+    layer.plain_values.insert(layer.plain_values.end(), rows + i * stride, rows + i * stride + width);
 }
 
 HeadList CacheStore::make_list(const LayerShape& shape) const {
@@ -139,7 +153,7 @@ void CacheStore::attend(int index, const AttentionCall& call) {
       auto& heads = sequence.layers[index];
       while (heads.size() < static_cast<std::size_t>(layer.shape.kv_heads)) heads.push_back(make_list(layer.shape));
       if (staged) append(layer, heads, queries, s * per_stream);
-      attend_group(heads, queries, call, s);
+      attend_group(heads, queries, call, s, {index, memory_.policy ? memory_.policy->listener() : nullptr});
     }
   }
   threads_ = call.threads;
@@ -158,9 +172,18 @@ void CacheStore::append(const Layer& layer, std::vector<HeadList>& heads, const 
     while (end < queries.queries.size() && queries.queries[end] == queries.queries[end - 1] + 1) ++end;
     const std::size_t token = first_token + static_cast<std::size_t>(queries.queries[i]);
     const std::span cells(queries.cells.data() + i, end - i), positions(queries.positions.data() + i, end - i);
+    std::vector<float> content;
+    if (reads_content()) {
+      content.resize(heads.size() * (end - i));
+      memory_.policy->reader()->read(
+          {shape.layer, shape.kv_heads, shape.key_size, shape.value_size, positions, layer.plain_keys.data() + token * key_width,
+           layer.plain_values.data() + token * value_width},
+          content);
+    }
     for (std::size_t h = 0; h < heads.size(); ++h)
       heads[h].append(cells, positions, {layer.keys.data() + token * key_width + h * shape.key_size, key_width},
-                      {layer.values.data() + token * value_width + h * shape.value_size, value_width});
+                      {layer.values.data() + token * value_width + h * shape.value_size, value_width},
+                      content.empty() ? std::span<const float>() : std::span(content).subspan(h * (end - i), end - i));
     i = end;
   }
 }

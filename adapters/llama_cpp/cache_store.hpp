@@ -52,11 +52,15 @@ class CacheStore {
   /// The layers announced, ascending.
   std::vector<LayerDescription> layers() const;
   /// Keys or values of a batch, float rows [token][kv_heads * size] with `stride` floats between tokens, for the given cells
-  /// (stream * cells_per_stream + cell).
-  void write_keys(int layer, const float* rows, std::size_t stride, std::span<const std::int64_t> cells);
+  /// (stream * cells_per_stream + cell). `plain`: the keys before rotary embedding, [token][kv_heads * size], read if
+  /// reads_content().
+  void write_keys(int layer, const float* rows, std::size_t stride, std::span<const std::int64_t> cells,
+                  const float* plain = nullptr);
   void write_values(int layer, const float* rows, std::size_t stride, std::size_t tokens);
   void attend(int layer, const AttentionCall& call);
 
+  /// True if the policy reads keys and values (Policy::reader).
+  bool reads_content() const;
   /// Forgets all sequences and attaches another memory.
   void reset(Memory memory);
   /// Updates every sequence now.

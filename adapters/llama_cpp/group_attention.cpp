@@ -124,12 +124,13 @@ class FirstError {
 
 }  // namespace
 
-void attend_group(std::span<HeadList> heads, const QueryGroup& group, const AttentionCall& call, int stream) {
+void attend_group(std::span<HeadList> heads, const QueryGroup& group, const AttentionCall& call, int stream,
+                  const Recording& recording) {
   const auto head_count = static_cast<std::int64_t>(heads.size());
   const int per_group = call.query_heads / static_cast<int>(head_count);
   const auto queries = static_cast<int>(group.queries.size());
   const int tiles = (queries + kTileQueries - 1) / kTileQueries;
-  const bool statistics = heads[0].statistics().settings().needed.reads_attention();
+  const bool statistics = heads[0].statistics().settings().needed.reads_attention() || recording.listener;
   const auto sinks = [&](std::int64_t h) { return call.sinks ? call.sinks + h * per_group : nullptr; };
 
   std::vector<Visibility> views;
@@ -211,8 +212,12 @@ void attend_group(std::span<HeadList> heads, const QueryGroup& group, const Atte
             for (int t = 0; t < in_wave; ++t) {
               const int first = (begin + t) * kTileQueries;
               const auto& rows = attention[static_cast<std::size_t>(t) * heads.size() + static_cast<std::size_t>(h)];
-              list.statistics().observe(rows, std::min(kTileQueries, queries - first), list.size(),
-                                        group.positions[static_cast<std::size_t>(first)]);
+              const int count = std::min(kTileQueries, queries - first);
+              const std::int32_t position = group.positions[static_cast<std::size_t>(first)];
+              list.statistics().observe(rows, count, list.size(), position);
+              if (recording.listener)
+                recording.listener->observe({recording.layer, static_cast<int>(h), list.statistics().view().positions, rows,
+                                             count, list.size(), position});
             }
           });
       }

@@ -38,10 +38,10 @@ void HeadList::reserve(std::size_t entries) {
 }
 
 void HeadList::append(std::span<const std::int32_t> cells, std::span<const std::int32_t> positions, HalfRows keys,
-                      HalfRows values) {
+                      HalfRows values, std::span<const float> content) {
   const StatisticSet needed = statistics_.settings().needed;
   statistics_.append(positions, norms(needed.has(Statistic::key_norm), keys, key_size_, cells.size()),
-                     norms(needed.has(Statistic::value_norm), values, value_size_, cells.size()));
+                     norms(needed.has(Statistic::value_norm), values, value_size_, cells.size()), content);
   const std::size_t before = size();
   cells_.insert(cells_.end(), cells.begin(), cells.end());
   reserve(size());

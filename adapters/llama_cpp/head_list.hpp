@@ -22,8 +22,10 @@ class HeadList {
  public:
   HeadList(std::size_t key_size, std::size_t value_size, const StatisticsSettings& statistics);
 
-  /// Adds tokens: `cells` and `positions` say who they are, rows hold one key and one value of this head each.
-  void append(std::span<const std::int32_t> cells, std::span<const std::int32_t> positions, HalfRows keys, HalfRows values);
+  /// Adds tokens: `cells` and `positions` say who they are, rows hold one key and one value of this head each;
+  /// `content` is what the policy's reader made of them, empty if it has none.
+  void append(std::span<const std::int32_t> cells, std::span<const std::int32_t> positions, HalfRows keys, HalfRows values,
+              std::span<const float> content = {});
   /// Keeps the entries with these ascending indices; memory of the others goes back to the system.
   void keep(std::span<const std::int32_t> kept);
 

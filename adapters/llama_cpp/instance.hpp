@@ -3,6 +3,7 @@
 #include <string>
 
 #include "adapters/llama_cpp/cache_store.hpp"
+#include "adapters/llama_cpp/plain_keys.hpp"
 
 struct ggml_tensor;
 
@@ -12,6 +13,7 @@ namespace namm::llama {
 class Instance {
  public:
   std::unique_ptr<CacheStore> store;
+  PlainKeys plain_keys;
   int threads = 1;
   std::string problem;  ///< why the context cannot be attached to, found while its graphs are reserved
   std::string failure;  ///< what went wrong while computing

@@ -8,6 +8,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "namm/statistics/content_reader.hpp"
 #include "namm/statistics/head_statistics.hpp"
 
 namespace namm {
@@ -20,6 +21,10 @@ class Policy {
   /// Registry name, e.g. "h2o".
   virtual std::string_view name() const = 0;
   virtual StatisticSet required() const = 0;
+  /// What fills Statistic::content, if required() names it; else null. Lives as long as the policy.
+  virtual const ContentReader* reader() const { return nullptr; }
+  /// Who wants to see every row of attention (recorders); null for policies that decide. Lives as long as the policy.
+  virtual const AttentionListener* listener() const { return nullptr; }
   /// True if every token is kept whatever the budget (the policy `full`).
   virtual bool keeps_everything() const { return false; }
   /// Writes one score per token, higher = keep. scores.size() == tokens.size(), which may be 0.

@@ -29,7 +29,7 @@ void check(const StatisticsSettings& settings) {
   }
 }
 
-void check_norms(std::span<const float> norms, std::size_t count, const char* what) {
+void check_count(std::span<const float> norms, std::size_t count, const char* what) {
   if (norms.size() == count) return;
   throw std::invalid_argument("append: " + std::string(what) + " must have one value per token (" + std::to_string(count) +
                               "), has " + std::to_string(norms.size()));
@@ -48,7 +48,7 @@ HeadStatistics::HeadStatistics(const StatisticsSettings& settings) : settings_(s
 }
 
 void HeadStatistics::append(std::span<const std::int32_t> positions, std::span<const float> key_norms,
-                            std::span<const float> value_norms) {
+                            std::span<const float> value_norms, std::span<const float> content) {
   const StatisticSet needed = settings_.needed;
   const std::size_t before = size(), count = positions.size();
   for (std::size_t i = 0; i < count; ++i) {
@@ -58,11 +58,13 @@ void HeadStatistics::append(std::span<const std::int32_t> positions, std::span<c
                                   std::to_string(positions[i]));
     }
   }
-  if (needed.has(Statistic::key_norm)) check_norms(key_norms, count, "key_norms");
-  if (needed.has(Statistic::value_norm)) check_norms(value_norms, count, "value_norms");
+  if (needed.has(Statistic::key_norm)) check_count(key_norms, count, "key_norms");
+  if (needed.has(Statistic::value_norm)) check_count(value_norms, count, "value_norms");
+  if (needed.has(Statistic::content)) check_count(content, count, "content");
   append_copies(positions_, positions);
   if (needed.has(Statistic::key_norm)) append_copies(key_norm_, key_norms);
   if (needed.has(Statistic::value_norm)) append_copies(value_norm_, value_norms);
+  if (needed.has(Statistic::content)) append_copies(content_, content);
   if (needed.has(Statistic::spectrogram)) extend(spectrogram_, count * kBins, 0.0f);
   if (needed.has(Statistic::accumulated)) extend(accumulated_, count, 0.0f);
   if (needed.has(Statistic::last_row)) extend(last_row_, count, 0.0f);
@@ -111,7 +113,8 @@ void HeadStatistics::keep(std::span<const std::int32_t> kept) {
   gather(spectrogram_, kBins, kept);
   for (std::vector<float>& row : left_context_) gather(row, 1, kept);
   for (std::vector<float>& row : pending_) gather(row, 1, kept);
-  for (std::vector<float>* values : {&accumulated_, &queries_seen_, &last_row_, &window_mean_, &key_norm_, &value_norm_}) {
+  for (std::vector<float>* values :
+       {&accumulated_, &queries_seen_, &last_row_, &window_mean_, &key_norm_, &value_norm_, &content_}) {
     gather(*values, 1, kept);
   }
   gather(window_running_, 1, kept);
@@ -123,7 +126,7 @@ std::size_t HeadStatistics::bytes() const {
   for (const std::vector<float>& row : left_context_) sum += bytes_of(row);
   for (const std::vector<float>& row : pending_) sum += bytes_of(row);
   for (const std::vector<float>* values : {&spectrogram_, &accumulated_, &queries_seen_, &last_row_, &window_mean_, &key_norm_,
-                                           &value_norm_, &window_ring_, &window_running_}) {
+                                           &value_norm_, &content_, &window_ring_, &window_running_}) {
     sum += bytes_of(*values);
   }
   return sum;
@@ -139,6 +142,7 @@ HeadTokens HeadStatistics::view() const {
   tokens.window_mean = window_mean_;
   tokens.key_norm = key_norm_;
   tokens.value_norm = value_norm_;
+  tokens.content = content_;
   return tokens;
 }
 

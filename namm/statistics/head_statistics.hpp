@@ -39,6 +39,7 @@ struct HeadTokens {
   std::span<const float> window_mean;
   std::span<const float> key_norm;
   std::span<const float> value_norm;
+  std::span<const float> content;
   std::size_t size() const { return positions.size(); }
 };
 
@@ -51,9 +52,10 @@ class HeadStatistics {
  public:
   explicit HeadStatistics(const StatisticsSettings& settings);
 
-  /// Adds tokens behind the existing ones. `positions` ascending and above all present ones; the norms are read only if
+  /// Adds tokens behind the existing ones. `positions` ascending and above all present ones; norms and content are read only if
   /// they are needed (else may be empty). Throws std::invalid_argument on a size mismatch.
-  void append(std::span<const std::int32_t> positions, std::span<const float> key_norms, std::span<const float> value_norms);
+  void append(std::span<const std::int32_t> positions, std::span<const float> key_norms, std::span<const float> value_norms,
+              std::span<const float> content = {});
 
   /// Attention of `rows` consecutive queries, `attention[row * stride + token]`: probabilities averaged over the query heads of
   /// the group, size() tokens a row, zeros where a query cannot see a token. `first_position` is the position of the first row's
@@ -80,14 +82,14 @@ class HeadStatistics {
 
   // Memory per token, in bytes; only what is needed exists:
   //   positions 4; spectrogram 68 + 64 for the left context + 4 for each row of the incomplete hop (0..15);
-  //   accumulated, queries_seen, last_row, key_norm, value_norm 4 each; window_mean 8 + 4 * window_queries.
+  //   accumulated, queries_seen, last_row, key_norm, value_norm, content 4 each; window_mean 8 + 4 * window_queries.
   StatisticsSettings settings_;
   std::vector<std::int32_t> positions_;
   std::vector<float> spectrogram_;  // [token][17] EMA
   std::vector<std::vector<float>>
       left_context_;                         // the 16 rows before the incomplete hop, oldest first; empty before the first frame
   std::vector<std::vector<float>> pending_;  // rows of the incomplete hop, 0..15. Rows end where their tokens ended: then zeros
-  std::vector<float> accumulated_, queries_seen_, last_row_, window_mean_, key_norm_, value_norm_;
+  std::vector<float> accumulated_, queries_seen_, last_row_, window_mean_, key_norm_, value_norm_, content_;
   std::vector<float> window_ring_;  // [token][window_queries], see window.cpp
   std::vector<float> window_running_;
   int window_slot_ = 0;    // next slot of the ring

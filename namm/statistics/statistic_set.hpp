@@ -12,6 +12,7 @@ enum class Statistic : std::uint32_t {
   window_mean = 1u << 4,   ///< mean attention received from the newest queries (SnapKV, arXiv 2404.14469)
   key_norm = 1u << 5,      ///< Euclidean norm of the key
   value_norm = 1u << 6,    ///< Euclidean norm of the value
+  content = 1u << 7,       ///< what the policy's ContentReader read from the token's key and value when it entered the cache
 };
 
 /// A set of statistics.

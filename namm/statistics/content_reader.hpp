@@ -1,0 +1,47 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace namm {
+
+/// Keys and values of tokens on their way into the cache of one layer.
+struct LayerTokens {
+  int layer = 0;  ///< index in the model
+  int kv_heads = 0;
+  std::size_t key_size = 0, value_size = 0;  ///< numbers per KV head
+  std::span<const std::int32_t> positions;   ///< [count], ascending
+  const float* keys = nullptr;               ///< [count][kv_heads * key_size], before rotary embedding
+  const float* values = nullptr;             ///< [count][kv_heads * value_size]
+  std::size_t count() const { return positions.size(); }
+};
+
+/// Reads what a token *is*, once, when it enters the cache: one number per token and KV head that stays with it
+/// (Statistic::content). Keys are given before rotary embedding, because what a key says about its token must not depend on where
+/// the token stands. Called from several threads at once, for different layers or sequences.
+class ContentReader {
+ public:
+  virtual ~ContentReader() = default;
+  /// out: [kv_heads][count]. Throws std::invalid_argument if the layer is not one it was made for.
+  virtual void read(const LayerTokens& tokens, std::span<float> out) const = 0;
+};
+
+/// Rows of attention of one (layer, KV head) as they pass by; for recording. Rows as in HeadStatistics::observe().
+struct AttentionRows {
+  int layer = 0;
+  int kv_head = 0;
+  std::span<const std::int32_t> positions;  ///< of the tokens, ascending
+  std::span<const float> attention;         ///< [rows][stride], probabilities averaged over the query heads of the group
+  int rows = 0;
+  std::size_t stride = 0;
+  std::int32_t first_position = 0;  ///< of the first row's query
+};
+
+/// Called from several threads at once, for different heads.
+class AttentionListener {
+ public:
+  virtual ~AttentionListener() = default;
+  virtual void observe(const AttentionRows& rows) const = 0;
+};
+
+}  // namespace namm

@@ -1,0 +1,137 @@
+// Keys that a policy's reader sees, against the input of the runtime's rotary embedding, caught by its evaluation callback.
+#include <ggml.h>
+
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+
+#include "adapters/llama_cpp/attach_scope.hpp"
+#include "tests/check.hpp"
+#include "tests/llama/context.hpp"
+#include "tests/llama/seeded_policy.hpp"
+#include "tests/llama/tiny_model.hpp"
+
+using namespace namm;
+using namespace namm::test;
+
+namespace {
+
+using Rows = std::map<int, std::vector<float>>;  // by layer: [token][kv_heads * key_size]
+
+/// Keeps everything and remembers what it was shown.
+class ReadingPolicy final : public Policy, ContentReader {
+ public:
+  std::string_view name() const override { return "test-reading"; }
+  StatisticSet required() const override { return Statistic::content; }
+  const ContentReader* reader() const override { return this; }
+  void score(const HeadTokens& tokens, std::span<float> scores) const override {
+    for (std::size_t i = 0; i < scores.size(); ++i) {
+      // what was read comes back with its token
+      CHECK(tokens.content[i] == content(tokens.layer, tokens.kv_head, tokens.positions[i]));
+      scores[i] = seeded_score(tokens.layer, tokens.kv_head, tokens.positions[i]);
+    }
+  }
+  void read(const LayerTokens& tokens, std::span<float> out) const override {
+    const std::size_t width = tokens.kv_heads * tokens.key_size;
+    auto& rows = keys[tokens.layer];
+    rows.insert(rows.end(), tokens.keys, tokens.keys + tokens.count() * width);
+    for (int h = 0; h < tokens.kv_heads; ++h)
+      for (std::size_t i = 0; i < tokens.count(); ++i)
+        out[static_cast<std::size_t>(h) * tokens.count() + i] = content(tokens.layer, h, tokens.positions[i]);
+  }
+  static float content(int layer, int head, std::int32_t position) {
+    return static_cast<float>(position) + 0.25f * static_cast<float>(head) + 0.01f * static_cast<float>(layer);
+  }
+  std::unique_ptr<Policy> clone() const override { return std::make_unique<ReadingPolicy>(*this); }
+  nlohmann::json to_json() const override { return {}; }
+  mutable Rows keys;
+};
+
+/// Catches the tensors that are rotated on their way to the cache; their names are known after a first pass.
+struct Catcher {
+  static bool is_view(const ggml_tensor* node) {
+    return node->op == GGML_OP_VIEW || node->op == GGML_OP_RESHAPE || node->op == GGML_OP_PERMUTE;
+  }
+  std::map<std::string, int> wanted;  // name -> layer
+  Rows caught;
+  static bool callback(ggml_tensor* node, bool ask, void* self) {
+    auto& catcher = *static_cast<Catcher*>(self);
+    if (ask && node->op == GGML_OP_SET_ROWS && std::strncmp(node->view_src->name, "cache_k_l", 9) == 0) {
+      const ggml_tensor* from = node->src[0];
+      while (is_view(from) || from->op == GGML_OP_ROPE) from = from->src[0];
+      catcher.wanted.emplace(from->name, std::atoi(node->view_src->name + 9));
+    }
+    const auto found = catcher.wanted.find(node->name);
+    const bool mine = found != catcher.wanted.end() && node->op != GGML_OP_ROPE && !is_view(node);
+    if (ask) return mine;
+    if (mine) {
+      auto& rows = catcher.caught[found->second];
+      const auto* const data = static_cast<const float*>(node->data);
+      rows.insert(rows.end(), data, data + ggml_nelements(node));
+    }
+    return true;
+  }
+};
+
+void check_keys(const std::shared_ptr<const llama::LlamaModel>& model, std::span<const std::int32_t> tokens, double bound) {
+  Catcher catcher;
+  auto policy = std::make_shared<ReadingPolicy>();
+  llama_context_params params = llama_context_default_params();
+  params.n_ctx = params.n_batch = params.n_ubatch = 512;
+  params.n_threads = params.n_threads_batch = 1;
+  params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
+  params.cb_eval = Catcher::callback;
+  params.cb_eval_user_data = &catcher;
+  llama::AttachScope scope(Memory{policy, {}, {}, 64});
+  const std::unique_ptr<llama_context, void (*)(llama_context*)> context(llama_init_from_model(model->get(), params), llama_free);
+  REQUIRE(context);
+  scope.finish();
+  for (int pass = 0; pass < 2; ++pass) {  // the first pass learns the names
+    llama_memory_clear(llama_get_memory(context.get()), true);
+    scope.finish().reset(Memory{policy, {}, {}, 64});
+    catcher.caught.clear();
+    policy->keys.clear();
+    std::vector<std::int32_t> copy(tokens.begin(), tokens.end());
+    REQUIRE(llama_decode(context.get(), llama_batch_get_one(copy.data(), static_cast<std::int32_t>(copy.size()))) == 0);
+  }
+  const Rows& expected = catcher.caught;
+  REQUIRE(!expected.empty());
+  REQUIRE(policy->keys.size() == expected.size());
+  for (const auto& [layer, rows] : expected) {
+    INFO("layer " << layer);
+    REQUIRE(policy->keys[layer].size() == rows.size());
+    double worst = 0, size = 0;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      worst = std::max(worst, std::abs(static_cast<double>(rows[i]) - policy->keys[layer][i]));
+      size = std::max(size, std::abs(static_cast<double>(rows[i])));
+    }
+    CHECK(size > 0);
+    CHECK(worst < bound * size);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a reader sees keys before rotary embedding", "[llama][exact]") {
+  TinyShape shape;
+  shape.architecture = GENERATE("llama", "gemma2", "jamba");
+  INFO(shape.architecture);
+  const auto tokens = random_tokens(200, shape.vocabulary, 5);
+  check_keys(llama::LlamaModel::load(write_tiny_model(shape)), tokens, 1e-5);
+}
+
+TEST_CASE("what was read stays with its token when others are dropped", "[llama]") {
+  TinyShape shape;
+  const auto model = llama::LlamaModel::load(write_tiny_model(shape));
+  ContextSettings settings;
+  settings.memory = Memory{std::make_shared<ReadingPolicy>(), {}, {SelectionMode::pooled, parse_budget("0.5"), 2, 4}, 32};
+  Context attached(model, settings);
+  attached.evaluate(random_tokens(200, shape.vocabulary, 5), 48);  // the policy checks at every update
+  const CacheUsage usage = attached.store()->usage();
+  CHECK(usage.updates == 4);
+  CHECK(usage.entries < usage.entries_full);
+}
