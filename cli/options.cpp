@@ -149,13 +149,14 @@ Memory make_memory(const PolicyFile& file, const MemoryOptions& options, const B
 void add_tasks(po::options_description& options, const std::string& default_lengths) {
   std::string names;
   for (const auto& entry : tasks::task_registry()) names += (names.empty() ? "" : ", ") + std::string(entry.name);
-  options.add_options()("tasks", po::value<std::string>()->value_name("A,B"), ("tasks: " + names + "; default: all").c_str());
+  options.add_options()("tasks", po::value<std::string>()->default_value("basic")->value_name("A,B"),
+                        ("tasks: " + names + "; a family (basic, ruler, ...) or all").c_str());
   options.add_options()("data", po::value<std::string>()->value_name("FILE"),
                         "prompts of your own (JSON lines) instead of generated tasks");
   options.add_options()("length", po::value<std::string>()->default_value(default_lengths)->value_name("N,M"),
                         "context lengths in the model's tokens");
-  options.add_options()("haystack", po::value<std::string>()->default_value("prose")->value_name("NAME"),
-                        "filler of generated tasks: prose, repeated, or a text file");
+  options.add_options()("haystack", po::value<std::string>()->default_value("own")->value_name("NAME"),
+                        "filler of generated tasks: own (each task's), prose, repeated, or a text file");
   options.add_options()("question-in-context",
                         "the cache is compressed after the question was seen, not before (easier to keep the answer, less honest "
                         "as a test of memory)");
@@ -165,16 +166,12 @@ void add_tasks(po::options_description& options, const std::string& default_leng
 TaskOptions tasks_from(const po::variables_map& values, tasks::FileSplits splits) {
   TaskOptions out;
   if (values.contains("data")) {
-    if (values.contains("tasks")) throw std::invalid_argument("--data: must be given without --tasks; choose one");
+    if (!values["tasks"].defaulted()) throw std::invalid_argument("--data: must be given without --tasks; choose one");
     out.tasks.push_back(tasks::make_data_task(values["data"].as<std::string>(), splits));
   } else {
     const auto haystack = tasks::make_haystack(values["haystack"].as<std::string>());
-    std::vector<std::string> names;
-    if (values.contains("tasks"))
-      names = split_list(values["tasks"].as<std::string>(), "--tasks");
-    else
-      for (const auto& entry : tasks::task_registry()) names.emplace_back(entry.name);
-    for (const std::string& name : names) out.tasks.push_back(tasks::make_task(name, haystack));
+    for (const std::string& name : tasks::task_names(split_list(values["tasks"].as<std::string>(), "--tasks")))
+      out.tasks.push_back(tasks::make_task(name, haystack));
   }
   for (const std::string& text : split_list(values["length"].as<std::string>(), "--length"))
     out.lengths_tokens.push_back(parse_length(text));

@@ -21,8 +21,8 @@ int run_prompts(const std::vector<std::string>& arguments) {
   options.add_options()("seed", po::value<std::uint64_t>()->default_value(0)->value_name("N"), "seed");
   options.add_options()("split", po::value<std::string>()->default_value("train")->value_name("NAME"),
                         "train, validation or test; disjoint whatever the seed");
-  options.add_options()("haystack", po::value<std::string>()->default_value("prose")->value_name("NAME"),
-                        "prose, repeated, or a text file");
+  options.add_options()("haystack", po::value<std::string>()->default_value("own")->value_name("NAME"),
+                        "own (the task's), prose, repeated, or a text file");
   options.add_options()("model,m", po::value<std::string>()->value_name("FILE"), "count tokens with this model's vocabulary");
   options.add_options()("counter", po::value<std::string>()->default_value("words")->value_name("NAME"),
                         "without a model: words, chars/4 or chars");
@@ -55,13 +55,14 @@ int run_prompts(const std::vector<std::string>& arguments) {
     if (length_max != 0)
       request.length_tokens = tasks::Rng("length", request.split, request.seed, request.index).between(length, length_max);
     const tasks::Sample sample = task->make(request, counter);
-    const nlohmann::ordered_json line = {{"id", sample.id},
-                                         {"task", sample.task},
-                                         {"context", sample.context},
-                                         {"question", sample.question},
-                                         {"answer_prefix", sample.answer_prefix},
-                                         {"answers", sample.answers},
-                                         {"needle_offset", sample.needle_offset}};
+    nlohmann::ordered_json line = {{"id", sample.id},
+                                   {"task", sample.task},
+                                   {"context", sample.context},
+                                   {"question", sample.question},
+                                   {"answer_prefix", sample.answer_prefix},
+                                   {"answers", sample.answers},
+                                   {"metric", sample.metric.empty() ? "prefix" : sample.metric}};
+    if (sample.needle_offset != tasks::Sample::npos) line["needle_offset"] = sample.needle_offset;
     std::cout << line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
   }
   return 0;

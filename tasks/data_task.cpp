@@ -1,10 +1,9 @@
 #include "tasks/data_task.hpp"
 
 #include <algorithm>
-#include <functional>
 #include <stdexcept>
 
-#include "tasks/fill.hpp"
+#include "tasks/fit.hpp"
 #include "tasks/prompt_file.hpp"
 #include "tasks/random.hpp"
 
@@ -24,31 +23,6 @@ std::size_t character_begin(std::string_view text, std::size_t at) {
   return std::min(at, text.size());
 }
 
-/// A number of bytes in [0, most] for which `build(bytes)` has at most `length` tokens, near the largest. Interpolates, as
-/// tokens grow nearly in proportion to bytes: a handful of counts.
-std::size_t fit_bytes(std::size_t most, std::size_t length, const std::function<std::size_t(std::size_t)>& tokens_of) {
-  std::size_t low = 0, high = most, low_tokens = 0, high_tokens = 0;
-  std::size_t guess = std::min(most, length * 4);
-  for (int round = 0; round < 24 && low < high; ++round) {
-    const std::size_t tokens = tokens_of(guess);
-    if (tokens <= length) {
-      low = guess, low_tokens = tokens;
-      if (length - tokens <= length_slack(length) / 4 || guess == most) break;
-    } else {
-      high = guess - 1, high_tokens = tokens;
-    }
-    if (low >= high) break;
-    const double rate =
-        high_tokens > low_tokens && high > low
-            ? static_cast<double>(high_tokens - low_tokens) / static_cast<double>(high + 1 - low)
-            : static_cast<double>(std::max<std::size_t>(tokens, 1)) / static_cast<double>(std::max<std::size_t>(guess, 1));
-    const double step = (static_cast<double>(length - low_tokens) - 1) / rate;
-    const auto aimed = low + static_cast<std::size_t>(std::clamp(step, 1.0, static_cast<double>(most)));
-    guess = round < 12 ? std::clamp(aimed, low + 1, high) : low + (high - low + 1) / 2;
-  }
-  return low;
-}
-
 int answer_tokens(const std::vector<Sample>& samples) {
   for (const Sample& sample : samples)
     for (const std::string& answer : sample.answers)
@@ -65,7 +39,8 @@ std::string cut_middle(const std::string& text, std::size_t length_tokens, const
     const std::size_t tail = character_begin(text, std::max(head, text.size() - bytes / 2));
     return text.substr(0, head) + text.substr(tail);
   };
-  return build(fit_bytes(text.size(), length_tokens, [&](std::size_t bytes) { return count_tokens(build(bytes)); }));
+  return build(
+      fit_size(text.size(), length_tokens * 4, length_tokens, [&](std::size_t bytes) { return count_tokens(build(bytes)); }));
 }
 
 DataTask::DataTask(std::string name, std::vector<Sample> samples, FileSplits splits)
@@ -109,7 +84,7 @@ Sample DataTask::window(const SampleRequest& request, const TokenCounter& count_
   const auto tokens_of_first = [&](std::size_t bytes) {
     return count_tokens(part.substr(0, character_begin(part, std::min(bytes, part.size()))));
   };
-  const std::size_t fits = fit_bytes(part.size(), request.length_tokens, tokens_of_first);
+  const std::size_t fits = fit_size(part.size(), request.length_tokens * 4, request.length_tokens, tokens_of_first);
   Rng rng("data/window", request.split, request.seed, request.index);
   std::size_t begin = rng.between(0, part.size() - std::min(fits, part.size()));
   for (std::size_t k = begin; k > 0 && k < part.size() && k < begin + 200; ++k)  // on to the next word
@@ -118,7 +93,7 @@ Sample DataTask::window(const SampleRequest& request, const TokenCounter& count_
       break;
     }
   part = part.substr(character_begin(part, begin));
-  const std::size_t bytes = fit_bytes(part.size(), request.length_tokens, tokens_of_first);
+  const std::size_t bytes = fit_size(part.size(), request.length_tokens * 4, request.length_tokens, tokens_of_first);
   sample.context = part.substr(0, character_begin(part, bytes));
   sample.id.append("@").append(std::to_string(part.data() - text.context.data()));  // byte at which the window begins
   return sample;

@@ -11,18 +11,22 @@ struct Piece {
   std::size_t tokens = 0;
 };
 
-/// Joins sentences with one space, paragraphs with an empty line.
+/// Joins sentences with one space, lines with a line end, paragraphs with an empty line.
 class Text {
  public:
-  void add(std::string_view sentence, bool paragraph) {
-    if (!text_.empty()) text_ += paragraph ? "\n\n" : " ";
+  /// Returns the byte at which the sentence begins.
+  std::size_t add(std::string_view sentence, bool paragraph, bool own_line) {
+    if (!text_.empty()) text_ += paragraph ? "\n\n" : own_line || after_line_ ? "\n" : " ";
+    after_line_ = own_line;
+    const std::size_t offset = text_.size();
     text_ += sentence;
+    return offset;
   }
-  std::size_t next_offset() const { return text_.empty() ? 0 : text_.size() + 1; }
   std::string take() { return std::move(text_); }
 
  private:
   std::string text_;
+  bool after_line_ = false;
 };
 
 class Filler {
@@ -41,10 +45,11 @@ class Filler {
       for (; k < needles_.size(); ++k) {
         const auto at = static_cast<std::size_t>(needles_[k].depth * static_cast<double>(pieces_.size() + 1));
         if (at > i && i < pieces_.size()) break;
-        needles_[k].offset = text.next_offset();
-        text.add(needles_[k].text, false);
+        needles_[k].offset = text.add(needles_[k].text, false, needles_[k].own_line);
       }
-      if (i < pieces_.size()) text.add(pieces_[i].sentence.text, i > 0 && pieces_[i].sentence.starts_paragraph);
+      if (i == pieces_.size()) break;
+      const Sentence& sentence = pieces_[i].sentence;
+      text.add(sentence.text, i > 0 && sentence.starts_paragraph, sentence.own_line);
     }
     return text.take();
   }
@@ -74,7 +79,7 @@ class Filler {
     std::vector<std::size_t> ends;
     for (std::size_t i = 1; i <= sentence.text.size(); ++i)
       if (i == sentence.text.size() || sentence.text[i] == ' ') ends.push_back(i);
-    pieces_.push_back({{"", false}, 0});
+    pieces_.push_back({{"", false, sentence.own_line}, 0});
     std::size_t low = 0, high = ends.size();  // words that fit, words that might
     while (low < high) {
       const std::size_t words = low + (high - low + 1) / 2;
@@ -123,6 +128,12 @@ std::size_t length_slack(std::size_t length_tokens) {
   return std::max<std::size_t>(16, length_tokens / 50);
 }
 
+Extent extent_of(const std::vector<Needle>& needles, std::string_view text) {
+  for (const Needle& needle : needles)
+    if (needle.text == text) return {needle.offset, needle.text.size()};
+  throw std::logic_error("fill: no needle '" + std::string(text) + "'");
+}
+
 bool contains_number(std::string_view text, std::string_view number) {
   for (std::size_t at = text.find(number); at != std::string_view::npos; at = text.find(number, at + 1)) {
     const std::size_t end = at + number.size();
@@ -143,7 +154,7 @@ std::string fill_context(std::string_view task, SentenceSource& source, std::vec
     filler.fit(bias);
     text = filler.render();
     tokens = count_tokens(text);
-    if (tokens <= length_tokens && length_tokens - tokens <= slack) return text;
+    if (tokens <= length_tokens && (length_tokens - tokens <= slack || (attempt > 1 && !source.may_be_cut()))) return text;
     bias = static_cast<std::ptrdiff_t>(tokens) - filler.estimate();
   }
   while (tokens > length_tokens && filler.has_filler()) {
@@ -154,7 +165,7 @@ std::string fill_context(std::string_view task, SentenceSource& source, std::vec
   if (tokens > length_tokens)
     throw std::invalid_argument("task " + std::string(task) + ": length_tokens " + std::to_string(length_tokens) +
                                 " is too short to hold the needle; use at least " + std::to_string(tokens));
-  if (length_tokens - tokens > slack) text = filler.close_gap_with_words();
+  if (length_tokens - tokens > slack && source.may_be_cut()) text = filler.close_gap_with_words();
   return text;
 }
 

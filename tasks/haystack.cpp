@@ -146,13 +146,14 @@ std::shared_ptr<const Haystack> file_haystack(const std::filesystem::path& file)
 }
 
 std::shared_ptr<const Haystack> make_haystack(const std::string& name_or_file) {
+  if (name_or_file == "own") return nullptr;
   if (name_or_file == "prose") return prose_haystack();
   if (name_or_file == "repeated") return repeated_haystack();
   const std::string_view prefix = "file:";
   if (name_or_file.starts_with(prefix)) return file_haystack(name_or_file.substr(prefix.size()));
   std::error_code error;
   if (std::filesystem::exists(name_or_file, error)) return file_haystack(name_or_file);
-  throw std::invalid_argument("haystack must be prose, repeated or an existing text file, got '" + name_or_file + "'");
+  throw std::invalid_argument("haystack must be own, prose, repeated or an existing text file, got '" + name_or_file + "'");
 }
 
 }  // namespace namm::tasks

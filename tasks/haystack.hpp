@@ -14,6 +14,7 @@ namespace namm::tasks {
 struct Sentence {
   std::string text;
   bool starts_paragraph = false;
+  bool own_line = false;  ///< a line end before and after it instead of a space
 };
 
 /// An endless run of filler sentences.
@@ -23,6 +24,8 @@ class SentenceSource {
   virtual Sentence next() = 0;
   /// A sentence of a few words, to close a small gap; may be as long as any other where the text offers none.
   virtual Sentence next_short() { return next(); }
+  /// Whether the beginning of a sentence may stand for it, to meet a length.
+  virtual bool may_be_cut() const { return true; }
 };
 
 /// The filler text that needles are hidden in. Immutable: one object may serve several threads.
@@ -43,7 +46,8 @@ std::shared_ptr<const Haystack> repeated_haystack();
 /// starts over at the third's end. Throws std::runtime_error ("FILE: ...") if the file cannot be read, is larger than
 /// 256 MiB, is not UTF-8, or has fewer than 30 sentences.
 std::shared_ptr<const Haystack> file_haystack(const std::filesystem::path& file);
-/// `prose`, `repeated`, or the path of a file (with or without "file:" before it).
+/// `own` (null: what each task's definition says), `prose`, `repeated`, or the path of a file (with or without "file:" before
+/// it).
 std::shared_ptr<const Haystack> make_haystack(const std::string& name_or_file);
 
 }  // namespace namm::tasks

@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <unordered_set>
 
 #include "tasks/generators.hpp"
@@ -48,8 +47,8 @@ class KvRecall final : public RetrievalTask {
     sample.context = fill_context(name(), *source, needles, request.length_tokens, count_tokens, [&](std::string_view sentence) {
       return contains_number(sentence, codes[asked]) || sentence.find("The code of") != std::string_view::npos;
     });
-    const auto needle = std::find_if(needles.begin(), needles.end(), [&](const Needle& n) { return n.text == asked_text; });
-    sample.needle_offset = needle->offset;
+    sample.evidence = {extent_of(needles, asked_text)};
+    sample.needle_offset = sample.evidence.front().offset;
     sample.question = "\n\nWhat is the code of " + keys[asked] + "?";
     sample.answer_prefix = " The code of " + keys[asked] + " is";
     sample.answers = {codes[asked]};

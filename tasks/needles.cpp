@@ -86,4 +86,28 @@ std::string draw_word_pair(Rng& rng, Split split) {
   }
 }
 
+std::string draw_uuid(Rng& rng, Split split) {
+  static constexpr std::string_view kDigits = "0123456789abcdef";
+  for (;;) {
+    std::string uuid;
+    for (std::size_t i = 0; i < 36; ++i) {
+      if (i == 8 || i == 13 || i == 18 || i == 23)
+        uuid += '-';
+      else if (i == 14)
+        uuid += '4';
+      else
+        uuid += kDigits[i == 19 ? 8 + rng.below(4) : rng.below(16)];
+    }
+    if (split_of_needle(uuid) == split) return uuid;
+  }
+}
+
+std::string draw_letters(Rng& rng, Split split, std::size_t letters, char first) {
+  for (;;) {
+    std::string word;
+    for (std::size_t i = 0; i < letters; ++i) word += static_cast<char>(first + static_cast<char>(rng.below(26)));
+    if (split_of_needle(word) == split) return word;
+  }
+}
+
 }  // namespace namm::tasks

@@ -24,4 +24,9 @@ std::string draw_word(Rng& rng, Split split);
 /// Two different key words of this split, "left-right".
 std::string draw_word_pair(Rng& rng, Split split);
 
+/// A random identifier (version 4, RFC 9562) of this split, 36 characters.
+std::string draw_uuid(Rng& rng, Split split);
+/// A string of `letters` letters from `first` to `first` + 25 of this split: 'a' or 'A'.
+std::string draw_letters(Rng& rng, Split split, std::size_t letters, char first);
+
 }  // namespace namm::tasks

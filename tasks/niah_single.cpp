@@ -22,6 +22,7 @@ class NiahSingle final : public RetrievalTask {
       return contains_number(sentence, number) || sentence.find("magic number") != std::string_view::npos;
     });
     sample.needle_offset = needles.front().offset;
+    sample.evidence = {{needles.front().offset, needles.front().text.size()}};
     sample.question = "\n\nWhat is the special magic number for " + word + " mentioned in the text?";
     sample.answer_prefix = " The special magic number for " + word + " mentioned in the text is:";
     sample.answers = {number};

@@ -22,6 +22,7 @@ class Passkey final : public RetrievalTask {
       return contains_number(sentence, key) || sentence.find("pass key") != std::string_view::npos;
     });
     sample.needle_offset = needles.front().offset;
+    sample.evidence = {{needles.front().offset, needles.front().text.size()}};
     sample.question = "\n\nWhat is the pass key?";
     sample.answer_prefix = " The pass key is";
     sample.answers = {key};

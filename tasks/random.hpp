@@ -3,6 +3,8 @@
 #include <boost/random/uniform_int_distribution.hpp>
 #include <cstdint>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "tasks/task.hpp"
 
@@ -31,5 +33,11 @@ class Rng {
  private:
   boost::random::mt19937_64 engine_;
 };
+
+/// A uniformly random order (Fisher-Yates).
+template <class T>
+void shuffle(std::vector<T>& values, Rng& rng) {
+  for (std::size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[rng.below(i)]);
+}
 
 }  // namespace namm::tasks

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <stdexcept>
 
@@ -11,24 +12,52 @@ namespace {
 using Factory = std::unique_ptr<Task> (*)(std::shared_ptr<const Haystack>);
 
 template <Factory kFactory>
-std::unique_ptr<Task> on_prose() {
+std::unique_ptr<Task> on_own_filler() {
   return kFactory(nullptr);
 }
 template <Factory kFactory>
-constexpr TaskEntry entry(std::string_view name, std::string_view summary) {
-  return {name, summary, &on_prose<kFactory>, kFactory};
+constexpr TaskEntry entry(std::string_view name, std::string_view family, std::string_view summary) {
+  return {name, family, summary, &on_own_filler<kFactory>, kFactory};
 }
 
 constexpr std::array kTasks = {
-    entry<make_passkey>("passkey", "five digits said once in a long text (arXiv 2305.16300)"),
-    entry<make_niah_single>("niah-single", "a seven-digit number for one word in a long text (RULER, arXiv 2404.06654)"),
-    entry<make_kv_recall>("kv-recall", "one of many four-digit codes scattered over a long text"),
+    entry<make_passkey>("passkey", "basic", "five digits said once in a long text (arXiv 2305.16300)"),
+    entry<make_niah_single>("niah-single", "basic", "a seven-digit number for one word in a long text (RULER, arXiv 2404.06654)"),
+    entry<make_kv_recall>("kv-recall", "basic", "one of many four-digit codes scattered over a long text"),
+    entry<make_niah_single_1>("niah-single-1", "ruler", "one number in repeated sentences"),
+    entry<make_niah_single_2>("niah-single-2", "ruler", "one number in prose"),
+    entry<make_niah_single_3>("niah-single-3", "ruler", "one identifier of 36 characters in prose"),
+    entry<make_niah_multikey_1>("niah-multikey-1", "ruler", "one of four numbers in prose"),
+    entry<make_niah_multikey_2>("niah-multikey-2", "ruler", "one number among nothing but numbers"),
+    entry<make_niah_multikey_3>("niah-multikey-3", "ruler", "one identifier among nothing but identifiers"),
+    entry<make_niah_multivalue>("niah-multivalue", "ruler", "all four numbers of one key in prose"),
+    entry<make_niah_multiquery>("niah-multiquery", "ruler", "the numbers of four keys in prose"),
+    entry<make_vt>("vt", "ruler", "variables that have one value through a chain of assignments"),
+    entry<make_cwe>("cwe", "ruler", "the ten commonest words of a list"),
+    entry<make_fwe>("fwe", "ruler", "the three most frequent coded words"),
 };
 
 }  // namespace
 
 std::span<const TaskEntry> task_registry() {
   return kTasks;
+}
+
+std::vector<std::string> task_names(std::span<const std::string> names_and_families) {
+  std::vector<std::string> names;
+  const auto add = [&](std::string_view name) {
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.emplace_back(name);
+  };
+  for (const std::string& word : names_and_families) {
+    bool family = false;
+    for (const TaskEntry& entry : kTasks)
+      if (word == "all" || word == entry.family) {
+        add(entry.name);
+        family = true;
+      }
+    if (!family) add(word);
+  }
+  return names;
 }
 
 std::unique_ptr<Task> make_task(std::string_view name, std::shared_ptr<const Haystack> haystack) {

@@ -73,6 +73,23 @@ double score_contains(std::span<const std::string> answers, std::string_view gen
   });
 }
 
+double score_contains_all(std::span<const std::string> answers, std::string_view generated) {
+  double best = 0;
+  for (const std::string& answer : answers) {
+    std::size_t parts = 0, found = 0;
+    for (std::size_t begin = 0; begin <= answer.size();) {
+      const std::size_t end = std::min(answer.find(',', begin), answer.size());
+      const std::string part(trim(std::string_view(answer).substr(begin, end - begin)));
+      begin = end + 1;
+      if (part.empty()) continue;
+      ++parts;
+      found += score_contains({&part, 1}, generated) > 0;
+    }
+    if (parts > 0) best = std::max(best, static_cast<double>(found) / static_cast<double>(parts));
+  }
+  return best;
+}
+
 double score_exact(std::span<const std::string> answers, std::string_view generated) {
   std::string_view text = trim(generated);
   return any_answer(answers, [&](std::string_view answer) {
@@ -87,9 +104,9 @@ struct Metric {
   std::string_view name;
   double (*score)(std::span<const std::string>, std::string_view);
 };
-constexpr Metric kMetrics[] = {{"prefix", score_prefix},   {"contains", score_contains},
-                               {"exact", score_exact},     {"qa-f1", score_qa_f1},
-                               {"rouge-l", score_rouge_l}, {"code-similarity", score_code_similarity}};
+constexpr Metric kMetrics[] = {
+    {"prefix", score_prefix}, {"contains", score_contains}, {"contains-all", score_contains_all},      {"exact", score_exact},
+    {"qa-f1", score_qa_f1},   {"rouge-l", score_rouge_l},   {"code-similarity", score_code_similarity}};
 
 }  // namespace
 

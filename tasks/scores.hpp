@@ -13,6 +13,9 @@ double score_prefix(std::span<const std::string> answers, std::string_view gener
 /// RULER's string_match (arXiv 2404.06654, any of the references): 1 if an accepted answer occurs anywhere in the text,
 /// ignoring letter case, as whole words and numbers.
 double score_contains(std::span<const std::string> answers, std::string_view generated);
+/// RULER's string_match_all: the share of the answer's parts (separated by commas) that occur anywhere in the text, as
+/// `score_contains`; the best over the answers. Substrings of words and numbers do not count, as they do there.
+double score_contains_all(std::span<const std::string> answers, std::string_view generated);
 /// 1 if the trimmed text equals an accepted answer, ignoring letter case and one final full stop.
 double score_exact(std::span<const std::string> answers, std::string_view generated);
 
@@ -25,8 +28,7 @@ double score_rouge_l(std::span<const std::string> answers, std::string_view gene
 /// 2 LCS / (a + b) over bytes. Empty lines and indentation do not count; of each, the first 4096 bytes do.
 double score_code_similarity(std::span<const std::string> answers, std::string_view generated);
 
-/// Throws std::invalid_argument that lists the names if `metric` is not `prefix`, `contains`, `exact`, `qa-f1`, `rouge-l` or
-/// `code-similarity`.
+/// Throws std::invalid_argument that lists the names if `metric` is not a metric.
 double score_by_metric(std::string_view metric, std::span<const std::string> answers, std::string_view generated);
 /// Whether `score_by_metric` knows it.
 bool is_metric(std::string_view metric);

@@ -15,6 +15,11 @@ enum class Split { train, validation, test };
 Split parse_split(std::string_view name);
 std::string_view to_string(Split split);
 
+/// A part of a text, in bytes.
+struct Extent {
+  std::size_t offset = 0, bytes = 0;
+};
+
 /// One prompt. The full text is context + question + answer_prefix; the model continues with the answer.
 /// Generated prompts end without a space: the model's continuation is one space and then the answer.
 struct Sample {
@@ -28,6 +33,9 @@ struct Sample {
   std::vector<std::string> answers;
   std::string metric = {};           ///< name of the score (scores.hpp); empty: the task's own
   std::size_t needle_offset = npos;  ///< byte in `context` where the sentence with the gold answer begins; npos: unknown
+  /// Where in `context` the sentences stand that tell the answer, one for each part of an answer with several parts, in their
+  /// order; empty where the whole text tells it (a count, the commonest words) or where it is unknown.
+  std::vector<Extent> evidence = {};
 
   static constexpr std::size_t npos = static_cast<std::size_t>(-1);
 };
@@ -45,9 +53,13 @@ using TokenCounter = std::function<std::size_t(std::string_view)>;
 struct SampleRequest {
   Split split = Split::train;
   std::uint64_t seed = 0;
-  std::uint64_t index = 0;          ///< prompt number
-  std::size_t length_tokens = 512;  ///< target for the context, met within 2 % or 16 tokens, never exceeded
+  std::uint64_t index = 0;  ///< prompt number
+  /// Target for the context, never exceeded, at most `kMostLengthTokens`. Missed by at most 2 % or 16 tokens, by tasks made of
+  /// records (a key with its value, a numbered word) by at most one of these where that is more.
+  std::size_t length_tokens = 512;
 };
+/// Longer requests are refused: beyond any model, and a slip of the pen would fill the memory.
+constexpr std::size_t kMostLengthTokens = std::size_t{1} << 24;
 
 class Haystack;  // haystack.hpp: the filler text of the retrieval tasks
 
@@ -66,14 +78,18 @@ class Task {
 
 struct TaskEntry {
   std::string_view name;
+  std::string_view family;  ///< basic (what is meant without a choice), or where it is from: ruler, infinitebench ...
   std::string_view summary;
-  std::unique_ptr<Task> (*make)();  ///< on generated prose
+  std::unique_ptr<Task> (*make)();  ///< on its own filler
   std::unique_ptr<Task> (*make_on)(std::shared_ptr<const Haystack> haystack);
 };
 std::span<const TaskEntry> task_registry();
+/// Names of tasks in the given order, each once: a family stands for its tasks, "all" for every task. Other words are kept as
+/// they are; `make_task` refuses them.
+std::vector<std::string> task_names(std::span<const std::string> names_and_families);
 /// Throws std::invalid_argument that names the nearest tasks if `name` is unknown.
 std::unique_ptr<Task> make_task(std::string_view name);
-/// The same on another filler text; null means generated prose.
+/// The same on another filler text; null means its own: generated prose, or what its definition says.
 std::unique_ptr<Task> make_task(std::string_view name, std::shared_ptr<const Haystack> haystack);
 
 }  // namespace namm::tasks

@@ -32,6 +32,17 @@ TEST_CASE("The formats of the tasks stay as they are", "[tasks]") {
       {"niah-single", Split::validation, 7, 123, 2000, 0xF799EF305AB6EE49},
       {"kv-recall", Split::train, 0, 0, 512, 0xF3E44EBA1560CB97},
       {"kv-recall", Split::test, 7, 123, 2000, 0x29E909B372874F15},
+      {"niah-single-1", Split::test, 7, 123, 1500, 0x43E711A094B488D8},
+      {"niah-single-2", Split::test, 7, 123, 1500, 0x613CDBFD63E7DF58},
+      {"niah-single-3", Split::test, 7, 123, 1500, 0xE87753CF000B40E2},
+      {"niah-multikey-1", Split::test, 7, 123, 1500, 0xFF957AC76927B509},
+      {"niah-multikey-2", Split::test, 7, 123, 1500, 0xA8FA5C0C1030C314},
+      {"niah-multikey-3", Split::test, 7, 123, 1500, 0xEABDFA3DDDEF3ED0},
+      {"niah-multivalue", Split::test, 7, 123, 1500, 0xB21AC477BA08AAC4},
+      {"niah-multiquery", Split::test, 7, 123, 1500, 0xA6D23A4262D13A03},
+      {"vt", Split::test, 7, 123, 1500, 0xC50255A738131297},
+      {"cwe", Split::test, 7, 123, 1500, 0x7237D561664B8741},
+      {"fwe", Split::test, 7, 123, 1500, 0xA9DACB5E37C3672E},
   };
   for (const Stored& s : stored) {
     INFO(s.task << " " << to_string(s.split) << " " << s.length);

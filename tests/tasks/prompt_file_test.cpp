@@ -1,6 +1,7 @@
 #include "tasks/prompt_file.hpp"
 
 #include <iterator>
+#include <nlohmann/json.hpp>
 
 #include "tasks/random.hpp"
 #include "tasks/utf8.hpp"
@@ -42,10 +43,13 @@ TEST_CASE("Prompt files: what they hold", "[tasks]") {
 TEST_CASE("Prompt files: generated prompts come back as they were", "[tasks]") {
   for (const TaskEntry& entry : task_registry()) {
     const Sample sample = make_sample(entry.name, Split::test, 0, 0);
-    std::string line = "{\"id\":\"" + sample.id + "\",\"context\":\"";
-    for (const char c : sample.context) line += c == '\n' ? "\\n" : c == '"' ? "\\\"" : std::string(1, c);
-    line += "\",\"question\":\"\\n\\n" + sample.question.substr(2) + "\",\"answer_prefix\":\"" + sample.answer_prefix +
-            "\",\"answers\":[\"" + sample.answers[0] + "\"]}\n";
+    const std::string line = nlohmann::json{{"id", sample.id},
+                                            {"context", sample.context},
+                                            {"question", sample.question},
+                                            {"answer_prefix", sample.answer_prefix},
+                                            {"answers", sample.answers},
+                                            {"metric", sample.metric.empty() ? "prefix" : sample.metric}}
+                                 .dump();
     const TemporaryFile file("generated.jsonl", line);
     const auto samples = load_prompts(file.path());
     REQUIRE(samples.size() == 1);
@@ -142,7 +146,7 @@ TEST_CASE("Prompt files: one clear line for every wrong input", "[tasks]") {
       {"{\"context\": \"a\", \"answers\": [\"b\"], \"metric\": \"bleu\x1b[2J\"}",
        "is not valid JSON (byte 51); write one object per line"},
       {"{\"context\": \"a\", \"answers\": [\"b\"], \"metric\": \"bleu\\u001b[2J\"}",
-       "'metric' must be prefix, contains, exact, qa-f1, rouge-l or code-similarity, got 'bleu?[2J'"},
+       "'metric' must be prefix, contains, contains-all, exact, qa-f1, rouge-l or code-similarity, got 'bleu?[2J'"},
       {"{\"context\": \"a\", \"id\": \"b\\n\"}", "'id' must not hold control characters"},
       {"{\"context\": \"a\", \"id\": \"\"}", "'id' must have 1 to 200 bytes, got 0"},
       {"{\"context\": \"a\", \"task\": \"" + std::string(201, 'x') + "\"}", "'task' must have 1 to 200 bytes, got 201"},
