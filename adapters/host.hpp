@@ -58,6 +58,13 @@ struct CacheUsage {
   double physical_saving() const;  ///< 1 - (kv_bytes + statistics_bytes) / kv_bytes_full
 };
 
+/// The tokens that one (layer, KV head) holds.
+struct HeadContent {
+  int layer = 0;
+  int kv_head = 0;
+  std::vector<std::int32_t> positions;  ///< in the sequence, ascending
+};
+
 struct Generation {
   std::string text;
   std::vector<Token> tokens;
@@ -91,6 +98,8 @@ class Host {
   /// Greedy continuation until `max_tokens`, end of generation, or a newline if `stop_at_newline`.
   virtual Generation generate(int max_tokens, bool stop_at_newline) = 0;
   virtual CacheUsage usage() const = 0;
+  /// What every (layer, KV head) holds now, by layer, then head; empty if the host cannot tell.
+  virtual std::vector<HeadContent> content() const { return {}; }
   /// Logits of the next token, [vocabulary], behind what was evaluated last; empty if the host does not give any.
   virtual std::span<const float> logits() const { return {}; }
 };

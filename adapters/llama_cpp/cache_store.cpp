@@ -302,7 +302,7 @@ CacheUsage CacheStore::usage() {
   return usage_;
 }
 
-std::vector<CacheStore::HeadContent> CacheStore::content() const {
+std::vector<HeadContent> CacheStore::content() const {
   std::vector<HeadContent> out;
   for (const auto& group : groups_) {
     if (group->sequences.empty()) continue;

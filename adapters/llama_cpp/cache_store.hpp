@@ -67,11 +67,6 @@ class CacheStore {
   void update();
   CacheUsage usage();
   /// Tokens kept in each (layer, KV head) of the first sequence, ascending positions: for reports and tests.
-  struct HeadContent {
-    int layer = 0;
-    int kv_head = 0;
-    std::vector<std::int32_t> positions;
-  };
   std::vector<HeadContent> content() const;
 
  private:

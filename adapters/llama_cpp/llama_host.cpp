@@ -202,4 +202,8 @@ CacheUsage LlamaHost::usage() const {
   return store_ ? store_->usage() : CacheUsage{};
 }
 
+std::vector<HeadContent> LlamaHost::content() const {
+  return store_ ? store_->content() : std::vector<HeadContent>{};
+}
+
 }  // namespace namm::llama

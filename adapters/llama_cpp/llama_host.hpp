@@ -38,6 +38,7 @@ class LlamaHost final : public Host {
   std::vector<double> log_likelihood(std::span<const Token> tokens) override;
   Generation generate(int max_tokens, bool stop_at_newline) override;
   CacheUsage usage() const override;
+  std::vector<HeadContent> content() const override;
 
   std::span<const float> logits() const override { return logits_; }
   /// Null if stock.
