@@ -52,12 +52,9 @@ void print_facts(const Facts& facts, std::size_t indent) {
 
 int run_inspect(const std::vector<std::string>& arguments) {
   po::options_description options("Options", 110);
-  options.add_options()("files", po::value<std::vector<std::string>>()->required()->value_name("FILE"),
-                        "what to look at; the name of the option may be left out");
+  const auto positional = add_files(options, "what to look at");
   options.add_options()("json", po::value<std::string>()->value_name("FILE"), "writes the same as JSON, one object per line");
   add_general(options);
-  po::positional_options_description positional;
-  positional.add("files", -1);
   const auto values =
       parse(arguments, options, "namm inspect FILE... [options]",
             "Says what a file is: a model (GGUF; only the header is read) and whether a policy can be attached to it, a policy\n"
@@ -67,7 +64,7 @@ int run_inspect(const std::vector<std::string>& arguments) {
   apply_general(*values);
   std::string lines;
   bool failed = false, first = true;
-  for (const std::string& file : (*values)["files"].as<std::vector<std::string>>()) {
+  for (const std::string& file : files_from(*values)) {
     try {
       const Facts facts = file_facts(file);
       lines += facts.dump(-1, ' ', false, Facts::error_handler_t::replace) + "\n";

@@ -12,8 +12,8 @@ namespace {
 
 constexpr std::int64_t kMostLayers = 4096, kMostNumbers = 1 << 20;  // beyond what a header can mean
 
-template <std::size_t N>
-bool among(std::string_view name, const std::array<std::string_view, N>& names) {
+template <std::size_t kSize>
+bool among(std::string_view name, const std::array<std::string_view, kSize>& names) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 

@@ -72,6 +72,18 @@ void apply_general(const po::variables_map& values) {
   if (values.contains("quiet")) spdlog::set_level(spdlog::level::err);
 }
 
+po::positional_options_description add_files(po::options_description& options, const char* description) {
+  options.add_options()("files", po::value<std::vector<std::string>>()->required()->value_name("FILE"),
+                        (std::string(description) + "; the name of the option may be left out").c_str());
+  po::positional_options_description positional;
+  positional.add("files", -1);
+  return positional;
+}
+
+std::vector<std::string> files_from(const po::variables_map& values) {
+  return values["files"].as<std::vector<std::string>>();
+}
+
 void add_model(po::options_description& options, int default_workers) {
   options.add_options()("model,m", po::value<std::string>()->required()->value_name("FILE"), "the model, a GGUF file");
   options.add_options()("threads,t", po::value<int>()->default_value(1)->value_name("N"), "threads of one worker");
@@ -101,22 +113,22 @@ evolve::HostFactory host_factory(std::shared_ptr<const llama::LlamaModel> model,
         "context: {} tokens are more than the {} that {} was trained for; answers may degrade whatever the policy; use shorter "
         "prompts to judge policies",
         settings.context_tokens, trained, model->description().model);
-  return [model, settings] { return std::make_unique<llama::LlamaHost>(model, settings); };
+  return [model = std::move(model), settings] { return std::make_unique<llama::LlamaHost>(model, settings); };
 }
 
 void add_memory(po::options_description& options) {
-  options.add_options()("mode", po::value<std::string>()->value_name("NAME"),
+  options.add_options()("mode", po::value<std::string>()->value_name("A,B"),
                         "how the budget is spent: uniform (every KV head keeps the same number), pooled (one budget over all "
-                        "heads), threshold (score >= 0), reference (the paper's rule); default: the policy's own, else uniform");
+                        "heads), threshold (score >= 0), reference (the paper's rule); default: the policy's own, else uniform; "
+                        "a list where several are compared");
   options.add_options()("interval", po::value<int>()->value_name("TOKENS"),
                         "tokens between updates; default: the policy's own, else 512");
   options.add_options()("protect-sinks", po::value<int>()->value_name("N"), "first tokens never dropped (default 4)");
   options.add_options()("protect-recent", po::value<int>()->value_name("N"), "newest tokens never dropped (default 16)");
 }
 
-MemoryOptions memory_from(const po::variables_map& values) {
+std::vector<MemoryOptions> memories_from(const po::variables_map& values) {
   MemoryOptions out;
-  if (values.contains("mode")) out.mode = parse_selection_mode(values["mode"].as<std::string>());
   const auto number = [&](const char* name, int low) -> std::optional<int> {
     if (!values.contains(name)) return std::nullopt;
     require_at_least(std::string("--") + name, values[name].as<int>(), low);
@@ -125,7 +137,20 @@ MemoryOptions memory_from(const po::variables_map& values) {
   out.interval_tokens = number("interval", 16);
   out.sinks = number("protect-sinks", 0);
   out.recent = number("protect-recent", 0);
-  return out;
+  if (!values.contains("mode")) return {out};
+  std::vector<MemoryOptions> list;
+  for (const std::string& name : split_list(values["mode"].as<std::string>(), "--mode")) {
+    out.mode = parse_selection_mode(name);
+    list.push_back(out);
+  }
+  return list;
+}
+
+MemoryOptions memory_from(const po::variables_map& values) {
+  const std::vector<MemoryOptions> list = memories_from(values);
+  if (list.size() > 1)
+    throw std::invalid_argument("--mode: must be one mode here, is \"" + values["mode"].as<std::string>() + "\"; choose one");
+  return list.front();
 }
 
 Memory make_memory(const PolicyFile& file, const MemoryOptions& options, const Budget& budget) {

@@ -32,6 +32,10 @@ void add_general(po::options_description& options);
 /// Sets the log level from --quiet and --verbose.
 void apply_general(const po::variables_map& values);
 
+/// FILE..., whose option name may be left out: declares --files and returns what parse() needs to know.
+po::positional_options_description add_files(po::options_description& options, const char* description);
+std::vector<std::string> files_from(const po::variables_map& values);
+
 // Groups of options that several commands share. add_*() declares them, *_from() reads them.
 
 /// --model, --threads, --workers, --context.
@@ -52,6 +56,9 @@ struct MemoryOptions {
   std::optional<int> interval_tokens, sinks, recent;
 };
 void add_memory(po::options_description& options);
+/// One per name in --mode; a single one if it was not given.
+std::vector<MemoryOptions> memories_from(const po::variables_map& values);
+/// The same for commands that take one: throws std::invalid_argument if --mode names several.
 MemoryOptions memory_from(const po::variables_map& values);
 /// The policy of `file` under `budget` with these options. Throws std::invalid_argument if the budget cannot hold the protected
 /// tokens.

@@ -24,15 +24,11 @@ TableFormat parse_format(const std::string& name) {
 
 int run_report(const std::vector<std::string>& arguments) {
   po::options_description options("Options", 110);
-  options.add_options()(
-      "inputs", po::value<std::vector<std::string>>()->required()->value_name("FILE"),
-      "result files of `namm eval --json` and folders of `namm evolve`; the name of the option may be left out");
+  const auto positional = add_files(options, "result files of `namm eval --json` and folders of `namm evolve`");
   options.add_options()("format,f", po::value<std::string>()->default_value("text")->value_name("NAME"), "text or markdown");
   options.add_options()("output,o", po::value<std::string>()->value_name("FILE"),
                         "writes the report there, as a whole or not at all");
   add_general(options);
-  po::positional_options_description positional;
-  positional.add("inputs", -1);
   const auto values =
       parse(arguments, options, "namm report RESULT.jsonl... [RUN_FOLDER...] [options]",
             "Tables of results (per task and length, then the mean over them) and the curves of evolution runs.\n"
@@ -45,7 +41,7 @@ int run_report(const std::vector<std::string>& arguments) {
 
   std::vector<ResultRecord> records;
   std::vector<std::pair<std::string, evolve::Checkpoint>> runs;
-  for (const std::string& input : (*values)["inputs"].as<std::vector<std::string>>()) {
+  for (const std::string& input : files_from(*values)) {
     const std::filesystem::path path(input);
     std::error_code ignored;
     if (std::filesystem::is_directory(path, ignored)) {

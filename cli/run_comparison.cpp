@@ -11,33 +11,23 @@
 namespace namm::cli {
 
 std::vector<LabelledRun> runs_from(const po::variables_map& values) {
-  po::variables_map rest = values;
-  rest.erase("mode");
-  MemoryOptions options = memory_from(rest);
-  std::vector<std::optional<SelectionMode>> modes = {std::nullopt};
-  if (values.contains("mode")) {
-    modes.clear();
-    for (const std::string& name : split_list(values["mode"].as<std::string>(), "--mode"))
-      modes.emplace_back(parse_selection_mode(name));
-  }
+  const std::vector<MemoryOptions> memories = memories_from(values);
   std::vector<LabelledRun> out;
   for (const std::string& name : split_list(values["policy"].as<std::string>(), "--policy")) {
     const PolicyFile file = resolve_policy(name);
     std::vector<Budget> budgets = {file.selection.budget};
     if (values.contains("budget")) budgets = parse_budgets(values["budget"].as<std::string>());
     if (file.policy->keeps_everything()) {
-      out.push_back({"namm", name, "", "", make_memory(file, options, {}), {}, 0});
+      out.push_back({"namm", name, "", "", make_memory(file, memories.front(), {}), {}, 0});
       continue;
     }
     if (!values.contains("budget") && budgets.front().unit == Budget::Unit::unlimited)
       throw std::invalid_argument("--budget: must be given with the policy " + name + ", is missing; for example --budget 25%");
-    for (const auto& mode : modes) {
-      options.mode = mode;
+    for (const MemoryOptions& options : memories)
       for (const Budget& budget : budgets) {
         const Memory memory = make_memory(file, options, budget);
         out.push_back({"namm", name, to_string(budget), std::string(to_string(memory.selection.mode)), memory, {}, 0});
       }
-    }
   }
   if (out.size() > 1 && !values.contains("compare"))
     throw std::invalid_argument("--policy, --budget, --mode: must name one run, name " + std::to_string(out.size()) +
