@@ -1,15 +1,19 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <fstream>
+#include <filesystem>
 #include <iostream>
 #include <stdexcept>
 
 #include "cli/command.hpp"
 #include "cli/console.hpp"
+#include "cli/eval_candidates.hpp"
+#include "cli/eval_details.hpp"
+#include "cli/eval_resume.hpp"
 #include "cli/evaluation.hpp"
+#include "cli/fingerprint.hpp"
 #include "cli/interrupt.hpp"
+#include "cli/json_lines.hpp"
 #include "cli/options.hpp"
 #include "cli/report_table.hpp"
 #include "cli/version.hpp"
@@ -19,36 +23,7 @@
 namespace namm::cli {
 namespace {
 
-/// One row of the experiment: a policy under a budget, in one mode.
-struct Candidate {
-  std::string name;
-  Memory memory;
-};
-
-std::vector<Candidate> candidates_from(const po::variables_map& values) {
-  std::vector<SelectionMode> modes;
-  MemoryOptions options = memory_from(values);
-  if (values.contains("modes"))
-    for (const std::string& name : split_list(values["modes"].as<std::string>(), "--modes"))
-      modes.push_back(parse_selection_mode(name));
-  const std::vector<Budget> budgets = parse_budgets(values["budget"].as<std::string>());
-  std::vector<Candidate> out;
-  for (const std::string& name : split_list(values["policy"].as<std::string>(), "--policy")) {
-    const PolicyFile file = resolve_policy(name);
-    if (file.policy->keeps_everything()) continue;  // always measured, once
-    for (const Budget& budget : budgets)
-      if (modes.empty()) {
-        out.push_back({name, make_memory(file, options, budget)});
-      } else {
-        for (const SelectionMode mode : modes) {
-          options.mode = mode;
-          out.push_back({name, make_memory(file, options, budget)});
-        }
-      }
-  }
-  return out;
-}
-
+/// Empty if interrupted.
 std::vector<evolve::Prompt> prompts_of(evolve::HostPool& pool, const TaskOptions& tasks, std::size_t task, std::size_t length,
                                        std::size_t samples, std::uint64_t seed, tasks::Split split) {
   std::vector<evolve::PromptChoice> choices;
@@ -62,29 +37,94 @@ std::vector<evolve::Prompt> prompts_of(evolve::HostPool& pool, const TaskOptions
   return std::move(*prompts);
 }
 
-/// Appends a line and says so at once if the disk refuses: results that are on disk stay.
-class ResultFile {
- public:
-  explicit ResultFile(const std::string& path) : path_(path) {
-    if (path.empty()) return;
-    file_.open(path, std::ios::trunc);
-    if (!file_) throw std::runtime_error("--json " + path + ": cannot be written; choose another file");
-  }
-  void append(const ResultRecord& record) {
-    if (path_.empty()) return;
-    file_ << to_json(record).dump() << std::endl;
-    if (!file_)
-      throw std::runtime_error("--json " + path_ + ": cannot be written (disk full?); the results before this one are in it");
-  }
+/// Where results of the same evaluation have this in common, they can be put side by side.
+nlohmann::json settings_of(const po::variables_map& values, const TaskOptions& tasks) {
+  const auto text = [&](const char* name) { return values[name].as<std::string>(); };
+  nlohmann::json out = {{"split", text("split")},
+                        {"question_after", tasks.protocol.question_after},
+                        {"chat_template", tasks.protocol.chat_template},
+                        {"model_bytes", std::filesystem::file_size(text("model"))}};
+  if (values.contains("data"))
+    out["data"] = file_fingerprint(text("data"));
+  else
+    out["haystack"] = std::filesystem::exists(text("haystack")) ? file_fingerprint(text("haystack")) : text("haystack");
+  return out;
+}
 
- private:
-  std::string path_;
-  std::ofstream file_;
+/// Context that these prompts need, in tokens, with their answers.
+int context_needed(const std::vector<evolve::Prompt>& prompts) {
+  std::size_t most = 0;
+  for (const evolve::Prompt& p : prompts)
+    most = std::max(most, p.context.size() + p.question.size() +
+                              std::max(p.answer.size(), static_cast<std::size_t>(p.task->max_answer_tokens())));
+  return static_cast<int>(most) + 1;
+}
+
+/// What one call of the command works with.
+struct Session {
+  TaskOptions tasks;
+  std::vector<Candidate> candidates;  ///< the first is the full cache
+  ResultRecord common;                ///< what all records share
+  EarlierResults earlier;
+  JsonLines& results;
+  JsonLines& details;
+  std::size_t watched = 0;  ///< prompts per task and length that go into the details
+  ProgressBar& bar;
+  std::vector<ResultRecord> records = {};
 };
 
-}  // namespace
+ResultRecord record_of(const Session& session, const Candidate& candidate, std::size_t task, std::size_t length) {
+  const bool full = candidate.memory.policy->keeps_everything();
+  ResultRecord out = session.common;
+  out.policy = candidate.name;
+  out.task = session.tasks.tasks[task]->name();
+  out.length_tokens = static_cast<std::int64_t>(length);
+  out.budget = full ? "none" : to_string(candidate.memory.selection.budget);
+  out.mode = full ? "" : to_string(candidate.memory.selection.mode);
+  out.interval_tokens = candidate.memory.interval_tokens;
+  out.memory = memory_fingerprint(candidate.memory);
+  return out;
+}
 
-int run_eval(const std::vector<std::string>& arguments) {
+/// Every candidate on one task at one length. The full cache is measured first, once, and again only if a resumed evaluation
+/// still lacks others. False if interrupted.
+bool evaluate_group(Session& session, evolve::HostPool& pool, const std::vector<evolve::Prompt>& prompts,
+                    std::vector<ResultRecord> rows, std::size_t length) {
+  std::vector<Measurement> reference;
+  for (std::size_t c = 0; c < rows.size(); ++c) {
+    const Candidate& candidate = session.candidates[c];
+    ResultRecord& record = rows[c];
+    const ResultRecord* const earlier = session.earlier.find(record);
+    if (earlier != nullptr && c > 0) {
+      session.records.push_back(*earlier);
+      continue;
+    }
+    const std::string label =
+        record.task + " " + std::to_string(length) + " " + record.policy + (c == 0 ? "" : " " + record.budget);
+    reset_peak_resident();
+    auto measured =
+        measure_prompts(pool, candidate.memory, prompts, session.tasks.protocol, reference, session.watched, &interrupted(),
+                        [&](std::size_t done, std::size_t all) { session.bar.show(label, done, all); });
+    if (!measured) return false;
+    if (c == 0) reference = *measured;
+    if (earlier != nullptr) {
+      session.records.push_back(*earlier);
+      continue;
+    }
+    summarise(*measured, reference, record);
+    record.peak_rss_bytes = peak_resident_bytes();
+    const evolve::ProtocolSettings& protocol = session.tasks.protocol;
+    for (std::size_t i = 0; i < std::min(session.watched, prompts.size()); ++i) {
+      if (c == 0) session.details.append(to_json(describe_prompt(pool.host(), prompts[i], protocol, record)));
+      session.details.append(to_json(describe_retention(prompts[i], protocol, (*measured)[i], reference[i], record)));
+    }
+    session.results.append(to_json(record));
+    session.records.push_back(std::move(record));
+  }
+  return true;
+}
+
+po::options_description describe_options() {
   po::options_description options("Options", 110);
   options.add_options()("policy,p", po::value<std::string>()->required()->value_name("A,B"),
                         "policies: names or policy files; `full` is always measured");
@@ -92,81 +132,104 @@ int run_eval(const std::vector<std::string>& arguments) {
                         "budgets: 25% or 0.25, 256 (tokens per head), 64MiB");
   add_model(options, 1);
   add_memory(options);
-  options.add_options()("modes", po::value<std::string>()->value_name("A,B"), "measure every policy in each of these modes");
   add_tasks(options, "512");
   options.add_options()("samples,n", po::value<int>()->default_value(20)->value_name("N"), "prompts per task and length");
   options.add_options()("seed", po::value<std::uint64_t>()->default_value(1)->value_name("N"), "of the prompts");
   options.add_options()("split", po::value<std::string>()->default_value("test")->value_name("NAME"),
                         "train, validation or test");
-  options.add_options()("json", po::value<std::string>()->default_value("")->value_name("FILE"), "writes one result per line");
+  options.add_options()("json", po::value<std::string>()->default_value("")->value_name("FILE"),
+                        "writes one result per line, as soon as it is there; the first replaces an older file");
+  options.add_options()("details", po::value<std::string>()->default_value("")->value_name("FILE"),
+                        "writes which tokens every policy kept, for `namm report`");
+  options.add_options()("details-prompts", po::value<int>()->default_value(4)->value_name("N"),
+                        "prompts per task and length that go into --details");
+  options.add_options()("resume",
+                        "goes on where an evaluation of the same settings was stopped: what --json has is not measured again");
   add_general(options);
+  return options;
+}
+
+}  // namespace
+
+int run_eval(const std::vector<std::string>& arguments) {
   const auto values =
-      parse(arguments, options, "namm eval --model FILE --policy A,B [options]",
+      parse(arguments, describe_options(), "namm eval --model FILE --policy A,B [options]",
             "Measures quality and savings of policies beside the full cache, on the same prompts.\n"
             "quality: mean task score; dlogp: change of the gold answer's log-likelihood per token against the full cache.");
   if (!values) return 0;
   apply_general(*values);
   interrupted();
   const ModelOptions model_options = model_from(*values);
-  const TaskOptions tasks = tasks_from(*values, tasks::FileSplits::shared);
-  const auto samples = (*values)["samples"].as<int>();
+  const auto samples = (*values)["samples"].as<int>(), watched = (*values)["details-prompts"].as<int>();
   require_at_least("--samples", samples, 1);
-  const std::vector<Candidate> candidates = candidates_from(*values);
-  const auto seed = (*values)["seed"].as<std::uint64_t>();
-  const tasks::Split split = tasks::parse_split((*values)["split"].as<std::string>());
-  const auto model = llama::LlamaModel::load(model_options.model);
-  const std::size_t longest = *std::max_element(tasks.lengths_tokens.begin(), tasks.lengths_tokens.end());
-  evolve::HostPool pool(host_factory(model, model_options, static_cast<int>(longest) + 256), model_options.workers);
-  ResultFile results((*values)["json"].as<std::string>());
-  ProgressBar bar(!values->contains("quiet"));
-
+  require_at_least("--details-prompts", watched, 1);
+  const std::string json = (*values)["json"].as<std::string>(), details = (*values)["details"].as<std::string>();
+  const bool resume = values->contains("resume");
+  if (resume && json.empty())
+    throw std::invalid_argument("--resume: must be given with --json, is alone; name the file to go on with");
+  std::vector<Candidate> candidates = candidates_from(*values);
   Memory full;
   full.policy = make_policy("full");
-  std::vector<ResultRecord> records;
-  for (std::size_t t = 0; t < tasks.tasks.size(); ++t)
-    for (const std::size_t length : tasks.lengths_tokens) {
-      const auto prompts = prompts_of(pool, tasks, t, length, static_cast<std::size_t>(samples), seed, split);
-      std::vector<Measurement> reference;
-      const auto measure = [&](const std::string& name, const Memory& memory, bool is_full) {
-        const std::string label = std::string(tasks.tasks[t]->name()) + " " + std::to_string(length) + " " + name +
-                                  (is_full ? "" : " " + to_string(memory.selection.budget));
-        reset_peak_resident();
-        auto measured = measure_prompts(pool, memory, prompts, tasks.protocol, reference, &interrupted(),
-                                        [&](std::size_t done, std::size_t all) { bar.show(label, done, all); });
-        if (!measured) return false;
-        if (is_full) reference = *measured;
-        ResultRecord record;
-        record.model = pool.host().description().model;
-        record.architecture = pool.host().description().architecture;
-        record.policy = name;
-        record.task = tasks.tasks[t]->name();
-        record.length_tokens = static_cast<std::int64_t>(length);
-        record.budget = is_full ? "none" : to_string(memory.selection.budget);
-        record.mode = is_full ? "" : to_string(memory.selection.mode);
-        record.interval_tokens = memory.interval_tokens;
-        record.seed = seed;
-        record.workers = model_options.workers;
-        record.threads = model_options.threads;
-        record.version = kVersion;
-        record.commit = kCommit;
-        summarise(*measured, reference, record);
-        record.peak_rss_bytes = peak_resident_bytes();
-        results.append(record);
-        records.push_back(std::move(record));
-        return true;
-      };
-      bool going = !interrupted() && measure("full", full, true);
-      for (const Candidate& candidate : candidates) going = going && measure(candidate.name, candidate.memory, false);
-      if (!going) {
-        bar.clear();
-        std::cerr << "namm: stopped; what was measured is reported\n";
-        print_results(std::cout, records, TableFormat::text);
-        return 1;
+  candidates.insert(candidates.begin(), {"full", full});
+  TaskOptions tasks = tasks_from(*values, tasks::FileSplits::shared);
+  const tasks::Split split = tasks::parse_split((*values)["split"].as<std::string>());
+
+  const auto model = llama::LlamaModel::load(model_options.model);
+  ResultRecord common;
+  common.model = model->description().model;
+  common.architecture = model->description().architecture;
+  common.samples = samples;
+  common.seed = (*values)["seed"].as<std::uint64_t>();
+  common.workers = model_options.workers;
+  common.threads = model_options.threads;
+  common.version = kVersion;
+  common.commit = kCommit;
+  common.settings = settings_of(*values, tasks);
+  EarlierResults earlier = resume ? EarlierResults(json, common) : EarlierResults();
+  const auto start = resume ? JsonLines::Start::continued : JsonLines::Start::afresh;
+  JsonLines results("--json", json, start), detail_lines("--details", details, start);
+  ProgressBar bar(!values->contains("quiet"));
+  Session session{std::move(tasks),
+                  std::move(candidates),
+                  std::move(common),
+                  std::move(earlier),
+                  results,
+                  detail_lines,
+                  details.empty() ? 0 : static_cast<std::size_t>(watched),
+                  bar};
+
+  const evolve::HostFactory tokenisers = host_factory(model, {}, 256);
+  int context_tokens = 0;
+  std::unique_ptr<evolve::HostPool> tokenising = std::make_unique<evolve::HostPool>(tokenisers, model_options.workers), pool;
+  bool going = true;
+  for (std::size_t t = 0; going && t < session.tasks.tasks.size(); ++t)
+    for (const std::size_t length : session.tasks.lengths_tokens) {
+      std::vector<ResultRecord> rows;
+      for (const Candidate& candidate : session.candidates) rows.push_back(record_of(session, candidate, t, length));
+      const bool done = std::all_of(rows.begin(), rows.end(), [&](const ResultRecord& r) { return session.earlier.find(r); });
+      if (done) {
+        for (const ResultRecord& row : rows) session.records.push_back(*session.earlier.find(row));
+        continue;
       }
+      const auto prompts =
+          prompts_of(*tokenising, session.tasks, t, length, static_cast<std::size_t>(samples), session.common.seed, split);
+      if (prompts.empty()) {
+        going = false;
+        break;
+      }
+      if (const int needed = context_needed(prompts); !pool || needed > context_tokens) {
+        pool.reset();
+        context_tokens = needed;
+        pool = std::make_unique<evolve::HostPool>(host_factory(model, model_options, needed), model_options.workers);
+      }
+      going = evaluate_group(session, *pool, prompts, std::move(rows), length);
+      if (!going) break;
     }
   bar.clear();
-  print_results(std::cout, records, TableFormat::text);
-  return 0;
+  if (!going)
+    std::cerr << "namm: stopped; what was measured is reported" << (json.empty() ? "" : ", --resume goes on from there") << '\n';
+  print_results(std::cout, session.records, TableFormat::text);
+  return going ? 0 : 1;
 }
 
 }  // namespace namm::cli

@@ -7,7 +7,9 @@
 #include <limits>
 #include <string>
 
+#include "cli/presentation.hpp"
 #include "cli/statistics.hpp"
+#include "tasks/scores.hpp"
 
 namespace namm::cli {
 namespace {
@@ -35,21 +37,26 @@ double kl_divergence(std::span<const float> full, std::span<const float> pruned)
   return std::max(0.0, sum);
 }
 
-/// A score that looks at the beginning of the answer alone is known once the greedy answer leaves the gold one.
+/// A score that looks at the beginning of the answer alone is known once the greedy answer leaves the only one accepted.
 bool decided_by_beginning(const tasks::Sample& sample) {
+  if (sample.answers.size() != 1) return false;
   return sample.metric.empty() || sample.metric == "prefix" || sample.metric == "exact";
 }
 
 }  // namespace
 
 Measurement measure_prompt(Host& host, const Memory& memory, const evolve::Prompt& prompt,
-                           const evolve::ProtocolSettings& protocol, const Measurement* full) {
+                           const evolve::ProtocolSettings& protocol, const Measurement* full, bool watched) {
   Measurement out;
   auto start = Clock::now();
-  evolve::present(host, memory, prompt, protocol);
+  present_in_pieces(host, memory, prompt, protocol, [&](std::size_t) {
+    if (watched) out.timeline.push_back(host.usage());
+    return true;
+  });
   out.prefill_seconds = seconds_since(start);
   out.prefill_tokens = prompt.context.size() + prompt.question.size();
   out.usage = host.usage();
+  if (watched) out.content = host.content();
 
   start = Clock::now();
   std::vector<Token> greedy;
@@ -83,19 +90,20 @@ Measurement measure_prompt(Host& host, const Memory& memory, const evolve::Promp
     text = host.generate(prompt.task->max_answer_tokens(), true).text;
   }
   out.score = prompt.task->score(prompt.sample, text);
+  out.exact = tasks::score_prefix(prompt.sample.answers, text) == 1;
   return out;
 }
 
 std::optional<std::vector<Measurement>> measure_prompts(evolve::HostPool& pool, const Memory& memory,
                                                         std::span<const evolve::Prompt> prompts,
                                                         const evolve::ProtocolSettings& protocol,
-                                                        std::span<const Measurement> full, const std::atomic<bool>* stop,
-                                                        const evolve::Progress& progress) {
+                                                        std::span<const Measurement> full, std::size_t watched,
+                                                        const std::atomic<bool>* stop, const evolve::Progress& progress) {
   std::vector<Measurement> out(prompts.size());
   const bool finished = pool.run(
       prompts.size(),
       [&](std::size_t i, Host& host) {
-        out[i] = measure_prompt(host, memory, prompts[i], protocol, full.empty() ? nullptr : &full[i]);
+        out[i] = measure_prompt(host, memory, prompts[i], protocol, full.empty() ? nullptr : &full[i], i < watched);
       },
       stop, progress);
   if (!finished) return std::nullopt;
@@ -119,6 +127,10 @@ void summarise(std::span<const Measurement> measured, std::span<const Measuremen
   record.quality_ci95[1] = quality.high;
   const double full_quality = mean(column(full, score));
   record.quality_relative = full_quality > 0 ? record.quality / full_quality : std::numeric_limits<double>::quiet_NaN();
+  const Interval relative = bootstrap_ratio_ci95(scores, column(full, score));
+  record.quality_relative_ci95[0] = relative.low;
+  record.quality_relative_ci95[1] = relative.high;
+  record.exact = average([](const Measurement& m) { return m.exact ? 1 : 0; });
   record.answer_log_likelihood = average(likelihood);
   std::vector<double> delta = column(measured, likelihood);
   const std::vector<double> base = column(full, likelihood);

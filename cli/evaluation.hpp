@@ -15,24 +15,30 @@ namespace namm::cli {
 /// What one policy did on one prompt.
 struct Measurement {
   double score = 0;           ///< of the greedy answer, 0..1
+  bool exact = false;         ///< the greedy answer begins with an accepted one
   double log_likelihood = 0;  ///< of the gold answer, nat per token
   double kl = 0;              ///< KL(full || this) per position of the gold answer, nat; NaN without a full run
   CacheUsage usage;           ///< when the answer begins
   std::size_t prefill_tokens = 0, decode_tokens = 0;
   double prefill_seconds = 0, decode_seconds = 0;
   std::vector<std::vector<float>> log_probabilities;  ///< [answer position][vocabulary], kept of the full run only
+
+  // of watched prompts only
+  std::vector<HeadContent> content;  ///< when the answer begins
+  std::vector<CacheUsage> timeline;  ///< behind every piece of the prompt, thus behind every update
 };
 
 /// Presents a prompt (evolve::present) and measures the answer. With `full`, compares distributions with it; without, keeps them.
 Measurement measure_prompt(Host& host, const Memory& memory, const evolve::Prompt& prompt,
-                           const evolve::ProtocolSettings& protocol, const Measurement* full);
+                           const evolve::ProtocolSettings& protocol, const Measurement* full, bool watched);
 
-/// All prompts under one memory, on a pool. Nothing if stopped. `full` is empty or one per prompt.
+/// All prompts under one memory, on a pool; the first `watched` of them are watched. Nothing if stopped. `full` is empty or one
+/// per prompt.
 std::optional<std::vector<Measurement>> measure_prompts(evolve::HostPool& pool, const Memory& memory,
                                                         std::span<const evolve::Prompt> prompts,
                                                         const evolve::ProtocolSettings& protocol,
-                                                        std::span<const Measurement> full, const std::atomic<bool>* stop,
-                                                        const evolve::Progress& progress);
+                                                        std::span<const Measurement> full, std::size_t watched,
+                                                        const std::atomic<bool>* stop, const evolve::Progress& progress);
 
 /// Means, intervals and rates of measurements, next to the full cache's on the same prompts.
 void summarise(std::span<const Measurement> measured, std::span<const Measurement> full, ResultRecord& record);

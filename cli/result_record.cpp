@@ -51,39 +51,46 @@ void read_pair(const json& object, const char* name, double* pair) {
 }  // namespace
 
 json to_json(const ResultRecord& r) {
-  return {{"model", r.model},
-          {"architecture", r.architecture},
-          {"policy", r.policy},
-          {"task", r.task},
-          {"length_tokens", r.length_tokens},
-          {"budget", r.budget},
-          {"mode", r.mode},
-          {"interval_tokens", r.interval_tokens},
-          {"samples", r.samples},
-          {"seed", r.seed},
-          {"quality", number(r.quality)},
-          {"quality_ci95", {number(r.quality_ci95[0]), number(r.quality_ci95[1])}},
-          {"quality_relative", number(r.quality_relative)},
-          {"answer_log_likelihood", number(r.answer_log_likelihood)},
-          {"answer_log_likelihood_delta", number(r.answer_log_likelihood_delta)},
-          {"answer_log_likelihood_delta_ci95",
-           {number(r.answer_log_likelihood_delta_ci95[0]), number(r.answer_log_likelihood_delta_ci95[1])}},
-          {"fidelity_kl", number(r.fidelity_kl)},
-          {"logical_saving", number(r.logical_saving)},
-          {"physical_saving", number(r.physical_saving)},
-          {"kv_bytes_peak", number(r.kv_bytes_peak)},
-          {"kv_bytes_final", number(r.kv_bytes_final)},
-          {"kv_bytes_full", number(r.kv_bytes_full)},
-          {"statistics_bytes_peak", number(r.statistics_bytes_peak)},
-          {"entries_final", number(r.entries_final)},
-          {"entries_full", number(r.entries_full)},
-          {"peak_rss_bytes", r.peak_rss_bytes},
-          {"prefill_tokens_per_second", number(r.prefill_tokens_per_second)},
-          {"decode_tokens_per_second", number(r.decode_tokens_per_second)},
-          {"workers", r.workers},
-          {"threads", r.threads},
-          {"version", r.version},
-          {"commit", r.commit}};
+  const auto pair = [](double low, double high) { return json::array({number(low), number(high)}); };
+  return {
+      {"model", r.model},
+      {"architecture", r.architecture},
+      {"policy", r.policy},
+      {"task", r.task},
+      {"length_tokens", r.length_tokens},
+      {"budget", r.budget},
+      {"mode", r.mode},
+      {"interval_tokens", r.interval_tokens},
+      {"samples", r.samples},
+      {"seed", r.seed},
+      {"quality", number(r.quality)},
+      {"quality_ci95", pair(r.quality_ci95[0], r.quality_ci95[1])},
+      {"quality_relative", number(r.quality_relative)},
+      {"quality_relative_ci95", pair(r.quality_relative_ci95[0], r.quality_relative_ci95[1])},
+      {"exact", number(r.exact)},
+      {"answer_log_likelihood", number(r.answer_log_likelihood)},
+      {"answer_log_likelihood_delta", number(r.answer_log_likelihood_delta)},
+      {"answer_log_likelihood_delta_ci95", pair(r.answer_log_likelihood_delta_ci95[0], r.answer_log_likelihood_delta_ci95[1])},
+      {"answer_nll_change", number(-r.answer_log_likelihood_delta)},
+      {"answer_nll_change_ci95", pair(-r.answer_log_likelihood_delta_ci95[1], -r.answer_log_likelihood_delta_ci95[0])},
+      {"fidelity_kl", number(r.fidelity_kl)},
+      {"logical_saving", number(r.logical_saving)},
+      {"physical_saving", number(r.physical_saving)},
+      {"kv_bytes_peak", number(r.kv_bytes_peak)},
+      {"kv_bytes_final", number(r.kv_bytes_final)},
+      {"kv_bytes_full", number(r.kv_bytes_full)},
+      {"statistics_bytes_peak", number(r.statistics_bytes_peak)},
+      {"entries_final", number(r.entries_final)},
+      {"entries_full", number(r.entries_full)},
+      {"peak_rss_bytes", r.peak_rss_bytes},
+      {"prefill_tokens_per_second", number(r.prefill_tokens_per_second)},
+      {"decode_tokens_per_second", number(r.decode_tokens_per_second)},
+      {"workers", r.workers},
+      {"threads", r.threads},
+      {"version", r.version},
+      {"commit", r.commit},
+      {"memory", r.memory},
+      {"settings", r.settings}};
 }
 
 ResultRecord record_from_json(const json& object) {
@@ -103,6 +110,8 @@ ResultRecord record_from_json(const json& object) {
   r.quality = read_number(object, "quality");
   read_pair(object, "quality_ci95", r.quality_ci95);
   r.quality_relative = read_number(object, "quality_relative");
+  read_pair(object, "quality_relative_ci95", r.quality_relative_ci95);
+  r.exact = read_number(object, "exact");
   r.answer_log_likelihood = read_number(object, "answer_log_likelihood");
   r.answer_log_likelihood_delta = read_number(object, "answer_log_likelihood_delta");
   read_pair(object, "answer_log_likelihood_delta_ci95", r.answer_log_likelihood_delta_ci95);
@@ -120,6 +129,8 @@ ResultRecord record_from_json(const json& object) {
   r.peak_rss_bytes = read_integer(object, "peak_rss_bytes");
   r.version = read_text_or_empty(object, "version");
   r.commit = read_text_or_empty(object, "commit");
+  r.memory = read_text_or_empty(object, "memory");
+  if (const auto settings = object.find("settings"); settings != object.end() && settings->is_object()) r.settings = *settings;
   return r;
 }
 

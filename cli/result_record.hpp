@@ -14,11 +14,15 @@ struct ResultRecord {
   std::int64_t samples = 0;
   std::uint64_t seed = 0;
   int interval_tokens = 0;
-  double quality = 0;                      ///< mean task score
-  double quality_ci95[2] = {0, 0};         ///< bootstrap over prompts
-  double quality_relative = 0;             ///< quality / quality of the full cache on the same prompts; NaN if that is 0
-  double answer_log_likelihood = 0;        ///< nat per token of the gold answer
-  double answer_log_likelihood_delta = 0;  ///< minus the full cache's on the same prompts
+  double quality = 0;               ///< mean task score
+  double quality_ci95[2] = {0, 0};  ///< bootstrap over prompts
+  double quality_relative = 0;      ///< quality / quality of the full cache on the same prompts; NaN if that is 0
+  double quality_relative_ci95[2] = {0, 0};
+  double exact = 0;                  ///< share of prompts whose greedy answer begins with an accepted one
+  double answer_log_likelihood = 0;  ///< nat per token of the gold answer
+  /// Minus the full cache's on the same prompts; `answer_nll_change` in the file is the same with the other sign: what the answer
+  /// costs more, in nat per token.
+  double answer_log_likelihood_delta = 0;
   double answer_log_likelihood_delta_ci95[2] = {0, 0};
   double fidelity_kl = 0;  ///< mean KL(full || pruned) over the positions of the gold answer, nat
   double logical_saving = 0, physical_saving = 0;
@@ -29,6 +33,8 @@ struct ResultRecord {
   double prefill_tokens_per_second = 0, decode_tokens_per_second = 0;  ///< of one worker
   int workers = 1, threads = 1;
   std::string version, commit;
+  std::string memory;                                  ///< fingerprint of the policy and what goes with it; "" in old files
+  nlohmann::json settings = nlohmann::json::object();  ///< what all records of one evaluation have in common
 };
 
 nlohmann::json to_json(const ResultRecord& record);

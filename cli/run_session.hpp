@@ -20,7 +20,7 @@ struct RunOutcome {
   std::size_t prompt_tokens = 0, generated_tokens = 0;
   double prefill_seconds = 0, decode_seconds = 0;
   std::int64_t peak_rss_bytes = 0;  ///< of the process since the run began
-  std::vector<llama::CacheStore::HeadContent> kept;
+  std::vector<HeadContent> kept;
 
   double prefill_tokens_per_second() const { return static_cast<double>(prompt_tokens) / prefill_seconds; }
   /// The first token comes from the prompt's own logits and is not counted.
@@ -33,8 +33,7 @@ struct RunCallbacks {
   const std::atomic<bool>* stop = nullptr;
 };
 
-/// As evolve::present, in the same pieces that a host evaluates, so that it can be shown and interrupted; then generates
-/// greedily.
+/// Presents the prompt (present_in_pieces), then generates greedily.
 RunOutcome run_prompt(llama::LlamaHost& host, const Memory& memory, const evolve::Prompt& prompt,
                       const evolve::ProtocolSettings& protocol, int max_tokens, const RunCallbacks& callbacks);
 

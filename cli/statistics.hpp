@@ -14,4 +14,9 @@ struct Interval {
 /// NaN if empty.
 Interval bootstrap_ci95(std::span<const double> values);
 
+/// The same of mean(values) / mean(base), whose entries belong together in pairs (the same prompt under two policies). NaN if
+/// empty; resamples whose base has no positive mean do not count, and if none has, NaN. Throws std::invalid_argument if the
+/// lengths differ.
+Interval bootstrap_ratio_ci95(std::span<const double> values, std::span<const double> base);
+
 }  // namespace namm::cli

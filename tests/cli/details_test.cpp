@@ -1,0 +1,141 @@
+#include <map>
+#include <numeric>
+#include <sstream>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/cli/program.hpp"
+
+using namespace namm::test;
+using nlohmann::json;
+
+namespace {
+
+std::vector<json> lines_of(const std::string& text) {
+  std::vector<json> out;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) out.push_back(json::parse(line));
+  return out;
+}
+
+/// The details of one prompt with this context.
+std::vector<json> details_of(const std::string& host, const std::string& context, const std::vector<std::string>& more = {}) {
+  const Folder folder;
+  write(folder / "data.jsonl",
+        json({{"context", context}, {"question", " What is it?"}, {"answers", {"seven"}}, {"id", "one"}}).dump() + "\n");
+  std::vector<std::string> words = {"eval",
+                                    "--model",
+                                    host,
+                                    "--data",
+                                    folder / "data.jsonl",
+                                    "--policy",
+                                    "h2o",
+                                    "--budget",
+                                    "50%",
+                                    "--interval",
+                                    "16",
+                                    "--samples",
+                                    "1",
+                                    "--quiet",
+                                    "--json",
+                                    folder / "r.jsonl",
+                                    "--details",
+                                    folder / "d.jsonl"};
+  words.insert(words.end(), more.begin(), more.end());
+  const Outcome outcome = run_program(words);
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.code == 0);
+  return lines_of(read(folder / "d.jsonl"));
+}
+
+/// Kind letters of the pieces that `word` is made of.
+std::string kinds_of(const json& prompt, const std::string& word) {
+  std::string text;
+  std::vector<std::size_t> owner;
+  for (std::size_t i = 0; i < prompt["pieces"].size(); ++i) {
+    const auto piece = prompt["pieces"][i].get<std::string>();
+    text += piece;
+    owner.insert(owner.end(), piece.size(), i);
+  }
+  const std::size_t at = text.find(word);
+  CAPTURE(text, word);
+  REQUIRE(at != std::string::npos);
+  const auto kinds = prompt["kinds"].get<std::string>();
+  std::string out;
+  for (std::size_t i = at; i < at + word.size(); ++i)
+    if (out.empty() || owner[i] != owner[i - 1]) out += kinds[owner[i]];
+  return out;
+}
+
+bool all_are(const std::string& kinds, char kind) {
+  return !kinds.empty() && kinds.find_first_not_of(kind) == std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("details: the pieces are the context, and the heads' counts add up") {
+  NAMM_NEED_HOST(host);
+  const std::string context =
+      "Yesterday old Harriet sold 1906 books in the harbour, and nobody asked why. Then Harriet went home. It was caf\xC3\xA9 "
+      "time.";
+  const std::vector<json> lines = details_of(host, context);
+  REQUIRE(lines.size() == 3);
+  const json &prompt = lines[0], &full = lines[1], &h2o = lines[2];
+  CHECK(prompt["record"] == "prompt");
+  std::string text;
+  for (const json& piece : prompt["pieces"]) text += piece.get<std::string>();
+  CHECK(text == context);
+  const std::size_t tokens = prompt["pieces"].size();
+  CHECK(prompt["kinds"].get<std::string>().size() == tokens);
+  for (const json* line : {&full, &h2o}) {
+    CHECK((*line)["record"] == "retention");
+    CHECK((*line)["prompt"] == prompt["prompt"]);
+    const auto kept_by = (*line)["kept_by"].get<std::vector<int>>();
+    REQUIRE(kept_by.size() == tokens);
+    int kept = 0;
+    for (const json& head : (*line)["heads"]) kept += head[2].get<int>();
+    CHECK(std::accumulate(kept_by.begin(), kept_by.end(), 0) == kept);
+    CHECK(!(*line)["timeline"].empty());
+  }
+  const auto heads = static_cast<int>(full["heads"].size());
+  for (const json& count : full["kept_by"]) CHECK(count == heads);
+  for (const json& head : h2o["heads"]) CHECK(head[2].get<std::size_t>() <= (tokens + 1) / 2 + 1);
+  CHECK(h2o["kept_by"][0] == heads);                             // a sink
+  CHECK(h2o["kept_by"][tokens - 1] == heads);                    // the newest of the context
+  CHECK(h2o["timeline"].back()[0].get<std::size_t>() > tokens);  // the question comes after
+}
+
+TEST_CASE("details: kinds of token in prose") {
+  NAMM_NEED_HOST(host);
+  const json prompt =
+      details_of(host, "Yesterday old Harriet sold 1906 books of the town, with snake_case.  \nThen Harriet slept.")[0];
+  CHECK(all_are(kinds_of(prompt, "1906"), 'd'));
+  CHECK(all_are(kinds_of(prompt, "Harriet"), 'n'));
+  CHECK(all_are(kinds_of(prompt, "the"), 'f'));
+  CHECK(all_are(kinds_of(prompt, "books"), 'w'));
+  CHECK(all_are(kinds_of(prompt, "Yesterday"), 'w'));  // capital at the start of a sentence only
+  CHECK(all_are(kinds_of(prompt, "snake_case"), 'i'));
+  CHECK(all_are(kinds_of(prompt, ","), 'p'));
+  CHECK(prompt["kinds"].get<std::string>()[0] == 'x');  // the start of the sequence has no text
+}
+
+TEST_CASE("details: kinds of token in code") {
+  NAMM_NEED_HOST(host);
+  const json prompt =
+      details_of(host,
+                 "int total(int count) {\n  // adds them up\n  while (count > 12) {\n    count = next(count);\n  }\n"
+                 "  /* the old\n way */ return count;\n}\n")[0];
+  CHECK(all_are(kinds_of(prompt, "adds them up"), 'c'));
+  CHECK(all_are(kinds_of(prompt, "way"), 'c'));
+  CHECK(all_are(kinds_of(prompt, "total"), 'i'));
+  CHECK(all_are(kinds_of(prompt, "return"), 'f'));
+  CHECK(all_are(kinds_of(prompt, "12"), 'd'));
+}
+
+TEST_CASE("details: with the question in the context it is compressed, too") {
+  NAMM_NEED_HOST(host);
+  const std::string context = "Once upon a time there was a small house by the river and the number was seven.";
+  const std::vector<json> after = details_of(host, context), inside = details_of(host, context, {"--question-in-context"});
+  CHECK(inside[0]["pieces"].size() > after[0]["pieces"].size());
+  CHECK(inside[2]["kept_by"].size() == inside[0]["pieces"].size());
+}
