@@ -17,6 +17,7 @@ struct Command {
 
 std::span<const Command> commands();
 
+int run_calibrate(const std::vector<std::string>& arguments);
 int run_evolve(const std::vector<std::string>& arguments);
 int run_eval(const std::vector<std::string>& arguments);
 int run_run(const std::vector<std::string>& arguments);

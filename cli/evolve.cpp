@@ -2,18 +2,19 @@
 
 #include <algorithm>
 #include <cmath>
-#include <ctime>
 #include <iostream>
 #include <stdexcept>
 
 #include "cli/command.hpp"
 #include "cli/console.hpp"
+#include "cli/date.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/options.hpp"
 #include "cli/version.hpp"
 #include "evolve/fitness.hpp"
 #include "evolve/loop.hpp"
 #include "evolve/strategy.hpp"
+#include "namm/policies/key_probe.hpp"
 #include "namm/policies/registry.hpp"
 
 namespace namm::cli {
@@ -36,7 +37,11 @@ po::options_description evolve_options() {
   options.add_options()("policy,p", po::value<std::string>()->default_value("linear")->value_name("NAME"),
                         "what evolves: namm, namm-mlp or linear, or a policy file to start from");
   options.add_options()("features", po::value<std::string>()->default_value("extended")->value_name("NAME"),
-                        "token features: paper (25), extended (34) or light (8, no spectrogram)");
+                        "token features: paper (25), extended (34), light (8, no spectrogram); probe (4), or any of the three "
+                        "followed by +probe, with --probe");
+  options.add_options()("probe", po::value<std::string>()->value_name("FILE"),
+                        "policy file of 'namm calibrate' for this model: its probe becomes a feature, and the start is the probe "
+                        "alone; features default to probe then");
   options.add_options()("budget,b", po::value<std::string>()->default_value("25%")->value_name("B,C"),
                         "budgets to evolve under, in turn; the first becomes the policy's default");
   add_memory(options);
@@ -66,19 +71,26 @@ std::shared_ptr<const Policy> prototype_from(const po::variables_map& values, bo
   const std::string name = values["policy"].as<std::string>();
   file = resolve_policy(name);
   fresh = std::filesystem::path(name).extension() != ".json" && !std::filesystem::exists(name);
-  if (fresh && file.policy->parameter_count() > 0)
-    return std::shared_ptr<const Policy>(make_policy(name, {{"features", values["features"].as<std::string>()}}));
+  if (fresh && file.policy->parameter_count() > 0) {
+    nlohmann::json settings = {{"features", values["features"].as<std::string>()}};
+    if (values.contains("probe")) {
+      const PolicyFile calibrated = resolve_policy(values["probe"].as<std::string>());
+      const auto probe = probe_of(*calibrated.policy);
+      if (!probe)
+        throw std::invalid_argument("--probe: must be a policy file with a probe, as 'namm calibrate' writes them, is \"" +
+                                    values["probe"].as<std::string>() + "\"");
+      if (values["features"].defaulted()) settings["features"] = "probe";
+      settings["probe"] = probe->to_json();
+      file.selection = calibrated.selection;
+      file.interval_tokens = calibrated.interval_tokens;
+    }
+    file.policy = make_policy(name, settings);
+    return file.policy;
+  }
   if (file.policy->parameter_count() == 0)
     throw std::invalid_argument("--policy: must have parameters to evolve (namm, namm-mlp, linear or a policy file), is \"" +
                                 name + "\"; `namm eval` measures the others as they are");
   return file.policy;
-}
-
-std::string today() {
-  const std::time_t now = std::time(nullptr);
-  char text[16];
-  std::strftime(text, sizeof text, "%Y-%m-%d", std::gmtime(&now));
-  return text;
 }
 
 evolve::RunSettings settings_from(const po::variables_map& values) {

@@ -24,6 +24,8 @@ std::string nearest_option(const std::string& typed, const po::options_descripti
   return nearest.empty() ? std::string("--help lists them") : "nearest: " + nearest.front();
 }
 
+}  // namespace
+
 std::size_t parse_length(const std::string& text) {
   std::size_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -32,8 +34,6 @@ std::size_t parse_length(const std::string& text) {
                                 "\"; for example --length 512,1000");
   return value;
 }
-
-}  // namespace
 
 std::optional<po::variables_map> parse(const std::vector<std::string>& arguments, const po::options_description& options,
                                        const std::string& usage, const std::string& about,
@@ -154,6 +154,10 @@ MemoryOptions memory_from(const po::variables_map& values) {
 }
 
 Memory make_memory(const PolicyFile& file, const MemoryOptions& options, const Budget& budget) {
+  if (file.policy && file.policy->required().has(Statistic::content) && !file.policy->reader())
+    throw std::invalid_argument("policy " + std::string(file.policy->name()) +
+                                ": its features need a probe fitted to the model; run 'namm calibrate' and give its policy file "
+                                "(--probe for evolve)");
   Memory out;
   out.policy = file.policy;
   out.spectrogram = file.spectrogram;

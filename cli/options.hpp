@@ -76,6 +76,8 @@ TaskOptions tasks_from(const po::variables_map& values, tasks::FileSplits splits
 
 /// "a,b,c" -> parts; throws std::invalid_argument naming the option if a part is empty.
 std::vector<std::string> split_list(const std::string& text, const std::string& option);
+/// A number of tokens from 32 on. Throws std::invalid_argument naming --length.
+std::size_t parse_length(const std::string& text);
 std::vector<Budget> parse_budgets(const std::string& text);
 /// Throws std::invalid_argument "--name: must be ..., is ...; ..." unless low <= value.
 void require_at_least(const std::string& option, std::int64_t value, std::int64_t low);

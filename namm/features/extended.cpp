@@ -8,18 +8,17 @@
 
 namespace namm {
 
-void write_extended_features(const HeadTokens& tokens, std::span<float> out) {
-  constexpr std::size_t kWidth = kPaperFeatures + kLightFeatures + 1;
+void write_extended_features(const HeadTokens& tokens, std::span<float> out, std::size_t width) {
   if (tokens.size() == 0) return;
-  write_paper_features(tokens, out, kWidth);
-  write_light_features(tokens, out.subspan(kPaperFeatures), kWidth);
+  write_paper_features(tokens, out, width);
+  write_light_features(tokens, out.subspan(kPaperFeatures), width);
   for (std::size_t token = 0; token < tokens.size(); ++token) {
     double energy = 0;
     for (std::size_t k = 0; k < kBins; ++k) {
       const double magnitude = tokens.spectrogram[token * kBins + k];
       energy += magnitude * magnitude;
     }
-    out[token * kWidth + kWidth - 1] = static_cast<float>(std::log(1e-12 + energy));
+    out[token * width + kExtendedFeatures - 1] = static_cast<float>(std::log(1e-12 + energy));
   }
 }
 

@@ -9,21 +9,62 @@
 namespace namm {
 namespace {
 
+// What is not bounded by nature is normalised: the spectrogram, logarithms (age, mean attention, energy), the probe.
 constexpr std::array<std::size_t, 17> kPaperNormalised = {8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24};
-// the spectrogram and the logarithms without bounds: age, mean attention, energy
 constexpr std::array<std::size_t, 20> kExtendedNormalised = {8,  9,  10, 11, 12, 13, 14, 15, 16, 17,
                                                              18, 19, 20, 21, 22, 23, 24, 25, 26, 33};
+constexpr std::array<std::size_t, 2> kLightNormalised = {0, 1};
+constexpr std::array<std::size_t, 4> kProbeNormalised = {0, 1, 2, 3};
 
-constexpr std::array<std::size_t, 2> kLightNormalised = {0, 1};  // the logarithms
+/// The same with the three probe features behind `width` others.
+template <std::size_t count>
+constexpr std::array<std::size_t, count + kProbeFeatures> with_probe(const std::array<std::size_t, count>& normalised,
+                                                                     std::size_t width) {
+  std::array<std::size_t, count + kProbeFeatures> out{};
+  for (std::size_t i = 0; i < count; ++i) out[i] = normalised[i];
+  for (std::size_t i = 0; i < kProbeFeatures; ++i) out[count + i] = width + i;
+  return out;
+}
+constexpr auto kPaperProbeNormalised = with_probe(kPaperNormalised, kPaperFeatures);
+constexpr auto kExtendedProbeNormalised = with_probe(kExtendedNormalised, kExtendedFeatures);
+constexpr auto kLightProbeNormalised = with_probe(kLightNormalised, kLightFeatures);
+
+using Writer = void (*)(const HeadTokens&, std::span<float>, std::size_t);
+
+template <Writer writer, std::size_t width>
+void alone(const HeadTokens& tokens, std::span<float> out) {
+  writer(tokens, out, width);
+}
+template <Writer writer, std::size_t width>
+void and_probe(const HeadTokens& tokens, std::span<float> out) {
+  if (tokens.size() == 0) return;
+  writer(tokens, out, width + kProbeFeatures);
+  write_probe_features(tokens, out.subspan(width), width + kProbeFeatures);
+}
+void write_age(const HeadTokens& tokens, std::span<float> out, std::size_t width) {
+  for (std::size_t token = 0; token < tokens.size(); ++token) {
+    const double age = static_cast<double>(tokens.positions.back()) - static_cast<double>(tokens.positions[token]);
+    out[token * width] = static_cast<float>(std::log1p(age));
+  }
+}
+
+constexpr StatisticSet kPaperStatistics = Statistic::spectrogram;
+constexpr StatisticSet kLightStatistics =
+    Statistic::accumulated | Statistic::queries_seen | Statistic::key_norm | Statistic::value_norm;
+constexpr StatisticSet kExtendedStatistics = kPaperStatistics | kLightStatistics;
 
 const FeatureSet kSets[] = {
-    {"paper", kPaperFeatures, Statistic::spectrogram, kPaperNormalised,
-     [](const HeadTokens& tokens, std::span<float> out) { write_paper_features(tokens, out, kPaperFeatures); }},
-    {"extended", 34,
-     Statistic::spectrogram | Statistic::accumulated | Statistic::queries_seen | Statistic::key_norm | Statistic::value_norm,
-     kExtendedNormalised, write_extended_features},
-    {"light", kLightFeatures, Statistic::accumulated | Statistic::queries_seen | Statistic::key_norm | Statistic::value_norm,
-     kLightNormalised, [](const HeadTokens& tokens, std::span<float> out) { write_light_features(tokens, out, kLightFeatures); }},
+    {"paper", kPaperFeatures, kPaperStatistics, kPaperNormalised, kNoBase, alone<write_paper_features, kPaperFeatures>},
+    {"extended", kExtendedFeatures, kExtendedStatistics, kExtendedNormalised, kNoBase,
+     alone<write_extended_features, kExtendedFeatures>},
+    {"light", kLightFeatures, kLightStatistics, kLightNormalised, kNoBase, alone<write_light_features, kLightFeatures>},
+    {"probe", 1 + kProbeFeatures, Statistic::content, kProbeNormalised, 1, and_probe<write_age, 1>},
+    {"paper+probe", kPaperFeatures + kProbeFeatures, kPaperStatistics | Statistic::content, kPaperProbeNormalised, kPaperFeatures,
+     and_probe<write_paper_features, kPaperFeatures>},
+    {"extended+probe", kExtendedFeatures + kProbeFeatures, kExtendedStatistics | Statistic::content, kExtendedProbeNormalised,
+     kExtendedFeatures, and_probe<write_extended_features, kExtendedFeatures>},
+    {"light+probe", kLightFeatures + kProbeFeatures, kLightStatistics | Statistic::content, kLightProbeNormalised, kLightFeatures,
+     and_probe<write_light_features, kLightFeatures>},
 };
 
 }  // namespace

@@ -8,12 +8,16 @@
 
 namespace namm {
 
+inline constexpr std::size_t kNoBase = static_cast<std::size_t>(-1);
+
 /// A named way to describe a token by `width` numbers, the input of a score network.
 struct FeatureSet {
   std::string_view name;
   std::size_t width;
   StatisticSet required;
   std::span<const std::size_t> normalised;  ///< ascending feature numbers that Normalisation applies to, in its order
+  /// The feature that a network's output is added to, so that a policy with all weights zero is this feature; none: kNoBase.
+  std::size_t base;
   /// Features before normalisation, out: [token][width].
   void (*raw)(const HeadTokens& tokens, std::span<float> out);
 
@@ -23,7 +27,8 @@ struct FeatureSet {
   std::vector<float> to_normalise(const HeadTokens& tokens) const;
 };
 
-/// All feature sets: `paper` (arXiv 2410.13166; spec section 4), `extended` and `light`.
+/// All feature sets: `paper` (arXiv 2410.13166; spec section 4), `extended`, `light`; `probe` (age and what a fitted probe reads
+/// from the key); each of the first three with the probe behind it (`paper+probe`, ...).
 std::span<const FeatureSet> feature_sets();
 /// Throws std::invalid_argument that names what there is.
 const FeatureSet& feature_set(std::string_view name);
@@ -31,10 +36,13 @@ const FeatureSet& feature_set(std::string_view name);
 inline constexpr std::size_t kRecencyFeatures = 8;
 inline constexpr std::size_t kPaperFeatures = kRecencyFeatures + kBins;
 inline constexpr std::size_t kLightFeatures = 8;
+inline constexpr std::size_t kExtendedFeatures = kPaperFeatures + kLightFeatures + 1;
+inline constexpr std::size_t kProbeFeatures = 3;
 
 // One per file; `width` is the distance between tokens in `out`, so that the extended set can put its own features behind.
 void write_paper_features(const HeadTokens& tokens, std::span<float> out, std::size_t width);
 void write_light_features(const HeadTokens& tokens, std::span<float> out, std::size_t width);
-void write_extended_features(const HeadTokens& tokens, std::span<float> out);
+void write_extended_features(const HeadTokens& tokens, std::span<float> out, std::size_t width);
+void write_probe_features(const HeadTokens& tokens, std::span<float> out, std::size_t width);
 
 }  // namespace namm

@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "namm/features/feature_set.hpp"
+#include "namm/features/neighbours.hpp"
 
 namespace namm {
 namespace {
@@ -25,17 +26,6 @@ std::vector<double> z_scores(std::span<const float> values) {
   return out;
 }
 
-/// Mean over `neighbours` (odd) centred values, written to every width-th place of `to`.
-void write_neighbour_means(const std::vector<double>& values, std::size_t neighbours, float* to, std::size_t width) {
-  const std::size_t radius = neighbours / 2;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const std::size_t begin = i - std::min(i, radius), end = std::min(i + radius + 1, values.size());
-    double sum = 0;
-    for (std::size_t j = begin; j < end; ++j) sum += values[j];
-    to[i * width] = static_cast<float>(sum / static_cast<double>(end - begin));
-  }
-}
-
 }  // namespace
 
 void write_light_features(const HeadTokens& tokens, std::span<float> out, std::size_t width) {
@@ -50,8 +40,8 @@ void write_light_features(const HeadTokens& tokens, std::span<float> out, std::s
   const std::vector<double> keys = z_scores(tokens.key_norm), values = z_scores(tokens.value_norm);
   std::size_t feature = 2;
   for (const std::size_t neighbours : {1u, 7u, 15u}) {
-    write_neighbour_means(keys, neighbours, out.data() + feature++, width);
-    write_neighbour_means(values, neighbours, out.data() + feature++, width);
+    detail::write_neighbour_means<double>(keys, neighbours, out.data() + feature++, width);
+    detail::write_neighbour_means<double>(values, neighbours, out.data() + feature++, width);
   }
 }
 

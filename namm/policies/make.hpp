@@ -12,6 +12,7 @@ std::unique_ptr<Policy> make_full(const nlohmann::json& settings);
 std::unique_ptr<Policy> make_namm(const nlohmann::json& settings);
 std::unique_ptr<Policy> make_namm_mlp(const nlohmann::json& settings);
 std::unique_ptr<Policy> make_linear(const nlohmann::json& settings);
+std::unique_ptr<Policy> make_key_probe(const nlohmann::json& settings);
 std::unique_ptr<Policy> make_random(const nlohmann::json& settings);
 std::unique_ptr<Policy> make_streaming(const nlohmann::json& settings);
 std::unique_ptr<Policy> make_h2o(const nlohmann::json& settings);

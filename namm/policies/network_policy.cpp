@@ -20,6 +20,8 @@ void NetworkPolicy::score(const HeadTokens& tokens, std::span<float> scores) con
   std::vector<float> features(tokens.size() * features_->width);
   features_->compute(tokens, normalisation_, features);
   network_->score(features, features_->width, weights_, scores);
+  if (features_->base == kNoBase) return;
+  for (std::size_t i = 0; i < scores.size(); ++i) scores[i] += features[i * features_->width + features_->base];
 }
 
 void NetworkPolicy::set_parameters(std::span<const float> parameters) {
@@ -54,6 +56,7 @@ nlohmann::json NetworkPolicy::to_json() const {
   out["normalisation"] = {{"mean", detail::numbers_of(normalisation_.mean)},
                           {"variance", detail::numbers_of(normalisation_.variance)}};
   out["weights"] = detail::numbers_of(weights_);
+  if (probe_) out["probe"] = probe_->to_json();
   return out;
 }
 
@@ -71,6 +74,13 @@ void NetworkPolicy::read(const detail::JsonFields& fields) {
     set_normalisation(std::move(normalisation));
   }
   if (fields.has("weights")) weights_ = fields.numbers("weights", weights_.size());
+  if (!features_->required.has(Statistic::content)) {
+    if (fields.has("probe")) fields.refuse("probe", "absent: features " + std::string(features_->name) + " have none");
+  } else if (fields.has("probe")) {
+    probe_ = TokenProbe::from_json(fields.need("probe"), "policy.probe.");
+  } else if (fields.has("weights")) {
+    fields.refuse("probe", "present with features " + std::string(features_->name));
+  }
 }
 
 const FeatureSet& detail::read_feature_set(const JsonFields& fields) {

@@ -14,9 +14,11 @@ namespace namm {
 struct PolicyEntry {
   std::string_view name;
   std::string_view summary;  ///< one line for --help, with the source
-  /// Builds the policy from its part of a policy file; an empty object means defaults (all-zero weights for networks).
+  /// Builds the policy from its part of a policy file; an empty object means defaults (all-zero weights for networks). Policies
+  /// that are `fitted` have none: they exist in files only.
   /// Throws std::runtime_error when the content is wrong: subject, rule, value seen, remedy.
   std::unique_ptr<Policy> (*make)(const nlohmann::json& settings);
+  bool fitted = false;
 };
 
 /// All policies, in the order in which help and reports list them.

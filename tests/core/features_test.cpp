@@ -94,7 +94,9 @@ TEST_CASE("Normalisation applies to the features that it names") {
     CHECK_THROWS_AS(set.compute(statistics.view(), wrong, out), std::invalid_argument);
     CHECK_THROWS_AS(set.compute(statistics.view(), {}, std::span(out).first(5)), std::invalid_argument);
   }
-  CHECK_THROWS_WITH(feature_set("papr"), "feature set: must be one of paper, extended, light, is 'papr'");
+  CHECK_THROWS_WITH(
+      feature_set("papr"),
+      "feature set: must be one of paper, extended, light, probe, paper+probe, extended+probe, light+probe, is 'papr'");
 }
 
 TEST_CASE("Normalisation statistics merge exactly enough and repeat exactly") {

@@ -18,7 +18,7 @@ namespace {
 
 /// A policy whose weights, if it has any, are not zero.
 std::unique_ptr<Policy> made(const PolicyEntry& entry, unsigned seed = 1) {
-  std::unique_ptr<Policy> policy = entry.make(nlohmann::json::object());
+  std::unique_ptr<Policy> policy = entry.make(samples::settings_of(entry));
   std::mt19937 random(seed);
   std::normal_distribution<float> normal(0.0f, 0.1f);
   std::vector<float> parameters = policy->parameters();
@@ -75,7 +75,7 @@ TEST_CASE("Policy matrix: scores are finite, repeat, and exist for any number of
     // no attention yet: tokens that no query has seen
     HeadStatistics unseen(samples::needing(policy->required()));
     const std::vector<float> norms(20, 1.0f);
-    unseen.append(samples::range(0, 20), norms, norms);
+    unseen.append(samples::range(0, 20), norms, norms, norms);
     const std::vector<float> scores = scored(*policy, unseen.view());
     CHECK(std::all_of(scores.begin(), scores.end(), [](float score) { return std::isfinite(score); }));
   }
@@ -97,6 +97,7 @@ TEST_CASE("Policy matrix: evicted tokens leave no trace beyond the statistics") 
     const auto accumulated = picked(all.accumulated, kept, 1), queries = picked(all.queries_seen, kept, 1);
     const auto last = picked(all.last_row, kept, 1), window = picked(all.window_mean, kept, 1);
     const auto keys = picked(all.key_norm, kept, 1), values = picked(all.value_norm, kept, 1);
+    const auto content = picked(all.content, kept, 1);
     HeadTokens by_hand;
     by_hand.positions = positions;
     by_hand.spectrogram = spectrogram;
@@ -106,6 +107,7 @@ TEST_CASE("Policy matrix: evicted tokens leave no trace beyond the statistics") 
     by_hand.window_mean = window;
     by_hand.key_norm = keys;
     by_hand.value_norm = values;
+    by_hand.content = content;
     const std::vector<float> wanted = scored(*policy, by_hand);
     statistics.keep(kept);
     CHECK(same_bits(scored(*policy, statistics.view()), wanted));
@@ -183,7 +185,7 @@ TEST_CASE("Policy matrix: no evicted token scores above a kept one") {
 TEST_CASE("Policy matrix: parameters are counted, checked and set") {
   for (const PolicyEntry& entry : policy_registry()) {
     INFO(entry.name);
-    const auto policy = entry.make(nlohmann::json::object());
+    const auto policy = entry.make(samples::settings_of(entry));
     const std::size_t count = policy->parameter_count();
     CHECK(policy->parameters() == std::vector<float>(count, 0.0f));
     CHECK_THROWS_AS(policy->set_parameters(std::vector<float>(count + 1)), std::invalid_argument);

@@ -14,10 +14,10 @@ TEST_CASE("The registry holds what the toolkit promises, once") {
   for (const PolicyEntry& entry : policy_registry()) {
     CHECK(names.insert(entry.name).second);
     CHECK_FALSE(entry.summary.empty());
-    CHECK(make_policy(entry.name)->name() == entry.name);
+    CHECK(entry.make(samples::settings_of(entry))->name() == entry.name);
   }
   for (const char* name :
-       {"full", "namm", "namm-mlp", "linear", "random", "streaming", "h2o", "h2o-mean", "tova", "snapkv", "knorm"}) {
+       {"full", "namm", "namm-mlp", "linear", "random", "streaming", "h2o", "h2o-mean", "tova", "snapkv", "knorm", "key-probe"}) {
     CHECK(names.count(name) == 1);
   }
 }
@@ -46,7 +46,8 @@ TEST_CASE("Settings of policies are read and refused") {
   CHECK_THROWS_WITH(make_policy("namm-mlp", {{"depth", 7}}),
                     "field policy.depth must be a whole number from 1 to 2, is 7; correct it or write the file anew");
   CHECK_THROWS_WITH(make_policy("linear", {{"features", "papr"}}),
-                    "field policy.features must be paper or extended or light, is \"papr\"; correct it or write the file anew");
+                    "field policy.features must be paper or extended or light or probe or paper+probe or extended+probe or "
+                    "light+probe, is \"papr\"; correct it or write the file anew");
   CHECK_THROWS_AS(make_policy("snapkv", {{"kernel", 4}}), std::runtime_error);
   CHECK_THROWS_AS(make_policy("snapkv", {{"pooling", "median"}}), std::runtime_error);
   CHECK_THROWS_AS(make_policy("random", {{"seed", -1}}), std::runtime_error);

@@ -5,6 +5,9 @@
 #include <span>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
+#include "namm/policies/registry.hpp"
 #include "namm/selection/selection.hpp"
 #include "namm/statistics/head_statistics.hpp"
 
@@ -28,7 +31,7 @@ inline namm::SelectionSettings selecting(namm::SelectionMode mode, int sinks = 4
 inline namm::StatisticSet everything() {
   using namm::Statistic;
   return Statistic::spectrogram | Statistic::accumulated | Statistic::queries_seen | Statistic::last_row |
-         Statistic::window_mean | Statistic::key_norm | Statistic::value_norm;
+         Statistic::window_mean | Statistic::key_norm | Statistic::value_norm | Statistic::content;
 }
 
 inline std::vector<std::int32_t> range(std::int32_t first, std::size_t count) {
@@ -59,10 +62,27 @@ std::vector<float> norms(Random& random, std::size_t count) {
   return out;
 }
 
+/// The part of a policy file with a probe for a model of one layer with two KV heads of `size` numbers.
+inline nlohmann::json probe_settings(std::size_t size = 4) {
+  nlohmann::json weights = nlohmann::json::array();
+  for (std::size_t i = 0; i < 2 * (size + 1); ++i) weights.push_back(0.25 * static_cast<double>(i % 7) - 0.5);
+  return {{"input", "key"},
+          {"layers", {{{"layer", 0}, {"kv_heads", 2}, {"key_size", size}, {"value_size", size}, {"weights", weights}}}}};
+}
+
+/// Settings with which every entry of the registry can be made.
+inline nlohmann::json settings_of(const namm::PolicyEntry& entry) {
+  if (!entry.fitted) return nlohmann::json::object();
+  return {{"probe", probe_settings()}};
+}
+
 /// Appends `count` tokens at `first`, first + 1, ... and observes their rows.
 template <typename Random>
 void feed(namm::HeadStatistics& statistics, Random& random, std::int32_t first, std::size_t count) {
-  statistics.append(range(first, count), norms(random, count), norms(random, count));
+  const std::vector<float> keys = norms(random, count), values = norms(random, count);
+  std::vector<float> content(count);  // what a probe would say; from a key norm, so that no other number is drawn
+  for (std::size_t i = 0; i < count; ++i) content[i] = 1.0f - keys[i];
+  statistics.append(range(first, count), keys, values, content);
   const std::vector<float> rows = attention(random, statistics.view().positions, first, static_cast<int>(count));
   statistics.observe(rows, static_cast<int>(count), statistics.size(), first);
 }

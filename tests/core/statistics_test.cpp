@@ -24,6 +24,7 @@ void check_same(const HeadTokens& a, const HeadTokens& b) {
   CHECK(same(a.window_mean, b.window_mean));
   CHECK(same(a.key_norm, b.key_norm));
   CHECK(same(a.value_norm, b.value_norm));
+  CHECK(same(a.content, b.content));
 }
 
 /// The same statistics by brute force, in double: a full signal per token, held for ever.
@@ -82,7 +83,8 @@ TEST_CASE("Statistics agree with a brute-force model over appends, rows and evic
   for (int step = 0; step < 12; ++step) {
     const std::size_t count = std::uniform_int_distribution<std::size_t>(1, 40)(random);
     const std::vector<std::int32_t> added = samples::range(next, count);
-    fast.append(added, samples::norms(random, count), samples::norms(random, count));
+    const std::vector<float> keys = samples::norms(random, count), values = samples::norms(random, count);
+    fast.append(added, keys, values, values);
     for (const std::int32_t position : added) slow.append(position);
     const std::vector<float> rows = samples::attention(random, fast.view().positions, next, static_cast<int>(count));
     fast.observe(rows, static_cast<int>(count), fast.size(), next);
@@ -120,7 +122,7 @@ TEST_CASE("observe gives the same bits however the rows are split") {
   HeadStatistics whole(samples::needing(samples::everything(), 7)), parts(samples::needing(samples::everything(), 7));
   for (std::int32_t first = 0; first < 300; first += 100) {
     const std::vector<float> keys = samples::norms(random, 100), values = samples::norms(random, 100);
-    for (HeadStatistics* one : {&whole, &parts}) one->append(samples::range(first, 100), keys, values);
+    for (HeadStatistics* one : {&whole, &parts}) one->append(samples::range(first, 100), keys, values, values);
     const std::vector<float> rows = samples::attention(random, whole.view().positions, first, 100);
     const std::size_t tokens = whole.size();
     whole.observe(rows, 100, tokens, first);
@@ -142,10 +144,11 @@ TEST_CASE("Tokens may arrive with their rows or before them, and strides may be 
   const std::vector<float> norms = samples::norms(random, 64);
   const std::vector<std::int32_t> positions = samples::range(0, 64);
   const std::vector<float> rows = samples::attention(random, positions, 0, 64);
-  before.append(positions, norms, norms);
+  before.append(positions, norms, norms, norms);
   before.observe(rows, 64, 64, 0);
   for (std::size_t i = 0; i < 64; ++i) {
-    with.append(std::span(positions).subspan(i, 1), std::span(norms).subspan(i, 1), std::span(norms).subspan(i, 1));
+    const std::span<const float> norm = std::span(norms).subspan(i, 1);
+    with.append(std::span(positions).subspan(i, 1), norm, norm, norm);
     with.observe(std::span(rows).subspan(i * 64, 64), 1, 64, static_cast<std::int32_t>(i));
   }
   check_same(before.view(), with.view());

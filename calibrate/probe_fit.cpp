@@ -1,0 +1,124 @@
+#include "calibrate/probe_fit.hpp"
+
+#include <array>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+#include <string>
+
+namespace namm::calibrate {
+namespace {
+
+// Below this an attention is as good as none: ln(attention + floor). The quarter of tokens that a budget of 25 % keeps has
+// largest attentions above 5e-3 (measured on SmolLM2-135M).
+constexpr float kFloor = 1e-3f;
+constexpr std::array<double, 6> kPenalties = {1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0};
+
+std::size_t inputs_of(ProbeInput input, const LayerDescription& layer) {
+  const auto keys = static_cast<std::size_t>(layer.key_size), values = static_cast<std::size_t>(layer.value_size);
+  return input == ProbeInput::key ? keys : static_cast<std::size_t>(layer.kv_heads) * (keys + values);
+}
+
+}  // namespace
+
+ProbeFit::ProbeFit(ProbeInput input, const HostDescription& host) : input_(input), layers_(host.cached) {
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    const auto heads = static_cast<std::size_t>(layers_[l].kv_heads);
+    const std::size_t targets = input == ProbeInput::key ? 1 : heads;
+    for (std::size_t h = 0; h < heads; h += targets)
+      problems_.push_back({l, h, std::vector<NormalEquations>(kFolds, NormalEquations(inputs_of(input, layers_[l]), targets))});
+  }
+}
+
+double ProbeFit::bytes(ProbeInput input, const HostDescription& host) {
+  double numbers = 0;
+  for (const LayerDescription& layer : host.cached) {
+    const double size = static_cast<double>(inputs_of(input, layer)) + 1;
+    numbers += kFolds * size * size * (input == ProbeInput::key ? layer.kv_heads : 1);
+  }
+  return numbers * sizeof(double);
+}
+
+void ProbeFit::add(const Recorder& recording, std::size_t index) {
+  std::vector<float> targets;
+  for (Problem& problem : problems_) {
+    const auto found = recording.layers().find(layers_[problem.layer].layer);
+    if (found == recording.layers().end() || found->second.kv_heads != layers_[problem.layer].kv_heads)
+      throw std::invalid_argument("calibration: the recording lacks layer " + std::to_string(layers_[problem.layer].layer));
+    const Recorder::Layer& layer = found->second;
+    NormalEquations& equations = problem.folds[index % kFolds];
+    targets.clear();
+    for (std::size_t h = problem.first_head; h < problem.first_head + equations.targets(); ++h)
+      for (const float attention : layer.attention[h]) targets.push_back(std::log(attention + kFloor));
+    const std::size_t offset = input_ == ProbeInput::key ? problem.first_head * layer.key_size : 0;
+    equations.add(layer.inputs.data() + offset, recording.context_tokens(), layer.width, targets);
+  }
+  ++recordings_;
+}
+
+ProbeFit::Result ProbeFit::fit() const {
+  Result out;
+  std::array<double, kPenalties.size()> errors{};
+  std::vector<std::array<double, kPenalties.size()>> layer_errors(layers_.size());
+  std::vector<double> layer_variation(layers_.size());
+  double variation = 0;
+  bool held_out = false;
+  for (const Problem& problem : problems_)
+    for (int fold = 0; fold < kFolds; ++fold) {
+      const NormalEquations& test = problem.folds[static_cast<std::size_t>(fold)];
+      NormalEquations train(test.inputs(), test.targets());
+      for (int other = 0; other < kFolds; ++other)
+        if (other != fold) train.add(problem.folds[static_cast<std::size_t>(other)]);
+      if (test.rows() < 1 || train.rows() < 1) continue;
+      held_out = true;
+      for (std::size_t p = 0; p < kPenalties.size(); ++p) {
+        const double error = test.squared_error(train.solve(kPenalties[p]));
+        errors[p] += error;
+        layer_errors[problem.layer][p] += error;
+      }
+      variation += test.variation();
+      layer_variation[problem.layer] += test.variation();
+    }
+  std::size_t best = kPenalties.size() - 1;
+  if (held_out)
+    for (std::size_t p = 0; p < kPenalties.size(); ++p)
+      if (errors[p] < errors[best]) best = p;
+  out.penalty = kPenalties[best];
+  const double unknown = std::numeric_limits<double>::quiet_NaN();
+  out.explained = held_out ? 1 - errors[best] / variation : unknown;
+  std::vector<ProbeLayer> layers;
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    const LayerDescription& shape = layers_[l];
+    layers.push_back(
+        {shape.layer, shape.kv_heads, static_cast<std::size_t>(shape.key_size), static_cast<std::size_t>(shape.value_size), {}});
+    out.by_layer.push_back(held_out ? 1 - layer_errors[l][best] / layer_variation[l] : unknown);
+  }
+  for (const Problem& problem : problems_) {
+    NormalEquations all(problem.folds[0].inputs(), problem.folds[0].targets());
+    for (const NormalEquations& fold : problem.folds) all.add(fold);
+    const Eigen::MatrixXf weights = all.solve(out.penalty).cast<float>();  // [inputs + 1][targets], one column behind the other
+    std::vector<float>& to = layers[problem.layer].weights;
+    to.insert(to.end(), weights.data(), weights.data() + weights.size());
+  }
+  out.probe = std::make_shared<TokenProbe>(input_, std::move(layers));
+  return out;
+}
+
+std::vector<std::vector<double>> ProbeFit::state() const {
+  std::vector<std::vector<double>> out;
+  for (const Problem& problem : problems_)
+    for (const NormalEquations& fold : problem.folds) out.push_back(fold.state());
+  return out;
+}
+
+void ProbeFit::set_state(const std::vector<std::vector<double>>& state, std::size_t recordings) {
+  if (state.size() != problems_.size() * kFolds)
+    throw std::invalid_argument("calibration: must get " + std::to_string(problems_.size() * kFolds) + " sums, got " +
+                                std::to_string(state.size()));
+  std::size_t i = 0;
+  for (Problem& problem : problems_)
+    for (NormalEquations& fold : problem.folds) fold.set_state(state[i++]);
+  recordings_ = recordings;
+}
+
+}  // namespace namm::calibrate

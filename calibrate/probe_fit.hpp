@@ -1,0 +1,51 @@
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "adapters/host.hpp"
+#include "calibrate/recorder.hpp"
+#include "namm/probe/ridge.hpp"
+#include "namm/probe/token_probe.hpp"
+
+namespace namm::calibrate {
+
+/// Fits the probes of a model from recordings: ridge regression of ln(attention + 1e-3) on what the probe reads, streaming (only
+/// normal equations are kept), the penalty chosen by held-out recordings.
+class ProbeFit {
+ public:
+  static constexpr int kFolds = 3;
+
+  ProbeFit(ProbeInput input, const HostDescription& host);
+  /// Recording number `index` goes to fold index % kFolds. Throws std::invalid_argument if it is of another model.
+  void add(const Recorder& recording, std::size_t index);
+  std::size_t recordings() const { return recordings_; }
+
+  struct Result {
+    std::shared_ptr<const TokenProbe> probe;
+    double penalty = 0;            ///< per row, of standardised inputs
+    double explained = 0;          ///< share of the variance of held-out targets, over all heads
+    std::vector<double> by_layer;  ///< the same for each cached layer
+  };
+  /// Needs recordings in two folds or more to choose the penalty; with fewer the largest is taken and `explained` is NaN.
+  Result fit() const;
+
+  /// For checkpoints. Throws std::invalid_argument on a state of another shape.
+  std::vector<std::vector<double>> state() const;
+  void set_state(const std::vector<std::vector<double>>& state, std::size_t recordings);
+
+  /// Memory that the sums need, in bytes, for the estimate that is printed before the work.
+  static double bytes(ProbeInput input, const HostDescription& host);
+
+ private:
+  struct Problem {          // one per head, or per layer if the heads of a layer read the same
+    std::size_t layer = 0;  // index in layers_
+    std::size_t first_head = 0;
+    std::vector<NormalEquations> folds;
+  };
+  ProbeInput input_;
+  std::vector<LayerDescription> layers_;
+  std::vector<Problem> problems_;
+  std::size_t recordings_ = 0;
+};
+
+}  // namespace namm::calibrate

@@ -1,0 +1,59 @@
+#include "calibrate/recorder.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+namespace namm::calibrate {
+
+Recorder::Recorder(ProbeInput input, std::int32_t context_tokens, std::vector<PositionRange> queries)
+    : input_(input), context_tokens_(context_tokens), queries_(std::move(queries)) {}
+
+void Recorder::score(const HeadTokens&, std::span<float> scores) const {
+  std::fill(scores.begin(), scores.end(), 0.0f);
+}
+
+std::unique_ptr<Policy> Recorder::clone() const {
+  throw std::logic_error("recorder: belongs to one sequence and cannot be copied");
+}
+
+nlohmann::json Recorder::to_json() const {
+  return nlohmann::json::object();
+}
+
+void Recorder::read(const LayerTokens& tokens, std::span<float> out) const {
+  std::fill(out.begin(), out.end(), 0.0f);
+  const std::size_t heads = static_cast<std::size_t>(tokens.kv_heads);
+  const std::size_t keys = heads * tokens.key_size, values = heads * tokens.value_size;
+  Layer& layer = layers_[tokens.layer];
+  if (layer.attention.empty()) {
+    layer.kv_heads = tokens.kv_heads;
+    layer.key_size = tokens.key_size;
+    layer.value_size = tokens.value_size;
+    layer.width = input_ == ProbeInput::layer ? keys + values : keys;
+    layer.attention.assign(heads, std::vector<float>(context_tokens()));
+    layer.inputs.reserve(context_tokens() * layer.width);
+  }
+  for (std::size_t i = 0; i < tokens.count() && tokens.positions[i] < context_tokens_; ++i) {
+    layer.inputs.insert(layer.inputs.end(), tokens.keys + i * keys, tokens.keys + (i + 1) * keys);
+    if (input_ == ProbeInput::layer)
+      layer.inputs.insert(layer.inputs.end(), tokens.values + i * values, tokens.values + (i + 1) * values);
+  }
+}
+
+void Recorder::observe(const AttentionRows& rows) const {
+  std::vector<float>& largest = layers_.at(rows.layer).attention[static_cast<std::size_t>(rows.kv_head)];
+  const std::size_t tokens = std::min(rows.positions.size(), largest.size());  // nothing is evicted: token i has position i
+  for (int row = 0; row < rows.rows; ++row) {
+    const std::int32_t position = rows.first_position + row;
+    if (std::none_of(queries_.begin(), queries_.end(),
+                     [&](const PositionRange& range) { return position >= range.begin && position < range.end; }))
+      continue;
+    const float* const attention = rows.attention.data() + static_cast<std::size_t>(row) * rows.stride;
+    // a query's attention to itself and to the words just before it says nothing about what is worth keeping
+    const std::size_t far = std::min(tokens, static_cast<std::size_t>(std::max(0, position - 16)));
+    for (std::size_t i = 0; i < far; ++i) largest[i] = std::max(largest[i], attention[i]);
+  }
+}
+
+}  // namespace namm::calibrate

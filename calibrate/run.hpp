@@ -1,0 +1,44 @@
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "calibrate/probe_fit.hpp"
+#include "calibrate/targets.hpp"
+#include "evolve/host_pool.hpp"
+
+namespace namm::calibrate {
+
+/// What is recorded and fitted. Together with the model it decides the result; workers do not.
+struct Settings {
+  Target target = Target::reconstruction;
+  ProbeInput input = ProbeInput::layer;
+  std::vector<Source> sources;       ///< recorded in this order
+  std::vector<std::size_t> lengths;  ///< tokens of each source's context, take turns; 0 = all of it
+  bool chat_template = true;
+  std::uint64_t seed = 1;       ///< of what is planted
+  std::filesystem::path state;  ///< file for what is recorded so far; removed by who writes the policy
+  bool resume = false;          ///< go on from `state`
+  nlohmann::json identity;      ///< what a resumed run must agree on (model, flags); compared as a whole
+};
+
+struct Outcome {
+  ProbeFit::Result fit;
+  std::size_t recordings = 0;
+  std::int64_t tokens = 0;  ///< evaluated by this call
+  bool stopped = false;     ///< `state` holds what was recorded
+};
+
+/// Tokens that the model evaluates for all sources, for the estimate that is printed before the work. Tokenises everything.
+std::int64_t planned_tokens(const Host& host, const Settings& settings);
+
+/// Records every source, in groups of as many as there are workers, saves the sums after each group, and fits. When `stop`
+/// becomes true, what is recorded is fitted if that is anything. Throws std::runtime_error if `state` is damaged or of another
+/// run, or cannot be written; exceptions of hosts reach the caller.
+Outcome run(const Settings& settings, evolve::HostPool& pool, const evolve::Progress& progress = {},
+            const std::atomic<bool>* stop = nullptr);
+
+}  // namespace namm::calibrate

@@ -1,0 +1,16 @@
+#pragma once
+#include <filesystem>
+
+#include <nlohmann/json.hpp>
+
+#include "calibrate/probe_fit.hpp"
+
+namespace namm::calibrate {
+
+/// Writes the sums of `fit` (CBOR, atomic and synced). Throws std::runtime_error, for example on a full disk.
+void save_state(const std::filesystem::path& path, const nlohmann::json& identity, const ProbeFit& fit);
+
+/// Reads them back. Throws std::runtime_error (one line) if the file is missing, damaged, or of a run with another identity.
+void load_state(const std::filesystem::path& path, const nlohmann::json& identity, ProbeFit& fit);
+
+}  // namespace namm::calibrate

@@ -1,0 +1,220 @@
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+#include <stdexcept>
+
+#include "calibrate/run.hpp"
+#include "calibrate/texts.hpp"
+#include "cli/command.hpp"
+#include "cli/console.hpp"
+#include "cli/date.hpp"
+#include "cli/evaluation.hpp"
+#include "cli/interrupt.hpp"
+#include "cli/options.hpp"
+#include "cli/version.hpp"
+#include "namm/atomic_file.hpp"
+#include "namm/policies/key_probe.hpp"
+#include "tasks/prompt_file.hpp"
+
+namespace namm::cli {
+namespace {
+
+constexpr double kCharactersPerToken = 8;  // more than any vocabulary needs: made-up texts are cut to their length in tokens
+
+po::options_description calibrate_options() {
+  po::options_description options("Options", 110);
+  options.add_options()("output,o", po::value<std::string>()->value_name("DIR"),
+                        "new folder for policy.json and calibration.json");
+  options.add_options()("resume", po::value<std::string>()->value_name("DIR"),
+                        "continues the calibration in this folder (same settings)");
+  add_model(options, 1);
+  options.add_options()(
+      "target", po::value<std::string>()->default_value("reconstruction")->value_name("NAME"),
+      "whose attention makes a token worth keeping: reconstruction (the model repeats the text; no labels), later "
+      "(the text's own later tokens), planted (the program hides facts and asks for them; no labels), answers "
+      "(of --tasks or --data)");
+  options.add_options()(
+      "input", po::value<std::string>()->default_value("layer")->value_name("NAME"),
+      "what a probe reads of a token: key (its head's own key) or layer (keys and values of all KV heads of the "
+      "layer: better, and larger)");
+  options.add_options()("texts", po::value<int>()->default_value(24)->value_name("N"),
+                        "made-up texts (prose, facts, dialogue, records, code, lists, log, markup)");
+  options.add_options()("data", po::value<std::string>()->value_name("FILE"),
+                        "texts or prompts of your own (text, JSON lines) besides the made-up ones");
+  options.add_options()("tasks", po::value<std::string>()->value_name("A,B"),
+                        "contexts of these tasks instead of made-up texts (their training split)");
+  options.add_options()("length", po::value<std::string>()->default_value("512,512,1024,2048")->value_name("N,M"),
+                        "lengths of the texts in the model's tokens, taken in turns");
+  options.add_options()("budget,b", po::value<std::string>()->default_value("25%")->value_name("B"),
+                        "the policy's default budget");
+  add_memory(options);
+  options.add_options()("no-chat", "do not apply the model's chat template");
+  options.add_options()("seed", po::value<std::uint64_t>()->default_value(1)->value_name("N"), "of the texts");
+  add_general(options);
+  return options;
+}
+
+void add_data(const std::string& file, calibrate::Settings& settings) {
+  for (tasks::Sample& sample : tasks::load_prompts(file))
+    settings.sources.push_back({sample.context, sample.question + sample.answer_prefix,
+                                sample.answers.empty() ? std::string() : tasks::continuation(sample, sample.answers.front())});
+}
+
+void add_tasks_of(const std::string& names, int count, std::uint64_t seed, const Host& host, calibrate::Settings& settings) {
+  const tasks::TokenCounter counter = [&](std::string_view text) { return host.tokenize(text, false).size(); };
+  std::vector<std::unique_ptr<tasks::Task>> made;
+  for (const std::string& name : tasks::task_names(split_list(names, "--tasks"))) made.push_back(tasks::make_task(name));
+  for (int i = 0; i < count; ++i) {
+    const auto index = static_cast<std::size_t>(i);
+    const tasks::Task& task = *made[index % made.size()];
+    const tasks::Sample sample =
+        task.make({tasks::Split::train, seed, index / made.size(), settings.lengths[index % settings.lengths.size()]}, counter);
+    settings.sources.push_back({sample.context, sample.question + sample.answer_prefix,
+                                sample.answers.empty() ? std::string() : tasks::continuation(sample, sample.answers.front())});
+  }
+}
+
+void add_sources(const po::variables_map& values, const Host& host, calibrate::Settings& settings) {
+  const int count = values["texts"].as<int>();
+  require_at_least("--texts", count, 0);
+  if (values.contains("tasks")) {
+    add_tasks_of(values["tasks"].as<std::string>(), count, settings.seed, host, settings);
+  } else if (settings.target != calibrate::Target::answers) {
+    const double longest = static_cast<double>(*std::max_element(settings.lengths.begin(), settings.lengths.end()));
+    for (int i = 0; i < count; ++i)
+      settings.sources.push_back({calibrate::make_text(settings.seed, static_cast<std::uint64_t>(i),
+                                                       static_cast<std::size_t>(longest * kCharactersPerToken)),
+                                  {},
+                                  {}});
+  }
+  if (values.contains("data")) add_data(values["data"].as<std::string>(), settings);
+  if (settings.sources.empty())
+    throw std::invalid_argument("calibrate: needs texts, has none; give --texts, --data" +
+                                std::string(settings.target == calibrate::Target::answers ? " or --tasks with answers" : ""));
+}
+
+/// What it will cost, measured on a few tokens.
+void print_estimate(Host& host, const calibrate::Settings& settings, std::int64_t tokens, int workers) {
+  const std::size_t longest = *std::max_element(settings.lengths.begin(), settings.lengths.end());
+  const std::vector<Token> some(64, host.tokenize("the", false).front());
+  host.reset({});
+  const auto start = std::chrono::steady_clock::now();
+  host.evaluate(some);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  host.reset({});
+  double numbers = 0;
+  for (const LayerDescription& layer : host.description().cached)
+    numbers += layer.kv_heads * (layer.key_size + (settings.input == ProbeInput::layer ? layer.value_size : 0) + 1);
+  const double bytes = calibrate::ProbeFit::bytes(settings.input, host.description()) +
+                       numbers * static_cast<double>(longest) * sizeof(float) * workers;
+  std::fprintf(stderr, "%zu texts, %lld tokens: about %s, %s beside the model and its cache\n", settings.sources.size(),
+               static_cast<long long>(tokens), format_seconds(static_cast<double>(tokens) * seconds / 64 / workers).c_str(),
+               format_bytes(bytes).c_str());
+}
+
+nlohmann::json summary_of(const calibrate::Outcome& outcome, const nlohmann::json& identity, double seconds) {
+  return {{"settings", identity},
+          {"texts", outcome.recordings},
+          {"penalty", outcome.fit.penalty},
+          {"explained", outcome.fit.explained},
+          {"explained_by_layer", outcome.fit.by_layer},
+          {"seconds", seconds},
+          {"peak_rss_bytes", peak_resident_bytes()},
+          {"version", kVersion},
+          {"commit", kCommit}};
+}
+
+}  // namespace
+
+int run_calibrate(const std::vector<std::string>& arguments) {
+  const auto values =
+      parse(arguments, calibrate_options(), "namm calibrate --model FILE --output DIR [options]",
+            "Fits, in closed form, how much attention a token of this model will get from what its key says: the "
+            "policy `key-probe`, ready for run, eval and evolve.\nEvery text is checkpointed; Ctrl-C keeps what there "
+            "is, --resume goes on.");
+  if (!values) return 0;
+  apply_general(*values);
+  interrupted();
+  if (values->contains("output") == values->contains("resume"))
+    throw std::invalid_argument("--output: must be given for a new calibration, or --resume for an old one; exactly one of them");
+  const ModelOptions model_options = model_from(*values);
+  calibrate::Settings settings;
+  settings.target = calibrate::parse_target((*values)["target"].as<std::string>());
+  settings.input = parse_probe_input((*values)["input"].as<std::string>());
+  settings.chat_template = !values->contains("no-chat");
+  settings.seed = (*values)["seed"].as<std::uint64_t>();
+  settings.resume = values->contains("resume");
+  for (const std::string& text : split_list((*values)["length"].as<std::string>(), "--length"))
+    settings.lengths.push_back(parse_length(text));
+  PolicyFile defaults;
+  defaults.selection.mode = SelectionMode::pooled;
+  const Memory memory = make_memory(defaults, memory_from(*values), parse_budget((*values)["budget"].as<std::string>()));
+
+  const std::filesystem::path folder = (*values)[settings.resume ? "resume" : "output"].as<std::string>();
+  if (!settings.resume && std::filesystem::exists(folder / "policy.json"))
+    throw std::runtime_error("output " + folder.string() + ": holds a policy already; choose another folder");
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  if (failed) throw std::runtime_error("output " + folder.string() + ": cannot be made: " + failed.message());
+  settings.state = folder / "calibration.state";
+  if (!settings.resume && std::filesystem::exists(settings.state))
+    throw std::runtime_error("output " + folder.string() +
+                             ": holds an unfinished calibration; --resume it, or choose another folder");
+
+  const auto model = llama::LlamaModel::load(model_options.model);
+  const std::size_t longest = *std::max_element(settings.lengths.begin(), settings.lengths.end());
+  evolve::HostPool pool(host_factory(model, model_options, static_cast<int>(2 * longest) + 512), model_options.workers);
+  add_sources(*values, pool.host(), settings);
+  settings.identity = {{"model", pool.host().description().model},
+                       {"target", calibrate::to_string(settings.target)},
+                       {"input", to_string(settings.input)},
+                       {"texts", settings.sources.size()},
+                       {"lengths_tokens", settings.lengths},
+                       {"chat_template", settings.chat_template},
+                       {"data", values->contains("data") ? (*values)["data"].as<std::string>() : ""},
+                       {"tasks", values->contains("tasks") ? (*values)["tasks"].as<std::string>() : ""},
+                       {"seed", settings.seed}};
+  const bool quiet = values->contains("quiet");
+  if (!quiet) print_estimate(pool.host(), settings, planned_tokens(pool.host(), settings), model_options.workers);
+
+  ProgressBar bar(!quiet);
+  const auto start = std::chrono::steady_clock::now();
+  const calibrate::Outcome outcome = calibrate::run(
+      settings, pool, [&](std::size_t done, std::size_t all) { bar.show("recording", done, all); }, &interrupted());
+  bar.clear();
+  if (outcome.recordings == 0)
+    throw std::runtime_error("calibrate: stopped before the first text was recorded; nothing is written");
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+
+  PolicyFile file;
+  file.policy = std::make_shared<KeyProbePolicy>(outcome.fit.probe);
+  file.selection = memory.selection;
+  file.interval_tokens = memory.interval_tokens;
+  file.provenance = settings.identity;
+  file.provenance["architecture"] = pool.host().description().architecture;
+  file.provenance["recorded"] = outcome.recordings;
+  file.provenance["date"] = today();
+  file.provenance["version"] = kVersion;
+  file.provenance["commit"] = kCommit;
+  save_policy_file(folder / "policy.json", file);
+  write_file_atomically(folder / "calibration.json", summary_of(outcome, settings.identity, seconds).dump(1) + "\n");
+  std::printf("%s %zu of %zu texts in %s, peak memory %s: %.0f %% of the variance of ln(attention) explained on held-out texts\n",
+              outcome.stopped ? "stopped after" : "calibrated on", outcome.recordings, settings.sources.size(),
+              format_seconds(seconds).c_str(), format_bytes(static_cast<double>(peak_resident_bytes())).c_str(),
+              100 * outcome.fit.explained);
+  std::printf("policy: %s\n", (folder / "policy.json").c_str());
+  std::fflush(stdout);
+  if (outcome.stopped) {
+    std::printf("resume with the same options and --resume %s in place of --output\n", folder.c_str());
+    return 1;
+  }
+  std::filesystem::remove(settings.state, failed);
+  return 0;
+}
+
+}  // namespace namm::cli

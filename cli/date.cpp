@@ -1,0 +1,14 @@
+#include "cli/date.hpp"
+
+#include <ctime>
+
+namespace namm::cli {
+
+std::string today() {
+  const std::time_t now = std::time(nullptr);
+  char text[16];
+  std::strftime(text, sizeof text, "%Y-%m-%d", std::gmtime(&now));
+  return text;
+}
+
+}  // namespace namm::cli

@@ -1,0 +1,97 @@
+#include "namm/probe/ridge.hpp"
+
+#include <Eigen/Cholesky>
+#include <cmath>
+#include <stdexcept>
+#include <string>
+
+namespace namm {
+
+NormalEquations::NormalEquations(std::size_t inputs, std::size_t targets)
+    : gram_(Eigen::MatrixXd::Zero(static_cast<Eigen::Index>(inputs) + 1, static_cast<Eigen::Index>(inputs) + 1)),
+      products_(Eigen::MatrixXd::Zero(static_cast<Eigen::Index>(inputs) + 1, static_cast<Eigen::Index>(targets))),
+      squares_(Eigen::VectorXd::Zero(static_cast<Eigen::Index>(targets))) {}
+
+void NormalEquations::add(const float* rows, std::size_t count, std::size_t stride, std::span<const float> targets) {
+  if (stride < inputs() || targets.size() != count * this->targets())
+    throw std::invalid_argument("normal equations: " + std::to_string(count) + " rows of " + std::to_string(inputs()) + " need " +
+                                std::to_string(count * this->targets()) + " targets, got " + std::to_string(targets.size()));
+  using Row = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  const auto n = static_cast<Eigen::Index>(count), d = static_cast<Eigen::Index>(inputs());
+  Eigen::MatrixXd x(n, d + 1);
+  x.leftCols(d) =
+      Eigen::Map<const Row, 0, Eigen::OuterStride<>>(rows, n, d, Eigen::OuterStride<>(static_cast<Eigen::Index>(stride)))
+          .cast<double>();
+  x.col(d).setOnes();
+  const Eigen::MatrixXd y =
+      Eigen::Map<const Eigen::MatrixXf>(targets.data(), n, static_cast<Eigen::Index>(this->targets())).cast<double>();
+  gram_.selfadjointView<Eigen::Lower>().rankUpdate(x.transpose());
+  products_.noalias() += x.transpose() * y;
+  squares_ += y.colwise().squaredNorm().transpose();
+}
+
+void NormalEquations::add(const NormalEquations& other) {
+  if (other.inputs() != inputs() || other.targets() != targets())
+    throw std::invalid_argument("normal equations: only equal shapes can be added");
+  gram_ += other.gram_;
+  products_ += other.products_;
+  squares_ += other.squares_;
+}
+
+Eigen::MatrixXd NormalEquations::solve(double lambda) const {
+  const Eigen::Index d = gram_.rows() - 1;
+  const double n = rows();
+  if (n < 1) return Eigen::MatrixXd::Zero(d + 1, products_.cols());
+  const Eigen::VectorXd mean = gram_.row(d).head(d).transpose() / n;
+  const Eigen::RowVectorXd target_mean = products_.row(d) / n;
+  Eigen::MatrixXd covariance = gram_.topLeftCorner(d, d).selfadjointView<Eigen::Lower>();
+  covariance = covariance / n - mean * mean.transpose();
+  const Eigen::VectorXd deviation = covariance.diagonal().cwiseMax(0).cwiseSqrt();
+  // an input that hardly varies next to its size is rounding, not information
+  const Eigen::VectorXd inverse =
+      (deviation.array() > 1e-7 * (1e-30 + mean.array().abs())).select(deviation.array().inverse(), 0.0);
+  const Eigen::MatrixXd centred = products_.topRows(d) / n - mean * target_mean;
+  Eigen::MatrixXd scaled = inverse.asDiagonal() * covariance * inverse.asDiagonal();
+  scaled.diagonal().array() += lambda;
+  Eigen::MatrixXd out(d + 1, products_.cols());
+  out.topRows(d) = inverse.asDiagonal() * scaled.ldlt().solve(inverse.asDiagonal() * centred);
+  out.row(d) = target_mean - mean.transpose() * out.topRows(d);
+  return out;
+}
+
+double NormalEquations::squared_error(const Eigen::MatrixXd& weights) const {
+  const Eigen::MatrixXd applied = gram_.selfadjointView<Eigen::Lower>() * weights;
+  return squares_.sum() - 2 * weights.cwiseProduct(products_).sum() + weights.cwiseProduct(applied).sum();
+}
+
+double NormalEquations::variation() const {
+  const double n = rows();
+  if (n < 1) return 0;
+  return squares_.sum() - products_.row(products_.rows() - 1).squaredNorm() / n;
+}
+
+std::vector<double> NormalEquations::state() const {
+  std::vector<double> out;
+  for (Eigen::Index c = 0; c < gram_.cols(); ++c)
+    for (Eigen::Index r = c; r < gram_.rows(); ++r) out.push_back(gram_(r, c));
+  out.insert(out.end(), products_.data(), products_.data() + products_.size());
+  out.insert(out.end(), squares_.data(), squares_.data() + squares_.size());
+  return out;
+}
+
+void NormalEquations::set_state(std::span<const double> state) {
+  const std::size_t expected =
+      static_cast<std::size_t>(gram_.rows() * (gram_.rows() + 1) / 2 + products_.size() + squares_.size());
+  if (state.size() != expected)
+    throw std::invalid_argument("normal equations: must get " + std::to_string(expected) + " numbers, got " +
+                                std::to_string(state.size()));
+  for (const double x : state)
+    if (!std::isfinite(x)) throw std::invalid_argument("normal equations: numbers must be finite");
+  std::size_t i = 0;
+  for (Eigen::Index c = 0; c < gram_.cols(); ++c)
+    for (Eigen::Index r = c; r < gram_.rows(); ++r) gram_(r, c) = state[i++];
+  for (Eigen::Index k = 0; k < products_.size(); ++k) products_.data()[k] = state[i++];
+  for (Eigen::Index k = 0; k < squares_.size(); ++k) squares_(k) = state[i++];
+}
+
+}  // namespace namm

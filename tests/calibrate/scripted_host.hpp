@@ -1,0 +1,91 @@
+#pragma once
+// A scripted model of two layers with two KV heads whose attention is known: a query pays every earlier token exp(a . key), a
+// different `a` for each head, so that a linear probe of the key can be right.
+#include <cmath>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "adapters/host.hpp"
+
+namespace scripted {
+
+constexpr int kLayers = 2, kHeads = 2, kSize = 3;
+
+/// Key of a token in a head: depends on the token alone.
+inline std::vector<float> key_of(int layer, int head, namm::Token token) {
+  std::mt19937 random(static_cast<unsigned>(token * 100 + layer * 10 + head));
+  std::vector<float> key(kSize);
+  for (float& x : key) x = static_cast<float>(random() % 2001) / 1000.0f - 1.0f;
+  return key;
+}
+/// ln of the attention that every query pays it.
+inline float log_attention(int layer, int head, std::span<const float> key) {
+  return -2.0f + 0.8f * key[0] - 0.5f * key[1] * static_cast<float>(head + 1) + 0.3f * key[2] * static_cast<float>(layer);
+}
+
+class Host final : public namm::Host {
+ public:
+  Host() {
+    description_.model = "scripted";
+    description_.architecture = "scripted";
+    for (int layer = 0; layer < kLayers; ++layer) description_.cached.push_back({layer, kHeads, kSize, kSize, 0});
+  }
+  const namm::HostDescription& description() const override { return description_; }
+  ChatTemplate chat_template() const override { return {"[", "]"}; }
+  /// One token per character.
+  std::vector<namm::Token> tokenize(std::string_view text, bool add_special) const override {
+    std::vector<namm::Token> out;
+    if (add_special) out.push_back(1);
+    for (const char c : text) out.push_back(static_cast<unsigned char>(c));
+    return out;
+  }
+  std::string detokenize(std::span<const namm::Token> tokens) const override { return {tokens.begin(), tokens.end()}; }
+
+  void reset(const namm::Memory& memory) override {
+    memory_ = memory;
+    tokens_.clear();
+  }
+  void evaluate(std::span<const namm::Token> tokens) override {
+    if (fail_at >= 0 && fail_at-- == 0) throw std::runtime_error("scripted failure");
+    evaluated += tokens.size();
+    const auto first = static_cast<std::int32_t>(tokens_.size());
+    tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+    std::vector<std::int32_t> positions(tokens_.size());
+    for (std::size_t i = 0; i < positions.size(); ++i) positions[i] = static_cast<std::int32_t>(i);
+    for (int layer = 0; layer < kLayers; ++layer) {
+      std::vector<float> keys, attention[kHeads], content(tokens.size() * kHeads);
+      for (const namm::Token token : tokens)
+        for (int head = 0; head < kHeads; ++head) {
+          const std::vector<float> key = key_of(layer, head, token);
+          keys.insert(keys.end(), key.begin(), key.end());
+        }
+      const std::span new_positions(positions.data() + first, tokens.size());
+      memory_.policy->reader()->read({layer, kHeads, kSize, kSize, new_positions, keys.data(), keys.data()}, content);
+      for (int head = 0; head < kHeads; ++head) {
+        for (std::size_t q = 0; q < tokens.size(); ++q)
+          for (std::size_t i = 0; i < tokens_.size(); ++i)
+            attention[head].push_back(i <= q + static_cast<std::size_t>(first)
+                                          ? std::exp(log_attention(layer, head, key_of(layer, head, tokens_[i])))
+                                          : 0.0f);
+        memory_.policy->listener()->observe(
+            {layer, head, positions, attention[head], static_cast<int>(tokens.size()), tokens_.size(), first});
+      }
+    }
+  }
+  void update() override {}
+  std::vector<double> log_likelihood(std::span<const namm::Token>) override { return {}; }
+  namm::Generation generate(int, bool) override { return {}; }
+  namm::CacheUsage usage() const override { return {}; }
+
+  std::size_t evaluated = 0;
+  int fail_at = -1;  ///< evaluate() throws when this many calls were made
+
+ private:
+  namm::HostDescription description_;
+  namm::Memory memory_;
+  std::vector<namm::Token> tokens_;
+};
+
+}  // namespace scripted

@@ -1,0 +1,142 @@
+#include <nlohmann/json.hpp>
+
+#include "namm/policies/network_policy.hpp"
+#include "namm/policies/registry.hpp"
+#include "namm/probe/token_probe.hpp"
+#include "samples.hpp"
+#include "tests/check.hpp"
+
+using namespace namm;
+using nlohmann::json;
+
+namespace {
+
+std::vector<float> drawn(std::size_t count, unsigned seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> out(count);
+  for (float& value : out) value = normal(random);
+  return out;
+}
+
+/// Tokens of layer 5 with 3 KV heads, keys of 4 and values of 6.
+struct Content {
+  std::vector<std::int32_t> positions;
+  std::vector<float> keys, values;
+  explicit Content(std::size_t count)
+      : positions(samples::range(0, count)), keys(drawn(count * 12, 1)), values(drawn(count * 18, 2)) {}
+  LayerTokens view() const { return {5, 3, 4, 6, positions, keys.data(), values.data()}; }
+};
+
+}  // namespace
+
+TEST_CASE("A probe is one dot product per token and head, plus a constant") {
+  const ProbeInput input = GENERATE(ProbeInput::key, ProbeInput::layer);
+  const std::size_t inputs = input == ProbeInput::key ? 4 : 30;
+  const std::vector<float> weights = drawn(3 * (inputs + 1), 3);
+  const TokenProbe probe(input, {{5, 3, 4, 6, weights}});
+  for (const std::size_t count : {0u, 1u, 7u, 8u, 9u, 100u}) {
+    const Content content(count);
+    std::vector<float> out(3 * count, NAN);
+    probe.read(content.view(), out);
+    for (std::size_t h = 0; h < 3; ++h)
+      for (std::size_t i = 0; i < count; ++i) {
+        const float* const w = weights.data() + h * (inputs + 1);
+        double wanted = w[inputs];
+        if (input == ProbeInput::key) {
+          for (std::size_t d = 0; d < 4; ++d) wanted += double{w[d]} * content.keys[i * 12 + h * 4 + d];
+        } else {
+          for (std::size_t d = 0; d < 12; ++d) wanted += double{w[d]} * content.keys[i * 12 + d];
+          for (std::size_t d = 0; d < 18; ++d) wanted += double{w[12 + d]} * content.values[i * 18 + d];
+        }
+        CHECK(out[h * count + i] == Approx(wanted).margin(1e-5));
+      }
+  }
+}
+
+TEST_CASE("A probe of another model is refused with what to do") {
+  const TokenProbe probe(ProbeInput::key, {{5, 3, 4, 5, drawn(15, 1)}});
+  const Content content(2);
+  std::vector<float> out(6);
+  CHECK_THROWS_WITH(
+      probe.read(content.view(), out),
+      "probe: must be fitted on the model it is used with; layer 5 of this model has 3 KV heads of 4 and 6, the probe "
+      "knows 3 KV heads of 4 and 5; run 'namm calibrate' on this model");
+  LayerTokens other = content.view();
+  other.layer = 6;
+  CHECK_THROWS_WITH(probe.read(other, out), Catch::Contains("the probe does not know that layer"));
+  CHECK_THROWS_AS(TokenProbe(ProbeInput::layer, {{5, 3, 4, 5, drawn(15, 1)}}), std::invalid_argument);
+}
+
+TEST_CASE("Probes in files are checked") {
+  const json good = samples::probe_settings();
+  const auto probe = TokenProbe::from_json(good, "policy.probe.");
+  CHECK(probe->to_json() == good);
+  const auto message = [&](auto change) {
+    json changed = good;
+    change(changed);
+    try {
+      TokenProbe::from_json(changed, "policy.probe.");
+    } catch (const std::runtime_error& error) {
+      return std::string(error.what());
+    }
+    return std::string("accepted");
+  };
+  CHECK(message([](json& p) { p["input"] = "value"; }) ==
+        "field policy.probe.input must be key or layer, is \"value\"; correct it or write the file anew");
+  CHECK_THAT(message([](json& p) { p["layers"] = json::array(); }),
+             Catch::StartsWith("field policy.probe.layers must be a list"));
+  CHECK_THAT(message([](json& p) { p["layers"][0]["weights"].erase(0); }),
+             Catch::StartsWith("field policy.probe.layers[0].weights must be a list of 10 numbers"));
+  CHECK_THAT(message([](json& p) { p["layers"][0]["kv_heads"] = -1; }), Catch::Contains("layers[0].kv_heads must be"));
+  CHECK_THAT(message([](json& p) { p["layers"][0]["key_size"] = 1 << 30; }), Catch::Contains("layers[0].key_size must be"));
+  CHECK_THAT(message([](json& p) { p["layers"][0]["weights"][3] = nullptr; }),
+             Catch::Contains("weights[3] must be a finite number"));
+  CHECK_THAT(message([](json& p) { p["layers"].push_back(p["layers"][0]); }), Catch::Contains("layers[1].layer must be"));
+  CHECK_THAT(message([](json& p) { p["extra"] = 1; }), Catch::Contains("extra is unknown"));
+  CHECK_THROWS_WITH(make_policy("key-probe"), Catch::Contains("'namm calibrate' writes a policy file"));
+}
+
+TEST_CASE("A network on probe features begins as the probe alone") {
+  const std::string features = GENERATE("probe", "light+probe", "paper+probe", "extended+probe");
+  const std::string kind = GENERATE("linear", "namm", "namm-mlp");
+  INFO(kind << " on " << features);
+  const auto policy = make_policy(kind, {{"features", features}, {"probe", samples::probe_settings()}});
+  CHECK(policy->reader() != nullptr);
+  CHECK(policy->required().has(Statistic::content));
+  std::mt19937 random(4);
+  HeadStatistics statistics(samples::needing(policy->required()));
+  samples::feed(statistics, random, 0, 70);
+  const HeadTokens tokens = statistics.view();
+  std::vector<float> scores(70);
+  policy->score(tokens, scores);
+  CHECK(std::equal(scores.begin(), scores.end(), tokens.content.begin()));
+  // and moves away from it as its weights do
+  std::vector<float> weights(policy->parameter_count(), 0.05f);
+  policy->set_parameters(weights);
+  policy->score(tokens, scores);
+  CHECK_FALSE(std::equal(scores.begin(), scores.end(), tokens.content.begin()));
+  const auto back = make_policy(kind, policy->to_json());
+  CHECK(back->to_json() == policy->to_json());
+}
+
+TEST_CASE("Probe features are the probe, its neighbours and the age") {
+  std::mt19937 random(4);
+  HeadStatistics statistics(samples::needing(feature_set("probe").required));
+  samples::feed(statistics, random, 0, 40);
+  const HeadTokens tokens = statistics.view();
+  std::vector<float> out(40 * 4);
+  feature_set("probe").compute(tokens, {}, out);
+  const auto mean = [&](std::size_t begin, std::size_t end) {
+    double sum = 0;
+    for (std::size_t i = begin; i < end; ++i) sum += tokens.content[i];
+    return sum / static_cast<double>(end - begin);
+  };
+  CHECK(out[0] == Approx(std::log1p(39.0)));
+  CHECK(out[20 * 4 + 1] == tokens.content[20]);
+  CHECK(out[20 * 4 + 2] == Approx(mean(17, 24)));
+  CHECK(out[20 * 4 + 3] == Approx(mean(13, 28)));
+  CHECK(out[1 * 4 + 2] == Approx(mean(0, 5)));
+  CHECK_THROWS_WITH(make_policy("linear", {{"features", "light"}, {"probe", samples::probe_settings()}}),
+                    Catch::Contains("must be absent: features light have none"));
+}
