@@ -5,6 +5,7 @@
 #include <iostream>
 #include <stdexcept>
 
+#include "calibrate/hindsight.hpp"
 #include "cli/command.hpp"
 #include "cli/console.hpp"
 #include "cli/eval_candidates.hpp"
@@ -51,11 +52,14 @@ nlohmann::json settings_of(const po::variables_map& values, const TaskOptions& t
   return out;
 }
 
-/// Context that these prompts need, in tokens, with their answers.
-int context_needed(const std::vector<evolve::Prompt>& prompts) {
+/// Context that these prompts need, in tokens, with their answers, or with their repetition for policies of hindsight.
+int context_needed(const std::vector<evolve::Prompt>& prompts, std::span<const Candidate> candidates) {
+  const bool repeated = std::any_of(candidates.begin(), candidates.end(), [](const Candidate& candidate) {
+    return dynamic_cast<const calibrate::Hindsight*>(candidate.memory.policy.get()) != nullptr;
+  });
   std::size_t most = 0;
   for (const evolve::Prompt& p : prompts)
-    most = std::max(most, p.context.size() + p.question.size() +
+    most = std::max(most, p.context.size() + p.question.size() + (repeated ? p.context.size() + 64 : 0) +
                               std::max(p.answer.size(), static_cast<std::size_t>(p.task->max_answer_tokens())));
   return static_cast<int>(most) + 1;
 }
@@ -127,7 +131,8 @@ bool evaluate_group(Session& session, evolve::HostPool& pool, const std::vector<
 po::options_description describe_options() {
   po::options_description options("Options", 110);
   options.add_options()("policy,p", po::value<std::string>()->required()->value_name("A,B"),
-                        "policies: names or policy files; `full` is always measured");
+                        "policies: names or policy files; `full` is always measured. Also oracle and kvzip, which look at each "
+                        "prompt beforehand: upper lines");
   options.add_options()("budget,b", po::value<std::string>()->default_value("25%")->value_name("B,C"),
                         "budgets: 25% or 0.25, 256 (tokens per head), 64MiB");
   add_model(options, 1);
@@ -217,7 +222,7 @@ int run_eval(const std::vector<std::string>& arguments) {
         going = false;
         break;
       }
-      if (const int needed = context_needed(prompts); !pool || needed > context_tokens) {
+      if (const int needed = context_needed(prompts, session.candidates); !pool || needed > context_tokens) {
         pool.reset();
         context_tokens = needed;
         pool = std::make_unique<evolve::HostPool>(host_factory(model, model_options, needed), model_options.workers);

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "calibrate/hindsight.hpp"
 #include "cli/fingerprint.hpp"
 
 namespace namm::cli {
@@ -11,7 +12,9 @@ std::vector<Candidate> candidates_from(const po::variables_map& values) {
   const std::vector<Budget> budgets = parse_budgets(values["budget"].as<std::string>());
   std::vector<Candidate> out;
   for (const std::string& name : split_list(values["policy"].as<std::string>(), "--policy")) {
-    const PolicyFile file = resolve_policy(name);
+    PolicyFile file;
+    file.policy = calibrate::make_hindsight(name);
+    if (!file.policy) file = resolve_policy(name);
     if (file.policy->keeps_everything()) continue;
     for (const Budget& budget : budgets)
       for (const MemoryOptions& options : memories) out.push_back({name, make_memory(file, options, budget)});

@@ -7,6 +7,7 @@
 #include <limits>
 #include <string>
 
+#include "calibrate/hindsight.hpp"
 #include "cli/presentation.hpp"
 #include "cli/statistics.hpp"
 #include "tasks/scores.hpp"
@@ -103,7 +104,10 @@ std::optional<std::vector<Measurement>> measure_prompts(evolve::HostPool& pool, 
   const bool finished = pool.run(
       prompts.size(),
       [&](std::size_t i, Host& host) {
-        out[i] = measure_prompt(host, memory, prompts[i], protocol, full.empty() ? nullptr : &full[i], i < watched);
+        Memory own = memory;
+        if (const auto* const hindsight = dynamic_cast<const calibrate::Hindsight*>(memory.policy.get()))
+          own.policy = hindsight->look(host, prompts[i], protocol);
+        out[i] = measure_prompt(host, own, prompts[i], protocol, full.empty() ? nullptr : &full[i], i < watched);
       },
       stop, progress);
   if (!finished) return std::nullopt;

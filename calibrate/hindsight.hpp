@@ -1,0 +1,33 @@
+#pragma once
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "evolve/protocol.hpp"
+#include "namm/policies/policy.hpp"
+
+namespace namm::calibrate {
+
+/// A policy that knows what comes: it looks at each prompt once before, with the full cache, and scores tokens by ln of the
+/// largest attention they then received. Not to be had at run time: upper lines for comparisons.
+class Hindsight : public Policy {
+ public:
+  /// The policy for one prompt. Evaluates it on `host` from the start, and leaves the host reset.
+  virtual std::shared_ptr<const Policy> look(Host& host, const evolve::Prompt& prompt,
+                                             const evolve::ProtocolSettings& protocol) const = 0;
+  StatisticSet required() const override { return {}; }
+  /// Throws std::logic_error: only what look() gives can score.
+  void score(const HeadTokens& tokens, std::span<float> scores) const override;
+};
+
+struct HindsightEntry {
+  std::string_view name, summary;
+  std::shared_ptr<const Hindsight> (*make)();
+};
+/// `oracle`: attention from the question and the gold answer. `kvzip`: attention while the model repeats the context (KVzip,
+/// arXiv 2505.23416), which a runtime could afford as a second pass over every prompt.
+std::span<const HindsightEntry> hindsight_registry();
+/// Null if there is none of this name.
+std::shared_ptr<const Hindsight> make_hindsight(std::string_view name);
+
+}  // namespace namm::calibrate
