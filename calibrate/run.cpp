@@ -29,11 +29,15 @@ std::shared_ptr<const Recorder> record(Host& host, const Settings& settings, con
 
 }  // namespace
 
-std::int64_t planned_tokens(const Host& host, const Settings& settings) {
-  std::int64_t tokens = 0;
-  for (std::size_t i = 0; i < settings.sources.size(); ++i)
-    tokens += static_cast<std::int64_t>(passage_of(host, settings, i).tokens());
-  return tokens;
+Plan plan(const Host& host, const Settings& settings) {
+  Plan out;
+  for (std::size_t i = 0; i < settings.sources.size(); ++i) {
+    const Passage passage = passage_of(host, settings, i);
+    out.tokens += static_cast<std::int64_t>(passage.tokens());
+    out.longest = std::max(out.longest, passage.tokens());
+    out.longest_context = std::max(out.longest_context, passage.context.size());
+  }
+  return out;
 }
 
 Outcome run(const Settings& settings, evolve::HostPool& pool, const evolve::Progress& progress, const std::atomic<bool>* stop) {

@@ -32,8 +32,13 @@ struct Outcome {
   bool stopped = false;     ///< `state` holds what was recorded
 };
 
-/// Tokens that the model evaluates for all sources, for the estimate that is printed before the work. Tokenises everything.
-std::int64_t planned_tokens(const Host& host, const Settings& settings);
+/// What will be evaluated, for the size of the context and the estimate that is printed before the work.
+struct Plan {
+  std::int64_t tokens = 0;          ///< of all sources together
+  std::size_t longest_context = 0;  ///< tokens whose keys are recorded
+  std::size_t longest = 0;          ///< tokens, with what follows the context
+};
+Plan plan(const Host& host, const Settings& settings);
 
 /// Records every source, in groups of as many as there are workers, saves the sums after each group, and fits. When `stop`
 /// becomes true, what is recorded is fitted if that is anything. Throws std::runtime_error if `state` is damaged or of another

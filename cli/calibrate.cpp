@@ -24,6 +24,7 @@
 namespace namm::cli {
 namespace {
 
+constexpr const char* kStateFile = "calibration.state";
 constexpr double kCharactersPerToken = 8;  // more than any vocabulary needs: made-up texts are cut to their length in tokens
 
 po::options_description calibrate_options() {
@@ -99,8 +100,7 @@ void add_sources(const po::variables_map& values, const Host& host, calibrate::S
 }
 
 /// What it will cost, measured on a few tokens.
-void print_estimate(Host& host, const calibrate::Settings& settings, std::int64_t tokens, int workers) {
-  const std::size_t longest = *std::max_element(settings.lengths.begin(), settings.lengths.end());
+void print_estimate(Host& host, const calibrate::Settings& settings, const calibrate::Plan& plan, int workers) {
   const std::vector<Token> some(64, host.tokenize("the", false).front());
   host.reset({});
   const auto start = std::chrono::steady_clock::now();
@@ -111,10 +111,10 @@ void print_estimate(Host& host, const calibrate::Settings& settings, std::int64_
   for (const LayerDescription& layer : host.description().cached)
     numbers += layer.kv_heads * (layer.key_size + (settings.input == ProbeInput::layer ? layer.value_size : 0) + 1);
   const double bytes = calibrate::ProbeFit::bytes(settings.input, host.description()) +
-                       numbers * static_cast<double>(longest) * sizeof(float) * workers;
+                       numbers * static_cast<double>(plan.longest_context) * sizeof(float) * workers;
   std::fprintf(stderr, "%zu texts, %lld tokens: about %s, %s beside the model and its cache\n", settings.sources.size(),
-               static_cast<long long>(tokens), format_seconds(static_cast<double>(tokens) * seconds / 64 / workers).c_str(),
-               format_bytes(bytes).c_str());
+               static_cast<long long>(plan.tokens),
+               format_seconds(static_cast<double>(plan.tokens) * seconds / 64 / workers).c_str(), format_bytes(bytes).c_str());
 }
 
 nlohmann::json summary_of(const calibrate::Outcome& outcome, const nlohmann::json& identity, double seconds) {
@@ -129,6 +129,63 @@ nlohmann::json summary_of(const calibrate::Outcome& outcome, const nlohmann::jso
           {"commit", kCommit}};
 }
 
+calibrate::Settings settings_from(const po::variables_map& values) {
+  if (values.contains("output") == values.contains("resume"))
+    throw std::invalid_argument("--output: must be given for a new calibration, or --resume for an old one; exactly one of them");
+  calibrate::Settings out;
+  out.target = calibrate::parse_target(values["target"].as<std::string>());
+  out.input = parse_probe_input(values["input"].as<std::string>());
+  out.chat_template = !values.contains("no-chat");
+  out.seed = values["seed"].as<std::uint64_t>();
+  out.resume = values.contains("resume");
+  for (const std::string& text : split_list(values["length"].as<std::string>(), "--length"))
+    out.lengths.push_back(parse_length(text));
+  return out;
+}
+
+/// The folder, which need not exist yet. Refused if it holds what would be lost, or lacks what is to be resumed.
+std::filesystem::path folder_from(const po::variables_map& values, bool resume) {
+  const std::filesystem::path folder = values[resume ? "resume" : "output"].as<std::string>();
+  const bool unfinished = std::filesystem::exists(folder / kStateFile);
+  if (resume && !unfinished)
+    throw std::runtime_error("output " + folder.string() + ": there is no calibration to resume; start one with --output");
+  if (!resume && unfinished)
+    throw std::runtime_error("output " + folder.string() +
+                             ": holds an unfinished calibration; --resume it, or choose another folder");
+  if (!resume && std::filesystem::exists(folder / "policy.json"))
+    throw std::runtime_error("output " + folder.string() + ": holds a policy already; choose another folder");
+  return folder;
+}
+
+/// What a resumed calibration must agree on, and where a policy comes from.
+nlohmann::json identity_of(const po::variables_map& values, const calibrate::Settings& settings, const std::string& model) {
+  const auto text = [&](const char* name) { return values.contains(name) ? values[name].as<std::string>() : std::string(); };
+  return {{"model", model},
+          {"target", calibrate::to_string(settings.target)},
+          {"input", to_string(settings.input)},
+          {"texts", settings.sources.size()},
+          {"lengths_tokens", settings.lengths},
+          {"chat_template", settings.chat_template},
+          {"data", text("data")},
+          {"tasks", text("tasks")},
+          {"seed", settings.seed}};
+}
+
+void write_policy(const std::filesystem::path& path, const calibrate::Outcome& outcome, const Memory& memory,
+                  const nlohmann::json& identity, const std::string& architecture) {
+  PolicyFile file;
+  file.policy = std::make_shared<KeyProbePolicy>(outcome.fit.probe);
+  file.selection = memory.selection;
+  file.interval_tokens = memory.interval_tokens;
+  file.provenance = identity;
+  file.provenance.update({{"architecture", architecture},
+                          {"recorded", outcome.recordings},
+                          {"date", today()},
+                          {"version", kVersion},
+                          {"commit", kCommit}});
+  save_policy_file(path, file);
+}
+
 }  // namespace
 
 int run_calibrate(const std::vector<std::string>& arguments) {
@@ -140,47 +197,26 @@ int run_calibrate(const std::vector<std::string>& arguments) {
   if (!values) return 0;
   apply_general(*values);
   interrupted();
-  if (values->contains("output") == values->contains("resume"))
-    throw std::invalid_argument("--output: must be given for a new calibration, or --resume for an old one; exactly one of them");
   const ModelOptions model_options = model_from(*values);
-  calibrate::Settings settings;
-  settings.target = calibrate::parse_target((*values)["target"].as<std::string>());
-  settings.input = parse_probe_input((*values)["input"].as<std::string>());
-  settings.chat_template = !values->contains("no-chat");
-  settings.seed = (*values)["seed"].as<std::uint64_t>();
-  settings.resume = values->contains("resume");
-  for (const std::string& text : split_list((*values)["length"].as<std::string>(), "--length"))
-    settings.lengths.push_back(parse_length(text));
+  calibrate::Settings settings = settings_from(*values);
   PolicyFile defaults;
   defaults.selection.mode = SelectionMode::pooled;
   const Memory memory = make_memory(defaults, memory_from(*values), parse_budget((*values)["budget"].as<std::string>()));
+  const std::filesystem::path folder = folder_from(*values, settings.resume);
+  settings.state = folder / kStateFile;
 
-  const std::filesystem::path folder = (*values)[settings.resume ? "resume" : "output"].as<std::string>();
-  if (!settings.resume && std::filesystem::exists(folder / "policy.json"))
-    throw std::runtime_error("output " + folder.string() + ": holds a policy already; choose another folder");
+  const auto model = llama::LlamaModel::load(model_options.model);
+  const std::unique_ptr<Host> tokeniser = host_factory(model, {}, 256)();
+  add_sources(*values, *tokeniser, settings);
+  const calibrate::Plan plan = calibrate::plan(*tokeniser, settings);
+  evolve::HostPool pool(host_factory(model, model_options, static_cast<int>(plan.longest) + 1), model_options.workers);
+  const HostDescription& host = pool.host().description();
+  settings.identity = identity_of(*values, settings, host.model);
   std::error_code failed;
   std::filesystem::create_directories(folder, failed);
   if (failed) throw std::runtime_error("output " + folder.string() + ": cannot be made: " + failed.message());
-  settings.state = folder / "calibration.state";
-  if (!settings.resume && std::filesystem::exists(settings.state))
-    throw std::runtime_error("output " + folder.string() +
-                             ": holds an unfinished calibration; --resume it, or choose another folder");
-
-  const auto model = llama::LlamaModel::load(model_options.model);
-  const std::size_t longest = *std::max_element(settings.lengths.begin(), settings.lengths.end());
-  evolve::HostPool pool(host_factory(model, model_options, static_cast<int>(2 * longest) + 512), model_options.workers);
-  add_sources(*values, pool.host(), settings);
-  settings.identity = {{"model", pool.host().description().model},
-                       {"target", calibrate::to_string(settings.target)},
-                       {"input", to_string(settings.input)},
-                       {"texts", settings.sources.size()},
-                       {"lengths_tokens", settings.lengths},
-                       {"chat_template", settings.chat_template},
-                       {"data", values->contains("data") ? (*values)["data"].as<std::string>() : ""},
-                       {"tasks", values->contains("tasks") ? (*values)["tasks"].as<std::string>() : ""},
-                       {"seed", settings.seed}};
   const bool quiet = values->contains("quiet");
-  if (!quiet) print_estimate(pool.host(), settings, planned_tokens(pool.host(), settings), model_options.workers);
+  if (!quiet) print_estimate(pool.host(), settings, plan, model_options.workers);
 
   ProgressBar bar(!quiet);
   const auto start = std::chrono::steady_clock::now();
@@ -190,31 +226,17 @@ int run_calibrate(const std::vector<std::string>& arguments) {
   if (outcome.recordings == 0)
     throw std::runtime_error("calibrate: stopped before the first text was recorded; nothing is written");
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-
-  PolicyFile file;
-  file.policy = std::make_shared<KeyProbePolicy>(outcome.fit.probe);
-  file.selection = memory.selection;
-  file.interval_tokens = memory.interval_tokens;
-  file.provenance = settings.identity;
-  file.provenance["architecture"] = pool.host().description().architecture;
-  file.provenance["recorded"] = outcome.recordings;
-  file.provenance["date"] = today();
-  file.provenance["version"] = kVersion;
-  file.provenance["commit"] = kCommit;
-  save_policy_file(folder / "policy.json", file);
+  write_policy(folder / "policy.json", outcome, memory, settings.identity, host.architecture);
   write_file_atomically(folder / "calibration.json", summary_of(outcome, settings.identity, seconds).dump(1) + "\n");
   std::printf("%s %zu of %zu texts in %s, peak memory %s: %.0f %% of the variance of ln(attention) explained on held-out texts\n",
               outcome.stopped ? "stopped after" : "calibrated on", outcome.recordings, settings.sources.size(),
               format_seconds(seconds).c_str(), format_bytes(static_cast<double>(peak_resident_bytes())).c_str(),
               100 * outcome.fit.explained);
   std::printf("policy: %s\n", (folder / "policy.json").c_str());
+  if (outcome.stopped) std::printf("resume with the same options and --resume %s in place of --output\n", folder.c_str());
   std::fflush(stdout);
-  if (outcome.stopped) {
-    std::printf("resume with the same options and --resume %s in place of --output\n", folder.c_str());
-    return 1;
-  }
-  std::filesystem::remove(settings.state, failed);
-  return 0;
+  if (!outcome.stopped) std::filesystem::remove(settings.state, failed);
+  return outcome.stopped ? 1 : 0;
 }
 
 }  // namespace namm::cli

@@ -12,6 +12,7 @@
 #include "cli/run_curve.hpp"
 #include "evolve/checkpoint.hpp"
 #include "evolve/generation_record.hpp"
+#include "namm/policies/key_probe.hpp"
 #include "namm/policy_file.hpp"
 #include "tasks/line_reader.hpp"
 #include "tasks/prompt_file.hpp"
@@ -26,6 +27,20 @@ Facts start(const std::filesystem::path& path, const char* kind) {
   return {{"file", path.string()}, {"kind", kind}};
 }
 
+/// What a probe costs at run time: it is applied once to every token, when the token enters the cache.
+Facts probe_facts(const TokenProbe& probe) {
+  std::size_t heads = 0, weights = 0;
+  for (const ProbeLayer& layer : probe.layers()) {
+    heads += static_cast<std::size_t>(layer.kv_heads);
+    weights += layer.weights.size();
+  }
+  return {{"reads", probe.input() == ProbeInput::key ? "the head's key" : "keys and values of the layer"},
+          {"layers", probe.layers().size()},
+          {"kv_heads", heads},
+          {"multiply_adds_per_token", weights - heads},
+          {"weight_bytes", weights * sizeof(float)}};
+}
+
 Facts policy_facts(const std::filesystem::path& path) {
   const PolicyFile file = load_policy_file(path);
   Facts out = start(path, "policy");
@@ -34,6 +49,8 @@ Facts policy_facts(const std::filesystem::path& path) {
   for (const auto& [name, value] : settings.items())
     if (value.is_primitive()) out[name] = value;
   out["parameters"] = file.policy->parameter_count();
+  out["reads_attention"] = file.policy->required().reads_attention();
+  if (const auto probe = probe_of(*file.policy)) out["probe"] = probe_facts(*probe);
   out["mode"] = to_string(file.selection.mode);
   out["budget"] = to_string(file.selection.budget);
   out["protected_sinks"] = file.selection.sinks;

@@ -7,7 +7,8 @@
 
 namespace namm::evolve {
 
-FeatureRecorder::FeatureRecorder(const FeatureSet& features, const HostDescription& host) : features_(&features) {
+FeatureRecorder::FeatureRecorder(const FeatureSet& features, const HostDescription& host, const ContentReader* reader)
+    : features_(&features), reader_(reader) {
   for (const LayerDescription& layer : host.cached) {
     for (int head = 0; head < layer.kv_heads; ++head) {
       slots_.push_back({layer.layer, head, NormalisationAccumulator(features.normalised.size())});
@@ -36,11 +37,12 @@ void FeatureRecorder::merge_into(NormalisationAccumulator& total) const {
 
 std::optional<Normalisation> gather_normalisation(HostPool& pool, const FeatureSet& features, std::span<const Prompt> prompts,
                                                   const SpectrogramSettings& spectrogram, int interval_tokens,
-                                                  const ProtocolSettings& protocol, const std::atomic<bool>* stop,
+                                                  const ProtocolSettings& protocol, const ContentReader* reader,
+                                                  const std::atomic<bool>* stop,
                                                   const Progress& progress) {
   std::vector<std::shared_ptr<FeatureRecorder>> recorders;
   for (std::size_t i = 0; i < prompts.size(); ++i) {
-    recorders.push_back(std::make_shared<FeatureRecorder>(features, pool.host().description()));
+    recorders.push_back(std::make_shared<FeatureRecorder>(features, pool.host().description(), reader));
   }
   const auto work = [&](std::size_t prompt, Host& host) {
     Memory memory;

@@ -15,9 +15,11 @@ namespace namm::evolve {
 /// result does not depend on their order.
 class FeatureRecorder final : public Policy {
  public:
-  FeatureRecorder(const FeatureSet& features, const HostDescription& host);
+  /// `reader`: what fills Statistic::content if the features have it; lives longer than the recorder.
+  FeatureRecorder(const FeatureSet& features, const HostDescription& host, const ContentReader* reader = nullptr);
   std::string_view name() const override { return "feature-recorder"; }
   StatisticSet required() const override { return features_->required; }
+  const ContentReader* reader() const override { return reader_; }
   /// Throws std::invalid_argument if the host did not describe this layer and head.
   void score(const HeadTokens& tokens, std::span<float> scores) const override;
   std::unique_ptr<Policy> clone() const override { return std::make_unique<FeatureRecorder>(*this); }
@@ -32,6 +34,7 @@ class FeatureRecorder final : public Policy {
     NormalisationAccumulator gathered;
   };
   const FeatureSet* features_;
+  const ContentReader* reader_;
   mutable std::vector<Slot> slots_;  // ascending by layer and head
 };
 
@@ -39,7 +42,7 @@ class FeatureRecorder final : public Policy {
 /// with equal weight (spec section 3). The same for any number of workers. Nothing if `stop` became true.
 std::optional<Normalisation> gather_normalisation(HostPool& pool, const FeatureSet& features, std::span<const Prompt> prompts,
                                                   const SpectrogramSettings& spectrogram, int interval_tokens,
-                                                  const ProtocolSettings& protocol, const std::atomic<bool>* stop = nullptr,
-                                                  const Progress& progress = {});
+                                                  const ProtocolSettings& protocol, const ContentReader* reader = nullptr,
+                                                  const std::atomic<bool>* stop = nullptr, const Progress& progress = {});
 
 }  // namespace namm::evolve

@@ -24,6 +24,7 @@ std::vector<Prompt> prompts_of(HostPool& pool) {
 TEST_CASE("normalisation: the same for any number of workers", "[normalisation]") {
   for (const FeatureSet& features : feature_sets()) {
     CAPTURE(features.name);
+    if (features.required.has(Statistic::content)) continue;  // the scripted host has no keys to read
     std::vector<Normalisation> results;
     for (int workers : {1, 2, 3}) {
       HostPool pool([] { return std::make_unique<fake::Host>(); }, workers);
@@ -67,5 +68,5 @@ TEST_CASE("normalisation: can be stopped", "[normalisation]") {
   HostPool pool([] { return std::make_unique<fake::Host>(); }, 2);
   const std::vector<Prompt> prompts = prompts_of(pool);
   const std::atomic<bool> stop = true;
-  CHECK_FALSE(gather_normalisation(pool, feature_set("paper"), prompts, {}, 16, {}, &stop));
+  CHECK_FALSE(gather_normalisation(pool, feature_set("paper"), prompts, {}, 16, {}, nullptr, &stop));
 }

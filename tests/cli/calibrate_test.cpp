@@ -1,0 +1,129 @@
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "namm/policy_file.hpp"
+#include "tests/cli/program.hpp"
+
+using namespace namm::test;
+using nlohmann::json;
+
+namespace {
+
+std::vector<std::string> calibrate_words(const std::string& host, const std::string& folder) {
+  return {"calibrate", "--model", host, "--output", folder, "--texts", "16", "--length", "256,512"};
+}
+
+std::vector<json> results_of(const std::string& path) {
+  std::vector<json> out;
+  std::istringstream in(read(path));
+  for (std::string line; std::getline(in, line);) out.push_back(json::parse(line));
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("calibrate fits a policy that loses nothing at a quarter of the cache, from made-up texts alone") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  const Outcome outcome = run_program(calibrate_words(host, folder / "probe"));
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK_THAT(outcome.err, Catch::Contains("16 texts"));  // what it will cost is said beforehand
+  CHECK_THAT(outcome.out, Catch::Contains("of the variance of ln(attention) explained"));
+  CHECK_FALSE(std::filesystem::exists(folder / "probe/calibration.state"));
+  const json summary = json::parse(read(folder / "probe/calibration.json"));
+  CHECK(summary["texts"] == 16);
+  CHECK(summary["explained"].get<double>() > 0.4);
+  const namm::PolicyFile file = namm::load_policy_file(folder / "probe/policy.json");
+  CHECK(file.policy->name() == "key-probe");
+  CHECK_FALSE(file.policy->required().reads_attention());
+  CHECK(file.selection.mode == namm::SelectionMode::pooled);
+  CHECK(file.provenance["target"] == "reconstruction");
+
+  const Outcome eval = run_program({"eval", "--model", host, "--policy", folder / "probe/policy.json" + ",random", "--budget",
+                                    "25%", "--mode", "pooled", "--tasks", "niah-single,kv-recall", "--length", "700", "--samples",
+                                    "6", "--json", folder / "r.jsonl"});
+  CAPTURE(eval.err);
+  REQUIRE(eval.code == 0);
+  for (const json& r : results_of(folder / "r.jsonl")) {
+    if (r["policy"] == "full") continue;
+    CHECK(r["logical_saving"].get<double>() > 0.7);
+    if (r["policy"] == "random") {
+      CHECK(r["answer_log_likelihood_delta"].get<double>() < -0.5);
+    } else {
+      CHECK(r["answer_log_likelihood_delta"].get<double>() > -0.05);
+      CHECK(r["quality"].get<double>() >= 0.8);
+      CHECK(r["physical_saving"].get<double>() > 0.55);
+    }
+  }
+}
+
+TEST_CASE("evolution on a probe begins as the probe and never ends below it on validation prompts") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  REQUIRE(run_program(
+              {"calibrate", "--model", host, "--output", folder / "probe", "--texts", "6", "--length", "256", "--input", "key"})
+              .code == 0);
+  const Outcome outcome = run_program({"evolve",
+                                       "--model",
+                                       host,
+                                       "--output",
+                                       folder / "run",
+                                       "--policy",
+                                       "linear",
+                                       "--probe",
+                                       folder / "probe/policy.json",
+                                       "--budget",
+                                       "12.5%",
+                                       "--tasks",
+                                       "kv-recall",
+                                       "--length",
+                                       "256",
+                                       "--generations",
+                                       "2",
+                                       "--prompts",
+                                       "2",
+                                       "--validation",
+                                       "3",
+                                       "--population",
+                                       "6",
+                                       "--validate-every",
+                                       "1"});
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.code == 0);
+  const json checkpoint = json::parse(read(folder / "run/checkpoint.json"));
+  CHECK(checkpoint["best_validation"].get<double>() >= checkpoint["start_validation"].get<double>());
+  const namm::PolicyFile evolved = namm::load_policy_file(folder / "run/policy.json");
+  CHECK(evolved.policy->name() == "linear");
+  CHECK(evolved.policy->reader() != nullptr);
+  CHECK(evolved.policy->parameter_count() == 5);  // age, probe, two neighbourhoods, constant
+  CHECK(evolved.selection.mode == namm::SelectionMode::pooled);
+}
+
+TEST_CASE("calibrate says what is wrong in one line, before it works") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  const auto with = [&](std::initializer_list<std::string> more) {
+    std::vector<std::string> words = calibrate_words(host, folder / "p");
+    words.insert(words.end(), more);
+    return run_program(words);
+  };
+  check_refused(run_program({"calibrate", "--model", host}), 2, {"--output", "exactly one of them"});
+  check_refused(with({"--target", "future"}), 2, {"--target", "reconstruction, later, planted or answers", "future"});
+  check_refused(with({"--input", "value"}), 2, {"probe input", "key or layer"});
+  check_refused(with({"--target", "answers"}), 2, {"needs texts, has none", "--tasks"});
+  check_refused(with({"--data", folder / "none.txt"}), 1, {"none.txt"});
+  check_refused(run_program({"calibrate", "--model", host, "--resume", folder / "nothing"}), 1,
+                {"there is no calibration to resume"});
+  std::filesystem::create_directories(folder / "q");
+  write(folder / "q/policy.json", "{}");
+  check_refused(run_program(calibrate_words(host, folder / "q")), 1, {"holds a policy already"});
+  CHECK(read(folder / "q/policy.json") == "{}");
+}
+
+TEST_CASE("policies that need a probe are refused without one") {
+  NAMM_NEED_HOST(host);
+  check_refused(run_program({"eval", "--model", host, "--policy", "key-probe"}), 1, {"policy.probe", "namm calibrate"});
+  check_refused(run_program({"evolve", "--model", host, "--output", "/nonexistent/x", "--features", "probe"}), 2,
+                {"policy linear", "namm calibrate", "--probe"});
+}
