@@ -192,12 +192,29 @@ std::string markup(Rng& rng, Prose& prose) {
   }
 }
 
+std::string cell(Rng& rng, Prose&) {
+  std::string out = pick(rng, kPlaces);
+  for (int column = 0; column < 5; ++column) out += join({",", number(rng, 0, 99999), ".", number(rng, 0, 9)});
+  return out + "\n";
+}
+
+/// The same few sentences over and over, as in boilerplate and templates; now and then something that stands there once.
+std::string refrain(Rng& rng, Prose& prose) {
+  static constexpr std::array<std::string_view, 8> phrases = {
+      "Please keep this page for your records. ",    "Nothing further is needed today. ",   "All times are given in local time. ",
+      "The doors open at nine and close at five. ",  "See the next page for details. ",     "Thank you for your patience. ",
+      "Terms and conditions apply to every order. ", "This notice was sent automatically. "};
+  if (rng.below(8) == 0) return fact(rng, prose);
+  return pick(rng, phrases);
+}
+
 struct Kind {
   std::string_view name;
   std::string (*piece)(Rng&, Prose&);
 };
-constexpr Kind kKinds[] = {{"prose", sentence}, {"facts", fact}, {"dialogue", dialogue}, {"records", entry},
-                           {"code", function},  {"lists", item}, {"log", log_line},      {"markup", markup}};
+constexpr Kind kKinds[] = {{"prose", sentence}, {"facts", fact},     {"dialogue", dialogue}, {"records", entry},
+                           {"code", function},  {"lists", item},     {"log", log_line},      {"markup", markup},
+                           {"table", cell},     {"refrain", refrain}};
 
 }  // namespace
 

@@ -6,7 +6,7 @@
 
 namespace namm::calibrate {
 
-/// The kinds of made-up text: prose, facts, dialogue, records, lists, code, log, markup.
+/// The kinds of made-up text: prose, facts, dialogue, records, code, lists, log, markup, table, refrain.
 std::vector<std::string_view> text_kinds();
 
 /// Made-up text of one kind (index modulo their number), `characters` long or a little longer. Same numbers, same text, on every

@@ -43,8 +43,8 @@ po::options_description calibrate_options() {
       "input", po::value<std::string>()->default_value("layer")->value_name("NAME"),
       "what a probe reads of a token: key (its head's own key) or layer (keys and values of all KV heads of the "
       "layer: better, and larger)");
-  options.add_options()("texts", po::value<int>()->default_value(24)->value_name("N"),
-                        "made-up texts (prose, facts, dialogue, records, code, lists, log, markup)");
+  options.add_options()("texts", po::value<int>()->default_value(30)->value_name("N"),
+                        "made-up texts: prose, facts, dialogue, records, code, lists, log, markup, table, refrain, in turns");
   options.add_options()("data", po::value<std::string>()->value_name("FILE"),
                         "texts or prompts of your own (text, JSON lines) besides the made-up ones");
   options.add_options()("tasks", po::value<std::string>()->value_name("A,B"),
