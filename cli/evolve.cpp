@@ -36,8 +36,8 @@ po::options_description evolve_options() {
   add_model(options, 1);
   options.add_options()("policy,p", po::value<std::string>()->default_value("linear")->value_name("NAME"),
                         "what evolves: namm, namm-mlp or linear, or a policy file to start from");
-  options.add_options()("features", po::value<std::string>()->default_value("extended")->value_name("NAME"),
-                        "token features: paper (25), extended (34), light (8, no spectrogram); probe (4), or any of the three "
+  options.add_options()("features", po::value<std::string>()->default_value("light")->value_name("NAME"),
+                        "token features: light (8, no spectrogram), extended (34), paper (25); probe (4), or any of the three "
                         "followed by +probe, with --probe");
   options.add_options()("probe", po::value<std::string>()->value_name("FILE"),
                         "policy file of 'namm calibrate' for this model: its probe becomes a feature, and the start is the probe "
