@@ -11,6 +11,7 @@ constexpr FitnessEntry kRegistry[] = {
     {"task-score", "score of the generated answer, relative to the full cache (the published fitness)", make_task_score},
     {"answer-likelihood", "mean log-likelihood of the gold answer in nats per token, minus the full cache's",
      make_answer_likelihood},
+    {"fidelity", "-KL(full || pruned) of the model's own predictions: no labels, any text will do", make_fidelity},
 };
 
 }  // namespace

@@ -69,6 +69,7 @@ class Host final : public namm::Host {
     calls += "reset;";
     memory_ = memory;
     seen_ = 0;
+    needles_.clear();
     heads_.clear();
     namm::StatisticsSettings settings;
     if (memory.policy) settings.needed = memory.policy->required();
@@ -113,6 +114,14 @@ class Host final : public namm::Host {
     return usage;
   }
 
+  /// Two words, "known" and "unknown": the more heads hold the needles seen, the likelier the first.
+  std::span<const float> logits() const override {
+    double known = 1;
+    for (const namm::Token needle : needles_) known *= knowledge(needle);
+    logits_ = {static_cast<float>(4 * known), 1.0f};
+    return logits_;
+  }
+
   std::string calls;  ///< what was called, in order
 
  private:
@@ -130,6 +139,7 @@ class Host final : public namm::Host {
 
   void append(namm::Token token) {
     const auto position = static_cast<std::int32_t>(seen_++);
+    if (token >= kNeedle) needles_.push_back(token);
     const float noise = static_cast<float>((position * 37 + token * 11) % 17) / 17.0f;
     const float key_norm = (token >= kNeedle ? 4.0f : 1.0f) + noise, value_norm = 1.0f + noise;
     for (Head& head : heads_) {
@@ -173,6 +183,8 @@ class Host final : public namm::Host {
   namm::Memory memory_;
   std::int64_t seen_ = 0;
   std::vector<Head> heads_;
+  std::vector<namm::Token> needles_;
+  mutable std::vector<float> logits_;
 };
 
 /// Words and one needle, which is the answer.

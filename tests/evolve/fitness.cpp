@@ -52,6 +52,30 @@ TEST_CASE("fitness: a prompt without a gold answer has no likelihood", "[fitness
   CHECK_THROWS_WITH(make_fitness("answer-likelihood")->measure(host, Memory{}, prompt, {}), Contains("t/0"));
 }
 
+TEST_CASE("fitness: fidelity is the divergence from the full cache's predictions", "[fitness]") {
+  std::atomic<int> resets = 0;
+  fake::Script script;
+  script.resets = &resets;
+  fake::Host host(script);
+  const auto fidelity = make_fitness("fidelity");
+  Prompt prompt = prompt_with_old_needle(host);
+  const auto kl = [](double full, double pruned) {  // of two words whose logits are these and 1
+    const double p = 1 / (1 + std::exp(1 - full)), q = 1 / (1 + std::exp(1 - pruned));
+    return p * std::log(p / q) + (1 - p) * std::log((1 - p) / (1 - q));
+  };
+  CHECK(fidelity->measure(host, Memory{}, prompt, {}) == 0);
+  CHECK(fidelity->measure(host, recency(100), prompt, {}) == Approx(0).margin(1e-6));
+  resets = 0;
+  CHECK(fidelity->measure(host, recency(4), prompt, {}) == Approx(-kl(4, 0)));
+  CHECK(resets == 1);  // the full cache's predictions are remembered
+  // without an answer the text's own end is predicted
+  prompt.answer.clear();
+  CHECK(fidelity->measure(host, recency(4), prompt, {}) == Approx(-kl(4, 0)));
+  prompt.sample.id = "t/1";
+  prompt.context.resize(3);
+  CHECK_THROWS_WITH(fidelity->measure(host, recency(4), prompt, {}), Contains("t/1") && Contains("at least 4 tokens"));
+}
+
 TEST_CASE("fitness: the registry", "[fitness]") {
   for (const FitnessEntry& entry : fitness_registry()) CHECK(make_fitness(entry.name)->name() == entry.name);
   CHECK_THROWS_WITH(make_fitness("task-scor"), Contains("task-scor'") && Contains("nearest: task-score"));

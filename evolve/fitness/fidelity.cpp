@@ -1,0 +1,136 @@
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <numeric>
+#include <stdexcept>
+#include <tuple>
+#include <vector>
+
+#include "evolve/fitness/make.hpp"
+
+namespace namm::evolve {
+namespace {
+
+constexpr std::size_t kTail = 32;           // tokens of a plain text that are predicted instead of an answer
+constexpr std::size_t kLikeliest = 256;     // tokens told apart per position; the rest of the vocabulary counts as one
+constexpr double kWorst = 3;                // nat: beyond it a position is lost, and by how much does not matter
+constexpr std::size_t kMostPrompts = 1024;  // remembered; each takes at most 32 * 256 * 8 bytes
+
+/// The full cache's distribution at one position: its likeliest tokens and their log-probabilities.
+struct Distribution {
+  std::vector<Token> tokens;
+  std::vector<float> log_probabilities;
+};
+
+double log_sum_exp(std::span<const float> logits) {
+  const double largest = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float x : logits) sum += std::exp(x - largest);
+  return largest + std::log(sum);
+}
+
+Distribution likeliest(std::span<const float> logits) {
+  Distribution out;
+  out.tokens.resize(logits.size());
+  std::iota(out.tokens.begin(), out.tokens.end(), 0);
+  const std::size_t count = std::min(kLikeliest, logits.size());
+  std::partial_sort(out.tokens.begin(), out.tokens.begin() + static_cast<std::ptrdiff_t>(count), out.tokens.end(),
+                    [&](Token a, Token b) {
+                      const float x = logits[static_cast<std::size_t>(a)], y = logits[static_cast<std::size_t>(b)];
+                      return x != y ? x > y : a < b;
+                    });
+  out.tokens.resize(count);
+  out.tokens.shrink_to_fit();
+  const double total = log_sum_exp(logits);
+  for (const Token token : out.tokens)
+    out.log_probabilities.push_back(static_cast<float>(logits[static_cast<std::size_t>(token)] - total));
+  return out;
+}
+
+/// KL(full || pruned) over the likeliest tokens and the rest as one: at most the divergence over the whole vocabulary.
+double divergence(const Distribution& full, std::span<const float> logits) {
+  const double total = log_sum_exp(logits);
+  double sum = 0, rest_full = 1, rest_pruned = 1;
+  for (std::size_t i = 0; i < full.tokens.size(); ++i) {
+    const double p = std::exp(static_cast<double>(full.log_probabilities[i]));
+    const double log_q = logits[static_cast<std::size_t>(full.tokens[i])] - total;
+    sum += p * (full.log_probabilities[i] - log_q);
+    rest_full -= p;
+    rest_pruned -= std::exp(log_q);
+  }
+  if (rest_full > 1e-9) sum += rest_full * std::log(rest_full / std::max(rest_pruned, 1e-9));
+  return std::clamp(sum, 0.0, kWorst);
+}
+
+/// Minus the mean divergence from the full cache's predictions, in nat, at the positions that write the answer, or, in a text
+/// without one, its last 32 tokens: 0 = the same model. Needs no labels. The full cache's predictions are remembered.
+class Fidelity final : public Fitness {
+ public:
+  std::string_view name() const override { return "fidelity"; }
+  Relation relation() const override { return Relation::difference; }
+
+  double measure(Host& host, const Memory& memory, const Prompt& prompt, const ProtocolSettings& protocol) const override {
+    const auto reference = full_predictions(host, memory, prompt, protocol);
+    if (!memory.policy || memory.policy->keeps_everything()) return 0;
+    double sum = 0;
+    std::size_t position = 0;
+    walk(host, memory, prompt, protocol,
+         [&](std::span<const float> logits) { sum += divergence((*reference)[position++], logits); });
+    return -sum / static_cast<double>(reference->size());
+  }
+
+ private:
+  using Predictions = std::vector<Distribution>;
+  using Key = std::tuple<std::string, std::size_t, std::size_t, bool>;
+
+  /// Evaluates the prompt and calls `at` with the logits before every token that is to be predicted.
+  template <typename At>
+  static void walk(Host& host, const Memory& memory, const Prompt& prompt, const ProtocolSettings& protocol, At at) {
+    Prompt shown = prompt;
+    if (shown.answer.empty()) {
+      const std::size_t tail = std::min(kTail, shown.context.size() / 4);
+      if (tail == 0) throw std::invalid_argument("fidelity: prompt '" + prompt.sample.id + "' must have at least 4 tokens");
+      shown.answer.assign(shown.context.end() - static_cast<std::ptrdiff_t>(tail), shown.context.end());
+      shown.context.resize(shown.context.size() - tail);
+      shown.question.clear();  // the end of the user's turn does not follow the middle of a text
+    }
+    present(host, memory, shown, protocol);
+    for (std::size_t i = 0; i < shown.answer.size(); ++i) {
+      if (host.logits().empty()) throw std::runtime_error("fidelity: the host gives no logits; use answer-likelihood");
+      at(host.logits());
+      if (i + 1 < shown.answer.size()) host.evaluate({&shown.answer[i], 1});
+    }
+  }
+
+  std::shared_ptr<const Predictions> full_predictions(Host& host, const Memory& memory, const Prompt& prompt,
+                                                      const ProtocolSettings& protocol) const {
+    const Key key{prompt.sample.id, prompt.context.size(), prompt.answer.size(), protocol.question_after};
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      const auto found = remembered_.find(key);
+      if (found != remembered_.end()) return found->second;
+    }
+    Memory full = memory;
+    full.policy = nullptr;
+    full.selection.budget = {};
+    const auto made = std::make_shared<Predictions>();
+    walk(host, full, prompt, protocol, [&](std::span<const float> logits) { made->push_back(likeliest(logits)); });
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (remembered_.size() >= kMostPrompts) remembered_.clear();
+    remembered_.emplace(key, made);
+    return made;
+  }
+
+  mutable std::mutex mutex_;
+  mutable std::map<Key, std::shared_ptr<const Predictions>> remembered_;
+};
+
+}  // namespace
+
+std::unique_ptr<Fitness> make_fidelity() {
+  return std::make_unique<Fidelity>();
+}
+
+}  // namespace namm::evolve
