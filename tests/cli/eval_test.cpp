@@ -102,7 +102,7 @@ TEST_CASE("eval does not resume results of other settings, and leaves them as th
   };
   refused({"--seed", "9"}, {"seed", "9", "r.jsonl"});
   refused({"--question-in-context"}, {"question_after", "true", "false"});
-  refused({"--haystack", "repeated"}, {"haystack", "prose", "repeated"});
+  refused({"--haystack", "repeated"}, {"haystack", "own", "repeated"});
   refused({"--protect-recent", "8"}, {"h2o", "--protect-"});
   check_refused(run_program({"eval", "--model", host, "--policy", "h2o", "--resume"}), 2, {"--resume", "--json"});
   write(folder / "r.jsonl", "{\"model\": 1}\n" + before);
