@@ -35,8 +35,10 @@ const json& row(const detail::JsonFields& fields, std::string_view name, const j
 }  // namespace
 
 json to_json(const PromptDetails& d) {
-  return {{"record", "prompt"}, {"model", d.model},   {"task", d.task},  {"length_tokens", d.length_tokens},
-          {"prompt", d.prompt}, {"pieces", d.pieces}, {"kinds", d.kinds}};
+  json evidence = json::array();
+  for (const auto& [first, last] : d.evidence) evidence.push_back({first, last});
+  return {{"record", "prompt"}, {"evidence", evidence}, {"model", d.model}, {"task", d.task}, {"length_tokens", d.length_tokens},
+          {"prompt", d.prompt}, {"pieces", d.pieces},   {"kinds", d.kinds}};
 }
 
 json to_json(const RetentionDetails& d) {
@@ -75,6 +77,15 @@ PromptDetails prompt_details_from_json(const json& object) {
   out.kinds = fields.text("kinds");
   if (out.kinds.size() != out.pieces.size() || out.kinds.find_first_not_of(kKindLetters) != std::string::npos)
     fields.refuse("kinds", "one of the letters " + std::string(kKindLetters) + " per piece");
+  if (!fields.has("evidence")) return out;
+  for (const json& range : array(fields, "evidence", kMostTokens)) {
+    row(fields, "evidence", range, 2);
+    out.evidence.emplace_back(integer(fields, "evidence", range[0], kMostTokens),
+                              integer(fields, "evidence", range[1], kMostTokens));
+    if (out.evidence.back().first > out.evidence.back().second ||
+        out.evidence.back().second >= static_cast<std::int64_t>(out.pieces.size()))
+      fields.refuse("evidence", "ranges of tokens of the prompt");
+  }
   return out;
 }
 

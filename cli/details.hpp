@@ -15,6 +15,8 @@ struct PromptDetails {
   std::string prompt;               ///< id of the sample
   std::vector<std::string> pieces;  ///< text of each token, whole characters; "" for control tokens
   std::string kinds;                ///< of each token (token_kinds.hpp)
+  /// First and last token of each sentence that tells the answer; empty if unknown.
+  std::vector<std::pair<std::int64_t, std::int64_t>> evidence;
 };
 
 /// What one policy did with a prompt, when the answer begins. Line `"record": "retention"`.

@@ -33,6 +33,28 @@ std::string take_characters(std::string& bytes) {
   return out;
 }
 
+/// Tokens that the sentences in `evidence` are in. Nothing if the context does not stand in the pieces as it was written.
+std::vector<std::pair<std::int64_t, std::int64_t>> evidence_tokens(const std::vector<std::string>& pieces,
+                                                                   const tasks::Sample& sample) {
+  std::string text;
+  for (const std::string& piece : pieces) text += piece;
+  const std::size_t start = text.find(sample.context);
+  if (start == std::string::npos) return {};
+  std::vector<std::pair<std::int64_t, std::int64_t>> out;
+  for (const tasks::Extent& extent : sample.evidence) {
+    const std::size_t begin = start + extent.offset, end = begin + extent.bytes;
+    std::int64_t first = -1, last = -1;
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < pieces.size(); at += pieces[i++].size()) {
+      if (at + pieces[i].size() <= begin || at >= end) continue;
+      if (first < 0) first = static_cast<std::int64_t>(i);
+      last = static_cast<std::int64_t>(i);
+    }
+    if (first >= 0) out.emplace_back(first, last);
+  }
+  return out;
+}
+
 }  // namespace
 
 std::size_t compressed_tokens(const evolve::Prompt& prompt, const evolve::ProtocolSettings& protocol) {
@@ -61,6 +83,7 @@ PromptDetails describe_prompt(const Host& host, const evolve::Prompt& prompt, co
   out.prompt = prompt.sample.id;
   out.pieces = token_pieces(host, tokens);
   out.kinds = token_kinds(out.pieces);
+  out.evidence = evidence_tokens(out.pieces, prompt.sample);
   return out;
 }
 

@@ -4,6 +4,7 @@
 #include <ostream>
 #include <stdexcept>
 
+#include "cli/html.hpp"
 #include "namm/json_limits.hpp"
 
 namespace namm::cli {
@@ -13,6 +14,7 @@ namespace {
 std::string cell_text(const std::string& text, TableFormat format) {
   std::string line = detail::one_line(text);
   if (format == TableFormat::text) return line;
+  if (format == TableFormat::html) return escape_html(line);
   std::string out;
   for (const char c : line) {
     if (c == '|' || c == '\\' || c == '*' || c == '_' || c == '<' || c == '`') out += '\\';
@@ -42,6 +44,18 @@ void print_line(std::ostream& out, const std::vector<std::string>& cells, const 
   out << line << '\n';
 }
 
+void print_html_row(std::ostream& out, const std::vector<std::string>& cells, std::size_t left, const char* element) {
+  out << "<tr>";
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    const bool row_head = i == 0 && *element == 'd';
+    out << (row_head          ? "<th scope=row"
+            : *element == 'd' ? "<td"
+                              : "<th scope=col")
+        << (i < left ? " class=left>" : ">") << cells[i] << (*element == 'd' && !row_head ? "</td>" : "</th>");
+  }
+  out << "</tr>\n";
+}
+
 }  // namespace
 
 std::size_t display_width(std::string_view text) {
@@ -50,8 +64,19 @@ std::size_t display_width(std::string_view text) {
 }
 
 void print_heading(std::ostream& out, const std::string& text, TableFormat format) {
+  if (format == TableFormat::html) {
+    out << "<h3>" << cell_text(text, format) << "</h3>\n";
+    return;
+  }
   out << (format == TableFormat::markdown ? "### " : "") << cell_text(text, format) << '\n';
   if (format == TableFormat::markdown) out << '\n';
+}
+
+void print_note(std::ostream& out, const std::string& text, TableFormat format) {
+  if (format == TableFormat::html)
+    out << "<p class=note>" << cell_text(text, format) << "</p>\n";
+  else
+    out << (format == TableFormat::markdown ? "\n" : "") << cell_text(text, format) << '\n';
 }
 
 void print_table(std::ostream& out, const std::vector<std::string>& head, const std::vector<std::vector<std::string>>& rows,
@@ -67,6 +92,14 @@ void print_table(std::ostream& out, const std::vector<std::string>& head, const 
       line[i] = cell_text(line[i], format);
       widths[i] = std::max(widths[i], display_width(line[i]));
     }
+  }
+  if (format == TableFormat::html) {
+    out << "<div class=scroll tabindex=0><table>\n<thead>";
+    print_html_row(out, lines.front(), left, "h");
+    out << "</thead><tbody>\n";
+    for (std::size_t i = 1; i < lines.size(); ++i) print_html_row(out, lines[i], left, "d");
+    out << "</tbody></table></div>\n";
+    return;
   }
   print_line(out, lines.front(), widths, left, format);
   std::vector<std::string> rule;

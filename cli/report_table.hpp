@@ -8,15 +8,18 @@
 
 namespace namm::cli {
 
-enum class TableFormat { text, markdown };
+enum class TableFormat { text, markdown, html };
 
-/// Rows of equal length under a head; columns aligned in text, valid GitHub Markdown otherwise. The first `left` columns are
-/// flush left, the others flush right. Cells may hold anything: control characters become blanks, '|' is escaped.
+/// Rows of equal length under a head; columns aligned in text, valid GitHub Markdown, or an HTML table. The first `left` columns
+/// are flush left, the others flush right. Cells may hold anything: control characters become blanks, markup is escaped.
 void print_table(std::ostream& out, const std::vector<std::string>& head, const std::vector<std::vector<std::string>>& rows,
                  std::size_t left, TableFormat format);
 
 /// A heading over a table, or in the middle of a text.
 void print_heading(std::ostream& out, const std::string& text, TableFormat format);
+
+/// A sentence below a table.
+void print_note(std::ostream& out, const std::string& text, TableFormat format);
 
 /// A table per task and length: policies and budgets with quality, its interval, change of log-likelihood, savings and rates.
 /// With more than one table per model, one more over all of them. A '*' marks what the full cache's value is outside of.

@@ -17,11 +17,6 @@ using nlohmann::json;
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr std::size_t kMostRows = 24;
 
-struct Point {
-  double generation = kNan, best = kNan, mean = kNan, spread = kNan, step_size = kNan;
-  double validation_mean = kNan, validation_candidate = kNan, kept = kNan;
-};
-
 double number(const json& object, const char* name) {
   const auto found = object.find(name);
   return found != object.end() && found->is_number() ? found->get<double>() : kNan;
@@ -30,14 +25,6 @@ double number(const json& object, const char* name) {
 json part(const json& object, const char* name) {
   const auto found = object.find(name);
   return found != object.end() && found->is_object() ? *found : json::object();
-}
-
-Point read_point(const json& line) {
-  if (!line.is_object()) return {};
-  const json fitness = part(line, "fitness"), validation = part(line, "validation");
-  return {number(line, "generation"),      number(fitness, "best"),        number(fitness, "mean"),
-          number(fitness, "spread"),       number(line, "step_size"),      number(validation, "mean"),
-          number(validation, "candidate"), number(line, "best_validation")};
 }
 
 std::string text_of(const char* format, double value) {
@@ -56,22 +43,21 @@ std::string listed(const json& value) {
   return out;
 }
 
-void print_settings(std::ostream& out, const json& settings) {
-  const char* separator = "";
+std::string settings_line(const json& settings) {
+  std::string out;
   for (const char* name : {"model", "policy", "tasks", "lengths_tokens", "budgets", "selection", "fitness", "strategy",
                            "population", "step_size", "seed"}) {
     if (!settings.contains(name)) continue;
     std::string label = name;
     std::replace(label.begin(), label.end(), '_', ' ');
-    out << separator << label << ' ' << listed(settings[name]);
-    separator = "; ";
+    out += (out.empty() ? "" : "; ") + label + ' ' + listed(settings[name]);
   }
-  out << "\n\n";
+  return out;
 }
 
-void print_spark(std::ostream& out, const char* label, const std::vector<Point>& points, double Point::*field) {
+void print_spark(std::ostream& out, const char* label, const std::vector<RunPoint>& points, double RunPoint::*field) {
   std::vector<double> values;
-  for (const Point& p : points) values.push_back(p.*field);
+  for (const RunPoint& p : points) values.push_back(p.*field);
   double low = kNan, high = kNan;
   for (const double v : values) {
     low = std::fmin(low, v);
@@ -122,32 +108,49 @@ std::string sparkline(std::span<const double> values, std::size_t width) {
   return out;
 }
 
+std::vector<RunPoint> run_points(const evolve::Checkpoint& checkpoint) {
+  std::vector<RunPoint> out;
+  for (const json& line : checkpoint.history) {
+    if (!line.is_object()) continue;
+    const json fitness = part(line, "fitness"), validation = part(line, "validation");
+    out.push_back({number(line, "generation"), number(fitness, "best"), number(fitness, "mean"), number(fitness, "spread"),
+                   number(line, "step_size"), number(validation, "mean"), number(validation, "candidate"),
+                   number(line, "best_validation")});
+  }
+  return out;
+}
+
 void print_run(std::ostream& out, const std::string& name, const evolve::Checkpoint& checkpoint, TableFormat format) {
-  std::vector<Point> points;
-  for (const json& line : checkpoint.history) points.push_back(read_point(line));
+  const std::vector<RunPoint> points = run_points(checkpoint);
   print_heading(out, "evolution " + name + ", " + std::to_string(checkpoint.generation) + " generations", format);
-  print_settings(out, checkpoint.settings);
-  out << "validation, relative to the full cache: start " << text_of("%.4f", checkpoint.start_validation) << ", best "
-      << text_of("%.4f", checkpoint.best_validation) << " (generation " << checkpoint.best_generation << ")\n\n";
-  if (format == TableFormat::markdown) out << "```\n";
-  print_spark(out, "best      ", points, &Point::best);
-  print_spark(out, "mean      ", points, &Point::mean);
-  print_spark(out, "validation", points, &Point::kept);
-  if (format == TableFormat::markdown) out << "```\n";
+  const std::string validation = "validation, relative to the full cache: start " + text_of("%.4f", checkpoint.start_validation) +
+                                 ", best " + text_of("%.4f", checkpoint.best_validation) + " (generation " +
+                                 std::to_string(checkpoint.best_generation) + ")";
+  print_note(out, settings_line(checkpoint.settings), format);
   out << '\n';
+  print_note(out, validation, format);
+  out << '\n';
+  if (format != TableFormat::html) {
+    if (format == TableFormat::markdown) out << "```\n";
+    print_spark(out, "best      ", points, &RunPoint::best);
+    print_spark(out, "mean      ", points, &RunPoint::mean);
+    print_spark(out, "validation", points, &RunPoint::kept);
+    if (format == TableFormat::markdown) out << "```\n";
+    out << '\n';
+  }
 
   std::vector<std::vector<std::string>> rows;
   const std::size_t step = (points.size() + kMostRows - 1) / kMostRows;
   for (std::size_t i = 0; i < points.size(); ++i) {
     if (i % step != 0 && i + 1 != points.size()) continue;
-    const Point& p = points[i];
+    const RunPoint& p = points[i];
     rows.push_back({text_of("%.0f", p.generation), text_of("%.4f", p.best), text_of("%.4f", p.mean), text_of("%.4f", p.spread),
                     text_of("%.4g", p.step_size), text_of("%.4f", p.validation_mean), text_of("%.4f", p.validation_candidate),
                     text_of("%.4f", p.kept)});
   }
   print_table(out, {"generation", "best", "mean", "spread", "step size", "valid. mean", "valid. best", "kept so far"}, rows, 0,
               format);
-  if (step > 1) out << (format == TableFormat::markdown ? "\n" : "") << "every " << step << "th generation and the last\n";
+  if (step > 1) print_note(out, "every " + std::to_string(step) + "th generation and the last", format);
   out << '\n';
 }
 

@@ -1,0 +1,36 @@
+#include "cli/report_content.hpp"
+
+#include <filesystem>
+
+#include "cli/policy_labels.hpp"
+#include "cli/result_file.hpp"
+#include "cli/run_curve.hpp"
+
+namespace namm::cli {
+
+ReportContent load_report(const std::vector<std::string>& inputs) {
+  ReportContent out;
+  for (const std::string& input : inputs) {
+    const std::filesystem::path path(input);
+    std::error_code ignored;
+    if (std::filesystem::is_directory(path, ignored)) {
+      out.runs.emplace_back(input, load_run(path));
+    } else if (is_details_file(path)) {
+      load_details(path, out.details);
+    } else {
+      const std::vector<ResultRecord> more = load_results(path);
+      out.records.insert(out.records.end(), more.begin(), more.end());
+    }
+  }
+  std::vector<std::string> names;
+  for (const ResultRecord& record : out.records) names.push_back(record.policy);
+  for (const RetentionDetails& retention : out.details.retentions) names.push_back(retention.policy);
+  const auto labels = policy_labels(names);
+  for (const auto& [name, label] : labels)
+    if (std::filesystem::path(name).extension() == ".json") out.from_file.insert(label);
+  for (ResultRecord& record : out.records) record.policy = labels.at(record.policy);
+  for (RetentionDetails& retention : out.details.retentions) retention.policy = labels.at(retention.policy);
+  return out;
+}
+
+}  // namespace namm::cli

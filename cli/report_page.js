@@ -1,0 +1,143 @@
+'use strict';
+// What a reader can choose on the page. Every text from the data goes in through textContent.
+(() => {
+  const data = JSON.parse(document.getElementById('data').textContent);
+  const by = (id) => document.getElementById(id);
+  const element = (name, attributes = {}, ...children) => {
+    const node = document.createElement(name);
+    for (const [key, value] of Object.entries(attributes))
+      if (value !== undefined && value !== '') node.setAttribute(key, value);
+    node.append(...children);
+    return node;
+  };
+  const percent = (share) => (Number.isFinite(share) ? `${(100 * share).toFixed(0)} %` : '–');
+
+  // Legends: pointing shows one line alone, pressing hides it in all charts of the section.
+  for (const button of document.querySelectorAll('.legend button')) {
+    const lines = () => button.closest('section').querySelectorAll('figure .series');
+    const style = button.dataset.style;
+    button.addEventListener('click', () => {
+      const on = button.getAttribute('aria-pressed') !== 'true';
+      button.setAttribute('aria-pressed', String(on));
+      for (const line of lines()) if (line.classList.contains(style)) line.classList.toggle('off', !on);
+    });
+    const dim = (dimmed) => {
+      for (const line of lines()) line.classList.toggle('dim', dimmed && !line.classList.contains(style));
+    };
+    for (const event of ['mouseenter', 'focus']) button.addEventListener(event, () => dim(true));
+    for (const event of ['mouseleave', 'blur']) button.addEventListener(event, () => dim(false));
+  }
+  // On paper nothing can be opened.
+  let closed = [];
+  addEventListener('beforeprint', () => {
+    closed = [...document.querySelectorAll('details:not([open])')];
+    for (const details of closed) details.open = true;
+  });
+  addEventListener('afterprint', () => closed.forEach((details) => { details.open = false; }));
+
+  if (!data.settings.length) return;
+
+  // Viridis (Smith & van der Walt): even steps in lightness, for every kind of colour vision and in grey.
+  const stops = [[68, 1, 84], [70, 50, 127], [54, 92, 141], [39, 127, 142], [31, 161, 135], [74, 194, 109], [159, 218, 58], [253, 231, 37]];
+  const colours = (share) => {
+    const at = Math.min(Math.max(share, 0), 1) * (stops.length - 1);
+    const low = Math.min(Math.floor(at), stops.length - 2);
+    const rgb = stops[low].map((v, i) => Math.round(v + (at - low) * (stops[low + 1][i] - v)));
+    const linear = rgb.map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+    const light = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+    return `background:rgb(${rgb.join(' ')});color:${light > 0.179 ? '#000' : '#fff'}`;
+  };
+  const heatCell = (count, what) => {
+    const [kept, tokens] = count || [0, 0];
+    if (!tokens) return element('td', { title: `${what}: none` }, '–');
+    return element('td', { style: colours(kept / tokens), title: `${what}: ${kept} of ${tokens} entries kept` }, percent(kept / tokens));
+  };
+  const table = (caption, head, rows) =>
+    element('table', { class: 'heat' }, element('caption', { class: 'note' }, caption),
+      element('thead', {}, element('tr', {}, ...head.map((text) => element('th', { scope: 'col' }, text)))),
+      element('tbody', {}, ...rows.map(([name, ...cells]) => element('tr', {}, element('th', { scope: 'row' }, name), ...cells))));
+
+  const showHeat = (setting) => {
+    const heads = [...new Set(setting.heads.map((h) => h[1]))].sort((a, b) => a - b);
+    const layers = [...new Set(setting.heads.map((h) => h[0]))].sort((a, b) => a - b);
+    const counts = new Map(setting.heads.map((h) => [`${h[0]},${h[1]}`, [h[2], h[3]]]));
+    by('heat').replaceChildren(table('share of the prompt’s tokens that each KV head kept', ['layer', ...heads.map((h) => `head ${h}`)],
+      layers.map((l) => [String(l), ...heads.map((h) => heatCell(counts.get(`${l},${h}`), `layer ${l}, head ${h}`))])));
+  };
+  const showKinds = (setting) => {
+    const met = (k) => setting.tasks.some((task) => task.kinds[k][1] > 0);
+    const rows = data.kinds.map((name, k) => [name, k]).filter(([, k]) => met(k)).map(([name, k]) => [name, ...setting.tasks.map((task) => heatCell(task.kinds[k], `${name} in ${task.name}`))]);
+    const sums = setting.tasks.map((task) => task.kinds.reduce((sum, count) => [sum[0] + count[0], sum[1] + count[1]], [0, 0]));
+    rows.push(['all', ...sums.map((sum, t) => heatCell(sum, `all in ${setting.tasks[t].name}`))]);
+    by('kinds').replaceChildren(table('share kept of each kind of token', ['kind', ...setting.tasks.map((task) => task.name)], rows));
+  };
+  const svg = (name, attributes, ...children) => {
+    const node = document.createElementNS('http://www.w3.org/2000/svg', name);
+    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+    node.append(...children);
+    return node;
+  };
+  const showPositions = (setting) => {
+    const width = 560, height = 230, left = 58, right = 14, top = 14, bottom = 46;
+    const y = (share) => height - bottom - share * (height - top - bottom);
+    const step = (width - left - right) / setting.positions.length;
+    const chart = svg('svg', { class: 'chart', viewBox: `0 0 ${width} ${height}`, role: 'img',
+      'aria-label': `share kept by position in the prompt: ${setting.positions.map((c) => percent(c[0] / c[1])).join(', ')}` });
+    for (const share of [0, 0.25, 0.5, 0.75, 1])
+      chart.append(svg('line', { class: 'grid', x1: left, x2: width - right, y1: y(share), y2: y(share) }),
+        svg('text', { class: 'tick', x: left - 6, y: y(share) + 4, 'text-anchor': 'end' }, percent(share)));
+    setting.positions.forEach(([kept, tokens], i) => {
+      if (!tokens) return;
+      const range = `${(100 * i / setting.positions.length).toFixed(0)}–${(100 * (i + 1) / setting.positions.length).toFixed(0)} % of the prompt`;
+      chart.append(svg('rect', { class: 'bar', x: left + i * step + 1, width: step - 2, y: y(kept / tokens), height: y(0) - y(kept / tokens) },
+        svg('title', {}, `${range}: ${percent(kept / tokens)} kept`)));
+    });
+    for (const share of [0, 0.25, 0.5, 0.75, 1])
+      chart.append(svg('text', { class: 'tick', x: left + share * (width - left - right), y: height - bottom + 16, 'text-anchor': 'middle' }, percent(share)));
+    chart.append(svg('text', { class: 'label', x: (left + width - right) / 2, y: height - 8, 'text-anchor': 'middle' }, 'position in the prompt, first token to last'));
+    by('positions').replaceChildren(chart);
+  };
+
+  const showTokens = (setting, index) => {
+    const run = setting.runs.find((r) => r.prompt === index);
+    const prompt = data.prompts[index];
+    by('tokens').replaceChildren();
+    by('scale').replaceChildren();
+    if (!run) {
+      by('about').textContent = 'This policy was not watched on this prompt.';
+      return;
+    }
+    const gone = run.kept_by.filter((count) => count === 0).length;
+    by('about').textContent = `${prompt.pieces.length} tokens, ${gone} of them kept by no head; score of the answer ${run.score}, ` +
+      `its log-likelihood per token against the full cache ${run.delta === null ? '–' : (run.delta > 0 ? '+' : '') + run.delta.toFixed(2)}`;
+    by('scale').append('kept by', element('i', { class: 'gone' }, 'no head'),
+      ...[...new Set([0.25, 0.5, 0.75, 1].map((s) => Math.max(1, Math.round(s * run.heads))))]
+        .map((n) => element('i', { style: colours(n / run.heads) }, `${n} of ${run.heads}`)));
+    const kinds = data.letters;
+    const evidence = new Set();
+    for (const [first, last] of prompt.evidence) for (let i = first; i <= last; ++i) evidence.add(i);
+    if (evidence.size) by('scale').append(element('i', { class: 'evidence' }, 'tells the answer'));
+    prompt.pieces.forEach((piece, i) => {
+      const count = run.kept_by[i];
+      const what = `token ${i}, ${data.kinds[kinds.indexOf(prompt.kinds[i])]}: kept by ${count} of ${run.heads} heads`;
+      const text = piece === '' ? '⌁' : piece.replace(/\n/g, '⏎\n');
+      by('tokens').append(element('span', { class: [count ? '' : 'gone', evidence.has(i) ? 'evidence' : ''].join(' ').trim(), style: count ? colours(count / run.heads) : '', title: what }, text));
+    });
+  };
+
+  const policy = by('policy'), prompt = by('prompt');
+  data.settings.forEach((setting, i) => policy.append(element('option', { value: i }, setting.label)));
+  data.prompts.forEach((p, i) => prompt.append(element('option', { value: i }, p.label)));
+  policy.value = String(data.first);
+  const show = () => {
+    const setting = data.settings[Number(policy.value)];
+    by('watched').textContent = `mean over ${setting.runs.length} watched prompt${setting.runs.length === 1 ? '' : 's'}`;
+    showHeat(setting);
+    showKinds(setting);
+    showPositions(setting);
+    showTokens(setting, Number(prompt.value));
+  };
+  policy.addEventListener('change', show);
+  prompt.addEventListener('change', show);
+  show();
+})();
