@@ -21,10 +21,8 @@ std::string take_characters(std::string& bytes) {
     if (tasks::first_invalid_utf8(there) == there.size()) {
       out += there;
       bytes.erase(0, length);
-    } else if (bytes.size() < length && bytes.size() == 1) {
+    } else if (bytes.size() < length && (bytes.size() == 1 || (static_cast<unsigned char>(bytes.back()) & 0xC0) == 0x80)) {
       break;  // the rest may come
-    } else if (bytes.size() < length && (static_cast<unsigned char>(bytes.back()) & 0xC0) == 0x80) {
-      break;
     } else {
       out += "\xEF\xBF\xBD";
       bytes.erase(0, 1);
