@@ -185,7 +185,7 @@ void add_tasks(po::options_description& options, const std::string& default_leng
   options.add_options()("length", po::value<std::string>()->default_value(default_lengths)->value_name("N,M"),
                         "context lengths in the model's tokens");
   options.add_options()("haystack", po::value<std::string>()->default_value("own")->value_name("NAME"),
-                        "filler of generated tasks: own (each task's), prose, repeated, or a text file");
+                        "filler of generated tasks: own (each task's), prose, repeated, code, code:FOLDER or a text file");
   options.add_options()("question-in-context",
                         "the cache is compressed after the question was seen, not before (easier to keep the answer, less honest "
                         "as a test of memory)");

@@ -22,7 +22,7 @@ int run_prompts(const std::vector<std::string>& arguments) {
   options.add_options()("split", po::value<std::string>()->default_value("train")->value_name("NAME"),
                         "train, validation or test; disjoint whatever the seed");
   options.add_options()("haystack", po::value<std::string>()->default_value("own")->value_name("NAME"),
-                        "own (the task's), prose, repeated, or a text file");
+                        "own (the task's), prose, repeated, code, code:FOLDER or a text file");
   options.add_options()("model,m", po::value<std::string>()->value_name("FILE"), "count tokens with this model's vocabulary");
   options.add_options()("counter", po::value<std::string>()->default_value("words")->value_name("NAME"),
                         "without a model: words, chars/4 or chars");

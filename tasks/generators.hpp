@@ -23,6 +23,15 @@ std::unique_ptr<Task> make_niah_multiquery(std::shared_ptr<const Haystack> hayst
 std::unique_ptr<Task> make_vt(std::shared_ptr<const Haystack> haystack);
 std::unique_ptr<Task> make_cwe(std::shared_ptr<const Haystack> haystack);
 std::unique_ptr<Task> make_fwe(std::shared_ptr<const Haystack> haystack);
+std::unique_ptr<Task> make_number_string(std::shared_ptr<const Haystack> haystack);
+std::unique_ptr<Task> make_kv_retrieval(std::shared_ptr<const Haystack> haystack);
+std::unique_ptr<Task> make_passage_retrieval(std::shared_ptr<const Haystack> haystack);
+std::unique_ptr<Task> make_passage_count(std::shared_ptr<const Haystack> haystack);
+std::unique_ptr<Task> make_code_completion(std::shared_ptr<const Haystack> haystack);
+std::unique_ptr<Task> make_code_retrieval(std::shared_ptr<const Haystack> haystack);
+std::unique_ptr<Task> make_multi_turn(std::shared_ptr<const Haystack> haystack);
+std::unique_ptr<Task> make_city_facts(std::shared_ptr<const Haystack> haystack);
+std::unique_ptr<Task> make_text(std::shared_ptr<const Haystack> haystack);
 
 /// What the retrieval tasks share: the filler, the random streams and the sample's identity.
 class RetrievalTask : public Task {

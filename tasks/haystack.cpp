@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "tasks/code_corpus.hpp"
 #include "tasks/prose.hpp"
 #include "tasks/utf8.hpp"
 
@@ -149,11 +150,14 @@ std::shared_ptr<const Haystack> make_haystack(const std::string& name_or_file) {
   if (name_or_file == "own") return nullptr;
   if (name_or_file == "prose") return prose_haystack();
   if (name_or_file == "repeated") return repeated_haystack();
+  if (name_or_file == "code") return std::make_shared<const CodeHaystack>(system_headers());
+  if (name_or_file.starts_with("code:"))
+    return std::make_shared<const CodeHaystack>(std::make_shared<const CodeCorpus>(name_or_file.substr(5)));
   const std::string_view prefix = "file:";
   if (name_or_file.starts_with(prefix)) return file_haystack(name_or_file.substr(prefix.size()));
   std::error_code error;
   if (std::filesystem::exists(name_or_file, error)) return file_haystack(name_or_file);
-  throw std::invalid_argument("haystack must be own, prose, repeated or an existing text file, got '" + name_or_file + "'");
+  throw std::invalid_argument("haystack must be own, prose, repeated, code or an existing text file, got '" + name_or_file + "'");
 }
 
 }  // namespace namm::tasks

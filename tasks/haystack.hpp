@@ -46,8 +46,8 @@ std::shared_ptr<const Haystack> repeated_haystack();
 /// starts over at the third's end. Throws std::runtime_error ("FILE: ...") if the file cannot be read, is larger than
 /// 256 MiB, is not UTF-8, or has fewer than 30 sentences.
 std::shared_ptr<const Haystack> file_haystack(const std::filesystem::path& file);
-/// `own` (null: what each task's definition says), `prose`, `repeated`, or the path of a file (with or without "file:" before
-/// it).
+/// `own` (null: what each task's definition says), `prose`, `repeated`, `code` (the headers installed on this machine),
+/// `code:FOLDER`, or the path of a file (with or without "file:" before it).
 std::shared_ptr<const Haystack> make_haystack(const std::string& name_or_file);
 
 }  // namespace namm::tasks

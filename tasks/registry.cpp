@@ -35,6 +35,15 @@ constexpr std::array kTasks = {
     entry<make_vt>("vt", "ruler", "variables that have one value through a chain of assignments"),
     entry<make_cwe>("cwe", "ruler", "the ten commonest words of a list"),
     entry<make_fwe>("fwe", "ruler", "the three most frequent coded words"),
+    entry<make_number_string>("number-string", "infinitebench", "ten digits with repetitions in repeated sentences"),
+    entry<make_kv_retrieval>("kv-retrieval", "infinitebench", "the value of one key of a JSON object of identifiers"),
+    entry<make_passage_retrieval>("passage-retrieval", "longbench", "the number of the paragraph that a sentence is from"),
+    entry<make_passage_count>("passage-count", "longbench", "how many different paragraphs there are"),
+    entry<make_code_completion>("code-completion", "code", "the next line of a source file after others"),
+    entry<make_code_retrieval>("code-retrieval", "code", "the number that a macro stands for, somewhere in source files"),
+    entry<make_multi_turn>("multi-turn", "facts", "a fact told early in a chat, asked for late"),
+    entry<make_city_facts>("city-facts", "facts", "one of twelve facts about invented cities in prose"),
+    entry<make_text>("text", "plain", "a text's own continuation, for perplexity and fidelity"),
 };
 
 }  // namespace

@@ -105,8 +105,15 @@ struct Metric {
   double (*score)(std::span<const std::string>, std::string_view);
 };
 constexpr Metric kMetrics[] = {
-    {"prefix", score_prefix}, {"contains", score_contains}, {"contains-all", score_contains_all},      {"exact", score_exact},
-    {"qa-f1", score_qa_f1},   {"rouge-l", score_rouge_l},   {"code-similarity", score_code_similarity}};
+    {"prefix", score_prefix},
+    {"contains", score_contains},
+    {"contains-all", score_contains_all},
+    {"exact", score_exact},
+    {"qa-f1", score_qa_f1},
+    {"rouge-l", score_rouge_l},
+    {"numbers", score_numbers},
+    {"code-similarity", score_code_similarity},
+};
 
 }  // namespace
 

@@ -28,6 +28,10 @@ double score_rouge_l(std::span<const std::string> answers, std::string_view gene
 /// 2 LCS / (a + b) over bytes. Empty lines and indentation do not count; of each, the first 4096 bytes do.
 double score_code_similarity(std::span<const std::string> answers, std::string_view generated);
 
+/// LongBench's count_score and retrieval_score: of the numbers (runs of digits) in the text, the share that equals the answer's
+/// first number; 0 if either has none.
+double score_numbers(std::span<const std::string> answers, std::string_view generated);
+
 /// Throws std::invalid_argument that lists the names if `metric` is not a metric.
 double score_by_metric(std::string_view metric, std::span<const std::string> answers, std::string_view generated);
 /// Whether `score_by_metric` knows it.

@@ -43,6 +43,15 @@ TEST_CASE("The formats of the tasks stay as they are", "[tasks]") {
       {"vt", Split::test, 7, 123, 1500, 0xC50255A738131297},
       {"cwe", Split::test, 7, 123, 1500, 0x7237D561664B8741},
       {"fwe", Split::test, 7, 123, 1500, 0xA9DACB5E37C3672E},
+      {"number-string", Split::test, 7, 123, 1500, 0x8FC0F935EF8E4720},
+      {"kv-retrieval", Split::test, 7, 123, 1500, 0x4A80EEE032C1A87F},
+      {"passage-retrieval", Split::test, 7, 123, 1500, 0xE500D4D27382D863},
+      {"passage-count", Split::test, 7, 123, 1500, 0x8092DDE3A6319556},
+      {"code-completion", Split::test, 7, 123, 1500, 0xAF465202AE9858E6},
+      {"code-retrieval", Split::test, 7, 123, 1500, 0xF4D373FB510E2580},
+      {"multi-turn", Split::test, 7, 123, 1500, 0xE2E38902E0B2C076},
+      {"city-facts", Split::test, 7, 123, 1500, 0x1D9834C748AD6075},
+      {"text", Split::test, 7, 123, 1500, 0x30D44A0CF80020D9},
   };
   for (const Stored& s : stored) {
     INFO(s.task << " " << to_string(s.split) << " " << s.length);

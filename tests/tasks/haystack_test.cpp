@@ -77,7 +77,7 @@ TEST_CASE("Filler that looks like the needle is left out", "[tasks]") {
 
 TEST_CASE("Haystacks that cannot be used", "[tasks]") {
   CHECK(message_of([] { make_haystack("prosa"); }) ==
-        "haystack must be own, prose, repeated or an existing text file, got 'prosa'");
+        "haystack must be own, prose, repeated, code or an existing text file, got 'prosa'");
   const TemporaryFile brief("brief.txt", numbered_sentences(29));
   CHECK(message_of([&] { make_haystack(brief.name()); }) == brief.name() + ": a haystack needs at least 30 sentences, found 29");
   const TemporaryFile latin("latin.txt", "caf\xE9");

@@ -146,7 +146,7 @@ TEST_CASE("Prompt files: one clear line for every wrong input", "[tasks]") {
       {"{\"context\": \"a\", \"answers\": [\"b\"], \"metric\": \"bleu\x1b[2J\"}",
        "is not valid JSON (byte 51); write one object per line"},
       {"{\"context\": \"a\", \"answers\": [\"b\"], \"metric\": \"bleu\\u001b[2J\"}",
-       "'metric' must be prefix, contains, contains-all, exact, qa-f1, rouge-l or code-similarity, got 'bleu?[2J'"},
+       "'metric' must be prefix, contains, contains-all, exact, qa-f1, rouge-l, numbers or code-similarity, got 'bleu?[2J'"},
       {"{\"context\": \"a\", \"id\": \"b\\n\"}", "'id' must not hold control characters"},
       {"{\"context\": \"a\", \"id\": \"\"}", "'id' must have 1 to 200 bytes, got 0"},
       {"{\"context\": \"a\", \"task\": \"" + std::string(201, 'x') + "\"}", "'task' must have 1 to 200 bytes, got 201"},

@@ -10,13 +10,19 @@
 
 #include "tasks/counters.hpp"
 #include "tasks/task.hpp"
+#include "tests/tasks/code_folder.hpp"
 
 namespace namm::tasks::testing {
 
 inline const std::vector<Split> kSplits = {Split::train, Split::validation, Split::test};
 
+/// The task on its own filler; tasks over source code on a folder of the tests'.
+inline std::unique_ptr<Task> make_any_task(std::string_view task) {
+  return make_task(task, task.starts_with("code-") ? CodeFolder::haystack() : nullptr);
+}
+
 inline Sample make_sample(std::string_view task, Split split, std::uint64_t seed, std::uint64_t index, std::size_t length = 512) {
-  return make_task(task)->make({split, seed, index, length}, approximate_counter("words"));
+  return make_any_task(task)->make({split, seed, index, length}, approximate_counter("words"));
 }
 
 /// Everything a model or a score sees.

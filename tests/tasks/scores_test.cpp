@@ -89,7 +89,7 @@ TEST_CASE("An unknown metric is refused", "[tasks]") {
   CHECK_FALSE(is_metric("f1"));
   CHECK_FALSE(is_metric(""));
   CHECK(message_of([] { score("f1", {"a"}, "a"); }) ==
-        "metric must be prefix, contains, contains-all, exact, qa-f1, rouge-l or code-similarity, got 'f1'");
+        "metric must be prefix, contains, contains-all, exact, qa-f1, rouge-l, numbers or code-similarity, got 'f1'");
 }
 
 TEST_CASE("A sample's own metric goes before the task's", "[tasks]") {
