@@ -6,11 +6,12 @@ namespace namm::tasks {
 
 /// Rewrites the records of published benchmarks in the fields of our prompt files; leaves every other object as it is.
 ///
-/// LongBench (`input`, `context`, `answers`, `dataset`): the question is `input` after "Question:", the answer prefix
-/// "Answer:"; summaries, code and few-shot sets get their own. Metrics as published where scores.hpp has them: qa-f1 for
-/// question answering, rouge-l for summaries, code-similarity for code, else contains.
-/// LongBench v2 (`question`, `choice_A` ...) and InfiniteBench (`input`, `answer`, `options`): choices are listed with their
-/// letters, letter and text are both accepted. `file_stem` names the InfiniteBench task, as its records do not.
+/// LongBench (arXiv 2308.14508: `input`, `context`, `answers`, `dataset`, `all_classes`) and InfiniteBench (arXiv 2402.13718:
+/// `input`, `context`, `answer`, `options`; the file's name is the task): every task gets the metric and the answer length of
+/// the published evaluation. The words around the question are ours, and come after the context only. LongBench v2 (arXiv
+/// 2412.15204: `question`, `choice_A` ...): letter and text of the right choice are both accepted. Options are listed with
+/// their letters. What differs from the published scores: Chinese is cut into characters (LongBench: into jieba's words).
+/// @param file_stem  names the task of a record that does not
 void rewrite_benchmark_record(nlohmann::json& record, std::string_view file_stem);
 
 }  // namespace namm::tasks

@@ -24,10 +24,13 @@ std::size_t character_begin(std::string_view text, std::size_t at) {
 }
 
 int answer_tokens(const std::vector<Sample>& samples) {
-  for (const Sample& sample : samples)
-    for (const std::string& answer : sample.answers)
-      if (answer.size() > 200) return 128;
-  return 32;
+  int most = 1;
+  for (const Sample& sample : samples) {
+    const auto is_long = [](const std::string& answer) { return answer.size() > 200; };
+    const bool any_long = std::any_of(sample.answers.begin(), sample.answers.end(), is_long);
+    most = std::max(most, sample.answer_tokens > 0 ? sample.answer_tokens : any_long ? 128 : 32);
+  }
+  return most;
 }
 
 }  // namespace

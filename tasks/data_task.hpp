@@ -28,7 +28,7 @@ class DataTask final : public Task {
   std::string_view name() const override { return name_; }
   /// Throws std::invalid_argument if the split is empty (disjoint splits of fewer than five prompts).
   Sample make(const SampleRequest& request, const TokenCounter& count_tokens) const override;
-  /// As for summaries: 128 if an answer is a text of more than 200 bytes, 32 else.
+  /// The most that a prompt asks for (`Sample::answer_tokens`); 128 for one with an answer of more than 200 bytes, else 32.
   int max_answer_tokens() const override { return max_answer_tokens_; }
   /// Prompts of the split; a plain text counts as one.
   std::size_t size(Split split) const { return members_[static_cast<std::size_t>(split)].size(); }

@@ -92,6 +92,28 @@ std::vector<std::string> answers_field(const json& record, const std::string& wh
   return answers;
 }
 
+std::vector<std::string> choices_field(const json& record, const std::string& where, std::size_t most) {
+  const auto found = record.find("choices");
+  if (found == record.end() || found->is_null()) return {};
+  if (!found->is_array()) fail(where, std::string("'choices' must be a list of strings, got ") + found->type_name());
+  if (found->size() > most)
+    fail(where, "'choices' may hold at most " + std::to_string(most) + " strings, got " + std::to_string(found->size()));
+  std::vector<std::string> choices;
+  for (const json& choice : *found) {
+    if (!choice.is_string()) fail(where, std::string("'choices' must hold strings, got ") + choice.type_name());
+    choices.push_back(choice.get<std::string>());
+  }
+  return choices;
+}
+
+int answer_tokens_field(const json& record, const std::string& where) {
+  const auto found = record.find("answer_tokens");
+  if (found == record.end() || found->is_null()) return 0;
+  if (!found->is_number_integer() || *found < 1 || *found > 4096)
+    fail(where, "'answer_tokens' must be a whole number from 1 to 4096");
+  return found->get<int>();
+}
+
 /// Puts `separator` before `part` if nothing else parts it from what comes before.
 void part(const std::string& before, std::string& part, const char* separator) {
   if (!part.empty() && !before.empty() && !is_space(part.front()) && !is_space(before.back())) part.insert(0, separator);
@@ -106,6 +128,8 @@ Sample to_sample(const json& record, const LineReader& reader, const PromptFileL
   sample.question = text_field(record, "question", where);
   sample.answer_prefix = text_field(record, "answer_prefix", where);
   sample.answers = answers_field(record, where, limits.answers);
+  sample.choices = choices_field(record, where, limits.answers);
+  sample.answer_tokens = answer_tokens_field(record, where);
   sample.task = label_field(record, "task", where, reader.file().stem().string());
   sample.id = label_field(record, "id", where, reader.file().filename().string() + ":" + std::to_string(reader.line_number()));
   sample.metric = text_field(record, "metric", where);

@@ -28,7 +28,9 @@ struct PromptFileLimits {
 ///   `answers`        list of accepted strings, or one string; numbers are taken as written
 ///   `answer_prefix`  string; the first words of the answer, given to the model
 ///   `task`, `id`     strings (id also a number); default: the file's name and FILE:LINE
-///   `metric`         a name of scores.hpp; default `contains`
+///   `metric`         a name of metrics.cpp; default `contains`
+///   `choices`        list of strings: the classes or options that the answer is one of, for metrics that look at them
+///   `answer_tokens`  1 to 4096: tokens that the answer needs at most; default 32, with long answers 128
 /// With `context` alone it is plain text. Fields of other names are ignored. Also recognised: LongBench (arXiv 2308.14508:
 /// `input`, `answers`, `dataset`), LongBench v2 (arXiv 2412.15204: `choice_A` ... `choice_D`, `answer`) and InfiniteBench
 /// (arXiv 2402.13718: `input`, `answer`, `options`); see benchmark_records.hpp. Any other file is one plain text.

@@ -1,8 +1,6 @@
 #include "tasks/scores.hpp"
 
 #include <algorithm>
-#include <iterator>
-#include <stdexcept>
 
 namespace namm::tasks {
 namespace {
@@ -96,44 +94,6 @@ double score_exact(std::span<const std::string> answers, std::string_view genera
     if (text.size() == answer.size() + 1 && text.back() == '.') return equal_at(text, 0, answer);
     return text.size() == answer.size() && equal_at(text, 0, answer);
   });
-}
-
-namespace {
-
-struct Metric {
-  std::string_view name;
-  double (*score)(std::span<const std::string>, std::string_view);
-};
-constexpr Metric kMetrics[] = {
-    {"prefix", score_prefix},
-    {"contains", score_contains},
-    {"contains-all", score_contains_all},
-    {"exact", score_exact},
-    {"qa-f1", score_qa_f1},
-    {"rouge-l", score_rouge_l},
-    {"numbers", score_numbers},
-    {"code-similarity", score_code_similarity},
-};
-
-}  // namespace
-
-bool is_metric(std::string_view metric) {
-  return std::any_of(std::begin(kMetrics), std::end(kMetrics), [&](const Metric& known) { return known.name == metric; });
-}
-
-std::string metric_names() {
-  std::string names;
-  for (const Metric& metric : kMetrics) {
-    if (&metric != kMetrics) names += &metric + 1 == std::end(kMetrics) ? " or " : ", ";
-    names += metric.name;
-  }
-  return names;
-}
-
-double score_by_metric(std::string_view metric, std::span<const std::string> answers, std::string_view generated) {
-  for (const Metric& known : kMetrics)
-    if (known.name == metric) return known.score(answers, generated);
-  throw std::invalid_argument("metric must be " + metric_names() + ", got '" + std::string(metric) + "'");
 }
 
 }  // namespace namm::tasks

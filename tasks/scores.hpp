@@ -32,8 +32,12 @@ double score_code_similarity(std::span<const std::string> answers, std::string_v
 /// first number; 0 if either has none.
 double score_numbers(std::span<const std::string> answers, std::string_view generated);
 
-/// Throws std::invalid_argument that lists the names if `metric` is not a metric.
-double score_by_metric(std::string_view metric, std::span<const std::string> answers, std::string_view generated);
+/// The score by a metric's name (metrics.cpp lists them); with "first-line:" before the name only the first line that is not
+/// empty counts, as in LongBench's few-shot tasks. Published scorers of single benchmarks are in longbench_scores.hpp,
+/// infinitebench_scores.hpp and rouge.hpp. Throws std::invalid_argument that lists the names if there is no such metric.
+/// @param choices  what `Sample::choices` holds; only some metrics look at it
+double score_by_metric(std::string_view metric, std::span<const std::string> answers, std::string_view generated,
+                       std::span<const std::string> choices = {});
 /// Whether `score_by_metric` knows it.
 bool is_metric(std::string_view metric);
 /// "prefix, contains, ... or code-similarity", for messages.

@@ -39,7 +39,7 @@ std::string continuation(const Sample& sample, std::string_view answer) {
 }
 
 double Task::score(const Sample& sample, std::string_view generated) const {
-  if (!sample.metric.empty()) return score_by_metric(sample.metric, sample.answers, generated);
+  if (!sample.metric.empty()) return score_by_metric(sample.metric, sample.answers, generated, sample.choices);
   return score_prefix(sample.answers, generated);
 }
 

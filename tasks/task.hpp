@@ -31,8 +31,10 @@ struct Sample {
   /// Accepted answers; [0] is the gold answer whose likelihood is measured. Stored WITHOUT a leading space: who measures
   /// or compares adds one space unless the prompt is empty or ends in white space (see `continuation`).
   std::vector<std::string> answers;
-  std::string metric = {};           ///< name of the score (scores.hpp); empty: the task's own
-  std::size_t needle_offset = npos;  ///< byte in `context` where the sentence with the gold answer begins; npos: unknown
+  std::string metric = {};                ///< name of the score (scores.hpp); empty: the task's own
+  std::vector<std::string> choices = {};  ///< the classes or options that the answer is one of; empty where it is free
+  int answer_tokens = 0;                  ///< tokens that its answer needs at most; 0: as the task says (`max_answer_tokens`)
+  std::size_t needle_offset = npos;       ///< byte in `context` where the sentence with the gold answer begins; npos: unknown
   /// Where in `context` the sentences stand that tell the answer, one for each part of an answer with several parts, in their
   /// order; empty where the whole text tells it (a count, the commonest words) or where it is unknown.
   std::vector<Extent> evidence = {};

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tasks/random.hpp"
+#include "tasks/scores.hpp"
 #include "tasks/utf8.hpp"
 #include "tests/check.hpp"
 #include "tests/tasks/samples.hpp"
@@ -85,9 +86,9 @@ TEST_CASE("Prompt files: published benchmarks", "[tasks]") {
   CHECK(lb[0].task == "hotpotqa");
   CHECK(lb[0].metric == "qa-f1");
   CHECK(prompt_text(lb[0]) == "Ann came.\n\nQuestion: Who?\nAnswer:");
-  CHECK(lb[1].metric == "rouge-l");
+  CHECK(lb[1].metric == "longbench-rouge");
   CHECK(prompt_text(lb[1]) == "Long report.\n\nWrite a summary of the text above.\n\nSummary:");
-  CHECK(lb[2].metric == "code-similarity");
+  CHECK(lb[2].metric == "longbench-code");
   CHECK(lb[2].answers[0] == "    return 1");  // after a line's end the answer stays as it is
   CHECK(prompt_text(lb[2]) == "import x\ndef f():\nNext line of code:\n");
 
@@ -98,8 +99,8 @@ TEST_CASE("Prompt files: published benchmarks", "[tasks]") {
   CHECK(ib[0].id == "3");
   CHECK(ib[0].task == "longbook_choice_eng");
   CHECK(ib[0].answers == std::vector<std::string>{"B", "Bea"});
-  CHECK(ib[0].question == "\n\nWho wins?\nA. Ann\nB. Bea");
-  CHECK(ib[0].metric == "prefix");
+  CHECK(ib[0].question == "\n\nQuestion: Who wins?\nA. Ann\nB. Bea");
+  CHECK(ib[0].metric == "infinitebench-choice");
   const TemporaryFile number("passkey.jsonl",
                              R"({"id": 0, "context": "Text.", "input": "What is it?", "answer": 71432, "options": []})");
   CHECK(load_prompts(number.path())[0].answers == std::vector<std::string>{"71432"});
@@ -146,7 +147,7 @@ TEST_CASE("Prompt files: one clear line for every wrong input", "[tasks]") {
       {"{\"context\": \"a\", \"answers\": [\"b\"], \"metric\": \"bleu\x1b[2J\"}",
        "is not valid JSON (byte 51); write one object per line"},
       {"{\"context\": \"a\", \"answers\": [\"b\"], \"metric\": \"bleu\\u001b[2J\"}",
-       "'metric' must be prefix, contains, contains-all, exact, qa-f1, rouge-l, numbers or code-similarity, got 'bleu?[2J'"},
+       "'metric' must be " + metric_names() + ", got 'bleu?[2J'"},
       {"{\"context\": \"a\", \"id\": \"b\\n\"}", "'id' must not hold control characters"},
       {"{\"context\": \"a\", \"id\": \"\"}", "'id' must have 1 to 200 bytes, got 0"},
       {"{\"context\": \"a\", \"task\": \"" + std::string(201, 'x') + "\"}", "'task' must have 1 to 200 bytes, got 201"},
