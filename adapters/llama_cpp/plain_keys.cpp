@@ -20,12 +20,28 @@ float parameter(const ggml_tensor* node, int index) {
   return value;
 }
 
-/// The node that rotated these rows, through the views between; null if none did.
+bool is_view(const ggml_tensor* node) {
+  return node->op == GGML_OP_VIEW || node->op == GGML_OP_RESHAPE || node->op == GGML_OP_PERMUTE;
+}
+
+/// Whether a rotation is among what this is computed from, at most `steps` nodes back.
+bool rotated_before(const ggml_tensor* node, int steps) {
+  if (!node || steps == 0) return false;
+  return node->op == GGML_OP_ROPE || rotated_before(node->src[0], steps - 1) || rotated_before(node->src[1], steps - 1);
+}
+
+/// The node that rotated these rows, through the views between; null if none did. Throws std::runtime_error if something else was
+/// done to them since.
 const ggml_tensor* rotation_of(const ggml_tensor* rows) {
-  for (const ggml_tensor* node = rows; node; node = node->src[0]) {
-    if (node->op == GGML_OP_ROPE) return node;
-    if (node->op != GGML_OP_VIEW && node->op != GGML_OP_RESHAPE && node->op != GGML_OP_PERMUTE) return nullptr;
-  }
+  const ggml_tensor* node = rows;
+  while (is_view(node) && node->src[0]) node = node->src[0];
+  if (node->op == GGML_OP_ROPE) return node;
+  // four nodes reach over any transformation of a key, and not as far back as the layer before
+  if (rotated_before(node, 4))
+    throw std::runtime_error(std::string("model: a policy that reads keys cannot be attached: its keys are changed (") +
+                             ggml_op_name(node->op) +
+                             ") after their rotary embedding; use a KV cache of type f16, or a policy "
+                             "that reads attention alone");
   return nullptr;
 }
 

@@ -18,7 +18,7 @@ class PlainKeys {
   PlainKeys(PlainKeys&&) noexcept;
   /// `rows`: src[0] of the SET_ROWS node that writes keys: float [kv_heads * key_size, tokens]. Gives [tokens][kv_heads *
   /// key_size]; the rows themselves where the model does not rotate. Valid until the next call. Throws std::runtime_error if the
-  /// rotation cannot be undone (multi-axis rotary embedding).
+  /// rotation cannot be undone (several axes, or keys that were changed after it).
   const float* restore(const ggml_tensor* rows);
 
  private:

@@ -48,7 +48,7 @@ TEST_CASE("Answers are watched where they are written") {
   CHECK(written(host, passage, passage.queries[0]) == " because");
   CHECK(text_of(host, passage) == "\x01[some text why?] because");
   CHECK_THROWS_WITH(make_passage(host, Target::answers, {"some text", "", ""}, 0, true, 1),
-                    Catch::Contains("needs prompts with answers"));
+                    Contains("needs prompts with answers"));
 }
 
 TEST_CASE("Planted facts are in the context and asked for in the tail") {
@@ -58,7 +58,7 @@ TEST_CASE("Planted facts are in the context and asked for in the tail") {
   const std::string context = host.detokenize(passage.context);
   CHECK(std::count(context.begin(), context.end(), '.') == 300);
   REQUIRE(passage.queries.size() == 6);
-  for (const PositionRange& range : passage.queries) CHECK_THAT(context, Catch::Contains(written(host, passage, range)));
+  for (const PositionRange& range : passage.queries) CHECK_THAT(context, Contains(written(host, passage, range)));
   CHECK(make_passage(host, Target::planted, {body, "", ""}, 0, true, 7).context == passage.context);
   CHECK(make_passage(host, Target::planted, {body, "", ""}, 0, true, 8).context != passage.context);
 }

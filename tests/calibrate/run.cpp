@@ -102,16 +102,16 @@ TEST_CASE("A state that does not belong or is damaged is refused in one line") {
   settings.resume = true;
   Settings other = settings;
   other.identity = {{"seed", 2}};
-  CHECK_THROWS_WITH(run(other, pool), Catch::Contains("cannot be resumed: it was begun with other settings"));
+  CHECK_THROWS_WITH(run(other, pool), Contains("cannot be resumed: it was begun with other settings"));
   other = settings;
   other.input = ProbeInput::layer;
-  CHECK_THROWS_WITH(run(other, pool), Catch::Contains("cannot be resumed: calibration: must get"));
+  CHECK_THROWS_WITH(run(other, pool), Contains("cannot be resumed: calibration: must get"));
   std::ifstream in(settings.state, std::ios::binary);
   const std::string bytes{std::istreambuf_iterator<char>(in), {}};
   for (const std::size_t length : {std::size_t{0}, std::size_t{1}, bytes.size() / 2, bytes.size() - 1}) {
     std::ofstream(settings.state, std::ios::binary) << bytes.substr(0, length);
-    CHECK_THROWS_WITH(run(settings, pool), Catch::Contains("damaged, cannot be resumed"));
+    CHECK_THROWS_WITH(run(settings, pool), Contains("damaged, cannot be resumed"));
   }
   std::filesystem::remove(settings.state);
-  CHECK_THROWS_WITH(run(settings, pool), Catch::Contains("there is no calibration to resume"));
+  CHECK_THROWS_WITH(run(settings, pool), Contains("there is no calibration to resume"));
 }

@@ -23,6 +23,6 @@ TEST_CASE("Made-up texts hold none of the sentences that the tasks hide") {
   for (std::uint64_t index = 0; index < text_kinds().size(); ++index) {
     const std::string text = make_text(3, index, 20000);
     for (const char* needle : {"pass key", "magic number", "The code of", "special magic", "VAR "})
-      CHECK_THAT(text, !Catch::Contains(needle));
+      CHECK_THAT(text, !Contains(needle));
   }
 }

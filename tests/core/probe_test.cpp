@@ -64,7 +64,7 @@ TEST_CASE("A probe of another model is refused with what to do") {
       "knows 3 KV heads of 4 and 5; run 'namm calibrate' on this model");
   LayerTokens other = content.view();
   other.layer = 6;
-  CHECK_THROWS_WITH(probe.read(other, out), Catch::Contains("the probe does not know that layer"));
+  CHECK_THROWS_WITH(probe.read(other, out), Contains("the probe does not know that layer"));
   CHECK_THROWS_AS(TokenProbe(ProbeInput::layer, {{5, 3, 4, 5, drawn(15, 1)}}), std::invalid_argument);
 }
 
@@ -85,16 +85,15 @@ TEST_CASE("Probes in files are checked") {
   CHECK(message([](json& p) { p["input"] = "value"; }) ==
         "field policy.probe.input must be key or layer, is \"value\"; correct it or write the file anew");
   CHECK_THAT(message([](json& p) { p["layers"] = json::array(); }),
-             Catch::StartsWith("field policy.probe.layers must be a list"));
+             Catch::Matchers::StartsWith("field policy.probe.layers must be a list"));
   CHECK_THAT(message([](json& p) { p["layers"][0]["weights"].erase(0); }),
-             Catch::StartsWith("field policy.probe.layers[0].weights must be a list of 10 numbers"));
-  CHECK_THAT(message([](json& p) { p["layers"][0]["kv_heads"] = -1; }), Catch::Contains("layers[0].kv_heads must be"));
-  CHECK_THAT(message([](json& p) { p["layers"][0]["key_size"] = 1 << 30; }), Catch::Contains("layers[0].key_size must be"));
-  CHECK_THAT(message([](json& p) { p["layers"][0]["weights"][3] = nullptr; }),
-             Catch::Contains("weights[3] must be a finite number"));
-  CHECK_THAT(message([](json& p) { p["layers"].push_back(p["layers"][0]); }), Catch::Contains("layers[1].layer must be"));
-  CHECK_THAT(message([](json& p) { p["extra"] = 1; }), Catch::Contains("extra is unknown"));
-  CHECK_THROWS_WITH(make_policy("key-probe"), Catch::Contains("'namm calibrate' writes a policy file"));
+             Catch::Matchers::StartsWith("field policy.probe.layers[0].weights must be a list of 10 numbers"));
+  CHECK_THAT(message([](json& p) { p["layers"][0]["kv_heads"] = -1; }), Contains("layers[0].kv_heads must be"));
+  CHECK_THAT(message([](json& p) { p["layers"][0]["key_size"] = 1 << 30; }), Contains("layers[0].key_size must be"));
+  CHECK_THAT(message([](json& p) { p["layers"][0]["weights"][3] = nullptr; }), Contains("weights[3] must be a finite number"));
+  CHECK_THAT(message([](json& p) { p["layers"].push_back(p["layers"][0]); }), Contains("layers[1].layer must be"));
+  CHECK_THAT(message([](json& p) { p["extra"] = 1; }), Contains("extra is unknown"));
+  CHECK_THROWS_WITH(make_policy("key-probe"), Contains("'namm calibrate' writes a policy file"));
 }
 
 TEST_CASE("A network on probe features begins as the probe alone") {
@@ -138,5 +137,5 @@ TEST_CASE("Probe features are the probe, its neighbours and the age") {
   CHECK(out[20 * 4 + 3] == Approx(mean(13, 28)));
   CHECK(out[1 * 4 + 2] == Approx(mean(0, 5)));
   CHECK_THROWS_WITH(make_policy("linear", {{"features", "light"}, {"probe", samples::probe_settings()}}),
-                    Catch::Contains("must be absent: features light have none"));
+                    Contains("must be absent: features light have none"));
 }

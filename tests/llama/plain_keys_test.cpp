@@ -1,4 +1,5 @@
 // Keys that a policy's reader sees, against the input of the runtime's rotary embedding, caught by its evaluation callback.
+#include <ggml-cpu.h>
 #include <ggml.h>
 
 #include <cmath>
@@ -10,6 +11,7 @@
 #include <string>
 
 #include "adapters/llama_cpp/attach_scope.hpp"
+#include "adapters/llama_cpp/plain_keys.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
 #include "tests/llama/seeded_policy.hpp"
@@ -134,4 +136,56 @@ TEST_CASE("what was read stays with its token when others are dropped", "[llama]
   const CacheUsage usage = attached.store()->usage();
   CHECK(usage.updates == 4);
   CHECK(usage.entries < usage.entries_full);
+}
+
+TEST_CASE("keys that were changed after their rotary embedding are refused", "[llama]") {
+  const std::unique_ptr<ggml_context, void (*)(ggml_context*)> context(ggml_init({1 << 20, nullptr, false}), ggml_free);
+  ggml_context* const c = context.get();
+  ggml_tensor* const keys = ggml_new_tensor_3d(c, GGML_TYPE_F32, 8, 2, 3);
+  ggml_tensor* const positions = ggml_new_tensor_1d(c, GGML_TYPE_I32, 3);
+  ggml_tensor* const matrix = ggml_new_tensor_2d(c, GGML_TYPE_F32, 8, 8);
+  for (std::int64_t i = 0; i < ggml_nelements(keys); ++i) static_cast<float*>(keys->data)[i] = static_cast<float>(i);
+  const auto rows_of = [&](ggml_tensor* tensor) { return ggml_reshape_2d(c, tensor, 16, 3); };
+  ggml_tensor* const rotated = ggml_rope(c, keys, positions, 8, 0);
+  llama::PlainKeys plain;
+  CHECK_THROWS_WITH(plain.restore(rows_of(ggml_scale(c, rotated, 2))), Contains("SCALE") && Contains("attention alone"));
+  CHECK_THROWS_WITH(plain.restore(rows_of(ggml_mul_mat(c, matrix, rotated))), Contains("MUL_MAT"));
+  // without a rotation it is the key itself
+  const float* const same = plain.restore(rows_of(keys));
+  for (std::int64_t i = 0; i < ggml_nelements(keys); ++i) CHECK(same[i] == static_cast<float>(i));
+}
+
+TEST_CASE("keys are restored under every kind of rotary embedding", "[llama][exact]") {
+  struct Kind {
+    int dimensions, mode;
+    float base, scale, extrapolation, magnitude;
+    bool factors;
+  };
+  const Kind kind = GENERATE(Kind{8, 0, 10000, 1, 0, 1, false}, Kind{8, GGML_ROPE_TYPE_NEOX, 5e5, 1, 0, 1, true},
+                             Kind{4, GGML_ROPE_TYPE_NEOX, 10000, 0.5f, 0, 1, false},       // a part of the key, linear scaling
+                             Kind{8, GGML_ROPE_TYPE_NEOX, 10000, 0.25f, 1, 1.2f, false});  // YaRN
+  const std::unique_ptr<ggml_context, void (*)(ggml_context*)> context(ggml_init({1 << 22, nullptr, false}), ggml_free);
+  ggml_context* const c = context.get();
+  ggml_tensor* const keys = ggml_new_tensor_3d(c, GGML_TYPE_F32, 8, 2, 5);
+  ggml_tensor* const positions = ggml_new_tensor_1d(c, GGML_TYPE_I32, 5);
+  ggml_tensor* const factors = ggml_new_tensor_1d(c, GGML_TYPE_F32, 4);
+  std::vector<float> wanted;
+  for (std::int64_t i = 0; i < ggml_nelements(keys); ++i) wanted.push_back(std::sin(static_cast<float>(i) * 1.7f));
+  std::copy(wanted.begin(), wanted.end(), static_cast<float*>(keys->data));
+  for (int i = 0; i < 5; ++i) static_cast<std::int32_t*>(positions->data)[i] = 3 + 100 * i;
+  for (int i = 0; i < 4; ++i) static_cast<float*>(factors->data)[i] = 1.0f + static_cast<float>(i);
+  ggml_tensor* const rotated = ggml_rope_ext(c, keys, positions, kind.factors ? factors : nullptr, kind.dimensions, kind.mode,
+                                             4096, kind.base, kind.scale, kind.extrapolation, kind.magnitude, 32, 1);
+  ggml_tensor* const rows = ggml_reshape_2d(c, rotated, 16, 5);
+  ggml_cgraph* const graph = ggml_new_graph(c);
+  ggml_build_forward_expand(graph, rows);
+  REQUIRE(ggml_graph_compute_with_ctx(c, graph, 1) == GGML_STATUS_SUCCESS);
+  llama::PlainKeys plain;
+  const float* const restored = plain.restore(rows);
+  double changed = 0;
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    CHECK(restored[i] == Approx(wanted[i]).margin(2e-6));
+    changed = std::max(changed, std::abs(static_cast<double>(static_cast<float*>(rotated->data)[i]) - wanted[i]));
+  }
+  CHECK(changed > 0.5);
 }
