@@ -210,12 +210,14 @@ TaskOptions tasks_from(const po::variables_map& values, tasks::FileSplits splits
 }
 
 std::vector<std::string> split_list(const std::string& text, const std::string& option) {
+  const auto refuse = [&] {
+    throw std::invalid_argument(option + ": must be names separated by commas, is \"" + text + "\"; remove the empty part");
+  };
   std::vector<std::string> out;
   std::size_t begin = 0;
   while (begin <= text.size()) {
     const std::size_t end = std::min(text.find(',', begin), text.size());
-    if (end == begin)
-      throw std::invalid_argument(option + ": must be names separated by commas, is \"" + text + "\"; remove the empty part");
+    if (end == begin) refuse();
     out.push_back(text.substr(begin, end - begin));
     begin = end + 1;
   }
