@@ -51,6 +51,7 @@ void fill_visibility(const MaskView& mask, std::span<const Run> runs, std::size_
       see(static_cast<std::size_t>(written[q]), local + static_cast<std::int32_t>(q - run.begin), run_last);
     local = run_last + 1;
   }
+  group.seen = static_cast<std::int32_t>(std::count(group.last.begin(), group.last.end(), local - 1));
   bool intervals = true;
   for (std::size_t c = 0; c < mask.cells; ++c)
     intervals = intervals && (times[c] == 0 || times[c] == group.last[c] - group.first[c] + 1);
@@ -65,7 +66,17 @@ void add_query(QueryGroup& group, std::size_t query, std::int32_t cell, CellMap&
   group.queries.push_back(static_cast<std::int32_t>(query));
   group.cells.push_back(cell);
   group.positions.push_back(position);
-  cells.owner[static_cast<std::size_t>(cell)] = group.sequence;
+  cells.give(static_cast<std::size_t>(cell), group.sequence, position);
+}
+
+/// The runtime removed the end of the sequence: what lies behind `newest_seen` goes.
+void cut(CellMap& cells, std::int32_t sequence, std::int32_t newest_seen, BatchPlan& plan) {
+  for (std::size_t c = 0; c < cells.owner.size(); ++c) {
+    if (cells.owner[c] != sequence || cells.position[c] <= newest_seen) continue;
+    cells.take(c);
+    plan.reused.emplace_back(sequence, static_cast<std::int32_t>(c));
+  }
+  cells.newest[static_cast<std::size_t>(sequence)] = newest_seen;
 }
 
 }  // namespace
@@ -73,6 +84,19 @@ void add_query(QueryGroup& group, std::size_t query, std::int32_t cell, CellMap&
 void CellMap::grow(std::size_t cells) {
   if (owner.size() >= cells) return;
   owner.resize(cells, kNobody);
+  position.resize(cells, -1);
+}
+
+void CellMap::give(std::size_t cell, std::int32_t sequence, std::int32_t at) {
+  owner[cell] = sequence;
+  position[cell] = at;
+  ++held[static_cast<std::size_t>(sequence)];
+}
+
+void CellMap::take(std::size_t cell) {
+  if (owner[cell] == kNobody) return;
+  --held[static_cast<std::size_t>(owner[cell])];
+  owner[cell] = kNobody;
 }
 
 BatchPlan plan_batch(const MaskView& mask, std::span<const std::int32_t> written, CellMap& cells) {
@@ -80,9 +104,9 @@ BatchPlan plan_batch(const MaskView& mask, std::span<const std::int32_t> written
   cells.grow(mask.cells);
   for (const std::int32_t cell : written) {
     cells.grow(static_cast<std::size_t>(cell) + 1);
-    std::int32_t& owner = cells.owner[static_cast<std::size_t>(cell)];
+    const std::int32_t owner = cells.owner[static_cast<std::size_t>(cell)];
     if (owner != CellMap::kNobody) plan.reused.emplace_back(owner, cell);
-    owner = CellMap::kNobody;
+    cells.take(static_cast<std::size_t>(cell));
   }
 
   std::vector<Run> runs;
@@ -92,7 +116,7 @@ BatchPlan plan_batch(const MaskView& mask, std::span<const std::int32_t> written
       add_query(plan.groups[runs.back().group], q, written[q], cells);
       continue;
     }
-    std::int32_t sequence = CellMap::kNobody;
+    std::int32_t sequence = CellMap::kNobody, newest_seen = -1;
     for_each_seen(mask, q, [&](std::size_t c) {
       const std::int32_t owner = cells.owner[c];
       if (owner == CellMap::kNobody) return;
@@ -101,10 +125,14 @@ BatchPlan plan_batch(const MaskView& mask, std::span<const std::int32_t> written
             "KV cache: a query sees cells of two sequences that were filled apart; a memory policy needs one list per sequence; "
             "do not copy a sequence (llama_memory_seq_cp) onto one that already has tokens");
       sequence = owner;
+      newest_seen = std::max(newest_seen, cells.position[c]);
     });
     if (sequence == CellMap::kNobody) {
       sequence = static_cast<std::int32_t>(cells.newest.size());
       cells.newest.push_back(-1);
+      cells.held.push_back(0);
+    } else if (cells.cuts && newest_seen < cells.newest[static_cast<std::size_t>(sequence)]) {
+      cut(cells, sequence, newest_seen, plan);
     }
     std::size_t g = 0;
     while (g < plan.groups.size() && plan.groups[g].sequence != sequence) ++g;

@@ -20,9 +20,16 @@ struct MaskView {
 /// follows from the masks that it sends.
 struct CellMap {
   static constexpr std::int32_t kNobody = -1;
-  std::vector<std::int32_t> owner;   ///< [cell] sequence number, or kNobody
-  std::vector<std::int32_t> newest;  ///< [sequence] newest position so far, -1 = none yet
+  std::vector<std::int32_t> owner;     ///< [cell] sequence number, or kNobody
+  std::vector<std::int32_t> position;  ///< [cell] of the owner's token
+  std::vector<std::int32_t> newest;    ///< [sequence] newest position so far, -1 = none yet
+  std::vector<std::int32_t> held;      ///< [sequence] cells it owns
+  /// No sequence is a copy of another: then cells behind the newest one that a query sees were removed by the runtime (it cut the
+  /// end of the sequence off), and the sequence goes on from there. With copies they may be another branch's.
+  bool cuts = false;
   void grow(std::size_t cells);
+  void give(std::size_t cell, std::int32_t sequence, std::int32_t at);  ///< a free cell
+  void take(std::size_t cell);                                          ///< back from its owner
 };
 
 /// Queries of one sequence in a batch, in order, and who sees what. `first` and `last` are indexed by cell and count in the
@@ -33,11 +40,12 @@ struct QueryGroup {
   std::vector<std::int32_t> cells;    ///< the cell each query's own token is written to
   std::vector<std::int32_t> positions;
   std::vector<std::int32_t> first, last;
+  std::int32_t seen = 0;            ///< cells that the last query sees
   std::vector<std::uint8_t> dense;  ///< [query][mask.cells] if some cell is not seen in one interval of queries, else empty
 };
 
 struct BatchPlan {
-  std::vector<std::pair<std::int32_t, std::int32_t>> reused;  ///< (former owner, cell): entries to drop
+  std::vector<std::pair<std::int32_t, std::int32_t>> reused;  ///< (former owner, cell): entries to drop, written again or removed
   std::vector<QueryGroup> groups;
 };
 

@@ -4,46 +4,14 @@
 #include <stdexcept>
 #include <utility>
 
+#include "adapters/llama_cpp/cache_store_parts.hpp"
 #include "adapters/llama_cpp/group_attention.hpp"
 #include "kernels/half.hpp"
 #include "namm/update.hpp"
 
 namespace namm::llama {
 
-struct CacheStore::Layer {
-  LayerShape shape;
-  Group* group = nullptr;
-  std::uint64_t batch = 0;                      // the batch it was last written in
-  std::vector<std::int64_t> cells;              // staged, until the mask tells whose they are
-  std::vector<std::uint16_t> keys, values;      // staged rows [token][kv_heads * size]
-  std::vector<float> plain_keys, plain_values;  // the same for the policy's reader; empty if it has none
-};
-
-struct CacheStore::Sequence {
-  std::int64_t tokens_seen = 0;
-  std::map<int, std::vector<HeadList>> layers;
-};
-
-struct CacheStore::Group {
-  const void* id = nullptr;
-  std::size_t cells_per_stream = 0;
-  int layers = 0;
-  std::uint64_t batch = 0;
-  int attended = 0;                            // layers done in this batch
-  std::map<int, CellMap> cells;                // by stream
-  std::map<int, BatchPlan> plans;              // by stream, of this batch
-  std::map<std::int64_t, Sequence> sequences;  // by stream * 2^32 + sequence
-};
-
 namespace {
-
-std::int64_t sequence_key(int stream, std::int32_t sequence) {
-  return (static_cast<std::int64_t>(stream) << 32) + sequence;
-}
-
-bool evicts(const Memory& memory) {
-  return memory.policy && !memory.policy->keeps_everything();
-}
 
 StatisticsSettings settings_of(const Memory& memory) {
   StatisticsSettings out;
@@ -71,13 +39,14 @@ void CacheStore::add_layer(const void* group, const LayerShape& shape, std::size
   layer->group = found->get();
   ++layer->group->layers;
   layers_.emplace(shape.layer, std::move(layer));
+  find_windows();
 }
 
 std::vector<LayerDescription> CacheStore::layers() const {
   std::vector<LayerDescription> out;
   for (const auto& [index, layer] : layers_)
-    out.push_back(
-        {index, layer->shape.kv_heads, static_cast<int>(layer->shape.key_size), static_cast<int>(layer->shape.value_size), 0});
+    out.push_back({index, layer->shape.kv_heads, static_cast<int>(layer->shape.key_size),
+                   static_cast<int>(layer->shape.value_size), layer->group->windowed ? window_tokens_ : 0});
   return out;
 }
 
@@ -145,7 +114,9 @@ void CacheStore::attend(int index, const AttentionCall& call) {
       for (std::size_t i = 0; i < per_stream; ++i)
         written[i] = static_cast<std::int32_t>(layer.cells[s * per_stream + i] -
                                                static_cast<std::int64_t>(stream * group.cells_per_stream));
-      plan = group.plans.emplace(stream, plan_batch(call.masks[static_cast<std::size_t>(s)], written, group.cells[stream])).first;
+      CellMap& cells = group.cells[stream];
+      cells.cuts = cuts_;
+      plan = group.plans.emplace(stream, plan_batch(call.masks[static_cast<std::size_t>(s)], written, cells)).first;
     }
     if (staged) drop_reused(layer, stream, plan->second);
     for (const QueryGroup& queries : plan->second.groups) {
@@ -209,22 +180,24 @@ void CacheStore::drop_reused(const Layer& layer, int stream, const BatchPlan& pl
 
 void CacheStore::finish_batch() {
   for (auto& group : groups_) group->attended = 0;  // else a cache whose layers come last would count as done in the next batch
-  for (auto& group : groups_)
-    for (const auto& [stream, plan] : group->plans)
-      for (const QueryGroup& queries : plan.groups)
-        group->sequences[sequence_key(stream, queries.sequence)].tokens_seen += static_cast<std::int64_t>(queries.queries.size());
+  find_windows();
+  note_sequences();
   measure();
   for (auto& group : groups_)
     for (const auto& [stream, plan] : group->plans)
       for (const QueryGroup& queries : plan.groups) {
         Sequence& sequence = group->sequences[sequence_key(stream, queries.sequence)];
-        const std::int64_t before = sequence.tokens_seen - static_cast<std::int64_t>(queries.queries.size());
-        if (before / memory_.interval_tokens != sequence.tokens_seen / memory_.interval_tokens) update_sequence(sequence);
+        const std::int64_t before = queries.positions.front();
+        if (before / memory_.interval_tokens == sequence.tokens_seen / memory_.interval_tokens) continue;
+        if (group->windowed)
+          leave_window(sequence, queries);
+        else
+          update_sequence(sequence);
       }
 }
 
 void CacheStore::update_sequence(Sequence& sequence) {
-  if (!evicts(memory_)) return;
+  if (!evicts(memory_) || windows_unknown(sequence)) return;
   std::vector<HeadList*> lists;
   std::vector<HeadTokens> heads;
   double bytes = 0;
@@ -243,6 +216,8 @@ void CacheStore::update_sequence(Sequence& sequence) {
   const auto count = static_cast<std::int64_t>(lists.size());
   const std::int64_t budget = memory_.selection.budget.tokens(sequence.tokens_seen, bytes / static_cast<double>(count), count);
   const Selection selection = plan_update(*memory_.policy, memory_.selection, heads, budget);
+  for (std::size_t i = 0; i < lists.size(); ++i)
+    if (selection.kept[i].size() < lists[i]->size()) sequence.exact_from = sequence.tokens_seen;
 #pragma omp parallel for schedule(dynamic, 4) num_threads(threads_) if (threads_ > 1)
   for (std::int64_t i = 0; i < count; ++i) lists[static_cast<std::size_t>(i)]->keep(selection.kept[static_cast<std::size_t>(i)]);
   ++usage_.updates;
@@ -251,7 +226,8 @@ void CacheStore::update_sequence(Sequence& sequence) {
 
 void CacheStore::update() {
   for (auto& group : groups_)
-    for (auto& [key, sequence] : group->sequences) update_sequence(sequence);
+    if (!group->windowed)
+      for (auto& [key, sequence] : group->sequences) update_sequence(sequence);
 }
 
 void CacheStore::reset(Memory memory) {
@@ -266,6 +242,7 @@ void CacheStore::reset(Memory memory) {
     ++group->batch;
   }
   for (auto& [index, layer] : layers_) layer->cells.clear();
+  shares_.clear();
 }
 
 void CacheStore::measure() {
@@ -274,21 +251,17 @@ void CacheStore::measure() {
   for (const auto& group : groups_) {
     std::int64_t group_tokens = 0;
     for (const auto& [stream, cells] : group->cells)
-      usage_.statistics_bytes +=
-          static_cast<std::int64_t>((cells.owner.capacity() + cells.newest.capacity()) * sizeof(std::int32_t));
-    for (const auto& [key, sequence] : group->sequences) {
+      usage_.statistics_bytes += static_cast<std::int64_t>(
+          (cells.owner.capacity() + cells.position.capacity() + 2 * cells.newest.capacity()) * sizeof(std::int32_t));
+    for (auto& [key, sequence] : group->sequences) {
       group_tokens += sequence.tokens_seen;
-      for (const auto& [index, heads] : sequence.layers) {
-        const LayerShape& shape = layers_.at(index)->shape;
-        const std::int64_t full = sequence.tokens_seen * shape.kv_heads;
-        usage_.entries_full += full;
-        usage_.kv_bytes_full += full * static_cast<std::int64_t>((shape.key_size + shape.value_size) * sizeof(std::uint16_t));
-        for (const HeadList& list : heads) {
-          usage_.entries += static_cast<std::int64_t>(list.size());
-          usage_.kv_bytes += static_cast<std::int64_t>(list.kv_bytes());
-          usage_.statistics_bytes += static_cast<std::int64_t>(list.bookkeeping_bytes());
-        }
-      }
+      const SequenceUse use = use_of(*group, key, sequence);
+      sequence.kv_bytes_peak = std::max(sequence.kv_bytes_peak, use.kv_bytes);
+      usage_.entries += use.entries;
+      usage_.entries_full += use.entries_full;
+      usage_.kv_bytes += use.kv_bytes;
+      usage_.kv_bytes_full += use.kv_bytes_full;
+      usage_.statistics_bytes += use.statistics_bytes;
     }
     usage_.tokens_seen = std::max(usage_.tokens_seen, group_tokens);
   }

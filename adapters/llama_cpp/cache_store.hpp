@@ -38,6 +38,27 @@ struct AttentionCall {
   int threads = 1;
 };
 
+/// What is held for one sequence, over all caches of the context.
+struct SequenceUse {
+  std::int64_t key = 0;  ///< who it is, for CacheStore::forget and BatchShare
+  int stream = 0;
+  std::int64_t tokens_seen = 0;
+  /// Tokens up to which the sequence can be cut and still be what a sequence of that length would be: those seen at the last
+  /// eviction; 0 if there was none.
+  std::int64_t exact_from = 0;
+  std::int32_t oldest_in_window = -1;  ///< oldest position that sliding-window layers still hold; -1: nothing was dropped there
+  std::int64_t entries = 0, entries_full = 0;
+  std::int64_t kv_bytes = 0, kv_bytes_full = 0, kv_bytes_peak = 0;
+  std::int64_t statistics_bytes = 0;
+};
+
+/// A sequence's share of what was evaluated: tokens at positions first .. last.
+struct BatchShare {
+  std::int64_t key = 0;
+  int stream = 0;
+  std::int32_t first = 0, last = 0;
+};
+
 /// The KV cache of one context of the runtime, held by us: one list per (sequence, layer, KV head), any length each.
 ///
 ///   layer by layer:  write keys -> write values -> attend      the first layer of a batch plans who sees what
@@ -46,6 +67,11 @@ class CacheStore {
  public:
   explicit CacheStore(Memory memory);
   ~CacheStore();
+
+  /// What the user of the context knows and the graphs do not tell. `window_tokens`: of sliding-window layers
+  /// (llama_model_n_swa), 0 = none; those layers drop what left the window, policies decide about the others. `cuts`: no sequence
+  /// is ever copied, so that the end of one which the runtime removed is recognised and released (CellMap::cuts).
+  void expect(int window_tokens, bool cuts);
 
   /// Announces a layer before the first batch. `group` tells layers of different caches of one context apart (sliding window).
   void add_layer(const void* group, const LayerShape& shape, std::size_t cells_per_stream);
@@ -66,6 +92,12 @@ class CacheStore {
   /// Updates every sequence now.
   void update();
   CacheUsage usage();
+  /// Sequences that hold something, in order of arrival.
+  std::vector<SequenceUse> sequences() const;
+  /// What was evaluated since the last call, one entry per sequence.
+  std::vector<BatchShare> take_shares();
+  /// Releases a sequence that the runtime has removed. Unknown keys are ignored.
+  void forget(std::int64_t key);
   /// Tokens kept in each (layer, KV head) of the first sequence, ascending positions: for reports and tests.
   std::vector<HeadContent> content() const;
 
@@ -78,6 +110,12 @@ class CacheStore {
   void append(const Layer& layer, std::vector<HeadList>& heads, const QueryGroup& queries, std::size_t first_token);
   void drop_reused(const Layer& layer, int stream, const BatchPlan& plan);
   void finish_batch();
+  void find_windows();
+  bool windows_unknown(const Sequence& sequence) const;
+  void note_sequences();
+  void leave_window(Sequence& sequence, const QueryGroup& queries);
+  Group* primary() const;
+  SequenceUse use_of(const Group& group, std::int64_t key, const Sequence& sequence) const;
   void update_sequence(Sequence& sequence);
   void measure();
 
@@ -86,6 +124,9 @@ class CacheStore {
   std::vector<std::unique_ptr<Group>> groups_;
   std::map<int, std::unique_ptr<Layer>> layers_;
   CacheUsage usage_;
+  std::vector<BatchShare> shares_;
+  int window_tokens_ = 0;
+  bool cuts_ = false;
   int threads_ = 1;
 };
 

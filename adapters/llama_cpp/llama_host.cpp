@@ -40,6 +40,7 @@ LlamaHost::LlamaHost(std::shared_ptr<const LlamaModel> model, const LlamaHostSet
   params.n_threads = params.n_threads_batch = settings.threads;
   params.type_k = params.type_v = GGML_TYPE_F16;
   params.offload_kqv = false;
+  params.swa_full = false;
   params.flash_attn_type =
       settings.stock && !settings.stock_flash_attention ? LLAMA_FLASH_ATTN_TYPE_DISABLED : LLAMA_FLASH_ATTN_TYPE_ENABLED;
   if (settings.stock) {
@@ -58,6 +59,7 @@ LlamaHost::LlamaHost(std::shared_ptr<const LlamaModel> model, const LlamaHostSet
     llama_free(context_);
     throw;
   }
+  store_->expect(llama_model_n_swa(model_->get()), true);
   description_.cached = store_->layers();
   if (description_.cached.empty()) {
     llama_free(context_);

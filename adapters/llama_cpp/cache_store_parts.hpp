@@ -1,0 +1,51 @@
+#pragma once
+// What a CacheStore is made of: shared by its source files, not for its users.
+#include "adapters/llama_cpp/cache_store.hpp"
+
+namespace namm::llama {
+
+struct CacheStore::Layer {
+  LayerShape shape;
+  Group* group = nullptr;
+  std::uint64_t batch = 0;                      // the batch it was last written in
+  std::vector<std::int64_t> cells;              // staged, until the mask tells whose they are
+  std::vector<std::uint16_t> keys, values;      // staged rows [token][kv_heads * size]
+  std::vector<float> plain_keys, plain_values;  // the same for the policy's reader; empty if it has none
+};
+
+struct CacheStore::Sequence {
+  std::int64_t tokens_seen = 0;
+  std::int64_t exact_from = 0;    // tokens seen at the last eviction: cut below, the list is not what a fresh start would hold
+  std::int32_t oldest_seen = -1;  // windows: oldest position kept when what had left the window was last dropped
+  std::int64_t kv_bytes_peak = 0;
+  std::map<Group*, std::int64_t> peers;  // the same sequence in the other caches of the context
+  std::map<int, std::vector<HeadList>> layers;
+};
+
+struct CacheStore::Group {
+  const void* id = nullptr;
+  std::size_t cells_per_stream = 0;
+  int layers = 0;
+  bool windowed = false;
+  std::uint64_t batch = 0;
+  int attended = 0;                            // layers done in this batch
+  std::map<int, CellMap> cells;                // by stream
+  std::map<int, BatchPlan> plans;              // by stream, of this batch
+  std::map<std::int64_t, Sequence> sequences;  // by stream * 2^32 + sequence
+};
+
+inline std::int64_t sequence_key(int stream, std::int32_t sequence) {
+  return (static_cast<std::int64_t>(stream) << 32) + sequence;
+}
+inline int stream_of(std::int64_t key) {
+  return static_cast<int>(key >> 32);
+}
+inline std::int32_t sequence_of(std::int64_t key) {
+  return static_cast<std::int32_t>(key & 0xffffffff);
+}
+
+inline bool evicts(const Memory& memory) {
+  return memory.policy && !memory.policy->keeps_everything();
+}
+
+}  // namespace namm::llama
