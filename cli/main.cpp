@@ -19,6 +19,7 @@ constexpr Command kCommands[] = {
     {"calibrate", "fits a policy to a model in minutes, without labels", run_calibrate},
     {"eval", "policies x tasks x budgets: quality and savings beside the full cache", run_eval},
     {"run", "generates with a policy attached; prints the text, then the savings", run_run},
+    {"attach", "runs an unmodified llama.cpp program with a policy attached", run_attach},
     {"report", "tables from results and runs", run_report},
     {"inspect", "says what a model, policy, run or result file is", run_inspect},
     {"prompts", "prints the prompts of a task as JSON lines", run_prompts},

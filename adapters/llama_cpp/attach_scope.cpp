@@ -64,7 +64,7 @@ Instance* adopt(const ggml_tensor* cache) {
 AttachScope::AttachScope(Memory memory) : memory_(std::move(memory)) {
   static std::once_flag once;
   std::call_once(once, [] {
-    ggml_backend_register(backend_registry());
+    if (!ggml_backend_reg_by_name("NAMM")) ggml_backend_register(backend_registry());  // ggml_backend_load has done it elsewhere
     clear_cpu_buffers_lazily();
   });
   active_scope = this;

@@ -59,7 +59,7 @@ bool supports_attention(const ggml_tensor* node) {
   owner->store->add_layer(
       root(k)->buffer,
       {layer_of(k), static_cast<int>(k->ne[2]), static_cast<std::size_t>(k->ne[0]), static_cast<std::size_t>(v->ne[0])},
-      static_cast<std::size_t>(root(k)->ne[1]));
+      static_cast<std::size_t>(root(k)->ne[1]), static_cast<int>(root(k)->ne[2]));
   return true;
 }
 

@@ -25,7 +25,8 @@ StatisticsSettings settings_of(const Memory& memory) {
 CacheStore::CacheStore(Memory memory) : memory_(std::move(memory)), statistics_(settings_of(memory_)) {}
 CacheStore::~CacheStore() = default;
 
-void CacheStore::add_layer(const void* group, const LayerShape& shape, std::size_t cells_per_stream) {
+void CacheStore::add_layer(const void* group, const LayerShape& shape, std::size_t cells_per_stream, int streams) {
+  streams_ = std::max(streams_, streams);
   if (layers_.contains(shape.layer)) return;
   auto found = std::find_if(groups_.begin(), groups_.end(), [&](const auto& g) { return g->id == group; });
   if (found == groups_.end()) {

@@ -74,7 +74,9 @@ class CacheStore {
   void expect(int window_tokens, bool cuts);
 
   /// Announces a layer before the first batch. `group` tells layers of different caches of one context apart (sliding window).
-  void add_layer(const void* group, const LayerShape& shape, std::size_t cells_per_stream);
+  void add_layer(const void* group, const LayerShape& shape, std::size_t cells_per_stream, int streams = 1);
+  /// Parts of the cache that sequences have for themselves; 1 = all share one.
+  int streams() const { return streams_; }
   /// The layers announced, ascending.
   std::vector<LayerDescription> layers() const;
   /// Keys or values of a batch, float rows [token][kv_heads * size] with `stride` floats between tokens, for the given cells
@@ -125,7 +127,7 @@ class CacheStore {
   std::map<int, std::unique_ptr<Layer>> layers_;
   CacheUsage usage_;
   std::vector<BatchShare> shares_;
-  int window_tokens_ = 0;
+  int window_tokens_ = 0, streams_ = 1;
   bool cuts_ = false;
   int threads_ = 1;
 };

@@ -1,0 +1,110 @@
+#include "adapters/preload/attachment.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+namespace namm::preload {
+
+double now_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+Attachment::Attachment(const Runtime& runtime, const void* model, const void* context, llama::CacheStore& store,
+                       RequestLog::Ended ended)
+    : runtime_(runtime),
+      memory_(runtime.get_memory(context)),
+      sequence_count_(static_cast<std::int32_t>(runtime.sequences(context))),
+      window_tokens_(runtime.window(model)),
+      store_(store),
+      requests_(std::move(ended)),
+      before_(static_cast<std::size_t>(sequence_count_), -1) {
+  store_.expect(window_tokens_, true);
+}
+
+std::int32_t Attachment::newest(std::int32_t sequence) const {
+  return runtime_.newest_position(memory_, sequence);
+}
+
+void Attachment::before_batch() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  in_batch_ = true;
+  batch_began_ = now_seconds();
+  for (std::int32_t s = 0; s < sequence_count_; ++s) before_[static_cast<std::size_t>(s)] = newest(s);
+}
+
+int Attachment::after_batch(int status) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  in_batch_ = false;
+  batch_ended_ = now_seconds();
+  std::vector<Advance> advances;
+  std::int64_t advanced = 0, evaluated = 0;
+  for (std::int32_t s = 0; s < sequence_count_; ++s) {
+    const Advance advance{s, before_[static_cast<std::size_t>(s)], newest(s)};
+    if (advance.after == advance.before) continue;
+    advances.push_back(advance);
+    advanced += advance.after - advance.before;
+  }
+  const std::vector<llama::BatchShare> shares = store_.take_shares();
+  for (const llama::BatchShare& share : shares) evaluated += share.last - share.first + 1;
+  if (advanced > evaluated && status == 0) store_.expect(window_tokens_, false);  // tokens shared by sequences: branches
+  for (const std::int64_t key : names_.learn(advances, shares, store_.streams() > 1)) forget(key);
+  if (!shares.empty())
+    requests_.batch(
+        shares, store_.sequences(), [this](std::int64_t key) { return names_.sequence_of(key); }, batch_began_, batch_ended_);
+  return poisoned_ && status == 0 ? -3 : status;
+}
+
+void Attachment::forget(std::int64_t key) {
+  requests_.end(key);
+  store_.forget(key);
+}
+
+void Attachment::cleared() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  requests_.end_all();
+  names_.clear();
+  for (const llama::SequenceUse& use : store_.sequences()) store_.forget(use.key);
+}
+
+void Attachment::removed(std::int32_t sequence) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (const std::int64_t key : names_.remove(sequence)) forget(key);
+}
+
+void Attachment::kept_only(std::int32_t sequence) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (std::int32_t s = 0; s < sequence_count_; ++s)
+    if (s != sequence)
+      for (const std::int64_t key : names_.remove(s)) forget(key);
+}
+
+bool Attachment::copying() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (store_.streams() > 1) return false;
+  store_.expect(window_tokens_, false);
+  return true;
+}
+
+std::int32_t Attachment::oldest_position(std::int32_t sequence, std::int32_t real) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (real < 0) return real;
+  std::int32_t out = real;
+  const std::vector<std::int64_t> keys = names_.keys_of(sequence);
+  for (const llama::SequenceUse& use : store_.sequences())
+    if (std::find(keys.begin(), keys.end(), use.key) != keys.end())
+      out = std::max({out, static_cast<std::int32_t>(use.exact_from) - 1, use.oldest_in_window});
+  return std::min(out, newest(sequence));
+}
+
+void Attachment::end_idle(double before) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (!in_batch_ && batch_ended_ < before) requests_.end_all();
+}
+
+void Attachment::end_all() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  requests_.end_all();
+}
+
+}  // namespace namm::preload

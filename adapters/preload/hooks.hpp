@@ -1,0 +1,46 @@
+#pragma once
+// Between the two libraries of `namm attach`: the preloaded one (preload.cpp), which stands in front of the program's llama.cpp
+// and knows nothing, and the module (module.cpp), which holds the ggml backend and the policy. Both come from one build.
+//
+// Contexts and memories are llama.cpp's opaque pointers. No structure of llama.h appears: its layout may change.
+#include <cstdint>
+
+namespace namm::preload {
+
+/// What the module calls of the program's llama.cpp.
+struct Runtime {
+  void* (*get_memory)(const void* context) = nullptr;
+  std::uint32_t (*sequences)(const void* context) = nullptr;                       ///< llama_n_seq_max
+  std::int32_t (*newest_position)(void* memory, std::int32_t sequence) = nullptr;  ///< llama_memory_seq_pos_max
+  std::int32_t (*window)(const void* model) = nullptr;                             ///< llama_model_n_swa
+  const char* llama_version = nullptr;  ///< null if the program's llama.cpp does not say
+  const char* ggml_version = nullptr;
+};
+
+/// What the preloaded library calls of the module. Nothing throws.
+struct Hooks {
+  bool (*start)(const Runtime& runtime);              ///< once; false: the settings are wrong, the reason was printed
+  void (*creating)();                                 ///< a context is about to be created on this thread
+  bool (*created)(const void* model, void* context);  ///< false: cannot be attached to, the reason was printed; free it
+  void (*freeing)(const void* context);
+  void (*before_batch)(const void* context);
+  int (*after_batch)(const void* context, int status);  ///< the status to return
+  bool (*attached)(const void* memory);
+  bool (*attached_context)(const void* context);
+  void (*cleared)(const void* memory);
+  void (*removed)(const void* memory, std::int32_t sequence);  ///< all of it
+  void (*kept_only)(const void* memory, std::int32_t sequence);
+  /// True if the copy may go on: within one stream, where it copies no keys and values.
+  bool (*copying)(const void* memory);
+  /// Something the store does not follow: printed, and the context's next batch fails, so that nothing goes on as if it had
+  /// worked.
+  void (*refused)(const void* memory, const char* operation);
+  /// The oldest position the sequence can be cut to and go on as if the rest had never been; `real` is llama.cpp's own answer.
+  std::int32_t (*oldest_position)(const void* memory, std::int32_t sequence, std::int32_t real);
+  void (*say)(const char* sentence);
+};
+
+}  // namespace namm::preload
+
+/// Exported by the module, beside ggml_backend_init.
+extern "C" const namm::preload::Hooks* namm_preload_hooks();

@@ -1,0 +1,208 @@
+// The module that the preloaded library loads into the program: our ggml backend and what follows the program's contexts.
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string_view>
+#include <thread>
+#include <unordered_map>
+
+#include "adapters/llama_cpp/attach_scope.hpp"
+#include "adapters/llama_cpp/backend.hpp"
+#include "adapters/preload/attachment.hpp"
+#include "adapters/preload/settings.hpp"
+#include "adapters/preload/stats_file.hpp"
+
+namespace namm::preload {
+namespace {
+
+constexpr double kPauseSeconds = 1;  // nothing evaluated for so long: the requests have ended
+
+struct Module {
+  Runtime runtime;
+  Settings settings;
+  Memory memory;
+  std::mutex mutex;  // guards the map; attachments guard themselves
+  std::unordered_map<const void*, std::shared_ptr<Attachment>> by_context;
+  std::mutex stats_mutex;
+  std::int64_t requests = 0;
+};
+
+// Never destroyed: the program may still be running threads while it exits.
+Module& module() {
+  static auto& one = *new Module;
+  return one;
+}
+thread_local std::optional<llama::AttachScope> scope;
+
+std::shared_ptr<Attachment> of_context(const void* context) {
+  const std::lock_guard<std::mutex> lock(module().mutex);
+  const auto found = module().by_context.find(context);
+  return found == module().by_context.end() ? nullptr : found->second;
+}
+
+std::shared_ptr<Attachment> of_memory(const void* memory) {
+  const std::lock_guard<std::mutex> lock(module().mutex);
+  for (const auto& [context, attachment] : module().by_context)
+    if (attachment->memory() == memory) return attachment;
+  return nullptr;
+}
+
+/// The boundary to C: one line instead of an exception.
+template <class Result, class Work>
+Result guarded(Result otherwise, Work work) noexcept {
+  try {
+    return work();
+  } catch (const std::exception& error) {
+    spdlog::error("{}", error.what());
+    return otherwise;
+  }
+}
+
+void report(Request request) {
+  const std::lock_guard<std::mutex> lock(module().stats_mutex);
+  request.number = ++module().requests;
+  spdlog::info("{}", request_line(request));
+  if (module().settings.stats.empty()) return;
+  guarded(0, [&] {
+    append_request(module().settings.stats, request, module().settings);
+    return 0;
+  });
+}
+
+void watch_for_pauses() {
+  for (;;) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    std::vector<std::shared_ptr<Attachment>> all;
+    {
+      const std::lock_guard<std::mutex> lock(module().mutex);
+      for (const auto& [context, attachment] : module().by_context) all.push_back(attachment);
+    }
+    for (const auto& attachment : all) attachment->end_idle(now_seconds() - kPauseSeconds);
+  }
+}
+
+void warn_of_version() {
+  const Runtime& runtime = module().runtime;
+  const std::string_view llama = runtime.llama_version ? runtime.llama_version : "";
+  if (llama == NAMM_LLAMA_VERSION) return;
+  spdlog::warn("llama.cpp {} (ggml {}) is not the version this was tested with, {}; look at the first answers",
+               llama.empty() ? "of an unknown version" : llama, runtime.ggml_version ? runtime.ggml_version : "unknown",
+               NAMM_LLAMA_VERSION);
+}
+
+bool start(const Runtime& runtime) {
+  return guarded(false, [&] {
+    auto logger = spdlog::stderr_logger_mt("namm-attach");
+    logger->set_pattern("namm: %v");
+    spdlog::set_default_logger(logger);
+    module().runtime = runtime;
+    module().settings = settings_from_environment();
+    module().memory = make_memory(module().settings);
+    warn_of_version();
+    std::thread(watch_for_pauses).detach();
+    return true;
+  });
+}
+
+void creating() {
+  guarded(0, [] {
+    scope.emplace(module().memory);
+    return 0;
+  });
+}
+
+bool created(const void* model, void* context) {
+  return guarded(false, [&] {
+    if (!context) {
+      scope.reset();
+      return false;
+    }
+    llama::CacheStore* store = nullptr;
+    try {
+      store = &scope->finish();
+      scope.reset();
+    } catch (...) {
+      scope.reset();
+      throw;
+    }
+    const auto layers = store->layers();
+    if (layers.empty())
+      throw std::runtime_error(
+          "model: must have a KV cache for a memory policy, has none (a recurrent or embedding model): there is nothing to free; "
+          "run "
+          "it without 'namm attach'");
+    auto attachment = std::make_shared<Attachment>(module().runtime, model, context, *store, report);
+    const std::lock_guard<std::mutex> lock(module().mutex);
+    module().by_context[context] = std::move(attachment);
+    return true;
+  });
+}
+
+void freeing(const void* context) {
+  const auto attachment = of_context(context);
+  if (!attachment) return;
+  attachment->end_all();
+  const std::lock_guard<std::mutex> lock(module().mutex);
+  module().by_context.erase(context);
+}
+
+void before_batch(const void* context) {
+  // said here and not when it was created: programs create contexts to measure what fits, and drop them
+  static std::once_flag once;
+  std::call_once(once, [] {
+    spdlog::info("policy {} attached, budget {}, {}, update every {} tokens", module().settings.policy, module().settings.budget,
+                 module().settings.mode, module().settings.interval_tokens);
+  });
+  of_context(context)->before_batch();
+}
+
+constexpr Hooks kHooks = {
+    start,
+    creating,
+    created,
+    freeing,
+    before_batch,
+    [](const void* context, int status) { return guarded(-3, [&] { return of_context(context)->after_batch(status); }); },
+    [](const void* memory) { return of_memory(memory) != nullptr; },
+    [](const void* context) { return of_context(context) != nullptr; },
+    [](const void* memory) { of_memory(memory)->cleared(); },
+    [](const void* memory, std::int32_t sequence) { of_memory(memory)->removed(sequence); },
+    [](const void* memory, std::int32_t sequence) { of_memory(memory)->kept_only(sequence); },
+    [](const void* memory) {
+      const auto attachment = of_memory(memory);
+      if (attachment->copying()) return true;
+      attachment->refused();
+      spdlog::error(
+          "llama.cpp: copying a sequence to another stream must be left off with a policy attached, was asked for; its cache "
+          "tensors are "
+          "empty; use one unified cache (--kv-unified) or one answer per request");
+      return false;
+    },
+    [](const void* memory, const char* operation) {
+      of_memory(memory)->refused();
+      spdlog::error(
+          "llama.cpp: {} must be left off with a policy attached, was asked for; the cached keys could not follow; enlarge the "
+          "context "
+          "(-c) instead",
+          operation);
+    },
+    [](const void* memory, std::int32_t sequence, std::int32_t real) {
+      return guarded(real, [&] { return of_memory(memory)->oldest_position(sequence, real); });
+    },
+    [](const char* sentence) { spdlog::error("{}", sentence); },
+};
+
+}  // namespace
+}  // namespace namm::preload
+
+extern "C" __attribute__((visibility("default"))) const namm::preload::Hooks* namm_preload_hooks() {
+  return &namm::preload::kHooks;
+}
+/// What ggml_backend_load looks for; it compares the version in it with its own.
+extern "C" __attribute__((visibility("default"))) ggml_backend_reg_t ggml_backend_init() {
+  return namm::llama::backend_registry();
+}

@@ -1,0 +1,73 @@
+#include "adapters/preload/sequence_names.hpp"
+
+#include <algorithm>
+#include <iterator>
+
+namespace namm::preload {
+
+std::vector<std::int64_t> SequenceNames::learn(std::span<const Advance> advances, std::span<const llama::BatchShare> shares,
+                                               bool streams) {
+  for (const llama::BatchShare& share : shares) {
+    std::set<std::int32_t> fits;
+    for (const Advance& advance : advances)
+      if (advance.before == share.first - 1 && advance.after == share.last && (!streams || advance.sequence == share.stream))
+        fits.insert(advance.sequence);
+    if (fits.empty()) {  // positions of its own: nothing is known, and nothing is ever concluded
+      candidates_.erase(share.key);
+      continue;
+    }
+    std::set<std::int32_t>& known = candidates_[share.key];
+    std::set<std::int32_t> both;
+    std::set_intersection(known.begin(), known.end(), fits.begin(), fits.end(), std::inserter(both, both.end()));
+    known = both.empty() ? fits : both;
+  }
+  // a sequence that went on did so in one of this batch's keys
+  for (auto& [key, sequences] : candidates_) {
+    if (std::any_of(shares.begin(), shares.end(), [&, k = key](const llama::BatchShare& share) { return share.key == k; }))
+      continue;
+    for (const Advance& advance : advances) sequences.erase(advance.sequence);
+  }
+  settle();
+  return take_empty();
+}
+
+/// A sequence that is certainly one key is no other.
+void SequenceNames::settle() {
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (const auto& [key, sequences] : candidates_) {
+      if (sequences.size() != 1) continue;
+      for (auto& [other, others] : candidates_)
+        if (other != key && others.size() > 1 && others.erase(*sequences.begin()) > 0) changed = true;
+    }
+  }
+}
+
+std::vector<std::int64_t> SequenceNames::take_empty() {
+  std::vector<std::int64_t> out;
+  std::erase_if(candidates_, [&](const auto& entry) {
+    if (!entry.second.empty()) return false;
+    out.push_back(entry.first);
+    return true;
+  });
+  return out;
+}
+
+std::vector<std::int64_t> SequenceNames::remove(std::int32_t sequence) {
+  for (auto& [key, sequences] : candidates_) sequences.erase(sequence);
+  return take_empty();
+}
+
+std::vector<std::int64_t> SequenceNames::keys_of(std::int32_t sequence) const {
+  std::vector<std::int64_t> out;
+  for (const auto& [key, sequences] : candidates_)
+    if (sequences.contains(sequence)) out.push_back(key);
+  return out;
+}
+
+std::int32_t SequenceNames::sequence_of(std::int64_t key) const {
+  const auto found = candidates_.find(key);
+  return found != candidates_.end() && found->second.size() == 1 ? *found->second.begin() : -1;
+}
+
+}  // namespace namm::preload

@@ -1,0 +1,70 @@
+#include "adapters/preload/settings.hpp"
+
+#include <charconv>
+#include <cstdlib>
+#include <stdexcept>
+#include <string_view>
+
+#include "namm/policy_file.hpp"
+
+namespace namm::preload {
+namespace {
+
+std::string variable(const char* name) {
+  const char* const value = std::getenv(name);
+  if (!value)
+    throw std::runtime_error(std::string(name) + ": must be set, is not; start the program with 'namm attach ... -- PROGRAM'");
+  return value;
+}
+
+int number(const char* name) {
+  const std::string text = variable(name);
+  int value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || value < 0)
+    throw std::runtime_error(std::string(name) + ": must be a number from 0 on, is \"" + text +
+                             "\"; start the program with 'namm attach'");
+  return value;
+}
+
+}  // namespace
+
+Settings settings_from_environment() {
+  Settings out;
+  out.policy = variable("NAMM_ATTACH_POLICY");
+  out.budget = variable("NAMM_ATTACH_BUDGET");
+  out.mode = variable("NAMM_ATTACH_MODE");
+  out.interval_tokens = number("NAMM_ATTACH_INTERVAL");
+  out.sinks = number("NAMM_ATTACH_SINKS");
+  out.recent = number("NAMM_ATTACH_RECENT");
+  out.stats = variable("NAMM_ATTACH_STATS");
+  if (out.interval_tokens < 1)
+    throw std::runtime_error("NAMM_ATTACH_INTERVAL: must be at least 1, is 0; start the program with 'namm attach'");
+  return out;
+}
+
+void put_into_environment(const Settings& settings) {
+  const auto put = [](const char* name, const std::string& value) { setenv(name, value.c_str(), 1); };
+  put("NAMM_ATTACH_POLICY", settings.policy);
+  put("NAMM_ATTACH_BUDGET", settings.budget);
+  put("NAMM_ATTACH_MODE", settings.mode);
+  put("NAMM_ATTACH_INTERVAL", std::to_string(settings.interval_tokens));
+  put("NAMM_ATTACH_SINKS", std::to_string(settings.sinks));
+  put("NAMM_ATTACH_RECENT", std::to_string(settings.recent));
+  put("NAMM_ATTACH_STATS", settings.stats);
+}
+
+Memory make_memory(const Settings& settings) {
+  const PolicyFile file = resolve_policy(settings.policy);
+  Memory out;
+  out.policy = file.policy;
+  out.spectrogram = file.spectrogram;
+  out.selection.budget = parse_budget(settings.budget);
+  out.selection.mode = parse_selection_mode(settings.mode);
+  out.selection.sinks = settings.sinks;
+  out.selection.recent = settings.recent;
+  out.interval_tokens = settings.interval_tokens;
+  return out;
+}
+
+}  // namespace namm::preload

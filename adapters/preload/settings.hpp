@@ -1,0 +1,22 @@
+#pragma once
+#include <string>
+
+#include "adapters/host.hpp"
+
+namespace namm::preload {
+
+/// What `namm attach` tells the module, through the environment of the program.
+struct Settings {
+  std::string policy;  ///< a name or the absolute path of a policy file
+  std::string budget, mode;
+  int interval_tokens = 0, sinks = 0, recent = 0;
+  std::string stats;  ///< file that gets one JSON object per request; empty: none
+};
+
+/// NAMM_ATTACH_POLICY, _BUDGET, _MODE, _INTERVAL, _SINKS, _RECENT, _STATS. Throws std::runtime_error if one is missing or wrong.
+Settings settings_from_environment();
+void put_into_environment(const Settings& settings);
+/// The policy with these settings. Throws what resolve_policy throws.
+Memory make_memory(const Settings& settings);
+
+}  // namespace namm::preload

@@ -1,0 +1,71 @@
+#include "adapters/preload/stats_file.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+namespace namm::preload {
+namespace {
+
+double logical_saving(const llama::SequenceUse& use) {
+  return use.entries_full > 0 ? 1 - static_cast<double>(use.entries) / static_cast<double>(use.entries_full) : 0;
+}
+double physical_saving(const llama::SequenceUse& use) {
+  return use.kv_bytes_full > 0
+             ? 1 - static_cast<double>(use.kv_bytes + use.statistics_bytes) / static_cast<double>(use.kv_bytes_full)
+             : 0;
+}
+
+}  // namespace
+
+std::string request_line(const Request& request) {
+  const llama::SequenceUse& use = request.cache;
+  char text[320];
+  constexpr double kMiB = 1 << 20;
+  std::snprintf(
+      text, sizeof text,
+      "request %lld%s: %lld tokens read (%lld more reused), %lld generated; %.1f %% of the entries kept, %.1f of %.1f MiB "
+      "held (peak %.1f) and %.1f MiB of statistics",
+      static_cast<long long>(request.number), request.sequence >= 0 ? (", slot " + std::to_string(request.sequence)).c_str() : "",
+      static_cast<long long>(request.prompt_tokens), static_cast<long long>(request.reused_tokens),
+      static_cast<long long>(request.generated_tokens), 100 * (1 - logical_saving(use)), static_cast<double>(use.kv_bytes) / kMiB,
+      static_cast<double>(use.kv_bytes_full) / kMiB, static_cast<double>(use.kv_bytes_peak) / kMiB,
+      static_cast<double>(use.statistics_bytes) / kMiB);
+  return text;
+}
+
+void append_request(const std::string& path, const Request& request, const Settings& settings) {
+  const llama::SequenceUse& use = request.cache;
+  nlohmann::ordered_json line = {{"request", request.number},
+                                 {"slot", request.sequence >= 0 ? nlohmann::ordered_json(request.sequence) : nullptr},
+                                 {"policy", settings.policy},
+                                 {"budget", settings.budget},
+                                 {"prompt_tokens", request.prompt_tokens},
+                                 {"reused_tokens", request.reused_tokens},
+                                 {"generated_tokens", request.generated_tokens},
+                                 {"tokens_seen", use.tokens_seen},
+                                 {"entries", use.entries},
+                                 {"entries_full", use.entries_full},
+                                 {"logical_saving", logical_saving(use)},
+                                 {"physical_saving", physical_saving(use)},
+                                 {"kv_bytes_final", use.kv_bytes},
+                                 {"kv_bytes_peak", use.kv_bytes_peak},
+                                 {"kv_bytes_full", use.kv_bytes_full},
+                                 {"statistics_bytes", use.statistics_bytes},
+                                 {"seconds", request.seconds}};
+  const std::string text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  const int file = open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+  const bool written = file >= 0 && write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  const int error = errno;
+  if (file >= 0) close(file);
+  if (!written)
+    throw std::runtime_error("--stats " + path + ": must be writable, is not (" + std::strerror(error) +
+                             "); free space or name another file");
+}
+
+}  // namespace namm::preload

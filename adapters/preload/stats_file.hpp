@@ -1,0 +1,15 @@
+#pragma once
+#include <string>
+
+#include "adapters/preload/request_log.hpp"
+#include "adapters/preload/settings.hpp"
+
+namespace namm::preload {
+
+/// "request 3, slot 0: 1203 tokens read (512 reused), 64 generated; 9.6 MiB of keys and values held, 38.0 MiB in full: ..."
+std::string request_line(const Request& request);
+
+/// Appends the request as one JSON object and a newline, in one write. Throws std::runtime_error if the file cannot be written.
+void append_request(const std::string& path, const Request& request, const Settings& settings);
+
+}  // namespace namm::preload

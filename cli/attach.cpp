@@ -1,0 +1,127 @@
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <iostream>
+#include <stdexcept>
+
+#include "adapters/preload/settings.hpp"
+#include "cli/attach_flags.hpp"
+#include "cli/command.hpp"
+#include "cli/model_facts.hpp"
+#include "cli/options.hpp"
+
+namespace namm::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Beside this program in a build tree, in lib/namm of an installation.
+fs::path library(const std::string& name) {
+  const fs::path here = fs::read_symlink("/proc/self/exe").parent_path();
+  for (const fs::path& folder : {here, here / NAMM_LIBRARY_FROM_PROGRAM})
+    if (fs::exists(folder / name)) return fs::weakly_canonical(folder / name);
+  throw std::runtime_error(name + ": must lie beside namm or in " + (here / NAMM_LIBRARY_FROM_PROGRAM).string() +
+                           ", is in neither; build or install the whole project");
+}
+
+preload::Settings settings_from(const po::variables_map& values) {
+  const std::string name = values["policy"].as<std::string>();
+  const PolicyFile file = resolve_policy(name);
+  Budget budget = file.selection.budget;
+  if (values.contains("budget")) budget = parse_budget(values["budget"].as<std::string>());
+  if (file.policy->keeps_everything())
+    budget = {};
+  else if (budget.unit == Budget::Unit::unlimited && !values.contains("budget"))
+    throw std::invalid_argument("--budget: must be given with the policy " + name + ", is missing; for example --budget 25%");
+  const Memory memory = make_memory(file, memory_from(values), budget);
+  preload::Settings out;
+  out.policy = fs::exists(name) ? fs::absolute(name).string() : name;
+  out.budget = to_string(budget);
+  out.mode = to_string(memory.selection.mode);
+  out.interval_tokens = memory.interval_tokens;
+  out.sinks = memory.selection.sinks;
+  out.recent = memory.selection.recent;
+  if (values.contains("stats")) out.stats = fs::absolute(values["stats"].as<std::string>()).string();
+  return out;
+}
+
+void check_writable(const std::string& path) {
+  const int file = open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+  if (file < 0)
+    throw std::runtime_error("--stats " + path + ": must be writable, is not (" + std::strerror(errno) + "); name another file");
+  close(file);
+}
+
+/// The model named on the program's command line, if it is a file whose header says that nothing can be attached.
+void check_model(const std::vector<std::string>& arguments) {
+  for (std::size_t i = 0; i + 1 < arguments.size(); ++i) {
+    if (arguments[i] != "-m" && arguments[i] != "--model") continue;
+    std::error_code error;
+    if (!fs::is_regular_file(arguments[i + 1], error)) return;  // the program says what is wrong with it
+    const auto facts = model_facts(arguments[i + 1]);
+    if (!facts["policy_attaches"].get<bool>())
+      throw std::runtime_error("model " + arguments[i + 1] +
+                               ": a memory policy cannot be attached: " + facts["why_not"].get<std::string>());
+  }
+}
+
+[[noreturn]] void become(const std::vector<std::string>& words) {
+  std::vector<char*> list;
+  for (const std::string& word : words) list.push_back(const_cast<char*>(word.c_str()));
+  list.push_back(nullptr);
+  execvp(list[0], list.data());
+  throw std::runtime_error(words[0] + ": must be a program that can be started, cannot (" + std::strerror(errno) +
+                           "); give its path behind '--'");
+}
+
+}  // namespace
+
+int run_attach(const std::vector<std::string>& arguments) {
+  const auto separator = std::find(arguments.begin(), arguments.end(), "--");
+  const std::vector<std::string> own(arguments.begin(), separator);
+  po::options_description options("Options", 110);
+  options.add_options()("policy,p", po::value<std::string>()->required()->value_name("NAME"), "policy: a name or a policy file");
+  options.add_options()("budget,b", po::value<std::string>()->value_name("B"),
+                        "25% or 0.25, 256 (tokens per head), 64MiB; default: the policy file's own");
+  add_memory(options);
+  options.add_options()("stats", po::value<std::string>()->value_name("FILE"),
+                        "appends a JSON object per request: tokens, entries and bytes kept, savings");
+  options.add_options()("print", "prints the program's command line with the flags it is given, and stops");
+  add_general(options);
+  const auto values = parse(
+      own, options, "namm attach --policy NAME --budget B [options] -- PROGRAM [arguments]",
+      "Runs an unmodified llama.cpp program (llama-server, llama-cli, llama-completion, llama-bench) with a policy attached:\n"
+      "its KV cache moves into the policy's store. Savings are logged at the end of each request.");
+  if (!values) return 0;
+  apply_general(*values);
+  if (separator == arguments.end() || separator + 1 == arguments.end())
+    throw std::invalid_argument(
+        "program: must be given behind '--', is missing; for example: namm attach --policy h2o-mean --budget 25% -- "
+        "llama-server -m model.gguf");
+  const std::string program = *(separator + 1);
+  const std::vector<std::string> given(separator + 2, arguments.end());
+  const preload::Settings settings = settings_from(*values);
+  std::vector<std::string> words = attach_flags(program, given);
+  words.insert(words.begin(), program);
+  if (values->contains("print")) {
+    for (std::size_t i = 0; i < words.size(); ++i) std::cout << (i ? " " : "") << words[i];
+    std::cout << '\n';
+    return 0;
+  }
+  check_model(given);
+  if (!settings.stats.empty()) check_writable(settings.stats);
+  preload::put_into_environment(settings);
+  setenv("NAMM_ATTACH_MODULE", library("libnamm_module.so").c_str(), 1);
+  const char* const before = std::getenv("LD_PRELOAD");
+  std::string preload = library("libnamm_preload.so").string();
+  if (before && *before) preload.append(":").append(before);
+  setenv("LD_PRELOAD", preload.c_str(), 1);
+  become(words);
+}
+
+}  // namespace namm::cli
