@@ -1,0 +1,149 @@
+// Uses llama.cpp's public API and nothing else: plain_program MODEL ACTION... Each action is one word:
+//   streams:N  unified:N   a context with N sequences (first action; default unified:1)
+//   fa:off  kv:q4_0        before it: flash attention off, type of the cache
+//   eval:SEQ:COUNT:SEED    evaluates COUNT random tokens behind SEQ, in chunks of 32
+//   step:SEQ:COUNT:SEED    the same one by one
+//   both:COUNT:SEED        COUNT tokens of sequences 0 and 1 in one batch each chunk, the same seed + sequence
+//   cut:SEQ:P  rm:SEQ  clear  copy:A:B  shift:SEQ  keep:SEQ  middle:SEQ:A:B  save:SEQ  restore:SEQ
+//   logits                 prints the logits of the last token evaluated
+//   min:SEQ  max:SEQ       prints the oldest and newest position
+//   memory                 prints the anonymous resident memory in kB
+// Prints a line per printing or failing action; an action that fails says "failed STATUS".
+#include <llama.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <map>
+#include <random>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace {
+
+struct Program {
+  llama_model* model = nullptr;
+  llama_context_params params = llama_context_default_params();
+  llama_context* context = nullptr;
+  std::vector<int> saved;
+
+  llama_memory_t memory() const { return llama_get_memory(context); }
+  int vocabulary() const { return llama_vocab_n_tokens(llama_model_get_vocab(model)); }
+
+  bool create(int sequences, bool unified) {
+    params.n_ctx = 1024;
+    params.n_batch = params.n_ubatch = 64;
+    params.n_seq_max = static_cast<std::uint32_t>(sequences);
+    params.kv_unified = unified;
+    params.n_threads = params.n_threads_batch = 1;
+    context = llama_init_from_model(model, params);
+    if (!context) std::puts("no context");
+    return context;
+  }
+
+  std::vector<llama_token> tokens(int count, int seed) const {
+    std::mt19937 draw(static_cast<unsigned>(seed));
+    std::vector<llama_token> out;
+    for (int i = 0; i < count; ++i) out.push_back(static_cast<llama_token>(draw() % static_cast<unsigned>(vocabulary())));
+    return out;
+  }
+
+  void decode(const std::map<int, std::vector<llama_token>>& by_sequence) {
+    llama_batch batch = llama_batch_init(512, 0, 1);
+    for (const auto& [sequence, list] : by_sequence) {
+      llama_pos position = llama_memory_seq_pos_max(memory(), sequence) + 1;
+      for (const llama_token token : list) {
+        const int i = batch.n_tokens++;
+        batch.token[i] = token;
+        batch.pos[i] = position++;
+        batch.n_seq_id[i] = 1;
+        batch.seq_id[i][0] = sequence;
+        batch.logits[i] = true;
+      }
+    }
+    const int status = llama_decode(context, batch);
+    llama_batch_free(batch);
+    if (status != 0) std::printf("failed %d\n", status);
+  }
+
+  void evaluate(const std::vector<int>& sequences, int count, int seed, int chunk) {
+    for (int at = 0; at < count; at += chunk) {
+      std::map<int, std::vector<llama_token>> batch;
+      for (const int s : sequences) {
+        const auto all = tokens(count, seed + s);
+        batch[s].assign(all.begin() + at, all.begin() + std::min(count, at + chunk));
+      }
+      decode(batch);
+    }
+  }
+
+  void print_logits() const {
+    const float* const row = llama_get_logits_ith(context, -1);
+    for (int i = 0; i < vocabulary(); ++i) std::printf("%s%.7g", i ? " " : "", static_cast<double>(row[i]));
+    std::puts("");
+  }
+
+  void act(const std::vector<std::string>& words) {
+    const auto n = [&](std::size_t i) { return std::stoi(words.at(i)); };
+    const std::string& what = words[0];
+    if (what == "eval") evaluate({n(1)}, n(2), n(3), 32);
+    if (what == "step") evaluate({n(1)}, n(2), n(3), 1);
+    if (what == "both") evaluate({0, 1}, n(1), n(2), 16);
+    if (what == "cut" && !llama_memory_seq_rm(memory(), n(1), n(2), -1)) std::puts("failed cut");
+    if (what == "rm" && !llama_memory_seq_rm(memory(), n(1), -1, -1)) std::puts("failed rm");
+    if (what == "middle") std::puts(llama_memory_seq_rm(memory(), n(1), n(2), n(3)) ? "removed" : "not removed");
+    if (what == "clear") llama_memory_clear(memory(), true);
+    if (what == "keep") llama_memory_seq_keep(memory(), n(1));
+    if (what == "copy") llama_memory_seq_cp(memory(), n(1), n(2), -1, -1);
+    if (what == "shift") llama_memory_seq_add(memory(), n(1), 4, -1, -2);
+    if (what == "can_shift") std::printf("%d\n", llama_memory_can_shift(memory()));
+    if (what == "save") std::printf("%zu\n", llama_state_seq_get_size(context, n(1)));
+    if (what == "min") std::printf("%d\n", llama_memory_seq_pos_min(memory(), n(1)));
+    if (what == "max") std::printf("%d\n", llama_memory_seq_pos_max(memory(), n(1)));
+    if (what == "logits") print_logits();
+    if (what == "memory") {
+      std::ifstream in("/proc/self/smaps_rollup");
+      for (std::string word; in >> word;)
+        if (word == "Anonymous:") {
+          in >> word;
+          std::puts(word.c_str());
+        }
+    }
+  }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  llama_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
+  llama_backend_init();
+  Program program;
+  llama_model_params model_params = llama_model_default_params();
+  model_params.n_gpu_layers = 0;
+  program.model = llama_model_load_from_file(argv[1], model_params);
+  if (!program.model) return 3;
+  program.params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
+  program.params.swa_full = false;
+  for (int i = 2; i < argc; ++i) {
+    std::vector<std::string> words;
+    std::istringstream line(argv[i]);
+    for (std::string word; std::getline(line, word, ':');) words.push_back(word);
+    if (words[0] == "fa") {
+      program.params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
+    } else if (words[0] == "kv") {
+      for (int t = 0; t < GGML_TYPE_COUNT; ++t)
+        if (ggml_type_name(static_cast<ggml_type>(t)) && words[1] == ggml_type_name(static_cast<ggml_type>(t)))
+          program.params.type_k = program.params.type_v = static_cast<ggml_type>(t);
+    } else if (words[0] == "streams" || words[0] == "unified") {
+      if (!program.create(std::stoi(words[1]), words[0] == "unified")) return 4;
+    } else {
+      if (!program.context && !program.create(1, true)) return 4;
+      program.act(words);
+    }
+  }
+  if (program.context) llama_free(program.context);
+  llama_model_free(program.model);
+  return 0;
+}

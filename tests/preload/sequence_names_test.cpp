@@ -1,0 +1,61 @@
+// Which slot a sequence of the store is, as far as positions tell.
+#include "adapters/preload/sequence_names.hpp"
+
+#include "tests/check.hpp"
+
+using namespace namm::preload;
+using Shares = std::vector<namm::llama::BatchShare>;
+using Advances = std::vector<Advance>;
+using Keys = std::vector<std::int64_t>;
+
+TEST_CASE("sequences of different lengths are told apart at once", "[preload]") {
+  SequenceNames names;
+  CHECK(names.learn(Advances{{0, -1, 9}, {2, -1, 4}}, Shares{{100, 0, 0, 9}, {101, 0, 0, 4}}, false).empty());
+  CHECK(names.sequence_of(100) == 0);
+  CHECK(names.sequence_of(101) == 2);
+  CHECK(names.keys_of(2) == Keys{101});
+  CHECK(names.keys_of(1).empty());
+}
+
+TEST_CASE("twins stay candidates until one goes on alone", "[preload]") {
+  SequenceNames names;
+  names.learn(Advances{{0, -1, 9}, {1, -1, 9}}, Shares{{100, 0, 0, 9}, {101, 0, 0, 9}}, false);
+  CHECK(names.sequence_of(100) == -1);
+  CHECK(names.keys_of(0) == Keys{100, 101});
+  SECTION("by a batch") {
+    CHECK(names.learn(Advances{{1, 9, 10}}, Shares{{100, 0, 10, 10}}, false).empty());
+    CHECK(names.sequence_of(100) == 1);
+    CHECK(names.sequence_of(101) == 0);
+  }
+  SECTION("one is removed: nothing is released before it is known which") {
+    CHECK(names.remove(0).empty());
+    CHECK(names.learn(Advances{{1, 9, 10}}, Shares{{101, 0, 10, 10}}, false) == Keys{100});
+    CHECK(names.sequence_of(101) == 1);
+  }
+  SECTION("both are removed") {
+    CHECK(names.remove(0).empty());
+    CHECK(names.remove(1) == Keys{100, 101});
+  }
+}
+
+TEST_CASE("with a stream each there are no twins", "[preload]") {
+  SequenceNames names;
+  names.learn(Advances{{0, -1, 9}, {1, -1, 9}}, Shares{{100, 1, 0, 9}, {101, 0, 0, 9}}, true);
+  CHECK(names.sequence_of(100) == 1);
+  CHECK(names.sequence_of(101) == 0);
+}
+
+TEST_CASE("a slot that begins anew leaves its former sequence behind", "[preload]") {
+  SequenceNames names;
+  names.learn(Advances{{3, -1, 9}}, Shares{{100, 0, 0, 9}}, false);
+  CHECK(names.learn(Advances{{3, -1, 4}}, Shares{{101, 0, 0, 4}}, false) == Keys{100});
+  CHECK(names.sequence_of(101) == 3);
+}
+
+TEST_CASE("positions that fit nobody lead to no conclusion", "[preload]") {
+  SequenceNames names;
+  names.learn(Advances{{0, -1, 9}}, Shares{{100, 0, 0, 9}}, false);
+  CHECK(names.learn(Advances{{0, 99, 120}}, Shares{{100, 0, 10, 31}}, false).empty());
+  CHECK(names.keys_of(0).empty());
+  CHECK(names.remove(0).empty());  // its cells will be written again
+}
