@@ -25,6 +25,7 @@ struct Rule {
 };
 
 const Words kOn = {"on", "1", "true", "enabled"};
+const Words kTypes = {"f16", "f32", "bf16", "q8_0"};
 const Words kOff = {"off", "0", "false", "disabled"};
 
 const Rule kRules[] = {
@@ -35,8 +36,8 @@ const Rule kRules[] = {
      kOn,
      {"-fa", "on"},
      "the policy's attention takes the place of flash attention"},
-    {kCommon | kBench, {"-ctk", "--cache-type-k"}, "LLAMA_ARG_CACHE_TYPE_K", true, {"f16"}, {}, "keys are held as f16"},
-    {kCommon | kBench, {"-ctv", "--cache-type-v"}, "LLAMA_ARG_CACHE_TYPE_V", true, {"f16"}, {}, "values are held as f16"},
+    {kCommon | kBench, {"-ctk", "--cache-type-k"}, "LLAMA_ARG_CACHE_TYPE_K", true, kTypes, {}, "keys are held as f16"},
+    {kCommon | kBench, {"-ctv", "--cache-type-v"}, "LLAMA_ARG_CACHE_TYPE_V", true, kTypes, {}, "values are held as f16"},
     {kCommon, {"-kvo", "--kv-offload"}, "LLAMA_ARG_KV_OFFLOAD", false, kOff, {}, "the policy's cache lives in host memory"},
     {kCommon, {"-nkvo", "--no-kv-offload"}, "", false, {"any"}, {"-nkvo"}, ""},
     {kBench, {"-nkvo", "--no-kv-offload"}, "", true, {"1"}, {"-nkvo", "1"}, "the policy's cache lives in host memory"},
@@ -100,12 +101,20 @@ bool among(const Words& words, std::string_view word) {
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
+/// "on", or of several types "f16, f32 or bf16"; other spellings of on and off need not be told.
+std::string either(const Words& allowed) {
+  std::string out(allowed.front());
+  if (allowed == kTypes)
+    for (std::size_t i = 1; i < allowed.size(); ++i) out.append(i + 1 < allowed.size() ? ", " : " or ").append(allowed[i]);
+  return out;
+}
+
 [[noreturn]] void conflict(const Rule& rule, const std::string& flag, const std::string& value) {
   std::string message = flag + ": must ";
   if (rule.allowed.empty() || !rule.takes_value)
     message += "be left out with a policy attached, was given";
   else
-    message += "be " + std::string(rule.allowed.front()) + " with a policy attached, is " + value;
+    message += "be " + either(rule.allowed) + " with a policy attached, is " + value;
   throw std::invalid_argument(message + " (" + std::string(rule.why) + "); remove it" +
                               (!rule.supplied.empty() ? ", the right one is supplied" : ""));
 }

@@ -26,6 +26,37 @@ constexpr std::array<std::string_view, 2> kBiased = {"bloom", "refact"};
 /// Hybrids that name no layers in their header: every n-th attends.
 constexpr std::array<std::string_view, 5> kEveryNth = {"qwen3next", "qwen35", "qwen35moe", "qwen4exp", "minimax-01"};
 
+/// Models with sliding windows in some of their layers: unless the header says otherwise, all layers but every n-th, the last of
+/// n or the first.
+struct WindowPattern {
+  std::string_view architecture;
+  std::int64_t every;
+  bool first_is_global = false;
+};
+constexpr std::array<WindowPattern, 23> kWindows = {{{"afmoe", 4},
+                                                     {"cohere2", 4},
+                                                     {"cohere2moe", 4, true},
+                                                     {"dots3note", 0},
+                                                     {"exaone-moe", 4},
+                                                     {"exaone4", 4},
+                                                     {"gemma2", 2},
+                                                     {"gemma3", 6},
+                                                     {"gemma3n", 5},
+                                                     {"gemma4", 0},
+                                                     {"gpt-oss", 2},
+                                                     {"granite-swa", 0},
+                                                     {"laguna", 4, true},
+                                                     {"lfm2", 1},
+                                                     {"lfm2moe", 1},
+                                                     {"llama4", 4},
+                                                     {"maple", 0},
+                                                     {"mellum", 4},
+                                                     {"mimo2", 0},
+                                                     {"olmo2", 4},
+                                                     {"plamo3", 8},
+                                                     {"smallthinker", 4, true},
+                                                     {"step35", 0}}};
+
 /// Value of layer `i` in an array with one entry per layer, or one for all.
 std::int64_t at_layer(const std::vector<std::int64_t>& values, std::int64_t i, std::int64_t otherwise) {
   if (values.empty()) return otherwise;
@@ -65,6 +96,17 @@ CacheShape cache_shape(const GgufHeader& header, const std::string& architecture
   out.window = std::max<std::int64_t>(0, header.integer(key("attention.sliding_window")).value_or(0));
   if (among(architecture, kRecurrent) || among(architecture, kEncoders)) return out;
 
+  const auto pattern =
+      std::find_if(kWindows.begin(), kWindows.end(), [&](const WindowPattern& p) { return p.architecture == architecture; });
+  const std::vector<std::int64_t> named = header.integers(key("attention.sliding_window_pattern"));
+  const auto is_windowed = [&](std::int64_t i) {
+    if (pattern == kWindows.end() || out.window == 0) return false;
+    if (named.size() > 1) return at_layer(named, i, 0) != 0;
+    const std::int64_t every = named.empty() ? pattern->every : named[0];
+    if (every <= 0) return false;
+    return every == 1 || (pattern->first_is_global ? i % every != 0 : i % every < every - 1);
+  };
+
   const std::vector<std::int64_t> kv_heads = header.integers(key("attention.head_count_kv"));
   const std::vector<std::int64_t> recurrent = header.integers(key("attention.recurrent_layers"));
   std::int64_t every = 1;
@@ -78,6 +120,7 @@ CacheShape cache_shape(const GgufHeader& header, const std::string& architecture
     if (count == 0 || !attends || i >= own) continue;
     out.cached.push_back(i);
     out.kv_heads.push_back(count);
+    out.windowed.push_back(is_windowed(i));
   }
   return out;
 }
@@ -103,6 +146,8 @@ std::string why_not_attachable(const GgufHeader& header, const std::string& arch
       (architecture == "baichuan" && shape.layers == 40))
     return "it biases attention by position (ALiBi), computed from where a token lies in the cache, which dropping tokens "
            "changes";
+  if (!shape.windowed.empty() && std::find(shape.windowed.begin(), shape.windowed.end(), false) == shape.windowed.end())
+    return "all of its layers see a sliding window, whose cache does not grow with the text; there is nothing to free";
   if (shape.cached.empty()) return "none of its layers has a KV cache, so there is nothing to free";
   if (largest(header.integers(key("rope.dimension_sections"))) > 0)
     return "several positions per token (M-RoPE, for images), which the cache memory does not follow";
@@ -139,7 +184,9 @@ nlohmann::ordered_json model_facts(const std::filesystem::path& path) {
       out["kv_heads"] = shape.kv_heads;
     out["key_size"] = shape.key_size;
     out["value_size"] = shape.value_size;
-    out["window"] = shape.window;
+    const auto windows = std::count(shape.windowed.begin(), shape.windowed.end(), true);
+    out["layers_with_window"] = windows;
+    if (windows > 0) out["window"] = shape.window;
     out["kv_bytes_per_token_f16"] = static_cast<std::int64_t>(shape.bytes_per_token());
   }
   const std::int64_t context = header.integer(architecture + ".context_length").value_or(0);

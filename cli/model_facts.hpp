@@ -15,6 +15,7 @@ struct CacheShape {
   std::int64_t layers = 0;             ///< all layers
   std::vector<std::int64_t> cached;    ///< layers with a KV cache, ascending
   std::vector<std::int64_t> kv_heads;  ///< of each of them
+  std::vector<bool> windowed;          ///< each of them: sees a sliding window of `window` tokens; such layers drop what left it
   std::int64_t query_heads = 0, key_size = 0, value_size = 0, window = 0;
   double bytes_per_token() const;  ///< keys and values of all layers as F16
 };

@@ -4,8 +4,12 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
+
+#include "adapters/llama_cpp/cache_type.hpp"
 
 namespace namm::llama {
 namespace {
@@ -17,8 +21,13 @@ const ggml_tensor* root(const ggml_tensor* tensor) {
 
 enum class CachePart { none, keys, values };
 
+/// What a node reads: a view of a cache, or where the runtime converts an F32 cache to F16 first, what it converts.
+const ggml_tensor* converted(const ggml_tensor* tensor) {
+  return tensor && tensor->op == GGML_OP_CPY && tensor->src[0] && tensor->src[0]->type == GGML_TYPE_F32 ? tensor->src[0] : tensor;
+}
+
 CachePart cache_part(const ggml_tensor* tensor) {
-  if (!tensor) return CachePart::none;
+  if (!tensor || root(tensor)->op != GGML_OP_NONE) return CachePart::none;  // a copy inherits the name
   const char* const name = root(tensor)->name;
   if (std::strncmp(name, "cache_k_l", 9) == 0) return CachePart::keys;
   if (std::strncmp(name, "cache_v_l", 9) == 0) return CachePart::values;
@@ -37,28 +46,35 @@ float parameter(const ggml_tensor* node, int index) {
 
 /// What this attention node has that the store cannot do; empty if nothing.
 std::string obstacle(const ggml_tensor* node) {
-  const ggml_tensor *k = node->src[1], *v = node->src[2], *mask = node->src[3];
-  if (root(k)->type != GGML_TYPE_F16 || root(v)->type != GGML_TYPE_F16)
-    return std::string("the KV cache must be of type f16, is ") + ggml_type_name(root(k)->type) + " and " +
-           ggml_type_name(root(v)->type);
-  if (cache_part(v) != CachePart::values) return "keys and values share one tensor (multi-head latent attention)";
-  if (!mask || mask->type != GGML_TYPE_F16 || mask->ne[2] != 1) return "its attention mask is not one F16 mask for all heads";
-  if (parameter(node, 1) != 0) return "it biases attention by position (ALiBi)";
+  const ggml_tensor *k = converted(node->src[1]), *v = converted(node->src[2]), *mask = node->src[3];
+  for (const auto& [part, flag] : {std::pair{k, "--cache-type-k"}, std::pair{v, "--cache-type-v"}})
+    if (!CacheType::known(root(part)->type))
+      return std::string("the KV cache must be of type f16, f32, bf16 or q8_0, is ") + ggml_type_name(root(part)->type) + " (" +
+             flag + "); use f16, which evicted holds less than " + ggml_type_name(root(part)->type) + " in full";
+  if (cache_part(v) != CachePart::values)
+    return "keys and values share one compressed tensor (multi-head latent attention), so no head has entries of its own; use a "
+           "model with keys and values per head";
+  if (!mask || mask->type != GGML_TYPE_F16 || mask->ne[2] != 1)
+    return "its attention mask is not one F16 mask for all heads; use a model with plain causal attention";
+  if (parameter(node, 1) != 0)
+    return "it biases attention by the position of cells (ALiBi), which eviction changes; use a model with rotary positions or "
+           "none";
   return {};
 }
 
 bool supports_attention(const ggml_tensor* node) {
-  if (cache_part(node->src[1]) != CachePart::keys) return false;
-  Instance* const owner = adopt(root(node->src[1]));
+  const ggml_tensor *k = converted(node->src[1]), *v = converted(node->src[2]);
+  if (cache_part(k) != CachePart::keys) return false;
+  Instance* const owner = adopt(root(k));
   if (!owner) return false;
   if (std::string why = obstacle(node); !why.empty()) {
     owner->problem = std::move(why);
     return false;
   }
-  const ggml_tensor *k = node->src[1], *v = node->src[2];
   owner->store->add_layer(
       root(k)->buffer,
-      {layer_of(k), static_cast<int>(k->ne[2]), static_cast<std::size_t>(k->ne[0]), static_cast<std::size_t>(v->ne[0])},
+      {layer_of(k), static_cast<int>(k->ne[2]), static_cast<std::size_t>(k->ne[0]), static_cast<std::size_t>(v->ne[0]),
+       CacheType(root(k)->type).bytes_per_number(), CacheType(root(v)->type).bytes_per_number()},
       static_cast<std::size_t>(root(k)->ne[1]), static_cast<int>(root(k)->ne[2]));
   return true;
 }
@@ -72,8 +88,19 @@ bool supports_write(const ggml_tensor* node) {
 void write(Instance& instance, const ggml_tensor* node) {
   const ggml_tensor* const rows = node->src[0];
   const auto tokens = static_cast<std::size_t>(rows->ne[1]);
-  const auto* const data = static_cast<const float*>(rows->data);
-  const std::size_t stride = rows->nb[1] / sizeof(float);
+  const float* data = static_cast<const float*>(rows->data);
+  std::size_t stride = rows->nb[1] / sizeof(float);
+  std::vector<float> rounded;
+  if (root(node)->type == GGML_TYPE_Q8_0 && instance.store->reads_content())
+    throw std::runtime_error(
+        "KV cache: must be of type f16, f32 or bf16 for a policy that reads keys, is q8_0, for which llama.cpp rotates them; "
+        "change "
+        "--cache-type-k and --cache-type-v");
+  if (const CacheType type(root(node)->type); type.rounds()) {
+    rounded = type.round(data, stride, tokens, static_cast<std::size_t>(rows->ne[0]));
+    data = rounded.data();
+    stride = static_cast<std::size_t>(rows->ne[0]);
+  }
   if (cache_part(node) == CachePart::keys)
     instance.store->write_keys(layer_of(node), data, stride, {static_cast<const std::int64_t*>(node->src[1]->data), tokens},
                                instance.store->reads_content() ? instance.plain_keys.restore(rows) : nullptr);
@@ -82,7 +109,7 @@ void write(Instance& instance, const ggml_tensor* node) {
 }
 
 void attend(Instance& instance, ggml_tensor* node) {
-  const ggml_tensor *q = node->src[0], *k = node->src[1], *mask = node->src[3], *sinks = node->src[4];
+  const ggml_tensor *q = node->src[0], *k = converted(node->src[1]), *mask = node->src[3], *sinks = node->src[4];
   AttentionCall call;
   call.queries = static_cast<const float*>(q->data);
   call.query_token_stride = q->nb[1] / sizeof(float);
@@ -122,6 +149,8 @@ bool takes_node(const ggml_tensor* node) {
       return supports_write(node);
     case GGML_OP_FLASH_ATTN_EXT:
       return supports_attention(node);
+    case GGML_OP_CPY:  // of an F32 cache for attention, which reads the store: nothing to do
+      return converted(node) != node && cache_part(converted(node)) != CachePart::none && adopt(root(converted(node)));
     default:
       // anything else that reads a cache of ours would read an empty tensor
       for (const ggml_tensor* source : node->src)

@@ -18,6 +18,7 @@ struct LayerShape {
   int kv_heads = 0;
   std::size_t key_size = 0;
   std::size_t value_size = 0;
+  double key_bytes = 2, value_bytes = 2;  ///< per number in the runtime's own cache: what a full cache would cost
 };
 
 /// Where one attention node reads and writes. Query and output rows are float, query i of stream s and head h at

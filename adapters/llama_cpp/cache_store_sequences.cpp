@@ -1,5 +1,6 @@
 // The sequences of a store: which of a context's caches are windows, who is who in them, what each sequence holds.
 #include <algorithm>
+#include <cmath>
 
 #include "adapters/llama_cpp/cache_store_parts.hpp"
 
@@ -105,7 +106,8 @@ SequenceUse CacheStore::use_of(const Group& group, std::int64_t key, const Seque
     const LayerShape& shape = layers_.at(index)->shape;
     const std::int64_t full = tokens * shape.kv_heads;
     use.entries_full += full;
-    use.kv_bytes_full += full * static_cast<std::int64_t>((shape.key_size + shape.value_size) * sizeof(std::uint16_t));
+    use.kv_bytes_full += std::llround(static_cast<double>(full) * (static_cast<double>(shape.key_size) * shape.key_bytes +
+                                                                   static_cast<double>(shape.value_size) * shape.value_bytes));
     for (const HeadList& list : heads) {
       use.entries += static_cast<std::int64_t>(list.size());
       use.kv_bytes += static_cast<std::int64_t>(list.kv_bytes());

@@ -33,6 +33,11 @@ struct Batch {
 
 LlamaHost::LlamaHost(std::shared_ptr<const LlamaModel> model, const LlamaHostSettings& settings)
     : model_(std::move(model)), settings_(settings), description_(model_->description()) {
+  if (const auto rope = llama_model_rope_type(model_->get()); !settings.stock && rope > 0 && (rope & GGML_ROPE_TYPE_MROPE) != 0)
+    throw std::runtime_error(
+        "model " + description_.model +
+        ": a memory policy cannot be attached: its tokens have several positions each (M-RoPE, for images), which "
+        "the store does not follow; use a model for text");
   llama_context_params params = llama_context_default_params();
   params.n_ctx = static_cast<std::uint32_t>((settings.context_tokens + 255) / 256 * 256);
   params.n_batch = params.n_ubatch = static_cast<std::uint32_t>(settings.chunk_tokens);
@@ -63,8 +68,9 @@ LlamaHost::LlamaHost(std::shared_ptr<const LlamaModel> model, const LlamaHostSet
   description_.cached = store_->layers();
   if (description_.cached.empty()) {
     llama_free(context_);
-    throw std::runtime_error("model " + description_.model + ": architecture " + description_.architecture +
-                             " has no KV cache, so there is nothing to free; use a model with attention layers");
+    throw std::runtime_error(
+        "model " + description_.model + ": architecture " + description_.architecture +
+        " has no KV cache, so there is nothing to free; use a model with attention layers that generates text");
   }
 }
 

@@ -13,6 +13,7 @@ struct Runtime {
   std::uint32_t (*sequences)(const void* context) = nullptr;                       ///< llama_n_seq_max
   std::int32_t (*newest_position)(void* memory, std::int32_t sequence) = nullptr;  ///< llama_memory_seq_pos_max
   std::int32_t (*window)(const void* model) = nullptr;                             ///< llama_model_n_swa
+  int (*rope_type)(const void* model) = nullptr;                                   ///< llama_model_rope_type
   const char* llama_version = nullptr;  ///< null if the program's llama.cpp does not say
   const char* ggml_version = nullptr;
 };

@@ -1,4 +1,5 @@
 // The module that the preloaded library loads into the program: our ggml backend and what follows the program's contexts.
+#include <ggml.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -129,8 +130,12 @@ bool created(const void* model, void* context) {
       scope.reset();
       throw;
     }
-    const auto layers = store->layers();
-    if (layers.empty())
+    if (const int rope = module().runtime.rope_type(model); rope > 0 && (rope & GGML_ROPE_TYPE_MROPE) != 0)
+      throw std::runtime_error(
+          "model: a memory policy cannot be attached: its tokens have several positions each (M-RoPE, for images), which the "
+          "store does "
+          "not follow; run it without 'namm attach'");
+    if (store->layers().empty())
       throw std::runtime_error(
           "model: must have a KV cache for a memory policy, has none (a recurrent or embedding model): there is nothing to free; "
           "run "

@@ -69,6 +69,7 @@ const Hooks* load_module() {
   runtime.sequences = real<std::uint32_t(const void*)>("llama_n_seq_max");
   runtime.newest_position = real<std::int32_t(void*, std::int32_t)>("llama_memory_seq_pos_max");
   runtime.window = real<std::int32_t(const void*)>("llama_model_n_swa");
+  runtime.rope_type = real<int(const void*)>("llama_model_rope_type");
   if (auto* const version = optional<const char*()>("llama_version")) runtime.llama_version = version();
   if (auto* const version = optional<const char*()>("ggml_version")) runtime.ggml_version = version();
   return hooks->start(runtime) ? hooks : nullptr;

@@ -17,6 +17,17 @@ const ggml_tensor* root(const ggml_tensor* tensor) {
   while (tensor->view_src) tensor = tensor->view_src;
   return tensor;
 }
+/// A row as a cache of this type holds it and attention sees it: F16 in the end.
+void round_row(ggml_type type, const float* from, float* to, std::size_t count) {
+  if (type == GGML_TYPE_BF16 || type == GGML_TYPE_Q8_0) {
+    std::vector<char> packed(ggml_row_size(type, static_cast<std::int64_t>(count)));
+    ggml_quantize_chunk(type, from, packed.data(), 0, 1, static_cast<std::int64_t>(count), nullptr);
+    ggml_get_type_traits(type)->to_float(packed.data(), to, static_cast<std::int64_t>(count));
+  } else {
+    std::copy(from, from + count, to);
+  }
+  for (std::size_t i = 0; i < count; ++i) to[i] = kernels::half_to_float(kernels::float_to_half(to[i]));
+}
 bool is_cache(const ggml_tensor* tensor, const char* prefix) {
   return std::strncmp(root(tensor)->name, prefix, std::strlen(prefix)) == 0;
 }
@@ -56,8 +67,7 @@ void AttentionReference::on_write(const ggml_tensor* node) {
   for (std::int64_t t = 0; t < rows->ne[1]; ++t) {
     const auto at = static_cast<std::size_t>(cells[t]) * width;
     numbers.resize(std::max(numbers.size(), at + width));
-    const float* const from = floats(rows, t, 0, 0);
-    for (std::size_t i = 0; i < width; ++i) numbers[at + i] = kernels::half_to_float(kernels::float_to_half(from[i]));
+    round_row(root(node)->type, floats(rows, t, 0, 0), numbers.data() + at, width);
   }
 }
 

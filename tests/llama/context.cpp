@@ -34,6 +34,7 @@ Context::Context(std::shared_ptr<const llama::LlamaModel> model, const ContextSe
   if (!scope) return;
   try {
     store_ = &scope->finish();
+    store_->expect(llama_model_n_swa(model_->get()), false);
   } catch (...) {
     llama_free(context_);
     throw;

@@ -128,10 +128,11 @@ TEST_CASE("LlamaHost: what cannot be attached to is refused with a reason", "[ll
   const auto model = LlamaModel::load(write_tiny_model({}));
   ContextSettings settings;
   settings.memory = full_memory();
-  settings.type_k = settings.type_v = GGML_TYPE_Q8_0;
-  CHECK_THAT(message([&] { Context context(model, settings); }), Contains("must be of type f16, is q8_0"));
-  settings.type_k = settings.type_v = GGML_TYPE_F32;
-  CHECK_THAT(message([&] { Context context(model, settings); }), Contains("memory policy cannot be attached"));
+  settings.type_k = GGML_TYPE_Q4_0;
+  CHECK_THAT(message([&] { Context context(model, settings); }), Contains("f32, bf16 or q8_0, is q4_0 (--cache-type-k)"));
+  settings.type_k = GGML_TYPE_F16;
+  settings.type_v = GGML_TYPE_Q5_1;
+  CHECK_THAT(message([&] { Context context(model, settings); }), Contains("is q5_1 (--cache-type-v)"));
   settings.type_k = settings.type_v = GGML_TYPE_F16;
   settings.flash_attention = false;
   CHECK_THAT(message([&] { Context context(model, settings); }), Contains("enable flash attention"));

@@ -36,7 +36,7 @@ TEST_CASE("conflicts name the flag, the rule and the value", "[preload][flags]")
   CHECK_THAT(refusal("llama-server", {"--flash-attn=auto"}), Contains("--flash-attn: must be on") && Contains("is auto"));
   CHECK_THAT(refusal("llama-cli", {"--cache-ram", "8192"}), Contains("--cache-ram: must be 0"));
   CHECK_THAT(refusal("llama-server", {"--slot-save-path", "/tmp"}), Contains("must be left out"));
-  CHECK_THAT(refusal("llama-server", {"-ctk", "q4_0"}), Contains("-ctk: must be f16") && Contains("is q4_0"));
+  CHECK_THAT(refusal("llama-server", {"-ctk", "q4_0"}), Contains("-ctk: must be f16, f32, bf16 or q8_0") && Contains("is q4_0"));
   CHECK_THAT(refusal("llama-server", {"--context-shift"}), Contains("must be left out"));
   CHECK_THAT(refusal("llama-completion", {"--prompt-cache", "f"}), Contains("must be left out"));
   CHECK_THAT(refusal("llama-server", {"-fa"}), Contains("is nothing"));
