@@ -2,6 +2,7 @@
 // backend when the first context is created, and passes everything on. In any other process (a shell that starts the program) it
 // does nothing.
 #include <dlfcn.h>
+#include <link.h>
 
 #include <cstdint>
 #include <cstdio>
@@ -77,10 +78,26 @@ const Hooks* load_module() {
 
 /// Null before the first context, and for good if the module could not be started.
 const Hooks* loaded = nullptr;
+bool asked = false;  // a context was to be created
 
 const Hooks* start() {
+  asked = true;
   static const Hooks* const hooks = loaded = load_module();
   return hooks;
+}
+
+/// A program that loads llama.cpp by itself (ctypes in Python) calls it directly: then nothing was attached, and it must not look
+/// as if.
+__attribute__((destructor)) void tell_if_unseen() {
+  if (asked || !std::getenv("NAMM_ATTACH_MODULE")) return;
+  const auto is_llama = [](dl_phdr_info* info, std::size_t, void*) -> int {
+    return info->dlpi_name && std::strstr(info->dlpi_name, "/libllama.so") ? 1 : 0;
+  };
+  if (dl_iterate_phdr(is_llama, nullptr))
+    std::fputs(
+        "namm: attach: the program must create its contexts in sight of the preloaded library, created none there; no policy was "
+        "attached; use a program that is linked to llama.cpp\n",
+        stderr);
 }
 
 bool ours(const void* memory) {
