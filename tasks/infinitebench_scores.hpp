@@ -17,8 +17,8 @@ double score_code_run(std::span<const std::string> answers, std::string_view gen
 /// code_debug: the text begins with the letter of the answer ("B. name") and '.' or ':', or says so after "answer is:",
 /// "is:" or "answer:", by letter or by name.
 double score_code_debug(std::span<const std::string> answers, std::string_view generated);
-/// longbook_choice_eng: the first letter, else the whole text, else what follows "answer is", "answer:" or "option is", else the first word that is
-/// a letter from A to D, is an accepted answer.
+/// longbook_choice_eng: the first letter, else the whole text, else what follows "answer is", "answer:" or "option is", else the
+/// first word that is a letter from A to D, is an accepted answer.
 double score_choice(std::span<const std::string> answers, std::string_view generated);
 /// longdialogue_qa_eng: the first answer, in capitals, is one of the text's words.
 double score_dialogue(std::span<const std::string> answers, std::string_view generated);
