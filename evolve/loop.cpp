@@ -112,9 +112,9 @@ class Run {
     if (settings_.gather_normalisation && network != nullptr && !network->features().normalised.empty()) {
       const auto prompts = make_prompts(pool_, settings_.tasks, plan_.minibatch(0), settings_.seed, settings_.protocol, stop_);
       if (!prompts) return false;
-      auto normalisation = gather_normalisation(pool_, network->features(), *prompts, settings_.spectrogram,
-                                                settings_.interval_tokens, settings_.protocol, network->reader(), stop_,
-                                                progress("normalisation"));
+      auto normalisation =
+          gather_normalisation(pool_, network->features(), *prompts, settings_.spectrogram, settings_.interval_tokens,
+                               settings_.protocol, network->reader(), stop_, progress("normalisation"));
       if (!normalisation) return false;
       network->set_normalisation(std::move(*normalisation));
     }

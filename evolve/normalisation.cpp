@@ -38,8 +38,7 @@ void FeatureRecorder::merge_into(NormalisationAccumulator& total) const {
 std::optional<Normalisation> gather_normalisation(HostPool& pool, const FeatureSet& features, std::span<const Prompt> prompts,
                                                   const SpectrogramSettings& spectrogram, int interval_tokens,
                                                   const ProtocolSettings& protocol, const ContentReader* reader,
-                                                  const std::atomic<bool>* stop,
-                                                  const Progress& progress) {
+                                                  const std::atomic<bool>* stop, const Progress& progress) {
   std::vector<std::shared_ptr<FeatureRecorder>> recorders;
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     recorders.push_back(std::make_shared<FeatureRecorder>(features, pool.host().description(), reader));
