@@ -105,6 +105,7 @@ TEST_CASE("how far a sequence can be cut is told", "[preload][attach]") {
   CHECK(attached(model, actions, kEvicting).out == "63\n99\n127\n-1\n-1\n-1\n");
 }
 
+#ifndef __SANITIZE_ADDRESS__  // it keeps freed memory back
 TEST_CASE("memory of removed sequences is released", "[preload][attach]") {
   TinyShape shape;
   shape.query_heads = shape.kv_heads = 6;
@@ -119,6 +120,7 @@ TEST_CASE("memory of removed sequences is released", "[preload][attach]") {
     CHECK(memory[2][0] < memory[0][0] + 1500);
   }
 }
+#endif
 
 TEST_CASE("what the store cannot follow is refused, and nothing goes on", "[preload][attach]") {
   const std::string model = model_file();
