@@ -25,13 +25,14 @@ measure() {  # FILE ARGUMENTS...
 }
 calibrate probe-seed1 --seed 1
 calibrate probe-seed2 --seed 2
+calibrate probe-seed3 --seed 3
 calibrate key-only --seed 1 --input key
 
 all=passkey,niah-single-2,niah-multikey-1,niah-multivalue,vt,kv-recall,city-facts,multi-turn,code-retrieval,text
 some=passkey,niah-multikey-1,vt,kv-recall,multi-turn,code-retrieval
 measure main.jsonl --policy probe-seed1/policy.json,h2o-mean --mode pooled --budget 25%,12.5% --tasks "$all" --length 700 --samples 3
 measure upper.jsonl --policy oracle,kvzip --mode pooled --budget 12.5% --tasks "$all" --length 700 --samples 3
-measure seeds.jsonl --policy probe-seed2/policy.json,key-only/policy.json --mode pooled --budget 25%,12.5% --tasks "$some" --length 700 --samples 3
+measure seeds.jsonl --policy probe-seed2/policy.json,probe-seed3/policy.json,key-only/policy.json --mode pooled --budget 25%,12.5% --tasks "$some" --length 700 --samples 3
 measure baselines.jsonl --policy probe-seed1/policy.json,snapkv,tova,streaming,knorm,random --mode uniform --budget 25% --tasks "$some" --length 700 --samples 3
 measure length-4000.jsonl --policy probe-seed1/policy.json,h2o-mean --mode pooled --budget 25%,12.5% --tasks niah-multikey-1,city-facts,kv-recall,text \
   --length 4000 --samples 1
