@@ -4,31 +4,24 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "calibrate/expected_attention.hpp"
+#include "calibrate/prompt_scores.hpp"
 #include "calibrate/recorder.hpp"
 
 namespace namm::calibrate {
 namespace {
 
-/// Scores of the tokens of one context, by layer, head and position; tokens behind it are worth more than any of them.
-class Recorded final : public Policy {
- public:
-  explicit Recorded(std::shared_ptr<const Recorder> recording) : recording_(std::move(recording)) {}
-  std::string_view name() const override { return "recorded"; }
-  StatisticSet required() const override { return {}; }
-  void score(const HeadTokens& tokens, std::span<float> scores) const override {
-    const std::vector<float>& attention =
-        recording_->layers().at(tokens.layer).attention.at(static_cast<std::size_t>(tokens.kv_head));
-    for (std::size_t i = 0; i < scores.size(); ++i) {
-      const auto position = static_cast<std::size_t>(tokens.positions[i]);
-      scores[i] = position < attention.size() ? std::log(attention[position] + 1e-6f) : 1.0f;
-    }
-  }
-  std::unique_ptr<Policy> clone() const override { return std::make_unique<Recorded>(*this); }
-  nlohmann::json to_json() const override { return nlohmann::json::object(); }
-
- private:
-  std::shared_ptr<const Recorder> recording_;
-};
+/// Evaluates with nothing evicted while `watcher` looks.
+void evaluate_full(Host& host, std::shared_ptr<const Policy> watcher, std::span<const Token> context,
+                   std::span<const Token> tail) {
+  Memory memory;
+  memory.policy = std::move(watcher);
+  memory.interval_tokens = 1 << 24;
+  host.reset(memory);
+  host.evaluate(context);
+  if (!tail.empty()) host.evaluate(tail);
+  host.reset({});
+}
 
 /// Evaluates context and tail with nothing evicted; what the queries of the last `watched` tokens looked at.
 std::shared_ptr<const Policy> record(Host& host, std::span<const Token> context, std::span<const Token> tail,
@@ -36,14 +29,14 @@ std::shared_ptr<const Policy> record(Host& host, std::span<const Token> context,
   const auto end = static_cast<std::int32_t>(context.size() + tail.size());
   const auto recorder = std::make_shared<Recorder>(ProbeInput::key, static_cast<std::int32_t>(context.size()),
                                                    std::vector<PositionRange>{{end - static_cast<std::int32_t>(watched), end}});
-  Memory memory;
-  memory.policy = recorder;
-  memory.interval_tokens = 1 << 24;
-  host.reset(memory);
-  host.evaluate(context);
-  host.evaluate(tail);
-  host.reset({});
-  return std::make_shared<Recorded>(recorder);
+  evaluate_full(host, recorder, context, tail);
+  std::map<int, PromptScores::ByHead> scores;
+  for (const auto& [index, layer] : recorder->layers()) {
+    PromptScores::ByHead& heads = scores[index] = layer.attention;
+    for (std::vector<float>& head : heads)
+      for (float& attention : head) attention = std::log(attention + 1e-6f);
+  }
+  return std::make_shared<PromptScores>(std::move(scores));
 }
 
 class Oracle final : public Hindsight {
@@ -77,13 +70,27 @@ class Repeated final : public Hindsight {
   nlohmann::json to_json() const override { return nlohmann::json::object(); }
 };
 
+/// The moments of the queries are those of the whole context: the authors compress once, after the prefill.
+class Expected final : public Hindsight {
+ public:
+  std::string_view name() const override { return "expected-attention"; }
+  std::shared_ptr<const Policy> look(Host& host, const evolve::Prompt& prompt, const evolve::ProtocolSettings&) const override {
+    const auto watcher = std::make_shared<ExpectedAttention>(static_cast<std::int32_t>(prompt.context.size()));
+    evaluate_full(host, watcher, prompt.context, {});
+    return std::make_shared<PromptScores>(watcher->scores());
+  }
+  std::unique_ptr<Policy> clone() const override { return std::make_unique<Expected>(*this); }
+  nlohmann::json to_json() const override { return nlohmann::json::object(); }
+};
+
 template <typename Kind>
 std::shared_ptr<const Hindsight> make() {
   return std::make_shared<Kind>();
 }
 constexpr HindsightEntry kEntries[] = {
     {"oracle", "sees the question and the answer beforehand: what is possible", make<Oracle>},
-    {"kvzip", "sees the model repeat the context beforehand, a second pass (arXiv 2505.23416)", make<Repeated>}};
+    {"kvzip", "sees the model repeat the context beforehand, a second pass (arXiv 2505.23416)", make<Repeated>},
+    {"expected-attention", "expects queries like those of the whole context (arXiv 2510.00636)", make<Expected>}};
 
 }  // namespace
 

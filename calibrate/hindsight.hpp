@@ -8,8 +8,8 @@
 
 namespace namm::calibrate {
 
-/// A policy that knows what comes: it looks at each prompt once before, with the full cache, and scores tokens by ln of the
-/// largest attention they then received. Not to be had at run time: upper lines for comparisons.
+/// A policy for comparisons that looks at each prompt once before, with the full cache, and then knows a score for every token.
+/// Not to be had at run time as it is.
 class Hindsight : public Policy {
  public:
   /// The policy for one prompt. Evaluates it on `host` from the start, and leaves the host reset.
@@ -25,7 +25,8 @@ struct HindsightEntry {
   std::shared_ptr<const Hindsight> (*make)();
 };
 /// `oracle`: attention from the question and the gold answer. `kvzip`: attention while the model repeats the context (KVzip,
-/// arXiv 2505.23416), which a runtime could afford as a second pass over every prompt.
+/// arXiv 2505.23416), which a runtime could afford as a second pass over every prompt. `expected-attention`: a baseline that
+/// reads the context alone, but all of it before the first token is dropped.
 std::span<const HindsightEntry> hindsight_registry();
 /// Null if there is none of this name.
 std::shared_ptr<const Hindsight> make_hindsight(std::string_view name);

@@ -103,7 +103,8 @@ void write(Instance& instance, const ggml_tensor* node) {
   }
   if (cache_part(node) == CachePart::keys)
     instance.store->write_keys(layer_of(node), data, stride, {static_cast<const std::int64_t*>(node->src[1]->data), tokens},
-                               instance.store->reads_content() ? instance.plain_keys.restore(rows) : nullptr);
+                               instance.store->reads_content() ? instance.plain_keys.restore(rows) : nullptr,
+                               instance.plain_keys.rotation());
   else
     instance.store->write_values(layer_of(node), data, stride, tokens);
 }
@@ -132,6 +133,7 @@ void attend(Instance& instance, ggml_tensor* node) {
   call.softcap = parameter(node, 2);
   call.sinks = sinks ? static_cast<const float*>(sinks->data) : nullptr;
   call.threads = instance.threads;
+  if (instance.store->reads_queries()) call.plain_queries = instance.plain_queries.restore_queries(q);
   instance.store->attend(layer_of(k), call);
 }
 

@@ -61,8 +61,12 @@ bool CacheStore::reads_content() const {
   return memory_.policy && memory_.policy->reader();
 }
 
+bool CacheStore::reads_queries() const {
+  return reads_content() && memory_.policy->reader()->reads_queries();
+}
+
 void CacheStore::write_keys(int index, const float* rows, std::size_t stride, std::span<const std::int64_t> cells,
-                            const float* plain) {
+                            const float* plain, const Rotation* rotation) {
   Layer& layer = layer_of(index);
   Group& group = *layer.group;
   if (layer.batch == group.batch) {  // this layer had its turn: a new batch begins
@@ -72,6 +76,7 @@ void CacheStore::write_keys(int index, const float* rows, std::size_t stride, st
   }
   layer.batch = group.batch;
   layer.cells.assign(cells.begin(), cells.end());
+  layer.rotation = rotation;
   const std::size_t width = layer.shape.key_size * layer.shape.kv_heads;
   layer.keys.resize(cells.size() * width);
   for (std::size_t i = 0; i < cells.size(); ++i)
@@ -125,6 +130,7 @@ void CacheStore::attend(int index, const AttentionCall& call) {
       auto& heads = sequence.layers[index];
       while (heads.size() < static_cast<std::size_t>(layer.shape.kv_heads)) heads.push_back(make_list(layer.shape));
       if (staged) append(layer, heads, queries, s * per_stream);
+      if (call.plain_queries) show_queries(layer, queries, call, s * per_stream);
       attend_group(heads, queries, call, s, {index, memory_.policy ? memory_.policy->listener() : nullptr});
     }
   }
@@ -149,7 +155,7 @@ void CacheStore::append(const Layer& layer, std::vector<HeadList>& heads, const 
       content.resize(heads.size() * (end - i));
       memory_.policy->reader()->read(
           {shape.layer, shape.kv_heads, shape.key_size, shape.value_size, positions, layer.plain_keys.data() + token * key_width,
-           layer.plain_values.data() + token * value_width},
+           layer.plain_values.data() + token * value_width, layer.rotation},
           content);
     }
     for (std::size_t h = 0; h < heads.size(); ++h)
@@ -157,6 +163,20 @@ void CacheStore::append(const Layer& layer, std::vector<HeadList>& heads, const 
                       {layer.values.data() + token * value_width + h * shape.value_size, value_width},
                       content.empty() ? std::span<const float>() : std::span(content).subspan(h * (end - i), end - i));
     i = end;
+  }
+}
+
+void CacheStore::show_queries(const Layer& layer, const QueryGroup& queries, const AttentionCall& call,
+                              std::size_t first_token) const {
+  const auto heads = static_cast<std::size_t>(call.query_heads);
+  for (std::size_t i = 0; i < queries.queries.size(); ++i) {
+    const std::size_t token = first_token + static_cast<std::size_t>(queries.queries[i]);
+    memory_.policy->reader()->read_queries({layer.shape.layer,
+                                            heads,
+                                            layer.shape.key_size,
+                                            {queries.positions.data() + i, 1},
+                                            call.plain_queries + token * heads * layer.shape.key_size,
+                                            call.scale});
   }
 }
 

@@ -37,6 +37,7 @@ struct AttentionCall {
   float softcap = 0;
   const float* sinks = nullptr;  ///< [query_heads] or null
   int threads = 1;
+  const float* plain_queries = nullptr;  ///< before rotary embedding, [stream][query][heads * key_size]; read if reads_queries()
 };
 
 /// What is held for one sequence, over all caches of the context.
@@ -81,15 +82,17 @@ class CacheStore {
   /// The layers announced, ascending.
   std::vector<LayerDescription> layers() const;
   /// Keys or values of a batch, float rows [token][kv_heads * size] with `stride` floats between tokens, for the given cells
-  /// (stream * cells_per_stream + cell). `plain`: the keys before rotary embedding, [token][kv_heads * size], read if
-  /// reads_content().
+  /// (stream * cells_per_stream + cell). `plain`: the keys before rotary embedding, [token][kv_heads * size], and their rotation,
+  /// which must last until attend(); read if reads_content().
   void write_keys(int layer, const float* rows, std::size_t stride, std::span<const std::int64_t> cells,
-                  const float* plain = nullptr);
+                  const float* plain = nullptr, const Rotation* rotation = nullptr);
   void write_values(int layer, const float* rows, std::size_t stride, std::size_t tokens);
   void attend(int layer, const AttentionCall& call);
 
   /// True if the policy reads keys and values (Policy::reader).
   bool reads_content() const;
+  /// True if it reads queries too.
+  bool reads_queries() const;
   /// Forgets all sequences and attaches another memory.
   void reset(Memory memory);
   /// Updates every sequence now.
@@ -111,6 +114,7 @@ class CacheStore {
   Layer& layer_of(int layer);
   HeadList make_list(const LayerShape& shape) const;
   void append(const Layer& layer, std::vector<HeadList>& heads, const QueryGroup& queries, std::size_t first_token);
+  void show_queries(const Layer& layer, const QueryGroup& queries, const AttentionCall& call, std::size_t first_token) const;
   void drop_reused(const Layer& layer, int stream, const BatchPlan& plan);
   void finish_batch();
   void find_windows();

@@ -11,6 +11,7 @@ struct CacheStore::Layer {
   std::vector<std::int64_t> cells;              // staged, until the mask tells whose they are
   std::vector<std::uint16_t> keys, values;      // staged rows [token][kv_heads * size]
   std::vector<float> plain_keys, plain_values;  // the same for the policy's reader; empty if it has none
+  const Rotation* rotation = nullptr;           // of the keys, while the batch is computed
 };
 
 struct CacheStore::Sequence {

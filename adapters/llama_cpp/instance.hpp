@@ -13,7 +13,7 @@ namespace namm::llama {
 class Instance {
  public:
   std::unique_ptr<CacheStore> store;
-  PlainKeys plain_keys;
+  PlainKeys plain_keys, plain_queries;
   int threads = 1;
   std::string problem;  ///< why the context cannot be attached to, found while its graphs are reserved
   std::string failure;  ///< what went wrong while computing

@@ -50,7 +50,14 @@ class ReadingPolicy final : public Policy, ContentReader {
   }
   std::unique_ptr<Policy> clone() const override { return std::make_unique<ReadingPolicy>(*this); }
   nlohmann::json to_json() const override { return {}; }
-  mutable Rows keys;
+  bool reads_queries() const override { return true; }
+  void read_queries(const LayerQueries& read) const override {
+    auto& rows = queries[read.layer];
+    rows.insert(rows.end(), read.queries, read.queries + read.count() * read.heads * read.key_size);
+    scale = read.scale * std::sqrt(static_cast<float>(read.key_size));
+  }
+  mutable Rows keys, queries;
+  mutable float scale = 0;  // in units of 1 / sqrt(key size)
 };
 
 /// Catches the tensors that are rotated on their way to the cache; their names are known after a first pass.
@@ -58,8 +65,10 @@ struct Catcher {
   static bool is_view(const ggml_tensor* node) {
     return node->op == GGML_OP_VIEW || node->op == GGML_OP_RESHAPE || node->op == GGML_OP_PERMUTE;
   }
-  std::map<std::string, int> wanted;  // name -> layer
-  Rows caught;
+  std::map<std::string, int> wanted;          // name -> layer
+  std::map<std::string, int> wanted_queries;  // the same for queries
+  Rows caught, caught_queries;
+  float query_scale = 1;  // that the model multiplies its queries with after their rotation
   static bool callback(ggml_tensor* node, bool ask, void* self) {
     auto& catcher = *static_cast<Catcher*>(self);
     if (ask && node->op == GGML_OP_SET_ROWS && std::strncmp(node->view_src->name, "cache_k_l", 9) == 0) {
@@ -67,17 +76,45 @@ struct Catcher {
       while (is_view(from) || from->op == GGML_OP_ROPE) from = from->src[0];
       catcher.wanted.emplace(from->name, std::atoi(node->view_src->name + 9));
     }
-    const auto found = catcher.wanted.find(node->name);
-    const bool mine = found != catcher.wanted.end() && node->op != GGML_OP_ROPE && !is_view(node);
-    if (ask) return mine;
-    if (mine) {
-      auto& rows = catcher.caught[found->second];
-      const auto* const data = static_cast<const float*>(node->data);
-      rows.insert(rows.end(), data, data + ggml_nelements(node));
+    if (ask && node->op == GGML_OP_FLASH_ATTN_EXT) {
+      const ggml_tensor *from = node->src[0], *cache = node->src[1];
+      for (; is_view(from) || from->op == GGML_OP_ROPE || from->op == GGML_OP_SCALE; from = from->src[0])
+        if (from->op == GGML_OP_SCALE) std::memcpy(&catcher.query_scale, from->op_params, sizeof catcher.query_scale);
+      while (cache->view_src) cache = cache->view_src;
+      catcher.wanted_queries.emplace(from->name, std::atoi(cache->name + 9));
     }
-    return true;
+    if (node->op == GGML_OP_ROPE || is_view(node)) return !ask;
+    bool mine = false;
+    for (const auto& [names, caught] :
+         {std::pair{&catcher.wanted, &catcher.caught}, std::pair{&catcher.wanted_queries, &catcher.caught_queries}}) {
+      const auto found = names->find(node->name);
+      if (found == names->end()) continue;
+      mine = true;
+      if (ask) continue;
+      auto& rows = (*caught)[found->second];
+      const auto* const data = static_cast<const float*>(node->data);
+      const float scale = names == &catcher.wanted_queries ? catcher.query_scale : 1;
+      for (std::int64_t i = 0; i < ggml_nelements(node); ++i) rows.push_back(scale * data[i]);
+    }
+    return !ask || mine;
   }
 };
+
+void check_rows(const Rows& expected, const Rows& seen, double bound) {
+  REQUIRE(!expected.empty());
+  REQUIRE(seen.size() == expected.size());
+  for (const auto& [layer, rows] : expected) {
+    INFO("layer " << layer);
+    REQUIRE(seen.at(layer).size() == rows.size());
+    double worst = 0, size = 0;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      worst = std::max(worst, std::abs(static_cast<double>(rows[i]) - seen.at(layer)[i]));
+      size = std::max(size, std::abs(static_cast<double>(rows[i])));
+    }
+    CHECK(size > 0);
+    CHECK(worst < bound * size);
+  }
+}
 
 void check_keys(const std::shared_ptr<const llama::LlamaModel>& model, std::span<const std::int32_t> tokens, double bound) {
   Catcher catcher;
@@ -96,29 +133,20 @@ void check_keys(const std::shared_ptr<const llama::LlamaModel>& model, std::span
     llama_memory_clear(llama_get_memory(context.get()), true);
     scope.finish().reset(Memory{policy, {}, {}, 64});
     catcher.caught.clear();
+    catcher.caught_queries.clear();
     policy->keys.clear();
+    policy->queries.clear();
     std::vector<std::int32_t> copy(tokens.begin(), tokens.end());
     REQUIRE(llama_decode(context.get(), llama_batch_get_one(copy.data(), static_cast<std::int32_t>(copy.size()))) == 0);
   }
-  const Rows& expected = catcher.caught;
-  REQUIRE(!expected.empty());
-  REQUIRE(policy->keys.size() == expected.size());
-  for (const auto& [layer, rows] : expected) {
-    INFO("layer " << layer);
-    REQUIRE(policy->keys[layer].size() == rows.size());
-    double worst = 0, size = 0;
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      worst = std::max(worst, std::abs(static_cast<double>(rows[i]) - policy->keys[layer][i]));
-      size = std::max(size, std::abs(static_cast<double>(rows[i])));
-    }
-    CHECK(size > 0);
-    CHECK(worst < bound * size);
-  }
+  check_rows(catcher.caught, policy->keys, bound);
+  check_rows(catcher.caught_queries, policy->queries, bound);
+  CHECK(policy->scale * catcher.query_scale == Approx(1));
 }
 
 }  // namespace
 
-TEST_CASE("a reader sees keys before rotary embedding", "[llama][exact]") {
+TEST_CASE("a reader sees keys and queries before rotary embedding", "[llama][exact]") {
   TinyShape shape;
   shape.architecture = GENERATE("llama", "gemma2", "jamba");
   INFO(shape.architecture);
