@@ -1,6 +1,5 @@
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -9,7 +8,7 @@
 #include <stdexcept>
 
 #include "calibrate/run.hpp"
-#include "calibrate/texts.hpp"
+#include "cli/calibrate_sources.hpp"
 #include "cli/command.hpp"
 #include "cli/console.hpp"
 #include "cli/date.hpp"
@@ -19,13 +18,11 @@
 #include "cli/version.hpp"
 #include "namm/atomic_file.hpp"
 #include "namm/policies/key_probe.hpp"
-#include "tasks/prompt_file.hpp"
 
 namespace namm::cli {
 namespace {
 
 constexpr const char* kStateFile = "calibration.state";
-constexpr double kCharactersPerToken = 8;  // more than any vocabulary needs: made-up texts are cut to their length in tokens
 
 po::options_description calibrate_options() {
   po::options_description options("Options", 110);
@@ -58,45 +55,6 @@ po::options_description calibrate_options() {
   options.add_options()("seed", po::value<std::uint64_t>()->default_value(1)->value_name("N"), "of the texts");
   add_general(options);
   return options;
-}
-
-void add_data(const std::string& file, calibrate::Settings& settings) {
-  for (tasks::Sample& sample : tasks::load_prompts(file))
-    settings.sources.push_back({sample.context, sample.question + sample.answer_prefix,
-                                sample.answers.empty() ? std::string() : tasks::continuation(sample, sample.answers.front())});
-}
-
-void add_tasks_of(const std::string& names, int count, std::uint64_t seed, const Host& host, calibrate::Settings& settings) {
-  const tasks::TokenCounter counter = [&](std::string_view text) { return host.tokenize(text, false).size(); };
-  std::vector<std::unique_ptr<tasks::Task>> made;
-  for (const std::string& name : tasks::task_names(split_list(names, "--tasks"))) made.push_back(tasks::make_task(name));
-  for (int i = 0; i < count; ++i) {
-    const auto index = static_cast<std::size_t>(i);
-    const tasks::Task& task = *made[index % made.size()];
-    const tasks::Sample sample =
-        task.make({tasks::Split::train, seed, index / made.size(), settings.lengths[index % settings.lengths.size()]}, counter);
-    settings.sources.push_back({sample.context, sample.question + sample.answer_prefix,
-                                sample.answers.empty() ? std::string() : tasks::continuation(sample, sample.answers.front())});
-  }
-}
-
-void add_sources(const po::variables_map& values, const Host& host, calibrate::Settings& settings) {
-  const int count = values["texts"].as<int>();
-  require_at_least("--texts", count, 0);
-  if (values.contains("tasks")) {
-    add_tasks_of(values["tasks"].as<std::string>(), count, settings.seed, host, settings);
-  } else if (settings.target != calibrate::Target::answers) {
-    const double longest = static_cast<double>(*std::max_element(settings.lengths.begin(), settings.lengths.end()));
-    for (int i = 0; i < count; ++i)
-      settings.sources.push_back({calibrate::make_text(settings.seed, static_cast<std::uint64_t>(i),
-                                                       static_cast<std::size_t>(longest * kCharactersPerToken)),
-                                  {},
-                                  {}});
-  }
-  if (values.contains("data")) add_data(values["data"].as<std::string>(), settings);
-  if (settings.sources.empty())
-    throw std::invalid_argument("calibrate: needs texts, has none; give --texts, --data" +
-                                std::string(settings.target == calibrate::Target::answers ? " or --tasks with answers" : ""));
 }
 
 /// What it will cost, measured on a few tokens.

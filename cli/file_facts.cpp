@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "cli/details_file.hpp"
 #include "cli/model_facts.hpp"
 #include "cli/result_file.hpp"
 #include "cli/run_curve.hpp"
@@ -97,6 +98,28 @@ Facts result_facts(const std::filesystem::path& path) {
   return out;
 }
 
+Facts details_facts(const std::filesystem::path& path) {
+  DetailsFile file;
+  load_details(path, file);
+  std::set<std::string> models, tasks, policies, budgets;
+  for (const PromptDetails& prompt : file.prompts) {
+    models.insert(prompt.model);
+    tasks.insert(prompt.task);
+  }
+  for (const RetentionDetails& retention : file.retentions) {
+    policies.insert(retention.policy);
+    budgets.insert(retention.budget);
+  }
+  Facts out = start(path, "details");
+  out["prompts"] = file.prompts.size();
+  out["retentions"] = file.retentions.size();
+  out["models"] = models;
+  out["tasks"] = tasks;
+  out["policies"] = policies;
+  out["budgets"] = budgets;
+  return out;
+}
+
 Facts prompt_facts(const std::filesystem::path& path) {
   tasks::PromptFile file(path);
   std::map<std::string, std::size_t> per_task;
@@ -124,8 +147,9 @@ nlohmann::json whole_object(const std::filesystem::path& path) {
   return content.is_object() ? content : nlohmann::json(nullptr);
 }
 
-/// By the fields of the first line: results, the log of a run, or prompts.
+/// By the fields of the first line: details, results, the log of a run, or prompts.
 Facts line_facts(const std::filesystem::path& path) {
+  if (is_details_file(path)) return details_facts(path);
   tasks::LineReader reader(path, std::size_t{64} << 20);
   std::string line;
   while (reader.next(line) && line.find_first_not_of(" \t") == std::string::npos) {

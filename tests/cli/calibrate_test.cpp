@@ -13,13 +13,6 @@ std::vector<std::string> calibrate_words(const std::string& host, const std::str
   return {"calibrate", "--model", host, "--output", folder, "--texts", "16", "--length", "256,512"};
 }
 
-std::vector<json> results_of(const std::string& path) {
-  std::vector<json> out;
-  std::istringstream in(read(path));
-  for (std::string line; std::getline(in, line);) out.push_back(json::parse(line));
-  return out;
-}
-
 }  // namespace
 
 TEST_CASE("calibrate fits a policy that loses nothing at a quarter of the cache, from made-up texts alone") {
@@ -45,7 +38,7 @@ TEST_CASE("calibrate fits a policy that loses nothing at a quarter of the cache,
                                     "6", "--json", folder / "r.jsonl"});
   CAPTURE(eval.err);
   REQUIRE(eval.code == 0);
-  for (const json& r : results_of(folder / "r.jsonl")) {
+  for (const json& r : parse_lines(read(folder / "r.jsonl"))) {
     if (r["policy"] == "full") continue;
     CHECK(r["logical_saving"].get<double>() > 0.7);
     if (r["policy"] == "random") {

@@ -11,13 +11,6 @@ using nlohmann::json;
 
 namespace {
 
-std::vector<json> lines_of(const std::string& text) {
-  std::vector<json> out;
-  std::istringstream in(text);
-  for (std::string line; std::getline(in, line);) out.push_back(json::parse(line));
-  return out;
-}
-
 /// The details of one prompt with this context.
 std::vector<json> details_of(const std::string& host, const std::string& context, const std::vector<std::string>& more = {}) {
   const Folder folder;
@@ -45,7 +38,7 @@ std::vector<json> details_of(const std::string& host, const std::string& context
   const Outcome outcome = run_program(words);
   CAPTURE(outcome.err);
   REQUIRE(outcome.code == 0);
-  return lines_of(read(folder / "d.jsonl"));
+  return parse_lines(read(folder / "d.jsonl"));
 }
 
 /// Kind letters of the pieces that `word` is made of.

@@ -11,13 +11,6 @@ using nlohmann::json;
 
 namespace {
 
-std::vector<json> lines_of(const std::string& text) {
-  std::vector<json> out;
-  std::istringstream in(text);
-  for (std::string line; std::getline(in, line);) out.push_back(json::parse(line));
-  return out;
-}
-
 std::vector<std::string> eval_words(const std::string& host, const std::string& results) {
   return {"eval",    "--model",   host,       "--policy", "h2o,streaming", "--budget",       "50%,25%",
           "--tasks", "passkey",   "--length", "64",       "--mode",        "uniform,pooled", "--interval",
@@ -43,7 +36,7 @@ TEST_CASE("eval measures every policy, mode and budget once, beside one full cac
   const Outcome outcome = run_program(eval_words(host, folder / "r.jsonl"));
   CAPTURE(outcome.err);
   REQUIRE(outcome.code == 0);
-  const std::vector<json> records = lines_of(read(folder / "r.jsonl"));
+  const std::vector<json> records = parse_lines(read(folder / "r.jsonl"));
   REQUIRE(records.size() == 1 + 2 * 2 * 2);
   CHECK(records[0]["policy"] == "full");
   CHECK(records[0]["quality_relative_ci95"] == json({1.0, 1.0}));
@@ -65,7 +58,7 @@ TEST_CASE("eval resumes: what is there is not measured again, a cut line is, and
   const auto words = eval_words(host, folder / "r.jsonl");
   REQUIRE(run_program(words).code == 0);
   const std::string whole = read(folder / "r.jsonl");
-  const std::vector<json> records = lines_of(whole);
+  const std::vector<json> records = parse_lines(whole);
   std::size_t fourth = 0;
   for (int i = 0; i < 4; ++i) fourth = whole.find('\n', fourth) + 1;
   write(folder / "r.jsonl", whole.substr(0, fourth + 40));
@@ -75,7 +68,7 @@ TEST_CASE("eval resumes: what is there is not measured again, a cut line is, and
   REQUIRE(resumed.code == 0);
   const std::string again = read(folder / "r.jsonl");
   CHECK(again.substr(0, fourth) == whole.substr(0, fourth));
-  const std::vector<json> completed = lines_of(again);
+  const std::vector<json> completed = parse_lines(again);
   REQUIRE(completed.size() == records.size());
   for (std::size_t i = 0; i < records.size(); ++i) CHECK(lasting(completed[i]) == lasting(records[i]));
   CHECK(resumed.out.find("streaming") != std::string::npos);
@@ -87,7 +80,7 @@ TEST_CASE("eval resumes: what is there is not measured again, a cut line is, and
   CHECK(read(folder / "r.jsonl") == again);
   // a file that is not there yet is begun
   CHECK(run_program(with(eval_words(host, folder / "new.jsonl"), {"--resume", "--quiet"})).code == 0);
-  CHECK(lines_of(read(folder / "new.jsonl")).size() == records.size());
+  CHECK(parse_lines(read(folder / "new.jsonl")).size() == records.size());
 }
 
 TEST_CASE("eval does not resume results of other settings, and leaves them as they are") {

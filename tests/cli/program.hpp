@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "tests/check.hpp"
 
 namespace namm::test {
@@ -42,6 +44,8 @@ class Folder {
 };
 
 std::string read(const std::filesystem::path& path);
+/// Lines of JSON, as `namm` writes its results.
+std::vector<nlohmann::json> parse_lines(const std::string& text);
 void write(const std::filesystem::path& path, const std::string& content);
 
 /// The embedded host, or NAMM_TEST_HOST; "" if it is not there, and then the test says so and ends.

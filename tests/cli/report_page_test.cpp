@@ -79,6 +79,22 @@ std::size_t count(const std::string& text, const std::string& part) {
 
 }  // namespace
 
+TEST_CASE("inspect tells details from results") {
+  const Folder folder;
+  write(folder / "r.jsonl", results());
+  write(folder / "d.jsonl", details());
+  const Outcome outcome = run_program({"inspect", folder / "r.jsonl", folder / "d.jsonl", "--json", folder / "facts.jsonl"});
+  REQUIRE(outcome.code == 0);
+  const std::vector<json> facts = parse_lines(read(folder / "facts.jsonl"));
+  REQUIRE(facts.size() == 2);
+  CHECK(facts[0]["kind"] == "results");
+  CHECK(facts[0]["records"] == 5);
+  CHECK(facts[1]["kind"] == "details");
+  CHECK(facts[1]["prompts"] == 1);
+  CHECK(facts[1]["retentions"] == 2);
+  CHECK(facts[1]["policies"] == json({"h2o", "runs/mine/policy.json"}));
+}
+
 TEST_CASE("the page holds charts, tables and data, needs nothing else, and keeps markup of files as text") {
   const Folder folder;
   write(folder / "r.jsonl", results());

@@ -14,13 +14,6 @@ std::string prose(std::size_t words) {
   return text;
 }
 
-std::vector<json> lines_of(const std::string& path) {
-  std::vector<json> out;
-  std::istringstream in(read(path));
-  for (std::string line; std::getline(in, line);) out.push_back(json::parse(line));
-  return out;
-}
-
 }  // namespace
 
 TEST_CASE("run prints the text, then the savings; --quiet the text alone") {
@@ -36,7 +29,7 @@ TEST_CASE("run prints the text, then the savings; --quiet the text alone") {
   for (const char* part : {"tokens ", "entries ", "KV memory ", "logical saving", "physical saving", "prefill", "peak resident"})
     CHECK(outcome.out.find(part) != std::string::npos);
 
-  const std::vector<json> lines = lines_of(folder / "run.json");
+  const std::vector<json> lines = parse_lines(read(folder / "run.json"));
   REQUIRE(lines.size() == 1);
   const json& line = lines[0];
   CHECK(line["policy"] == "h2o");
@@ -116,7 +109,7 @@ TEST_CASE("--compare measures stock llama.cpp, the full cache and every policy, 
                                        folder / "runs.json", "--prompt", prose(200)});
   CAPTURE(outcome.err, outcome.out);
   REQUIRE(outcome.code == 0);
-  const std::vector<json> lines = lines_of(folder / "runs.json");
+  const std::vector<json> lines = parse_lines(read(folder / "runs.json"));
   REQUIRE(lines.size() == 2 + 1 + 2 * 2 * 2);
   CHECK(lines[0]["runtime"] == "llama.cpp");
   CHECK(lines[0]["policy"] == "flash attention off");
