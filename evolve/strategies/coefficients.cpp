@@ -3,19 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <stdexcept>
-#include <string>
+
+#include "evolve/strategies/start.hpp"
 
 namespace namm::evolve {
 namespace {
-
-void check(std::size_t dimension, int population) {
-  if (dimension < 1) throw std::invalid_argument("dimension: must be at least 1, is 0; give the policy's number of parameters");
-  if (population < 2) {
-    throw std::invalid_argument("population: must be at least 2 (one to prefer, one to compare with), is " +
-                                std::to_string(population) + "; give 0 for the default");
-  }
-}
 
 /// Expected length of a standard normal vector (tutorial, step-size control).
 double expected_norm(double n) {
@@ -47,7 +39,7 @@ double rank_mu_rate(double n, double mu_eff) {
 }  // namespace
 
 CmaCoefficients full_coefficients(std::size_t dimension, int population) {
-  check(dimension, population);
+  check_shape(dimension, population);
   const double n = static_cast<double>(dimension);
   CmaCoefficients c;
   c.mu = population / 2;
@@ -74,7 +66,7 @@ CmaCoefficients full_coefficients(std::size_t dimension, int population) {
 }
 
 CmaCoefficients separable_coefficients(std::size_t dimension, int population) {
-  check(dimension, population);
+  check_shape(dimension, population);
   const double n = static_cast<double>(dimension);
   CmaCoefficients c;
   c.mu = population / 2;

@@ -6,6 +6,7 @@
 
 #include "evolve/state_fields.hpp"
 #include "evolve/strategies/ranking.hpp"
+#include "evolve/strategies/start.hpp"
 
 namespace namm::evolve {
 namespace {
@@ -13,30 +14,13 @@ namespace {
 // Beyond these a run has diverged or converged long ago; the limits keep every number finite.
 constexpr double kSmallestStep = 1e-150, kLargestStep = 1e32;
 
-void check_settings(const StrategySettings& settings) {
-  if (!(settings.step_size > 0) || !std::isfinite(settings.step_size)) {
-    throw std::invalid_argument("step size: must be positive and finite, is " + std::to_string(settings.step_size) +
-                                "; the published runs use 0.065");
-  }
-  if (!settings.mean.empty() && settings.mean.size() != settings.dimension) {
-    throw std::invalid_argument("start: must have one number per parameter (" + std::to_string(settings.dimension) + "), has " +
-                                std::to_string(settings.mean.size()) + "; leave it empty for zeros");
-  }
-  if (!std::all_of(settings.mean.begin(), settings.mean.end(), [](double v) { return std::isfinite(v); })) {
-    throw std::invalid_argument("start: every number must be finite, one is not; check the policy it comes from");
-  }
-}
-
 }  // namespace
 
 CumulativeStrategy::CumulativeStrategy(const StrategySettings& settings, CmaCoefficients coefficients, CmaConvention convention)
     : coefficients_(std::move(coefficients)), convention_(convention), random_(settings.seed) {
-  check_settings(settings);
-  const auto n = static_cast<Eigen::Index>(settings.dimension);
-  distribution_.mean = Eigen::VectorXd::Zero(n);
-  if (!settings.mean.empty()) distribution_.mean = Eigen::Map<const Eigen::VectorXd>(settings.mean.data(), n);
+  distribution_.mean = start_of(settings);
   distribution_.step_size = settings.step_size;
-  distribution_.p_sigma = distribution_.p_c = Eigen::VectorXd::Zero(n);
+  distribution_.p_sigma = distribution_.p_c = Eigen::VectorXd::Zero(distribution_.mean.size());
 }
 
 const Eigen::MatrixXd& CumulativeStrategy::sample() {
@@ -57,29 +41,22 @@ const Eigen::MatrixXd& CumulativeStrategy::ask() {
 
 const Eigen::MatrixXd& CumulativeStrategy::ask_with(const Eigen::MatrixXd& draws) {
   if (draws.rows() != distribution_.mean.size()) throw std::invalid_argument("draws: must have one row per dimension");
-  check_count(static_cast<std::size_t>(draws.cols()));
+  check_values(static_cast<std::size_t>(draws.cols()), population());
   random_before_ = random_.state();
   draws_ = draws;
   return sample();
 }
 
-void CumulativeStrategy::check_count(std::size_t count) const {
-  if (count != coefficients_.weights.size()) {
-    throw std::invalid_argument("tell: needs one value per candidate (" + std::to_string(coefficients_.weights.size()) +
-                                "), got " + std::to_string(count) + "; evaluate every column of ask()");
-  }
-}
-
 void CumulativeStrategy::tell(std::span<const double> values) {
-  check_count(values.size());
+  check_values(values.size(), population());
   if (!asked_) throw std::invalid_argument("tell: no candidates wait for values; call ask() first");
   adapt(values);
 }
 
 void CumulativeStrategy::tell_with(const Eigen::MatrixXd& candidates, std::span<const double> values) {
-  check_count(values.size());
+  check_values(values.size(), population());
   if (candidates.rows() != distribution_.mean.size()) throw std::invalid_argument("candidates: must have one row per dimension");
-  check_count(static_cast<std::size_t>(candidates.cols()));
+  check_values(static_cast<std::size_t>(candidates.cols()), population());
   prepare();
   steps_ = (candidates.colwise() - distribution_.mean) / distribution_.step_size;
   draws_ = whiten(steps_);

@@ -74,7 +74,6 @@ class CumulativeStrategy : public Strategy {
   CmaConvention convention_;
 
  private:
-  void check_count(std::size_t count) const;
   void adapt(std::span<const double> values);
   const Eigen::MatrixXd& sample();
 

@@ -2,6 +2,7 @@
 
 #include "evolve/registry_names.hpp"
 #include "evolve/strategies/cma.hpp"
+#include "evolve/strategies/es.hpp"
 #include "evolve/strategies/sep_cma.hpp"
 #include "evolve/strategy.hpp"
 
@@ -16,6 +17,8 @@ std::unique_ptr<Strategy> make(const StrategySettings& settings) {
 constexpr StrategyEntry kRegistry[] = {
     {"cma", "CMA-ES, full covariance, active update (arXiv 1604.00772); best below about 1,000 parameters", make<Cma>},
     {"sep-cma", "CMA-ES, diagonal covariance (Ros and Hansen 2008); linear in the number of parameters", make<SepCma>},
+    {"es", "antithetic evolution strategy with Adam, fixed step size (arXiv 1703.03864); for many parameters and much noise",
+     make<AntitheticEs>, false},
 };
 
 }  // namespace

@@ -1,0 +1,16 @@
+#pragma once
+#include "evolve/strategy.hpp"
+
+namespace namm::evolve {
+
+/// Where a strategy begins: settings.mean, or zeros. Throws std::invalid_argument if the step size is not positive, or the start
+/// has another dimension or numbers that are not finite.
+Eigen::VectorXd start_of(const StrategySettings& settings);
+
+/// Throws std::invalid_argument on n < 1 or λ < 2.
+void check_shape(std::size_t dimension, int population);
+
+/// Throws std::invalid_argument unless there is one value per candidate.
+void check_values(std::size_t values, int population);
+
+}  // namespace namm::evolve
