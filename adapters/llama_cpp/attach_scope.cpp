@@ -10,6 +10,7 @@
 #include "adapters/llama_cpp/backend.hpp"
 #include "adapters/llama_cpp/instance.hpp"
 #include "adapters/llama_cpp/lazy_clear.hpp"
+#include "adapters/llama_cpp/row_trace.hpp"
 
 namespace namm::llama {
 namespace {
@@ -58,6 +59,7 @@ Instance* adopt(const ggml_tensor* cache) {
   Instance* const instance = instance_of_scope();
   const std::lock_guard<std::mutex> lock(mutex);
   owners.emplace(cache, instance);
+  watch_rows(cache);
   return instance;
 }
 

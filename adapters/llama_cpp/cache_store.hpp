@@ -1,9 +1,12 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "adapters/host.hpp"
@@ -11,6 +14,8 @@
 #include "adapters/llama_cpp/head_list.hpp"
 
 namespace namm::llama {
+
+struct SavedStore;
 
 /// Shape of one layer's cache.
 struct LayerShape {
@@ -61,6 +66,14 @@ struct BatchShare {
   std::int32_t first = 0, last = 0;
 };
 
+/// Rows of the runtime's own cache tensors, in the order in which it copies them into or out of a saved state (row_trace.hpp):
+/// they tell which cells the state is about. One part per cache and stream.
+struct SavedRows {
+  const void* group = nullptr;
+  int stream = 0;
+  std::vector<std::int32_t> cells;
+};
+
 /// The KV cache of one context of the runtime, held by us: one list per (sequence, layer, KV head), any length each.
 ///
 ///   layer by layer:  write keys -> write values -> attend      the first layer of a batch plans who sees what
@@ -104,6 +117,18 @@ class CacheStore {
   std::vector<BatchShare> take_shares();
   /// Releases a sequence that the runtime has removed. Unknown keys are ignored.
   void forget(std::int64_t key);
+  /// Who may be a sequence of the runtime, for saved sessions: numbers of the caller's that come back with it.
+  using Names = std::vector<std::int32_t>;
+  /// What is held for these cells: keys, values, statistics. `names_of` is asked for each sequence (by its key).
+  void save(ByteWriter& out, std::span<const SavedRows> rows, const std::function<Names(std::int64_t)>& names_of) const;
+  /// Reads it and checks it; nothing is changed until install(). Throws std::runtime_error if it is damaged or was saved by
+  /// another policy or model.
+  std::shared_ptr<SavedStore> read(ByteReader& in) const;
+  /// Puts it in the place of what these cells held. Returns the new sequences. Throws std::runtime_error, and changes nothing, if
+  /// there are other rows than were saved.
+  std::vector<std::pair<std::int64_t, Names>> install(const std::shared_ptr<SavedStore>& saved, std::span<const SavedRows> rows);
+  /// Size of the runtime's own cache tensors, bytes.
+  double runtime_bytes() const;
   /// Tokens kept in each (layer, KV head) of the first sequence, ascending positions: for reports and tests.
   std::vector<HeadContent> content() const;
 
@@ -125,6 +150,10 @@ class CacheStore {
   SequenceUse use_of(const Group& group, std::int64_t key, const Sequence& sequence) const;
   void update_sequence(Sequence& sequence);
   void measure();
+  std::string fingerprint() const;
+  void write_group(ByteWriter& out, const Group& group, const SavedRows& rows,
+                   const std::function<Names(std::int64_t)>& names_of) const;
+  void take_cells(Group& group, int stream, std::span<const std::int32_t> cells);
 
   Memory memory_;
   StatisticsSettings statistics_;

@@ -29,6 +29,14 @@ class HeadList {
   /// Keeps the entries with these ascending indices; memory of the others goes back to the system.
   void keep(std::span<const std::int32_t> kept);
 
+  /// For saved sessions: the entries whose cell has a row (`row_of_cell[cell]`, -1 = none), with their statistics. The list
+  /// itself goes on.
+  void save(ByteWriter& out, std::span<const std::int32_t> row_of_cell) const;
+  /// Reads that into an empty list; its cells are then rows, below `row_count`, until move_to() gives them cells. Throws
+  /// std::runtime_error if it is not what save() wrote for a list of this shape: nothing read is trusted.
+  void restore(ByteReader& in, std::size_t row_count);
+  void move_to(std::span<const std::int32_t> cell_of_row);
+
   std::size_t size() const { return cells_.size(); }
   std::span<const std::int32_t> cells() const { return cells_; }
   HeadStatistics& statistics() { return statistics_; }

@@ -10,9 +10,10 @@ double now_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-Attachment::Attachment(const Runtime& runtime, const void* model, const void* context, llama::CacheStore& store,
+Attachment::Attachment(const Runtime& runtime, const void* model, void* context, llama::CacheStore& store,
                        RequestLog::Ended ended)
     : runtime_(runtime),
+      context_(context),
       memory_(runtime.get_memory(context)),
       sequence_count_(static_cast<std::int32_t>(runtime.sequences(context))),
       window_tokens_(runtime.window(model)),
@@ -60,23 +61,30 @@ void Attachment::forget(std::int64_t key) {
   store_.forget(key);
 }
 
-void Attachment::cleared() {
-  const std::lock_guard<std::mutex> lock(mutex_);
+void Attachment::forget_all() {
   requests_.end_all();
   names_.clear();
   for (const llama::SequenceUse& use : store_.sequences()) store_.forget(use.key);
 }
 
+void Attachment::forget_sequence(std::int32_t sequence) {
+  for (const std::int64_t key : names_.remove(sequence)) forget(key);
+}
+
+void Attachment::cleared() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  forget_all();
+}
+
 void Attachment::removed(std::int32_t sequence) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  for (const std::int64_t key : names_.remove(sequence)) forget(key);
+  forget_sequence(sequence);
 }
 
 void Attachment::kept_only(std::int32_t sequence) {
   const std::lock_guard<std::mutex> lock(mutex_);
   for (std::int32_t s = 0; s < sequence_count_; ++s)
-    if (s != sequence)
-      for (const std::int64_t key : names_.remove(s)) forget(key);
+    if (s != sequence) forget_sequence(s);
 }
 
 bool Attachment::copying() {
@@ -86,15 +94,45 @@ bool Attachment::copying() {
   return true;
 }
 
-std::int32_t Attachment::oldest_position(std::int32_t sequence, std::int32_t real) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  if (real < 0) return real;
-  std::int32_t out = real;
+/// The newest position that evictions have had in view, -1 if there were none.
+std::int32_t Attachment::oldest_kept(std::int32_t sequence) const {
+  std::int32_t out = -1;
   const std::vector<std::int64_t> keys = names_.keys_of(sequence);
   for (const llama::SequenceUse& use : store_.sequences())
     if (std::find(keys.begin(), keys.end(), use.key) != keys.end())
       out = std::max({out, static_cast<std::int32_t>(use.exact_from) - 1, use.oldest_in_window});
-  return std::min(out, newest(sequence));
+  return out;
+}
+
+std::int32_t Attachment::oldest_position(std::int32_t sequence, std::int32_t real) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return real < 0 ? real : std::min(std::max(real, oldest_kept(sequence)), newest(sequence));
+}
+
+bool Attachment::can_cut(std::int32_t sequence, std::int32_t from) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (std::int32_t s = 0; s < sequence_count_; ++s)
+    if ((sequence < 0 || s == sequence) && from <= std::min(newest(s), oldest_kept(s))) return false;
+  return true;
+}
+
+StateSource Attachment::state_source() {
+  return {runtime_, context_, store_, [this](std::int64_t key) { return names_.candidates_of(key); }};
+}
+
+std::size_t Attachment::save_state(std::int32_t sequence, std::span<std::byte> to) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return write_state(state_source(), sequence, to);
+}
+
+std::size_t Attachment::load_state(std::int32_t sequence, std::span<const std::byte> from) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto forget = [&] { sequence < 0 ? forget_all() : forget_sequence(sequence); };
+  for (auto& [key, names] : read_state(state_source(), sequence, from, forget)) {
+    if (sequence >= 0) names = {sequence};
+    names_.restored(key, names);
+  }
+  return state_bytes(from);
 }
 
 void Attachment::end_idle(double before) {

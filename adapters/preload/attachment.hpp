@@ -3,6 +3,7 @@
 
 #include "adapters/preload/hooks.hpp"
 #include "adapters/preload/request_log.hpp"
+#include "adapters/preload/saved_state.hpp"
 #include "adapters/preload/sequence_names.hpp"
 
 namespace namm::preload {
@@ -11,7 +12,7 @@ namespace namm::preload {
 /// thread.
 class Attachment {
  public:
-  Attachment(const Runtime& runtime, const void* model, const void* context, llama::CacheStore& store, RequestLog::Ended ended);
+  Attachment(const Runtime& runtime, const void* model, void* context, llama::CacheStore& store, RequestLog::Ended ended);
 
   const void* memory() const { return memory_; }
   void before_batch();
@@ -23,6 +24,11 @@ class Attachment {
   bool copying();
   void refused() { poisoned_ = true; }
   std::int32_t oldest_position(std::int32_t sequence, std::int32_t real);
+  /// True if nothing behind position `from` - 1 has shaped what is left of the sequence: nothing was evicted since.
+  bool can_cut(std::int32_t sequence, std::int32_t from);
+  /// A saved state of a sequence, or of all (-1); see saved_state.hpp. Throw std::runtime_error.
+  std::size_t save_state(std::int32_t sequence, std::span<std::byte> to);
+  std::size_t load_state(std::int32_t sequence, std::span<const std::byte> from);
   /// Ends requests that nothing was evaluated for since `before` (seconds of the steady clock).
   void end_idle(double before);
   void end_all();
@@ -30,8 +36,13 @@ class Attachment {
  private:
   std::int32_t newest(std::int32_t sequence) const;
   void forget(std::int64_t key);
+  void forget_all();
+  void forget_sequence(std::int32_t sequence);
+  std::int32_t oldest_kept(std::int32_t sequence) const;
+  StateSource state_source();
 
   Runtime runtime_;
+  void* context_;
   void* memory_;
   std::int32_t sequence_count_;
   int window_tokens_;

@@ -3,6 +3,7 @@
 // and knows nothing, and the module (module.cpp), which holds the ggml backend and the policy. Both come from one build.
 //
 // Contexts and memories are llama.cpp's opaque pointers. No structure of llama.h appears: its layout may change.
+#include <cstddef>
 #include <cstdint>
 
 namespace namm::preload {
@@ -14,6 +15,16 @@ struct Runtime {
   std::int32_t (*newest_position)(void* memory, std::int32_t sequence) = nullptr;  ///< llama_memory_seq_pos_max
   std::int32_t (*window)(const void* model) = nullptr;                             ///< llama_model_n_swa
   int (*rope_type)(const void* model) = nullptr;                                   ///< llama_model_rope_type
+  bool (*remove)(void* memory, std::int32_t sequence, std::int32_t from, std::int32_t to) = nullptr;  ///< llama_memory_seq_rm
+  void (*clear)(void* memory, bool data) = nullptr;                                                   ///< llama_memory_clear
+  std::size_t (*state_size)(void* context) = nullptr;  ///< llama_state_get_size, and so on
+  std::size_t (*get_state)(void* context, std::uint8_t* to, std::size_t size) = nullptr;
+  std::size_t (*set_state)(void* context, const std::uint8_t* from, std::size_t size) = nullptr;
+  std::size_t (*sequence_state_size)(void* context, std::int32_t sequence, std::uint32_t flags) = nullptr;
+  std::size_t (*get_sequence_state)(void* context, std::uint8_t* to, std::size_t size, std::int32_t sequence,
+                                    std::uint32_t flags) = nullptr;
+  std::size_t (*set_sequence_state)(void* context, const std::uint8_t* from, std::size_t size, std::int32_t sequence,
+                                    std::uint32_t flags) = nullptr;
   const char* llama_version = nullptr;  ///< null if the program's llama.cpp does not say
   const char* ggml_version = nullptr;
 };
@@ -36,6 +47,17 @@ struct Hooks {
   /// Something the store does not follow: printed, and the context's next batch fails, so that nothing goes on as if it had
   /// worked.
   void (*refused)(const void* memory, const char* operation);
+  /// True if the sequence (-1: every one) can be cut so that `from` is the first position gone; else the reason was printed.
+  bool (*cutting)(const void* memory, std::int32_t sequence, std::int32_t from);
+  // Saved states, of one sequence or (-1) of the context, with what the policy holds; 0 and a printed reason if that fails.
+  std::size_t (*state_size)(void* context, std::int32_t sequence, std::uint32_t flags);
+  std::size_t (*save_state)(void* context, std::int32_t sequence, std::uint32_t flags, std::uint8_t* to, std::size_t size);
+  std::size_t (*load_state)(void* context, std::int32_t sequence, std::uint32_t flags, const std::uint8_t* from,
+                            std::size_t size);
+  std::size_t (*save_session)(void* context, std::int32_t sequence, const char* path, const std::int32_t* tokens,
+                              std::size_t count);
+  std::size_t (*load_session)(void* context, std::int32_t sequence, const char* path, std::int32_t* tokens, std::size_t capacity,
+                              std::size_t* count);
   /// The oldest position the sequence can be cut to and go on as if the rest had never been; `real` is llama.cpp's own answer.
   std::int32_t (*oldest_position)(const void* memory, std::int32_t sequence, std::int32_t real);
   void (*say)(const char* sentence);

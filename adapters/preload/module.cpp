@@ -3,6 +3,7 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <mutex>
@@ -14,6 +15,7 @@
 #include "adapters/llama_cpp/attach_scope.hpp"
 #include "adapters/llama_cpp/backend.hpp"
 #include "adapters/preload/attachment.hpp"
+#include "adapters/preload/session_file.hpp"
 #include "adapters/preload/settings.hpp"
 #include "adapters/preload/stats_file.hpp"
 
@@ -133,8 +135,7 @@ bool created(const void* model, void* context) {
     if (const int rope = module().runtime.rope_type(model); rope > 0 && (rope & GGML_ROPE_TYPE_MROPE) != 0)
       throw std::runtime_error(
           "model: a memory policy cannot be attached: its tokens have several positions each (M-RoPE, for images), which the "
-          "store does "
-          "not follow; run it without 'namm attach'");
+          "store does not follow; run it without 'namm attach'");
     if (store->layers().empty())
       throw std::runtime_error(
           "model: must have a KV cache for a memory policy, has none (a recurrent or embedding model): there is nothing to free; "
@@ -163,6 +164,61 @@ void before_batch(const void* context) {
                  module().settings.mode, module().settings.interval_tokens);
   });
   of_context(context)->before_batch();
+}
+
+constexpr std::uint32_t kNoFlags = 0;
+
+/// Flags ask for a part of the state (checkpoints: the window layers, the recurrent ones) or for one that stays on a device.
+void check_flags(std::uint32_t flags) {
+  if (flags != kNoFlags)
+    throw std::runtime_error(
+        "llama.cpp: a saved state must be whole with a policy attached, a part of it (a checkpoint) was asked for; switch "
+        "checkpoints off (-ctxcp 0)");
+}
+
+std::size_t save_state(void* context, std::int32_t sequence, std::uint32_t flags, std::uint8_t* to, std::size_t size) {
+  return guarded(std::size_t{0}, [&] {
+    check_flags(flags);
+    const std::size_t written = of_context(context)->save_state(sequence, std::as_writable_bytes(std::span(to, size)));
+    if (to && written > size)
+      throw std::runtime_error("saved state: must fit in " + std::to_string(size) + " bytes, has " + std::to_string(written) +
+                               "; ask for its size first");
+    return written;
+  });
+}
+
+std::size_t load_state(void* context, std::int32_t sequence, std::uint32_t flags, const std::uint8_t* from, std::size_t size) {
+  return guarded(std::size_t{0}, [&] {
+    check_flags(flags);
+    return of_context(context)->load_state(sequence, std::as_bytes(std::span(from, size)));
+  });
+}
+
+std::size_t save_session(void* context, std::int32_t sequence, const char* path, const std::int32_t* tokens, std::size_t count) {
+  return guarded(std::size_t{0}, [&] {
+    SessionFile session;
+    session.tokens.assign(tokens, tokens + count);
+    session.state.resize(of_context(context)->save_state(sequence, {}));
+    of_context(context)->save_state(sequence, session.state);
+    write_session(path, session);
+    return session_bytes(session.tokens.size(), session.state.size());
+  });
+}
+
+std::size_t load_session(void* context, std::int32_t sequence, const char* path, std::int32_t* tokens, std::size_t capacity,
+                         std::size_t* count) {
+  return guarded(std::size_t{0}, [&] {
+    const SessionFile session = read_session(path);
+    *count = session.tokens.size();
+    const std::size_t bytes = session_bytes(session.tokens.size(), session.state.size());
+    if (!tokens && sequence >= 0) return bytes;  // asks for the number of tokens
+    if (session.tokens.size() > capacity)
+      throw std::runtime_error(std::string("session ") + path + ": must have at most " + std::to_string(capacity) +
+                               " tokens, has " + std::to_string(session.tokens.size()) + "; enlarge the context (-c)");
+    of_context(context)->load_state(sequence, session.state);
+    std::copy(session.tokens.begin(), session.tokens.end(), tokens);
+    return bytes;
+  });
 }
 
 constexpr Hooks kHooks = {
@@ -195,6 +251,20 @@ constexpr Hooks kHooks = {
           "(-c) instead",
           operation);
     },
+    [](const void* memory, std::int32_t sequence, std::int32_t from) {
+      if (of_memory(memory)->can_cut(sequence, from)) return true;
+      spdlog::error(
+          "llama.cpp: a sequence must be cut behind the last eviction, was to be cut at {}; what was evicted then cannot come "
+          "back; "
+          "remove the whole sequence and read it again",
+          from);
+      return false;
+    },
+    [](void* context, std::int32_t sequence, std::uint32_t flags) { return save_state(context, sequence, flags, nullptr, 0); },
+    save_state,
+    load_state,
+    save_session,
+    load_session,
     [](const void* memory, std::int32_t sequence, std::int32_t real) {
       return guarded(real, [&] { return of_memory(memory)->oldest_position(sequence, real); });
     },

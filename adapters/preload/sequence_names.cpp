@@ -65,6 +65,12 @@ std::vector<std::int64_t> SequenceNames::keys_of(std::int32_t sequence) const {
   return out;
 }
 
+std::vector<std::int32_t> SequenceNames::candidates_of(std::int64_t key) const {
+  const auto found = candidates_.find(key);
+  if (found == candidates_.end()) return {};
+  return {found->second.begin(), found->second.end()};
+}
+
 std::int32_t SequenceNames::sequence_of(std::int64_t key) const {
   const auto found = candidates_.find(key);
   return found != candidates_.end() && found->second.size() == 1 ? *found->second.begin() : -1;

@@ -25,6 +25,12 @@ class SequenceNames {
   /// The runtime removed a sequence. Returns the keys that can be no sequence any more.
   std::vector<std::int64_t> remove(std::int32_t sequence);
   void clear() { candidates_.clear(); }
+  /// A key came out of a saved state; it is one of these sequences.
+  void restored(std::int64_t key, std::span<const std::int32_t> sequences) {
+    if (!sequences.empty()) candidates_[key] = {sequences.begin(), sequences.end()};
+  }
+  /// The sequences that the key may be; empty if nothing is known.
+  std::vector<std::int32_t> candidates_of(std::int64_t key) const;
 
   /// The keys that may be this sequence; empty if it holds nothing.
   std::vector<std::int64_t> keys_of(std::int32_t sequence) const;

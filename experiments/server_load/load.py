@@ -86,12 +86,12 @@ class Server:
 
 def run(arguments, attached, log):
     server_words = [arguments.server, "-m", arguments.model, "--port", str(arguments.port), "-c", str(arguments.context), "-t", "1", "-tb", "1",
-                    "--metrics", "--slots"] + arguments.server_flags.split()
+                    "--metrics", "--slots", "--cache-ram", "0"] + arguments.server_flags.split()  # else memory holds old prompts and grows
     if attached:
         command = [arguments.namm, "attach", "--policy", attached[0], "--stats", log + ".jsonl"]
         command += (["--budget", attached[1], "--interval", str(arguments.interval)] if attached[1] else []) + ["--"] + server_words
     else:
-        command = server_words + ["-fa", "on", "--cache-ram", "0", "-ctxcp", "0"]
+        command = server_words + ["-fa", "on", "-ctxcp", "0"]
     server = Server(command, arguments.port, log)
     todo, lock, answers, problems, memory = list(enumerate(requests_of(arguments))), threading.Lock(), {}, [], []
     done = 0

@@ -8,6 +8,9 @@
 
 namespace namm {
 
+class ByteReader;
+class ByteWriter;
+
 /// Constants of the spectrogram (arXiv 2410.13166, section 3 and appendix; spec sections 1 and 2).
 struct SpectrogramSettings {
   int fft_size = 32;    ///< n_fft: window length in queries; only 32 is supported by the kernels
@@ -67,6 +70,11 @@ class HeadStatistics {
 
   /// Keeps the tokens with these ascending indices, forgets the others.
   void keep(std::span<const std::int32_t> kept);
+
+  /// The whole state, for statistics with the same settings. What comes back goes on bit for bit.
+  void save(ByteWriter& out) const;
+  /// Throws std::runtime_error, and changes nothing, if it is not what save() wrote: nothing read is trusted.
+  void restore(ByteReader& in);
 
   std::size_t size() const { return positions_.size(); }
   /// Bytes of memory held (capacity, not size).

@@ -163,6 +163,7 @@ TEST_CASE("models that a policy cannot be attached to are refused with a reason,
                                                  {"mamba2", "no KV cache", "no KV cache"},
                                                  {"bert", nullptr, "no KV cache"},
                                                  {"deepseek2", "multi-head latent attention", "latent attention"},
+                                                 {"minimax-m3", "an index beside the cache", "keeps an index"},
                                                  {"mpt", "ALiBi", "ALiBi"},
                                                  {"qwen2vl", "M-RoPE", "M-RoPE"}}));
   INFO(refused.architecture);

@@ -65,7 +65,16 @@ class Model {
       if (is({"gemma3"})) file_.set("attention.sliding_window_pattern", 3);
     }
     if (is({"gemma2"})) file_.set_real("attn_logit_softcapping", 5);
-    if (shape_.experts || is({"gpt-oss"})) {
+    if (is({"minimax-m3"})) {
+      file_.set("expert_shared_count", 1);
+      file_.set("expert_gating_func", 2);
+      file_.set("attention.indexer.head_count", shape_.kv_heads);
+      file_.set("attention.indexer.key_length", kRank);
+      file_.set("attention.indexer.top_k", 2);
+      file_.set("attention.indexer.block_size", 64);
+      file_.set("attention.indexer.local_blocks", 1);
+    }
+    if (shape_.experts || is({"gpt-oss", "minimax-m3"})) {
       file_.set("expert_count", kExperts);
       file_.set("expert_used_count", 2);
       file_.set("expert_feed_forward_length", shape_.feed_forward);
@@ -123,7 +132,7 @@ class Model {
       file_.matrix(block + "attn_v.weight", width, kv);
     }
     file_.matrix(block + "attn_output.weight", width, width);
-    if (is({"qwen3", "gemma3", "lfm2"})) {
+    if (is({"qwen3", "gemma3", "lfm2", "minimax-m3"})) {
       file_.norm(block + "attn_q_norm.weight", shape_.head_size);
       file_.norm(block + "attn_k_norm.weight", shape_.head_size);
     }
@@ -195,7 +204,17 @@ class Model {
     if (is({"gemma2", "gemma3", "gpt-oss"})) file_.norm(block + "post_attention_norm.weight", width);
     if (is({"gemma2", "gemma3"})) file_.norm(block + "post_ffw_norm.weight", width);
     if (!is({"gpt-oss"})) file_.norm(block + "ffn_norm.weight", width);
-    if (shape_.experts || is({"gpt-oss"})) {
+    if (is({"minimax-m3"})) {
+      file_.bias(block + "exp_probs_b.bias", kExperts);
+      file_.matrix(block + "ffn_gate_shexp.weight", width, inner);
+      file_.matrix(block + "ffn_up_shexp.weight", width, inner);
+      file_.matrix(block + "ffn_down_shexp.weight", inner, width);
+      file_.matrix(block + "indexer.q_proj.weight", width, shape_.kv_heads * kRank);
+      file_.matrix(block + "indexer.k_proj.weight", width, kRank);
+      file_.norm(block + "indexer.q_norm.weight", kRank);
+      file_.norm(block + "indexer.k_norm.weight", kRank);
+    }
+    if (shape_.experts || is({"gpt-oss", "minimax-m3"})) {
       file_.matrix(block + "ffn_gate_inp.weight", width, kExperts);
       file_.matrix(block + "ffn_gate_exps.weight", width, inner, 1, kExperts);
       file_.matrix(block + "ffn_up_exps.weight", width, inner, 1, kExperts);

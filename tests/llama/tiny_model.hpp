@@ -9,7 +9,7 @@ namespace namm::test {
 /// A model with random weights, F32, vocabulary without texts: token ids are fed directly.
 struct TinyShape {
   /// As llama.cpp spells it: llama, qwen3, gemma2, gemma3, gpt-oss, jamba, granitehybrid, lfm2; refused: mamba, mamba2,
-  /// deepseek2, mpt, qwen2vl, bert.
+  /// deepseek2, minimax-m3, mpt, qwen2vl, bert.
   std::string architecture = "llama";
   int layers = 3;
   int query_heads = 6;

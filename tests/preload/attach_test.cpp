@@ -1,75 +1,11 @@
 // `namm attach` around a program that was built without any knowledge of it.
-#include <cmath>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "tests/cli/program.hpp"
 #include "tests/llama/tiny_model.hpp"
+#include "tests/preload/attached.hpp"
 
 using namespace namm::test;
-using Words = std::vector<std::string>;
-
-namespace {
-
-Outcome attached(const std::string& model, const Words& actions, const Words& options = {"--policy", "full"}) {
-  Words words = {"attach"};
-  words.insert(words.end(), options.begin(), options.end());
-  words.insert(words.end(), {"--", NAMM_PLAIN_PROGRAM, model});
-  words.insert(words.end(), actions.begin(), actions.end());
-  return run_program(words);
-}
-
-/// The same program alone; `namm` is only the way to start it.
-Outcome alone(const std::string& model, const Words& actions) {
-  Words words = {NAMM_PLAIN_PROGRAM, model};
-  words.insert(words.end(), actions.begin(), actions.end());
-  std::string command;
-  for (const std::string& word : words) command += "'" + word + "' ";
-  Outcome out;
-  FILE* const pipe = ::popen(command.c_str(), "r");
-  REQUIRE(pipe);
-  char part[4096];
-  while (const std::size_t n = std::fread(part, 1, sizeof part, pipe)) out.out.append(part, n);
-  out.code = ::pclose(pipe);
-  return out;
-}
-
-std::vector<std::vector<double>> numbers(const Outcome& outcome) {
-  CAPTURE(outcome.out, outcome.err);
-  REQUIRE(outcome.code == 0);
-  std::vector<std::vector<double>> out;
-  std::istringstream lines(outcome.out);
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream words(line);
-    out.emplace_back();
-    for (double x; words >> x;) out.back().push_back(x);
-  }
-  return out;
-}
-
-/// Largest difference of the rows of logits over the largest logit.
-double apart(const Outcome& a, const Outcome& b) {
-  const auto x = numbers(a), y = numbers(b);
-  REQUIRE(x.size() == y.size());
-  double difference = 0, top = 0;
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    REQUIRE(x[i].size() == y[i].size());
-    REQUIRE(x[i].size() == 64);
-    for (std::size_t j = 0; j < 64; ++j) {
-      difference = std::max(difference, std::abs(x[i][j] - y[i][j]));
-      top = std::max(top, std::abs(x[i][j]));
-    }
-  }
-  return difference / top;
-}
-
-const Words kEvicting = {"--policy", "h2o-mean", "--budget", "25%", "--interval", "64"};
-
-std::string model_file() {
-  return write_tiny_model({}).string();
-}
-
-}  // namespace
 
 TEST_CASE("attached with everything kept, a program computes what it computes alone", "[preload][attach]") {
   const std::string model = model_file();
@@ -132,9 +68,12 @@ TEST_CASE("what the store cannot follow is refused, and nothing goes on", "[prel
   CHECK_THAT(copy.err, Contains("another stream"));
   const Outcome middle = attached(model, {"eval:0:40:1", "middle:0:4:8", "max:0"});
   CHECK(middle.out == "not removed\n39\n");
-  const Outcome state = attached(model, {"eval:0:40:1", "save:0"});
-  CHECK(state.out == "0\n");
-  CHECK_THAT(state.err, Contains("saving a state") && Contains("empty"));
+  const Outcome part = attached(model, {"eval:0:40:1", "checkpoint:0"});
+  CHECK(part.out == "0\n");
+  CHECK_THAT(part.err, Contains("checkpoint") && Contains("must be whole"));
+  const Outcome early = attached(model, {"eval:0:128:1", "cut:0:100", "max:0"}, kEvicting);
+  CHECK(early.out == "failed cut\n127\n");
+  CHECK_THAT(early.err, Contains("behind the last eviction") && Contains("cut at 100"));
 }
 
 TEST_CASE("a copy within one cache is a branch", "[preload][attach]") {
@@ -154,6 +93,16 @@ TEST_CASE("a context that cannot be attached to is refused", "[preload][attach]"
   const Outcome recurrent = attached(write_tiny_model(shape).string(), {"eval:0:4:1"});
   CHECK(recurrent.code == 4);
   CHECK_THAT(recurrent.err, Contains("must have a KV cache"));
+  const std::pair<const char*, const char*> refused[] = {
+      {"mpt", "ALiBi"}, {"qwen2vl", "M-RoPE"}, {"deepseek2", "multi-head latent attention"}, {"minimax-m3", "an index beside"}};
+  for (const auto& [architecture, why] : refused) {
+    CAPTURE(architecture);
+    shape.architecture = architecture;
+    shape.kv_heads = shape.architecture == "mpt" ? shape.query_heads : 2;
+    const Outcome outcome = attached(write_tiny_model(shape).string(), {"eval:0:4:1"});
+    CHECK(outcome.code == 4);
+    CHECK_THAT(outcome.err, Contains(why));
+  }
 }
 
 TEST_CASE("requests are logged and written as JSON lines", "[preload][attach]") {
@@ -177,6 +126,50 @@ TEST_CASE("requests are logged and written as JSON lines", "[preload][attach]") 
   CHECK(requests[0]["entries"] == (48 + 18) * 6);  // 25 % of 192 at the last update, and what came since
   CHECK(requests[1]["reused_tokens"] == 210);
   CHECK(requests[2]["slot"] == 1);
+}
+
+TEST_CASE("a chat of twenty turns stays within the budget and its positions go on", "[preload][attach]") {
+  const std::string model = model_file();
+  const Folder folder;
+  Words options = kEvicting;
+  options.insert(options.end(), {"--stats", folder / "stats.jsonl"});
+  Words actions = {"unified:2"};
+  for (int turn = 0; turn < 20; ++turn) {
+    actions.push_back("eval:0:32:" + std::to_string(turn));
+    actions.push_back("step:0:16:" + std::to_string(100 + turn));
+  }
+  actions.insert(actions.end(), {"max:0", "logits"});
+  const Outcome outcome = attached(model, actions, options);
+  REQUIRE(outcome.code == 0);
+  CHECK(outcome.out.rfind("959\n", 0) == 0);
+  std::istringstream lines(read(folder / "stats.jsonl"));
+  int turn = 0;
+  for (std::string line; std::getline(lines, line); ++turn) {
+    const auto request = nlohmann::json::parse(line);
+    CAPTURE(turn, line);
+    CHECK(request["slot"] == 0);
+    CHECK(request["reused_tokens"] == 48 * turn);
+    CHECK(request["prompt_tokens"] == 32);
+    CHECK(request["tokens_seen"] == 48 * (turn + 1));
+    // a quarter of what was seen at the last update, at least the protected tokens, and what came since (chunks of 32 and 1)
+    const int seen = 48 * (turn + 1);
+    CHECK(request["entries"].get<int>() <= 6 * (std::max(seen / 4, 20) + 64 + 32));
+    if (seen >= 480) CHECK(request["entries"].get<int>() < 6 * seen / 2);
+  }
+  CHECK(turn == 20);
+}
+
+TEST_CASE("what turns a text came in leaves no trace in the statistics", "[preload][attach]") {
+  const std::string model = model_file();
+  const Words options = {"--policy", GENERATE("h2o-mean", "snapkv"), "--budget", "25%", "--interval", "48"};
+  Words chat = {"unified:2"}, text = chat;
+  for (int turn = 0; turn < 12; ++turn) {
+    chat.push_back("turn:0:48:" + std::to_string(turn));
+    text.push_back("eval:0:48:" + std::to_string(turn));
+  }
+  chat.push_back("logits");
+  text.push_back("logits");
+  CHECK(apart(attached(model, chat, options), attached(model, text, options)) < 1e-3);
 }
 
 TEST_CASE("attach: what is missing is named", "[preload][attach]") {

@@ -3,8 +3,16 @@
 //   fa:off  kv:q4_0        before it: flash attention off, type of the cache
 //   eval:SEQ:COUNT:SEED    evaluates COUNT random tokens behind SEQ, in chunks of 32
 //   step:SEQ:COUNT:SEED    the same one by one
+//   turn:SEQ:COUNT:SEED    the same tokens, half of them in chunks and the others one by one
 //   both:COUNT:SEED        COUNT tokens of sequences 0 and 1 in one batch each chunk, the same seed + sequence
-//   cut:SEQ:P  rm:SEQ  clear  copy:A:B  shift:SEQ  keep:SEQ  middle:SEQ:A:B  save:SEQ  restore:SEQ
+//   cut:SEQ:P  rm:SEQ  clear  copy:A:B  shift:SEQ  keep:SEQ  middle:SEQ:A:B
+//   save:SEQ  load:SEQ     the state of a sequence, in memory (seq -1: of all), and its size on success
+//   save_file:SEQ:PATH  load_file:SEQ:PATH    the same in a file, with the tokens 7 8 9
+//   state_size             of the one saved last
+//   damage:SEQ:COUNT:SEED  loads COUNT damaged copies of the saved state into SEQ and goes on with what was taken; prints how
+//   many
+//                          were refused
+//   checkpoint:SEQ         the size of a partial state
 //   logits                 prints the logits of the last token evaluated
 //   min:SEQ  max:SEQ       prints the oldest and newest position
 //   memory                 prints the anonymous resident memory in kB
@@ -27,7 +35,7 @@ struct Program {
   llama_model* model = nullptr;
   llama_context_params params = llama_context_default_params();
   llama_context* context = nullptr;
-  std::vector<int> saved;
+  std::vector<std::uint8_t> saved;
 
   llama_memory_t memory() const { return llama_get_memory(context); }
   int vocabulary() const { return llama_vocab_n_tokens(llama_model_get_vocab(model)); }
@@ -79,10 +87,64 @@ struct Program {
     }
   }
 
+  void take_turn(int sequence, int count, int seed) {
+    const auto all = tokens(count, seed + sequence);
+    for (int at = 0; at < count; at += at < count / 2 ? count / 2 : 1)
+      decode({{sequence, {all.begin() + at, all.begin() + (at < count / 2 ? count / 2 : at + 1)}}});
+  }
+
   void print_logits() const {
     const float* const row = llama_get_logits_ith(context, -1);
     for (int i = 0; i < vocabulary(); ++i) std::printf("%s%.7g", i ? " " : "", static_cast<double>(row[i]));
     std::puts("");
+  }
+
+  void save(int sequence) {
+    saved.resize(sequence < 0 ? llama_state_get_size(context) : llama_state_seq_get_size(context, sequence));
+    const std::size_t written = sequence < 0 ? llama_state_get_data(context, saved.data(), saved.size())
+                                             : llama_state_seq_get_data(context, saved.data(), saved.size(), sequence);
+    if (written == 0 || written != saved.size()) std::puts("failed save");
+  }
+
+  void load(int sequence) {
+    const std::size_t read = sequence < 0 ? llama_state_set_data(context, saved.data(), saved.size())
+                                          : llama_state_seq_set_data(context, saved.data(), saved.size(), sequence);
+    if (read == 0 || read != saved.size()) std::puts("failed load");
+  }
+
+  void load_damaged(int sequence, int count, int seed) {
+    std::mt19937 draw(static_cast<unsigned>(seed));
+    const std::vector<std::uint8_t> whole = saved;
+    int refused = 0;
+    for (int i = 0; i < count; ++i) {
+      saved = whole;
+      const std::size_t end = i % 2 ? saved.size() : std::min<std::size_t>(saved.size(), 4096);  // headers, or anywhere
+      for (unsigned n = draw() % 4 + 1; n > 0; --n) saved[draw() % end] = static_cast<std::uint8_t>(draw());
+      if (i % 5 == 0) saved.resize(draw() % saved.size());
+      const std::size_t read = llama_state_seq_set_data(context, saved.data(), saved.size(), sequence);
+      refused += read == 0;
+      if (read > 0) evaluate({sequence}, 2, i, 2);
+      llama_memory_seq_rm(memory(), sequence, -1, -1);
+    }
+    saved = whole;
+    std::printf("%d\n", refused);
+  }
+
+  void save_file(int sequence, const std::string& path) const {
+    const llama_token tokens[] = {7, 8, 9};
+    const std::size_t written = sequence < 0 ? llama_state_save_file(context, path.c_str(), tokens, 3)
+                                             : llama_state_seq_save_file(context, path.c_str(), sequence, tokens, 3);
+    if (written == 0) std::puts("failed save");
+  }
+
+  void load_file(int sequence, const std::string& path) const {
+    llama_token tokens[4] = {};
+    std::size_t count = 0;
+    if (sequence >= 0 && (!llama_state_seq_load_file(context, path.c_str(), sequence, nullptr, 0, &count) || count != 3))
+      return void(std::puts("failed count"));
+    const std::size_t read = sequence < 0 ? llama_state_load_file(context, path.c_str(), tokens, 4, &count)
+                                          : llama_state_seq_load_file(context, path.c_str(), sequence, tokens, 4, &count);
+    if (read == 0 || count != 3 || tokens[2] != 9) std::puts("failed load");
   }
 
   void act(const std::vector<std::string>& words) {
@@ -90,6 +152,7 @@ struct Program {
     const std::string& what = words[0];
     if (what == "eval") evaluate({n(1)}, n(2), n(3), 32);
     if (what == "step") evaluate({n(1)}, n(2), n(3), 1);
+    if (what == "turn") take_turn(n(1), n(2), n(3));
     if (what == "both") evaluate({0, 1}, n(1), n(2), 16);
     if (what == "cut" && !llama_memory_seq_rm(memory(), n(1), n(2), -1)) std::puts("failed cut");
     if (what == "rm" && !llama_memory_seq_rm(memory(), n(1), -1, -1)) std::puts("failed rm");
@@ -99,7 +162,14 @@ struct Program {
     if (what == "copy") llama_memory_seq_cp(memory(), n(1), n(2), -1, -1);
     if (what == "shift") llama_memory_seq_add(memory(), n(1), 4, -1, -2);
     if (what == "can_shift") std::printf("%d\n", llama_memory_can_shift(memory()));
-    if (what == "save") std::printf("%zu\n", llama_state_seq_get_size(context, n(1)));
+    if (what == "save") save(n(1));
+    if (what == "load") load(n(1));
+    if (what == "damage") load_damaged(n(1), n(2), n(3));
+    if (what == "save_file") save_file(n(1), words.at(2));
+    if (what == "load_file") load_file(n(1), words.at(2));
+    if (what == "state_size") std::printf("%zu\n", saved.size());
+    if (what == "checkpoint")
+      std::printf("%zu\n", llama_state_seq_get_size_ext(context, n(1), LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY));
     if (what == "min") std::printf("%d\n", llama_memory_seq_pos_min(memory(), n(1)));
     if (what == "max") std::printf("%d\n", llama_memory_seq_pos_max(memory(), n(1)));
     if (what == "logits") print_logits();

@@ -1,0 +1,58 @@
+#include "adapters/preload/session_file.hpp"
+
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+#include <string_view>
+
+#include "namm/atomic_file.hpp"
+#include "namm/bytes.hpp"
+
+namespace namm::preload {
+namespace {
+
+constexpr std::string_view kMagic = "NAMMSES1";
+
+std::vector<std::byte> bytes_of_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  const std::streamoff size = file && std::filesystem::is_regular_file(path) ? static_cast<std::streamoff>(file.tellg()) : -1;
+  if (size < 0) throw std::runtime_error("session " + path + ": must be a file that can be read, cannot; name another one");
+  std::vector<std::byte> out(static_cast<std::size_t>(size));
+  file.seekg(0);
+  if (!file.read(reinterpret_cast<char*>(out.data()), size))
+    throw std::runtime_error("session " + path + ": must be readable to its end, is not; save it again");
+  return out;
+}
+
+}  // namespace
+
+std::size_t session_bytes(std::size_t tokens, std::size_t state_bytes) {
+  return kMagic.size() + sizeof(std::uint64_t) + tokens * sizeof(std::int32_t) + state_bytes;
+}
+
+void write_session(const std::string& path, const SessionFile& session) {
+  std::string content(session_bytes(session.tokens.size(), session.state.size()), '\0');
+  ByteWriter out(std::as_writable_bytes(std::span(content)));
+  out.numbers(std::span<const char>(kMagic));
+  out.number<std::uint64_t>(session.tokens.size());
+  out.numbers(session.tokens);
+  out.numbers(session.state);
+  write_file_atomically(path, content);
+}
+
+SessionFile read_session(const std::string& path) {
+  const std::vector<std::byte> bytes = bytes_of_file(path);
+  ByteReader in(bytes);
+  const auto magic = bytes.size() < kMagic.size() ? std::vector<char>() : in.numbers<char>(kMagic.size());
+  if (std::string_view(magic.data(), magic.size()) != kMagic)
+    throw std::runtime_error(
+        "session " + path +
+        ": must be one that was saved with a policy attached, begins otherwise; run without a policy to load it");
+  SessionFile out;
+  out.tokens = in.numbers<std::int32_t>(in.number<std::uint64_t>());
+  const auto rest = in.left() > 0 ? in.take(in.left(), 1) : std::span<const std::byte>();
+  out.state.assign(rest.begin(), rest.end());
+  return out;
+}
+
+}  // namespace namm::preload
