@@ -158,11 +158,10 @@ bool takes_node(const ggml_tensor* node) {
       for (const ggml_tensor* source : node->src)
         if (cache_part(source) != CachePart::none)
           if (Instance* const owner = owner_of(root(source)))
-            owner->problem = std::string("it reads the KV cache with ")
-                                 .append(ggml_op_name(node->op))
-                                 .append(
-                                     ", not with flash attention; enable that, or if it is on (its attention has an index beside "
-                                     "the cache), use a model without one");
+            owner->problem =
+                std::string("it reads the KV cache with ")
+                    .append(ggml_op_name(node->op))
+                    .append("; enable flash attention, or if it is on (an index beside the cache), use a model without one");
       return false;
   }
 }

@@ -50,7 +50,7 @@ def tokens_of(answer):
 
 
 def check(arguments, flags, attached):
-    problems, answers, facts = [], {}, {"flags": " ".join(flags) or "none", "attached": " ".join(attached) if attached else None}
+    problems, answers, facts = [], {}, {"flags": " ".join(flags) or "none", "attached": " ".join(attached) if attached else attached}
     folder = tempfile.mkdtemp(prefix="server_check.")
     stats = os.path.join(folder, "stats.jsonl")
     words_of_server = [arguments.server, "-m", arguments.model, "--port", str(arguments.port), "-c", str(arguments.context), "-t", "1", "-tb", "1",
@@ -59,7 +59,7 @@ def check(arguments, flags, attached):
         command = [arguments.namm, "attach", "--policy", attached[0], "--stats", stats, "--interval", str(arguments.interval)]
         command += (["--budget", attached[1]] if attached[1:] else []) + ["--"] + words_of_server
     else:
-        command = words_of_server + ["-fa", "on", "-ctxcp", "0"]
+        command = words_of_server + ["-fa", "on" if attached is None else "off", "-ctxcp", "0"]
     server = Server(command, arguments.port, os.path.join(folder, "log"))
     c, draw = Checked(server, problems), random.Random(arguments.seed)
 
@@ -169,7 +169,6 @@ def main():
     parser.add_argument("--interval", type=int, default=128)
     parser.add_argument("--context", type=int, default=8192)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--tie", type=float, default=0.1)
     parser.add_argument("--port", type=int, default=8398)
     parser.add_argument("--slots", type=lambda text: text.split(","), default=["none", "1", "4"], help="values of -np")
     arguments = parser.parse_args()
@@ -177,9 +176,10 @@ def main():
     for np in arguments.slots:
         flags = [] if np == "none" else ["-np", np]
         alone, expected = check(arguments, flags, None)
+        _, control = check(arguments, flags, False)
         full, given = check(arguments, flags, ["full"])
         policy, _ = check(arguments, flags, [arguments.policy, arguments.budget])
-        full["compared_with_alone"] = compare(same_questions(expected, given), given, arguments.tie)
+        full["compared_with_alone"] = compare(same_questions(expected, given), given, same_questions(control, expected))
         fields = alone.pop("fields")
         if alone["taken_up_again_reused"] != full["taken_up_again_reused"]:
             full["problems"].append(f"a conversation taken up again must reuse {alone['taken_up_again_reused']} tokens as alone, reuses "
