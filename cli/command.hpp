@@ -20,6 +20,7 @@ std::span<const Command> commands();
 int run_calibrate(const std::vector<std::string>& arguments);
 int run_evolve(const std::vector<std::string>& arguments);
 int run_eval(const std::vector<std::string>& arguments);
+int run_bench(const std::vector<std::string>& arguments);
 int run_attach(const std::vector<std::string>& arguments);
 int run_run(const std::vector<std::string>& arguments);
 int run_inspect(const std::vector<std::string>& arguments);

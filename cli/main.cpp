@@ -20,6 +20,7 @@ constexpr Command kCommands[] = {
     {"eval", "policies x tasks x budgets: quality and savings beside the full cache", run_eval},
     {"run", "generates with a policy attached; prints the text, then the savings", run_run},
     {"attach", "runs an unmodified llama.cpp program with a policy attached", run_attach},
+    {"bench", "what the kernels and an attached policy cost on this machine", run_bench},
     {"report", "tables from results and runs", run_report},
     {"inspect", "says what a model, policy, run or result file is", run_inspect},
     {"prompts", "prints the prompts of a task as JSON lines", run_prompts},

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <stdexcept>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "kernels/clones.hpp"
 
@@ -12,7 +15,9 @@ namespace {
 
 constexpr std::size_t kFrame = 32;
 constexpr std::size_t kBins = kFrame / 2 + 1;
-constexpr std::size_t kLanes = 16;  // tokens that are transformed together, one per vector lane
+constexpr std::size_t kHopRows = kFrame / 2;
+constexpr std::size_t kColumns = 1024;  // tokens whose rows and averages stay in the second-level cache (200 kB)
+constexpr std::size_t kLanes = 16;      // tokens that are transformed together, one per vector lane
 
 // cos(2 pi j / 32), j = 0..8; the other quadrants follow by symmetry. Literals, so that no libm decides the last bit.
 constexpr std::array<double, 9> kCosine = {1.0,
@@ -114,6 +119,43 @@ NAMM_CLONES void advance_blocks(const float* const* rows, float* ema, std::size_
   }
 }
 
+/// The same with the averages of a token apart: ema[k * kColumns + i]. A token keeps its lane, so frame after frame of the same
+/// tokens needs no shuffling.
+NAMM_CLONES void advance_columns(const float* const* rows, float* ema, std::size_t tokens, float decay) {
+  const float gain = 1.0f - decay;
+  for (std::size_t first = 0; first < tokens; first += kLanes) {
+    float magnitudes[kBins][kLanes];
+    magnitudes_of_lanes(rows, first, magnitudes);
+    for (std::size_t k = 0; k < kBins; ++k) {
+      float* const out = ema + k * kColumns + first;
+      for (std::size_t lane = 0; lane < kLanes; ++lane) out[lane] = decay * out[lane] + gain * magnitudes[k][lane];
+    }
+  }
+}
+
+/// out[i] = mean over the group of heads[h][begin + i]; sums in the order of the heads.
+template <int kGroup>
+[[gnu::always_inline]] inline void add_heads(const float* const* heads, std::size_t begin, std::size_t count, bool first,
+                                             float scale, float* out) {
+  for (std::size_t i = 0; i < count; ++i) {
+    float sum = first ? 0.0f : out[i];
+    for (int h = 0; h < kGroup; ++h) sum += heads[h][begin + i];
+    out[i] = sum * scale;
+  }
+}
+
+NAMM_CLONES void mean_of_heads(const float* const* heads, int group, std::size_t begin, std::size_t count, float* out) {
+  const float share = 1.0f / static_cast<float>(group);
+  for (int h = 0; h < group; h += 4) {
+    const int rest = group - h;
+    const float scale = rest <= 4 ? share : 1.0f;
+    if (rest >= 4) add_heads<4>(heads + h, begin, count, h == 0, scale, out);
+    if (rest == 3) add_heads<3>(heads + h, begin, count, h == 0, scale, out);
+    if (rest == 2) add_heads<2>(heads + h, begin, count, h == 0, scale, out);
+    if (rest == 1) add_heads<1>(heads + h, begin, count, h == 0, scale, out);
+  }
+}
+
 void advance_rows(const float* const* rows, float* ema, std::size_t tokens, float decay, bool magnitudes_only) {
   advance_blocks(rows, ema, tokens, decay, magnitudes_only);
   const std::size_t rest = tokens % kLanes, first = tokens - rest;
@@ -152,6 +194,39 @@ void spectrogram_frame(const float* signal, float* ema, std::size_t tokens, floa
 
 void spectrogram_frame_rows(const float* const* rows, float* ema, std::size_t tokens, float decay) {
   advance_rows(rows, ema, tokens, decay, false);
+}
+
+void spectrogram_probabilities(const float* const* heads, int group, std::size_t stride, std::size_t rows, std::size_t tokens,
+                               float* left, float* ema, float decay) {
+  if (rows % kHopRows != 0)
+    throw std::invalid_argument("spectrogram: rows must be a multiple of 16, are " + std::to_string(rows) +
+                                "; keep the rest for the next call");
+  std::vector<float> ring(kFrame * kColumns), columns(kBins * kColumns);
+  std::vector<const float*> sources(static_cast<std::size_t>(group));
+  for (std::size_t begin = 0; begin < tokens && rows > 0; begin += kColumns) {
+    const std::size_t count = std::min(kColumns, tokens - begin), whole = (count + kLanes - 1) / kLanes * kLanes;
+    for (std::size_t m = 0; m < kHopRows; ++m) std::copy_n(left + m * tokens + begin, count, &ring[m * kColumns]);
+    for (std::size_t i = 0; i < count; ++i)
+      for (std::size_t k = 0; k < kBins; ++k) columns[k * kColumns + i] = ema[(begin + i) * kBins + k];
+    for (std::size_t row = 0; row < rows; row += kHopRows) {
+      // the two halves of the ring take turns as the older and the newer hop
+      const std::size_t half = row / kHopRows % 2;
+      const float* frame[kFrame];
+      for (std::size_t m = 0; m < kHopRows; ++m) {
+        float* const mean = &ring[((1 - half) * kHopRows + m) * kColumns];
+        for (std::size_t h = 0; h < sources.size(); ++h) sources[h] = heads[h] + (row + m) * stride;
+        mean_of_heads(sources.data(), group, begin, count, mean);
+        frame[m] = &ring[(half * kHopRows + m) * kColumns];
+        frame[kHopRows + m] = mean;
+      }
+      advance_columns(frame, columns.data(), whole, decay);
+    }
+    const std::size_t newest = rows / kHopRows % 2;
+    for (std::size_t m = 0; m < kHopRows; ++m)
+      std::copy_n(&ring[(newest * kHopRows + m) * kColumns], count, left + m * tokens + begin);
+    for (std::size_t i = 0; i < count; ++i)
+      for (std::size_t k = 0; k < kBins; ++k) ema[(begin + i) * kBins + k] = columns[k * kColumns + i];
+  }
 }
 
 void spectrogram_magnitudes(const float* signal, float* magnitudes, std::size_t tokens) {

@@ -12,6 +12,13 @@ void spectrogram_frame(const float* signal, float* ema, std::size_t tokens, floa
 /// oldest.
 void spectrogram_frame_rows(const float* const* rows, float* ema, std::size_t tokens, float decay);
 
+/// Frame after frame from the probabilities of a host that has them: heads[h] [rows][stride], h < group, the query heads that
+/// share a KV head; their mean is formed on the way and never stored but for the hop in work.
+/// rows: a multiple of 16, 0 allowed (else std::invalid_argument); left: [16][tokens], means of the 16 rows before (zeros at the
+/// start of a sequence), replaced by the newest 16; ema: [tokens][17].
+void spectrogram_probabilities(const float* const* heads, int group, std::size_t stride, std::size_t rows, std::size_t tokens,
+                               float* left, float* ema, float decay);
+
 /// The magnitudes alone (goldens, tests): magnitudes [tokens][17].
 void spectrogram_magnitudes(const float* signal, float* magnitudes, std::size_t tokens);
 

@@ -1,27 +1,19 @@
 #include "namm/probe/token_probe.hpp"
 
-#include <Eigen/Core>
 #include <algorithm>
 #include <stdexcept>
 #include <string>
 
+#include "kernels/key_probe.hpp"
 #include "namm/json_fields.hpp"
 
 namespace namm {
 namespace {
 
-using Rows = Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>, 0, Eigen::OuterStride<>>;
-using Weights = Eigen::Map<const Eigen::VectorXf>;
-
 constexpr int kLargestCount = 1 << 16;  // of layers, heads and numbers per head that a file may claim
 
 std::string shape(int heads, std::size_t keys, std::size_t values) {
   return std::to_string(heads) + " KV heads of " + std::to_string(keys) + " and " + std::to_string(values);
-}
-
-Rows rows_of(const float* data, std::size_t count, std::size_t width, std::size_t stride) {
-  return {data, static_cast<Eigen::Index>(count), static_cast<Eigen::Index>(width),
-          Eigen::OuterStride<>(static_cast<Eigen::Index>(stride))};
 }
 
 }  // namespace
@@ -55,19 +47,20 @@ void TokenProbe::read(const LayerTokens& tokens, std::span<float> out) const {
   const std::size_t count = tokens.count(), inputs = found->inputs(input_);
   const std::size_t key_width = tokens.key_size * static_cast<std::size_t>(tokens.kv_heads);
   const std::size_t value_width = tokens.value_size * static_cast<std::size_t>(tokens.kv_heads);
-  for (std::size_t h = 0; h < static_cast<std::size_t>(tokens.kv_heads); ++h) {
-    const float* const weights = found->weights.data() + h * (inputs + 1);
-    Eigen::Map<Eigen::VectorXf> scores(out.data() + h * count, static_cast<Eigen::Index>(count));
-    if (input_ == ProbeInput::key) {
-      scores.noalias() = rows_of(tokens.keys + h * tokens.key_size, count, tokens.key_size, key_width) *
-                         Weights(weights, static_cast<Eigen::Index>(tokens.key_size));
-    } else {
-      scores.noalias() =
-          rows_of(tokens.keys, count, key_width, key_width) * Weights(weights, static_cast<Eigen::Index>(key_width));
-      scores.noalias() += rows_of(tokens.values, count, value_width, value_width) *
-                          Weights(weights + key_width, static_cast<Eigen::Index>(value_width));
-    }
-    scores.array() += weights[inputs];
+  const float* const weights = found->weights.data();
+  for (std::size_t h = 0; h < static_cast<std::size_t>(tokens.kv_heads); ++h)
+    std::fill_n(out.begin() + static_cast<std::ptrdiff_t>(h * count), count, weights[h * (inputs + 1) + inputs]);
+  const auto rows = [&](const float* data, std::size_t numbers, std::size_t width) {
+    return kernels::TokenRows{data, kernels::RowType::f32, width * sizeof(float), count, numbers};
+  };
+  if (input_ == ProbeInput::key) {
+    for (std::size_t h = 0; h < static_cast<std::size_t>(tokens.kv_heads); ++h)
+      kernels::probe_rows(rows(tokens.keys + h * tokens.key_size, tokens.key_size, key_width), weights + h * (inputs + 1), 0, 1,
+                          out.data() + h * count, count);
+  } else {
+    kernels::probe_rows(rows(tokens.keys, key_width, key_width), weights, inputs + 1, tokens.kv_heads, out.data(), count);
+    kernels::probe_rows(rows(tokens.values, value_width, value_width), weights + key_width, inputs + 1, tokens.kv_heads,
+                        out.data(), count);
   }
 }
 

@@ -1,0 +1,147 @@
+#include <algorithm>
+#include <iostream>
+#include <optional>
+#include <stdexcept>
+
+#include "cli/bench_cases.hpp"
+#include "cli/bench_model.hpp"
+#include "cli/bench_report.hpp"
+#include "cli/command.hpp"
+#include "cli/console.hpp"
+#include "cli/interrupt.hpp"
+#include "cli/options.hpp"
+#include "kernels/machine_peak.hpp"
+#include "namm/atomic_file.hpp"
+#include "namm/policies/registry.hpp"
+
+namespace namm::cli {
+namespace {
+
+po::options_description bench_options() {
+  po::options_description options("Options", 110);
+  std::string names;
+  for (const BenchKernel& kernel : bench_kernels()) names.append(names.empty() ? "" : ", ").append(kernel.name);
+  options.add_options()("kernel,k", po::value<std::string>()->default_value("all")->value_name("A,B"),
+                        ("all, none, or some of: " + names).c_str());
+  options.add_options()("threads,t", po::value<int>()->default_value(1)->value_name("N"), "threads of both sides");
+  options.add_options()("repetitions,r", po::value<int>()->default_value(7)->value_name("N"),
+                        "of every variant, all in turn; ratios are medians over them");
+  options.add_options()(
+      "model,m", po::value<std::string>()->value_name("FILE"),
+      "a GGUF file: prefill and decode, stock llama.cpp with flash attention beside ours; without --kernel no kernels");
+  options.add_options()("policy,p", po::value<std::string>()->value_name("NAME"), "policy or policy file to attach (--model)");
+  options.add_options()("budget,b", po::value<std::string>()->value_name("B"), "its budget; default: the policy file's own");
+  options.add_options()("length", po::value<std::string>()->default_value("500,4000")->value_name("N,M"),
+                        "prompt lengths in tokens (--model)");
+  options.add_options()("decode", po::value<int>()->default_value(32)->value_name("N"), "tokens to decode (--model)");
+  add_memory(options);
+  options.add_options()("small", "tiny shapes: to see that it runs, not to measure");
+  options.add_options()("json", po::value<std::string>()->value_name("FILE"), "writes everything as one JSON object");
+  add_general(options);
+  return options;
+}
+
+std::vector<const BenchKernel*> kernels_from(const po::variables_map& values) {
+  std::vector<const BenchKernel*> out;
+  const std::string text = values["kernel"].as<std::string>();
+  if (text == "none" || (values.contains("model") && values["kernel"].defaulted())) return out;
+  std::vector<std::string_view> names;
+  for (const BenchKernel& kernel : bench_kernels()) {
+    names.push_back(kernel.name);
+    if (text == "all") out.push_back(&kernel);
+  }
+  if (text == "all") return out;
+  for (const std::string& name : split_list(text, "--kernel")) {
+    const auto found = std::find(names.begin(), names.end(), name);
+    if (found == names.end())
+      throw std::invalid_argument("--kernel: must be all, none or kernels of --help, is \"" + name +
+                                  "\"; nearest: " + std::string(nearest_names(name, names, 1).front()));
+    out.push_back(&bench_kernels()[static_cast<std::size_t>(found - names.begin())]);
+  }
+  return out;
+}
+
+ModelBenchSettings model_settings_from(const po::variables_map& values) {
+  ModelBenchSettings out;
+  out.threads = values["threads"].as<int>();
+  out.decode_tokens = values["decode"].as<int>();
+  out.repetitions = values["repetitions"].as<int>();
+  require_at_least("--decode", out.decode_tokens, 1);
+  for (const std::string& text : split_list(values["length"].as<std::string>(), "--length"))
+    out.lengths.push_back(parse_length(text));
+  if (values.contains("policy")) {
+    out.policy_name = values["policy"].as<std::string>();
+    const PolicyFile file = resolve_policy(out.policy_name);
+    Budget budget = file.selection.budget;
+    if (values.contains("budget")) budget = parse_budget(values["budget"].as<std::string>());
+    if (budget.unit == Budget::Unit::unlimited && !file.policy->keeps_everything())
+      throw std::invalid_argument("--budget: must be given with the policy " + out.policy_name +
+                                  ", is missing; for example --budget 25%");
+    out.budget_text = to_string(budget);
+    out.memories.push_back(make_memory(file, memory_from(values), budget));
+  }
+  out.model = llama::LlamaModel::load(values["model"].as<std::string>());
+  return out;
+}
+
+void measure_kernels(const std::vector<const BenchKernel*>& kernels, const BenchSettings& settings, bool quiet,
+                     BenchResults& results) {
+  ProgressBar bar(!quiet);
+  for (std::size_t k = 0; k < kernels.size() && !interrupted(); ++k) {
+    bar.show(std::string(kernels[k]->name), k, kernels.size());
+    for (BenchCase& work : kernels[k]->cases(settings)) {
+      if (interrupted()) break;
+      std::vector<BenchTiming> timings = measure(work, results.repetitions);
+      bar.clear();
+      std::cout << case_table(work, timings, results.peaks) << std::flush;
+      for (BenchVariant& variant : work.variants) variant.run = variant.prepare = nullptr;  // and with them the data
+      results.cases.push_back(std::move(work));
+      results.timings.push_back(std::move(timings));
+    }
+  }
+}
+
+}  // namespace
+
+int run_bench(const std::vector<std::string>& arguments) {
+  const auto values =
+      parse(arguments, bench_options(), "namm bench [--kernel A,B] [--model FILE [--policy NAME --budget B]] [options]",
+            "Times the kernels beside what they replace and beside what this machine can do at most, or a model "
+            "with and without a policy.");
+  if (!values) return 0;
+  apply_general(*values);
+  interrupted();
+  BenchResults results;
+  results.threads = (*values)["threads"].as<int>();
+  results.repetitions = (*values)["repetitions"].as<int>();
+  results.small = values->contains("small");
+  require_at_least("--threads", results.threads, 1);
+  require_at_least("--repetitions", results.repetitions, 1);
+  for (const char* name : {"policy", "budget"})
+    if (values->contains(name) && !values->contains("model"))
+      throw std::invalid_argument(std::string("--") + name + ": must be given with --model, which is missing; name a GGUF file");
+  const std::vector<const BenchKernel*> kernels = kernels_from(*values);
+  const bool quiet = values->contains("quiet");
+  std::optional<ModelBenchSettings> model;
+  if (values->contains("model")) model = model_settings_from(*values);
+  if (!kernels.empty()) {
+    results.peaks = {kernels::measure_fma_rate(results.threads), kernels::measure_read_rate(results.threads)};
+    std::cout << peaks_line(results.peaks, results.threads);
+    measure_kernels(kernels, {results.threads, results.small}, quiet, results);
+  }
+  if (model && !interrupted()) {
+    ProgressBar bar(!quiet);
+    std::size_t done = 0;
+    const std::size_t all = model->lengths.size() * (2 + model->memories.size()) * static_cast<std::size_t>(model->repetitions);
+    results.models.push_back(bench_model(*model, [&](const std::string& next) {
+      bar.show(next, done++, all);
+      return !interrupted();
+    }));
+    bar.clear();
+    std::cout << model_table(results.models.front());
+  }
+  if (values->contains("json")) write_file_atomically((*values)["json"].as<std::string>(), to_json(results).dump(1) + "\n");
+  return interrupted() ? 1 : 0;
+}
+
+}  // namespace namm::cli

@@ -1,0 +1,39 @@
+#include "cli/bench_measure.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+namespace namm::cli {
+namespace {
+
+double seconds_of(const BenchVariant& variant) {
+  if (variant.prepare) variant.prepare();
+  const auto start = std::chrono::steady_clock::now();
+  variant.run();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  const std::size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+std::vector<BenchTiming> measure(const BenchCase& work, int repetitions) {
+  std::vector<std::vector<double>> seconds(work.variants.size());
+  for (const BenchVariant& variant : work.variants) seconds_of(variant);
+  for (int r = 0; r < repetitions; ++r)
+    for (std::size_t v = 0; v < work.variants.size(); ++v) seconds[v].push_back(seconds_of(work.variants[v]));
+  std::vector<BenchTiming> out;
+  for (const std::vector<double>& one : seconds) {
+    std::vector<double> ratios;
+    for (std::size_t r = 0; r < one.size(); ++r) ratios.push_back(one[r] / seconds.front()[r]);
+    out.push_back({*std::min_element(one.begin(), one.end()), median(one), median(ratios)});
+  }
+  return out;
+}
+
+}  // namespace namm::cli

@@ -1,0 +1,109 @@
+#include "cli/bench_model.hpp"
+
+#include <malloc.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "adapters/llama_cpp/llama_host.hpp"
+#include "calibrate/texts.hpp"
+#include "cli/bench_measure.hpp"
+#include "cli/evaluation.hpp"
+
+namespace namm::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+struct Sample {
+  double prefill_rate, decode_rate;
+  std::int64_t peak_rss_bytes, kv_bytes;
+};
+
+std::vector<Token> text_of(const Host& host, std::size_t tokens) {
+  std::vector<Token> out = host.tokenize(calibrate::make_text(1, 0, tokens * 8), true);
+  const std::size_t have = out.size();
+  while (out.size() < tokens) out.push_back(out[1 + out.size() % (have - 1)]);
+  out.resize(tokens);
+  return out;
+}
+
+Sample run_once(const ModelBenchSettings& settings, const Memory* memory, std::size_t length) {
+  malloc_trim(0);
+  reset_peak_resident();
+  llama::LlamaHostSettings host_settings;
+  host_settings.context_tokens = static_cast<int>(length) + settings.decode_tokens + 1;
+  host_settings.threads = settings.threads;
+  host_settings.stock = memory == nullptr;
+  llama::LlamaHost host(settings.model, host_settings);
+  Memory none;
+  none.interval_tokens = host_settings.chunk_tokens;
+  host.reset(memory ? *memory : none);
+  const std::vector<Token> prompt = text_of(host, length);
+  Sample out{};
+  auto start = Clock::now();
+  host.evaluate(prompt);
+  out.prefill_rate = static_cast<double>(length) / seconds_since(start);
+  const auto logits = host.logits();
+  auto token = static_cast<Token>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+  start = Clock::now();
+  for (int i = 0; i < settings.decode_tokens; ++i) {
+    host.evaluate({&token, 1});
+    const auto next = host.logits();
+    token = static_cast<Token>(std::max_element(next.begin(), next.end()) - next.begin());
+  }
+  out.decode_rate = settings.decode_tokens / seconds_since(start);
+  out.peak_rss_bytes = peak_resident_bytes();
+  out.kv_bytes = host.store() ? host.usage().kv_bytes + host.usage().statistics_bytes : 0;
+  return out;
+}
+
+}  // namespace
+
+ModelBench bench_model(const ModelBenchSettings& settings, const std::function<bool(const std::string&)>& go_on) {
+  ModelBench out{settings.model->description().model,
+                 settings.policy_name,
+                 settings.budget_text,
+                 settings.threads,
+                 settings.decode_tokens,
+                 {}};
+  Memory full;
+  std::vector<std::pair<std::string, const Memory*>> ways = {{"stock, flash attention", nullptr},
+                                                             {"attached, full cache", &full}};
+  for (const Memory& memory : settings.memories) ways.emplace_back("attached, " + settings.policy_name, &memory);
+  for (const std::size_t length : settings.lengths) {
+    std::vector<std::vector<Sample>> samples(ways.size());
+    for (int r = 0; r < settings.repetitions; ++r)
+      for (std::size_t w = 0; w < ways.size(); ++w) {
+        if (!go_on(ways[w].first + ", " + std::to_string(length) + " tokens")) return out;
+        samples[w].push_back(run_once(settings, ways[w].second, length));
+      }
+    for (std::size_t w = 0; w < ways.size(); ++w) {
+      ModelRun run;
+      run.name = ways[w].first;
+      run.length_tokens = length;
+      std::vector<double> prefill, decode, prefill_ratio, decode_ratio;
+      for (std::size_t r = 0; r < samples[w].size(); ++r) {
+        const Sample& sample = samples[w][r];
+        prefill.push_back(sample.prefill_rate);
+        decode.push_back(sample.decode_rate);
+        prefill_ratio.push_back(sample.prefill_rate / samples[0][r].prefill_rate);
+        decode_ratio.push_back(sample.decode_rate / samples[0][r].decode_rate);
+        run.peak_rss_bytes = r == 0 ? sample.peak_rss_bytes : std::min(run.peak_rss_bytes, sample.peak_rss_bytes);
+        run.kv_bytes = sample.kv_bytes;
+      }
+      run.prefill_rate = median(prefill);
+      run.decode_rate = median(decode);
+      run.prefill_ratio = median(prefill_ratio);
+      run.decode_ratio = median(decode_ratio);
+      out.runs.push_back(std::move(run));
+    }
+  }
+  return out;
+}
+
+}  // namespace namm::cli

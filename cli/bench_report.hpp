@@ -1,0 +1,31 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/bench_measure.hpp"
+#include "cli/bench_model.hpp"
+
+namespace namm::cli {
+
+/// Everything one run of `namm bench` measured.
+struct BenchResults {
+  int threads = 1, repetitions = 1;
+  bool small = false;
+  BenchPeaks peaks;
+  std::vector<BenchCase> cases;  ///< variants without their functions
+  std::vector<std::vector<BenchTiming>> timings;
+  std::vector<ModelBench> models;
+};
+
+/// {"version", "commit", "llama", "machine": {processor, cores, isa}, "threads", "repetitions", "small", "peaks",
+///  "kernels": [{kernel, shape, variants: [{name, seconds_min, seconds_median, ratio, bytes, flops, ...}]}], "models": [...]}
+nlohmann::ordered_json to_json(const BenchResults& results);
+
+std::string peaks_line(const BenchPeaks& peaks, int threads);
+/// A few lines: the case, then a line per variant.
+std::string case_table(const BenchCase& work, const std::vector<BenchTiming>& timings, const BenchPeaks& peaks);
+std::string model_table(const ModelBench& bench);
+
+}  // namespace namm::cli

@@ -1,0 +1,70 @@
+#include <nlohmann/json.hpp>
+
+#include "tests/cli/program.hpp"
+
+using namespace namm::test;
+
+namespace {
+const std::vector<std::string> kKernels = {"attention-prefill", "attention-decode", "spectrogram", "bam",
+                                           "key-probe",         "compaction",       "update"};
+}
+
+TEST_CASE("bench runs every kernel on small shapes and writes what it measured") {
+  const Folder folder;
+  const Outcome outcome = run_program({"bench", "--small", "--repetitions", "1", "--threads", "2", "--json", folder / "b.json"});
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  const auto json = nlohmann::json::parse(read(folder / "b.json"));
+  for (const char* field : {"version", "commit", "llama", "machine", "threads", "repetitions", "peaks", "models"})
+    CHECK(json.contains(field));
+  CHECK(json.at("small") == true);
+  CHECK(json.at("threads") == 2);
+  CHECK(json.at("peaks").at("flops_per_second") > 1e8);
+  CHECK(json.at("peaks").at("bytes_per_second") > 1e8);
+  for (const char* field : {"processor", "cores", "isa"}) CHECK(json.at("machine").contains(field));
+  std::vector<std::string> seen;
+  for (const auto& one : json.at("kernels")) {
+    const std::string kernel = one.at("kernel");
+    INFO(kernel);
+    if (seen.empty() || seen.back() != kernel) seen.push_back(kernel);
+    CHECK(outcome.out.find("\n" + kernel + ": " + one.at("shape").get<std::string>()) != std::string::npos);
+    CHECK(one.at("variants").at(0).at("ratio") == 1.0);
+    for (const auto& variant : one.at("variants")) {
+      CHECK(variant.at("seconds_min") > 0.0);
+      CHECK(variant.at("seconds_median") >= variant.at("seconds_min"));
+      for (const char* field :
+           {"name", "ratio", "bytes", "flops", "bytes_per_second", "flops_per_second", "share_of_read_peak", "share_of_fma_peak"})
+        CHECK(variant.contains(field));
+    }
+  }
+  CHECK(seen == kKernels);
+}
+
+TEST_CASE("bench of a model sets plain llama.cpp, the full cache and the policy side by side") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  const Outcome outcome = run_program({"bench", "--model", host, "--policy", "streaming", "--budget", "25%", "--length", "64,200",
+                                       "--decode", "3", "--interval", "64", "--repetitions", "1", "--json", folder / "b.json"});
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  const auto json = nlohmann::json::parse(read(folder / "b.json"));
+  CHECK(json.at("kernels").empty());
+  const auto& bench = json.at("models").at(0);
+  CHECK(bench.at("policy") == "streaming");
+  REQUIRE(bench.at("runs").size() == 6);
+  for (const auto& run : bench.at("runs")) {
+    CHECK(run.at("prefill_tokens_per_second") > 0.0);
+    CHECK(run.at("decode_tokens_per_second") > 0.0);
+    CHECK(run.at("peak_rss_bytes") > 1e6);
+  }
+  CHECK(bench.at("runs").at(3).at("prefill_ratio") == 1.0);
+  CHECK(bench.at("runs").at(3).at("kv_bytes") == 0);
+  CHECK(bench.at("runs").at(5).at("kv_bytes") < bench.at("runs").at(4).at("kv_bytes"));
+}
+
+TEST_CASE("bench refuses what it cannot measure") {
+  check_refused(run_program({"bench", "--kernel", "bma"}), 2, {"--kernel", "\"bma\"", "bam"});
+  check_refused(run_program({"bench", "--threads", "0"}), 2, {"--threads", "is 0"});
+  check_refused(run_program({"bench", "--repetitions", "0"}), 2, {"--repetitions", "is 0"});
+  check_refused(run_program({"bench", "--policy", "h2o"}), 2, {"--policy", "--model"});
+}
