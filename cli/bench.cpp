@@ -26,6 +26,8 @@ po::options_description bench_options() {
   options.add_options()("threads,t", po::value<int>()->default_value(1)->value_name("N"), "threads of both sides");
   options.add_options()("repetitions,r", po::value<int>()->default_value(7)->value_name("N"),
                         "of every variant, all in turn; ratios are medians over them");
+  options.add_options()("clock", po::value<std::string>()->default_value("wall")->value_name("NAME"),
+                        "of the kernels: wall, or processor (time of this process alone: for a busy machine, with one thread)");
   options.add_options()(
       "model,m", po::value<std::string>()->value_name("FILE"),
       "a GGUF file: prefill and decode, stock llama.cpp with flash attention beside ours; without --kernel no kernels");
@@ -91,7 +93,7 @@ void measure_kernels(const std::vector<const BenchKernel*>& kernels, const Bench
     bar.show(std::string(kernels[k]->name), k, kernels.size());
     for (BenchCase& work : kernels[k]->cases(settings)) {
       if (interrupted()) break;
-      std::vector<BenchTiming> timings = measure(work, results.repetitions);
+      std::vector<BenchTiming> timings = measure(work, results.repetitions, results.clock);
       bar.clear();
       std::cout << case_table(work, timings, results.peaks) << std::flush;
       for (BenchVariant& variant : work.variants) variant.run = variant.prepare = nullptr;  // and with them the data
@@ -115,6 +117,10 @@ int run_bench(const std::vector<std::string>& arguments) {
   results.threads = (*values)["threads"].as<int>();
   results.repetitions = (*values)["repetitions"].as<int>();
   results.small = values->contains("small");
+  const std::string clock = (*values)["clock"].as<std::string>();
+  if (clock != "wall" && clock != "processor")
+    throw std::invalid_argument("--clock: must be wall or processor, is \"" + clock + "\"; see --help");
+  results.clock = clock == "wall" ? BenchClock::wall : BenchClock::processor;
   require_at_least("--threads", results.threads, 1);
   require_at_least("--repetitions", results.repetitions, 1);
   for (const char* name : {"policy", "budget"})

@@ -1,16 +1,22 @@
 #include "cli/bench_measure.hpp"
 
 #include <algorithm>
-#include <chrono>
+#include <ctime>
 
 namespace namm::cli {
 namespace {
 
-double seconds_of(const BenchVariant& variant) {
+double now(BenchClock clock) {
+  timespec time{};
+  clock_gettime(clock == BenchClock::wall ? CLOCK_MONOTONIC : CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+double seconds_of(const BenchVariant& variant, BenchClock clock) {
   if (variant.prepare) variant.prepare();
-  const auto start = std::chrono::steady_clock::now();
+  const double start = now(clock);
   variant.run();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return now(clock) - start;
 }
 
 }  // namespace
@@ -22,11 +28,11 @@ double median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
-std::vector<BenchTiming> measure(const BenchCase& work, int repetitions) {
+std::vector<BenchTiming> measure(const BenchCase& work, int repetitions, BenchClock clock) {
   std::vector<std::vector<double>> seconds(work.variants.size());
-  for (const BenchVariant& variant : work.variants) seconds_of(variant);
+  for (const BenchVariant& variant : work.variants) seconds_of(variant, clock);
   for (int r = 0; r < repetitions; ++r)
-    for (std::size_t v = 0; v < work.variants.size(); ++v) seconds[v].push_back(seconds_of(work.variants[v]));
+    for (std::size_t v = 0; v < work.variants.size(); ++v) seconds[v].push_back(seconds_of(work.variants[v], clock));
   std::vector<BenchTiming> out;
   for (const std::vector<double>& one : seconds) {
     std::vector<double> ratios;

@@ -21,6 +21,10 @@ struct BenchCase {
   std::vector<BenchVariant> variants;
 };
 
+/// `processor`: time of all threads of this process, for machines that have other things to do; meaningful with one thread, since
+/// waiting threads count too.
+enum class BenchClock { wall, processor };
+
 /// Seconds of one variant.
 struct BenchTiming {
   double minimum = 0, median = 0;
@@ -29,7 +33,7 @@ struct BenchTiming {
 
 /// Runs every variant once for warm-up, then all of them `repetitions` times in turn, so that what else the machine does hits all
 /// alike. One timing per variant.
-std::vector<BenchTiming> measure(const BenchCase& work, int repetitions);
+std::vector<BenchTiming> measure(const BenchCase& work, int repetitions, BenchClock clock);
 
 double median(std::vector<double> values);
 

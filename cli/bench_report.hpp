@@ -13,13 +13,14 @@ namespace namm::cli {
 struct BenchResults {
   int threads = 1, repetitions = 1;
   bool small = false;
+  BenchClock clock = BenchClock::wall;
   BenchPeaks peaks;
   std::vector<BenchCase> cases;  ///< variants without their functions
   std::vector<std::vector<BenchTiming>> timings;
   std::vector<ModelBench> models;
 };
 
-/// {"version", "commit", "llama", "machine": {processor, cores, isa}, "threads", "repetitions", "small", "peaks",
+/// {"version", "commit", "llama", "machine": {processor, cores, isa}, "threads", "repetitions", "clock", "small", "peaks",
 ///  "kernels": [{kernel, shape, variants: [{name, seconds_min, seconds_median, ratio, bytes, flops, ...}]}], "models": [...]}
 nlohmann::ordered_json to_json(const BenchResults& results);
 

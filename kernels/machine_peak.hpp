@@ -4,7 +4,8 @@
 namespace namm::kernels {
 
 /// The most that this machine computes: floating-point operations per second (a fused multiply-add counts as two) of `threads`
-/// threads in registers alone, with the instruction set in use. Takes some 50 ms.
+/// threads in registers alone, with the instruction set in use. By the threads' own time, so other programs count little. Takes
+/// some 50 ms.
 double measure_fma_rate(int threads);
 
 /// Bytes per second that `threads` threads read from memory together, far beyond the caches. Takes some 100 ms and 256 MiB.

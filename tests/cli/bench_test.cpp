@@ -66,5 +66,6 @@ TEST_CASE("bench refuses what it cannot measure") {
   check_refused(run_program({"bench", "--kernel", "bma"}), 2, {"--kernel", "\"bma\"", "bam"});
   check_refused(run_program({"bench", "--threads", "0"}), 2, {"--threads", "is 0"});
   check_refused(run_program({"bench", "--repetitions", "0"}), 2, {"--repetitions", "is 0"});
+  check_refused(run_program({"bench", "--clock", "sun"}), 2, {"--clock", "sun", "processor"});
   check_refused(run_program({"bench", "--policy", "h2o"}), 2, {"--policy", "--model"});
 }
