@@ -1,7 +1,7 @@
 #pragma once
 
 /// Compiles a function several times, for the baseline and for wider vectors, and picks one when the program starts. The code is
-/// plain C++ that the compiler vectorises. ISO mode contracts nothing to fused operations, so all versions give the same bits.
+/// plain C++ that the compiler vectorises; the wider versions contract products and sums to fused operations.
 /// Off under sanitizers, whose runtime is not ready when the choice is made.
 #if defined(__x86_64__) && defined(__linux__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__) && \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)

@@ -27,76 +27,77 @@ using U16 = hn::Rebind<std::uint16_t, F32>;
 using I8 = hn::Rebind<std::int8_t, F32>;
 using V = hn::Vec<F32>;
 
-/// The 16 numbers from the i-th on, written to `to`; i is a multiple of 16.
+constexpr std::size_t kParts = kChains / hn::MaxLanes(F32());  // vectors that make up a chunk of 16 numbers
+
+/// Vector `part` of the 16 numbers from the i-th on; i is a multiple of 16.
 template <RowType kType>
-HWY_INLINE void load_chunk(const std::byte* row, std::size_t i, float* HWY_RESTRICT to) {
+HWY_INLINE V load_part(const std::byte* row, std::size_t i, std::size_t part) {
   const F32 d;
-  const std::size_t lanes = hn::Lanes(d);
+  const std::size_t at = i + part * hn::Lanes(d);
   if constexpr (kType == RowType::f32) {
-    std::memcpy(to, row + 4 * i, kChains * sizeof(float));
-  } else if constexpr (kType == RowType::q8_0) {
-    const std::byte* const block = row + i / 32 * 34;
+    return hn::LoadU(d, reinterpret_cast<const float*>(row + 4 * at));
+  } else if constexpr (kType == RowType::f16) {
+    return hn::PromoteTo(d, hn::LoadU(F16(), reinterpret_cast<const hwy::float16_t*>(row + 2 * at)));
+  } else if constexpr (kType == RowType::bf16) {
+    const hn::RebindToUnsigned<F32> du;
+    const auto halves = hn::LoadU(U16(), reinterpret_cast<const std::uint16_t*>(row + 2 * at));
+    return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(du, halves)));
+  } else {
+    const std::byte* const block = row + at / 32 * 34;
     std::uint16_t half;
     std::memcpy(&half, block, sizeof half);
-    const V scale = hn::Set(d, half_to_float(half));
-    const auto* const bytes = reinterpret_cast<const std::int8_t*>(block + 2 + i % 32);
-    for (std::size_t k = 0; k < kChains; k += lanes) {
-      const auto wide = hn::PromoteTo(hn::RebindToSigned<F32>(), hn::LoadU(I8(), bytes + k));
-      hn::StoreU(hn::Mul(hn::ConvertTo(d, wide), scale), d, to + k);
-    }
-  } else {
-    HWY_ALIGN std::uint16_t halves[kChains];  // rows need not be aligned to their numbers
-    std::memcpy(halves, row + 2 * i, sizeof halves);
-    for (std::size_t k = 0; k < kChains; k += lanes) {
-      if constexpr (kType == RowType::f16) {
-        hn::StoreU(hn::PromoteTo(d, hn::LoadU(F16(), reinterpret_cast<const hwy::float16_t*>(halves + k))), d, to + k);
-      } else {
-        const hn::RebindToUnsigned<F32> du;
-        hn::StoreU(hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(du, hn::LoadU(U16(), halves + k)))), d, to + k);
+    const auto bytes = hn::LoadU(I8(), reinterpret_cast<const std::int8_t*>(block + 2 + at % 32));
+    return hn::Mul(hn::ConvertTo(d, hn::PromoteTo(hn::RebindToSigned<F32>(), bytes)), hn::Set(d, half_to_float(half)));
+  }
+}
+
+/// `kHeads` heads at once: what was converted serves them all, and their chains stay in registers.
+template <RowType kType, std::size_t kHeads>
+void probe_heads(const TokenRows& rows, const float* HWY_RESTRICT weights, std::size_t weight_stride, float* HWY_RESTRICT scores,
+                 std::size_t score_stride) {
+  const F32 d;
+  const std::size_t lanes = hn::Lanes(d), whole = rows.numbers / kChains * kChains, rest = rows.numbers - whole;
+  HWY_ALIGN float last_weights[kHeads][kChains] = {};
+  for (std::size_t h = 0; h < kHeads; ++h)
+    for (std::size_t i = 0; i < rest; ++i) last_weights[h][i] = weights[h * weight_stride + whole + i];
+  for (std::size_t token = 0; token < rows.count; ++token) {
+    const std::byte* const row = static_cast<const std::byte*>(rows.data) + token * rows.stride_bytes;
+    V chains[kHeads][kParts];
+    for (std::size_t h = 0; h < kHeads; ++h)
+      for (std::size_t p = 0; p < kParts; ++p) chains[h][p] = hn::Zero(d);
+    for (std::size_t i = 0; i < whole; i += kChains)
+      for (std::size_t p = 0; p < kParts; ++p) {
+        const V numbers = load_part<kType>(row, i, p);
+        for (std::size_t h = 0; h < kHeads; ++h)
+          chains[h][p] = hn::MulAdd(numbers, hn::LoadU(d, weights + h * weight_stride + i + p * lanes), chains[h][p]);
       }
+    if (rest > 0) {  // never reads behind the row
+      std::byte tail[kChains * sizeof(float)] = {};
+      std::memcpy(tail, row + row_bytes(kType, whole), row_bytes(kType, rest));
+      for (std::size_t p = 0; p < kParts; ++p)
+        for (std::size_t h = 0; h < kHeads; ++h)
+          chains[h][p] = hn::MulAdd(load_part<kType>(tail, 0, p), hn::Load(d, last_weights[h] + p * lanes), chains[h][p]);
+    }
+    for (std::size_t h = 0; h < kHeads; ++h) {
+      HWY_ALIGN float sums[kChains];
+      for (std::size_t p = 0; p < kParts; ++p) hn::Store(chains[h][p], d, sums + p * lanes);
+      for (std::size_t n = kChains / 2; n > 0; n /= 2)
+        for (std::size_t i = 0; i < n; ++i) sums[i] += sums[i + n];
+      scores[h * score_stride + token] += sums[0];
     }
   }
 }
 
 template <RowType kType>
-void probe_typed(const TokenRows& rows, const float* HWY_RESTRICT weights, std::size_t weight_stride, std::size_t heads,
-                 float* HWY_RESTRICT scores, std::size_t score_stride) {
-  const F32 d;
-  const std::size_t lanes = hn::Lanes(d), whole = rows.numbers / kChains * kChains, rest = rows.numbers - whole;
-  constexpr std::size_t kTogether = 4;  // heads that share what was converted
-  for (std::size_t h = 0; h < heads; h += kTogether) {
-    const std::size_t together = std::min(kTogether, heads - h);
-    const float* const own = weights + h * weight_stride;
-    HWY_ALIGN float last_weights[kTogether][kChains] = {};
-    for (std::size_t k = 0; k < together; ++k)
-      for (std::size_t i = 0; i < rest; ++i) last_weights[k][i] = own[k * weight_stride + whole + i];
-    for (std::size_t token = 0; token < rows.count; ++token) {
-      const std::byte* const row = static_cast<const std::byte*>(rows.data) + token * rows.stride_bytes;
-      HWY_ALIGN float chains[kTogether][kChains] = {};
-      HWY_ALIGN float numbers[kChains];
-      const auto add = [&](const float* HWY_RESTRICT from, std::size_t stride) {
-        for (std::size_t k = 0; k < together; ++k)
-          for (std::size_t l = 0; l < kChains; l += lanes)
-            hn::Store(hn::MulAdd(hn::Load(d, numbers + l), hn::LoadU(d, from + k * stride + l), hn::Load(d, chains[k] + l)), d,
-                      chains[k] + l);
-      };
-      for (std::size_t i = 0; i < whole; i += kChains) {
-        load_chunk<kType>(row, i, numbers);
-        add(own + i, weight_stride);
-      }
-      if (rest > 0) {  // never reads behind the row
-        std::byte tail[kChains * sizeof(float)] = {};
-        std::memcpy(tail, row + row_bytes(kType, whole), row_bytes(kType, rest));
-        load_chunk<kType>(tail, 0, numbers);
-        add(last_weights[0], kChains);
-      }
-      for (std::size_t k = 0; k < together; ++k) {
-        float sum = 0;
-        for (const float chain : chains[k]) sum += chain;
-        scores[(h + k) * score_stride + token] += sum;
-      }
-    }
-  }
+void probe_typed(const TokenRows& rows, const float* weights, std::size_t weight_stride, std::size_t heads, float* scores,
+                 std::size_t score_stride) {
+  std::size_t h = 0;
+  for (; h + 3 <= heads; h += 3)
+    probe_heads<kType, 3>(rows, weights + h * weight_stride, weight_stride, scores + h * score_stride, score_stride);
+  for (; h + 2 <= heads; h += 2)
+    probe_heads<kType, 2>(rows, weights + h * weight_stride, weight_stride, scores + h * score_stride, score_stride);
+  for (; h < heads; ++h)
+    probe_heads<kType, 1>(rows, weights + h * weight_stride, weight_stride, scores + h * score_stride, score_stride);
 }
 
 void ProbeRows(const TokenRows& rows, const float* weights, std::size_t weight_stride, std::size_t heads, float* scores,

@@ -40,11 +40,12 @@ void probe_rows(const TokenRows& rows, const float* weights, std::size_t weight_
   for (std::size_t token = 0; token < rows.count; ++token) {
     const std::byte* const row = static_cast<const std::byte*>(rows.data) + token * rows.stride_bytes;
     for (std::size_t h = 0; h < static_cast<std::size_t>(heads); ++h) {
-      float chains[kChains] = {}, sum = 0;
+      float chains[kChains] = {};
       for (std::size_t i = 0; i < rows.numbers; ++i)
         chains[i % kChains] = std::fma(number(row, rows.type, i), weights[h * weight_stride + i], chains[i % kChains]);
-      for (const float chain : chains) sum += chain;
-      scores[h * score_stride + token] += sum;
+      for (std::size_t n = kChains / 2; n > 0; n /= 2)
+        for (std::size_t i = 0; i < n; ++i) chains[i] += chains[i + n];
+      scores[h * score_stride + token] += chains[0];
     }
   }
 }

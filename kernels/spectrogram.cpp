@@ -16,8 +16,9 @@ namespace {
 constexpr std::size_t kFrame = 32;
 constexpr std::size_t kBins = kFrame / 2 + 1;
 constexpr std::size_t kHopRows = kFrame / 2;
-constexpr std::size_t kColumns = 1024;  // tokens whose rows and averages stay in the second-level cache (200 kB)
-constexpr std::size_t kLanes = 16;      // tokens that are transformed together, one per vector lane
+constexpr std::size_t kColumns = 1024;         // tokens worked on together: their rows and averages fit the second-level cache
+constexpr std::size_t kPitch = kColumns + 16;  // distance of rows: a power of two would put them all into the same cache set
+constexpr std::size_t kLanes = 16;             // tokens that are transformed together, one per vector lane
 
 // cos(2 pi j / 32), j = 0..8; the other quadrants follow by symmetry. Literals, so that no libm decides the last bit.
 constexpr std::array<double, 9> kCosine = {1.0,
@@ -119,15 +120,17 @@ NAMM_CLONES void advance_blocks(const float* const* rows, float* ema, std::size_
   }
 }
 
-/// The same with the averages of a token apart: ema[k * kColumns + i]. A token keeps its lane, so frame after frame of the same
-/// tokens needs no shuffling.
-NAMM_CLONES void advance_columns(const float* const* rows, float* ema, std::size_t tokens, float decay) {
+/// The same with the averages of a token apart: ema[k * kPitch + i]. A token keeps its lane, so frame after frame of the same
+/// tokens needs no shuffling. `next`: rows that are read afterwards; their lines are fetched while this computes.
+NAMM_CLONES void advance_columns(const float* const* rows, float* ema, std::size_t tokens, float decay, const float* const* next,
+                                 std::size_t next_count) {
   const float gain = 1.0f - decay;
   for (std::size_t first = 0; first < tokens; first += kLanes) {
+    for (std::size_t i = 0; i < next_count; ++i) __builtin_prefetch(next[i] + first);
     float magnitudes[kBins][kLanes];
     magnitudes_of_lanes(rows, first, magnitudes);
     for (std::size_t k = 0; k < kBins; ++k) {
-      float* const out = ema + k * kColumns + first;
+      float* const out = ema + k * kPitch + first;
       for (std::size_t lane = 0; lane < kLanes; ++lane) out[lane] = decay * out[lane] + gain * magnitudes[k][lane];
     }
   }
@@ -201,31 +204,35 @@ void spectrogram_probabilities(const float* const* heads, int group, std::size_t
   if (rows % kHopRows != 0)
     throw std::invalid_argument("spectrogram: rows must be a multiple of 16, are " + std::to_string(rows) +
                                 "; keep the rest for the next call");
-  std::vector<float> ring(kFrame * kColumns), columns(kBins * kColumns);
-  std::vector<const float*> sources(static_cast<std::size_t>(group));
+  alignas(64) float ring[kFrame * kPitch] = {}, columns[kBins * kPitch] = {};
+  const auto query_heads = static_cast<std::size_t>(group);
+  std::vector<const float*> sources(query_heads), next(query_heads * kHopRows);
   for (std::size_t begin = 0; begin < tokens && rows > 0; begin += kColumns) {
     const std::size_t count = std::min(kColumns, tokens - begin), whole = (count + kLanes - 1) / kLanes * kLanes;
-    for (std::size_t m = 0; m < kHopRows; ++m) std::copy_n(left + m * tokens + begin, count, &ring[m * kColumns]);
+    for (std::size_t m = 0; m < kHopRows; ++m) std::copy_n(left + m * tokens + begin, count, ring + m * kPitch);
     for (std::size_t i = 0; i < count; ++i)
-      for (std::size_t k = 0; k < kBins; ++k) columns[k * kColumns + i] = ema[(begin + i) * kBins + k];
+      for (std::size_t k = 0; k < kBins; ++k) columns[k * kPitch + i] = ema[(begin + i) * kBins + k];
     for (std::size_t row = 0; row < rows; row += kHopRows) {
       // the two halves of the ring take turns as the older and the newer hop
       const std::size_t half = row / kHopRows % 2;
       const float* frame[kFrame];
       for (std::size_t m = 0; m < kHopRows; ++m) {
-        float* const mean = &ring[((1 - half) * kHopRows + m) * kColumns];
-        for (std::size_t h = 0; h < sources.size(); ++h) sources[h] = heads[h] + (row + m) * stride;
+        float* const mean = ring + ((1 - half) * kHopRows + m) * kPitch;
+        for (std::size_t h = 0; h < query_heads; ++h) sources[h] = heads[h] + (row + m) * stride;
         mean_of_heads(sources.data(), group, begin, count, mean);
-        frame[m] = &ring[(half * kHopRows + m) * kColumns];
+        frame[m] = ring + (half * kHopRows + m) * kPitch;
         frame[kHopRows + m] = mean;
       }
-      advance_columns(frame, columns.data(), whole, decay);
+      const bool more = row + kHopRows < rows;
+      for (std::size_t i = 0; more && i < next.size(); ++i)
+        next[i] = heads[i / kHopRows] + (row + kHopRows + i % kHopRows) * stride + begin;
+      advance_columns(frame, columns, whole, decay, next.data(), more ? next.size() : 0);
     }
     const std::size_t newest = rows / kHopRows % 2;
     for (std::size_t m = 0; m < kHopRows; ++m)
-      std::copy_n(&ring[(newest * kHopRows + m) * kColumns], count, left + m * tokens + begin);
+      std::copy_n(ring + (newest * kHopRows + m) * kPitch, count, left + m * tokens + begin);
     for (std::size_t i = 0; i < count; ++i)
-      for (std::size_t k = 0; k < kBins; ++k) ema[(begin + i) * kBins + k] = columns[k * kColumns + i];
+      for (std::size_t k = 0; k < kBins; ++k) ema[(begin + i) * kBins + k] = columns[k * kPitch + i];
   }
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/compaction.hpp"
 #include "kernels/half.hpp"
 
 namespace namm::llama {
@@ -55,15 +56,9 @@ void HeadList::append(std::span<const std::int32_t> cells, std::span<const std::
 
 void HeadList::keep(std::span<const std::int32_t> kept) {
   if (kept.size() == size()) return;
-  for (std::size_t to = 0; to < kept.size(); ++to) {
-    const auto from = static_cast<std::size_t>(kept[to]);
-    if (from == to) continue;
-    const std::uint16_t* const source = keys() + from / kBlock * key_size_ * kBlock + from % kBlock;
-    std::uint16_t* const target = keys() + to / kBlock * key_size_ * kBlock + to % kBlock;
-    for (std::size_t d = 0; d < key_size_; ++d) target[d * kBlock] = source[d * kBlock];
-    std::memcpy(values() + to * value_size_, values() + from * value_size_, value_size_ * sizeof(std::uint16_t));
-    cells_[to] = cells_[from];
-  }
+  kernels::compact_blocks(keys(), key_size_, kept);
+  kernels::compact_rows(values_.data(), value_size_ * sizeof(std::uint16_t), value_size_ * sizeof(std::uint16_t), kept);
+  for (std::size_t to = 0; to < kept.size(); ++to) cells_[to] = cells_[static_cast<std::size_t>(kept[to])];
   cells_.resize(kept.size());
   cells_.shrink_to_fit();
   statistics_.keep(kept);

@@ -1,0 +1,67 @@
+#include "kernels/compaction.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+#include "kernels/ragged_attention.hpp"
+
+namespace namm::kernels {
+namespace {
+
+/// Entries in front that stay where they are.
+std::size_t unmoved(std::span<const std::int32_t> kept) {
+  std::size_t i = 0;
+  while (i < kept.size() && static_cast<std::size_t>(kept[i]) == i) ++i;
+  return i;
+}
+
+template <typename T>
+void compact_row(T* row, std::span<const std::int32_t> kept, std::size_t first) {
+  for (std::size_t i = first; i < kept.size(); ++i) row[i] = row[kept[i]];
+}
+
+}  // namespace
+
+void compact_blocks(std::uint16_t* keys, std::size_t key_size, std::span<const std::int32_t> kept) {
+  const std::size_t first = unmoved(kept), block_size = key_size * kBlock;
+  std::size_t from[kBlock];
+  for (std::size_t block = first / kBlock; block < blocks_of(kept.size()); ++block) {
+    const std::size_t begin = std::max(first, block * kBlock), end = std::min(kept.size(), (block + 1) * kBlock);
+    for (std::size_t i = begin; i < end; ++i) {
+      const auto entry = static_cast<std::size_t>(kept[i]);
+      from[i - begin] = entry / kBlock * block_size + entry % kBlock;
+    }
+    std::uint16_t* const to = keys + block * block_size + begin % kBlock;
+    for (std::size_t d = 0; d < key_size; ++d)
+      for (std::size_t i = 0; i < end - begin; ++i) to[d * kBlock + i] = keys[from[i] + d * kBlock];
+  }
+}
+
+void compact_rows(std::byte* rows, std::size_t bytes, std::size_t stride, std::span<const std::int32_t> kept) {
+  for (std::size_t i = unmoved(kept); i < kept.size();) {
+    // a run of neighbours moves as one where rows lie close together
+    std::size_t end = i + 1;
+    while (bytes == stride && end < kept.size() && kept[end] == kept[end - 1] + 1) ++end;
+    std::memmove(rows + i * stride, rows + static_cast<std::size_t>(kept[i]) * stride, (end - i - 1) * stride + bytes);
+    i = end;
+  }
+}
+
+void compact_columns(std::byte* numbers, std::size_t width, std::size_t rows, std::size_t stride,
+                     std::span<const std::int32_t> kept) {
+  if (width != 2 && width != 4)
+    throw std::invalid_argument("compaction: numbers must be 2 or 4 bytes wide, are " + std::to_string(width) +
+                                "; quantised values are not stored transposed");
+  const std::size_t first = unmoved(kept);
+  for (std::size_t r = 0; r < rows; ++r) {
+    std::byte* const row = numbers + r * stride * width;
+    if (width == 2)
+      compact_row(reinterpret_cast<std::uint16_t*>(row), kept, first);
+    else
+      compact_row(reinterpret_cast<std::uint32_t*>(row), kept, first);
+  }
+}
+
+}  // namespace namm::kernels

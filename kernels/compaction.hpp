@@ -1,0 +1,22 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace namm::kernels {
+
+/// In place: entry i becomes entry kept[i]; kept ascends, so nothing is overwritten before it was read, and entries that stay
+/// where they are are not touched. Numbers of any kind, only their width matters.
+
+/// Keys as the lists hold them (ragged_attention.hpp): F16 [block][key_size][64].
+void compact_blocks(std::uint16_t* keys, std::size_t key_size, std::span<const std::int32_t> kept);
+
+/// Rows of `bytes` bytes, `stride` apart: values, keys of caches that others own, quantised rows, statistics.
+void compact_rows(std::byte* rows, std::size_t bytes, std::size_t stride, std::span<const std::int32_t> kept);
+
+/// Values stored transposed, as llama.cpp does without flash attention: [row][entry] with `stride` numbers between rows, a number
+/// 2 or 4 bytes wide. Throws std::invalid_argument on another width.
+void compact_columns(std::byte* numbers, std::size_t width, std::size_t rows, std::size_t stride,
+                     std::span<const std::int32_t> kept);
+
+}  // namespace namm::kernels
