@@ -1,8 +1,4 @@
-#include <cuda_runtime.h>
-
-#include <stdexcept>
-#include <string>
-
+#include "kernels/cuda_launch.hpp"
 #include "kernels/spectrogram_cuda.hpp"
 #include "kernels/spectrogram_token.hpp"
 
@@ -31,8 +27,7 @@ void spectrogram_frame_cuda(const float* signal, float* ema, std::size_t tokens,
   if (tokens == 0) return;
   const auto blocks = static_cast<unsigned>((tokens + kThreads - 1) / kThreads);
   frame<<<blocks, kThreads, 0, static_cast<cudaStream_t>(stream)>>>(signal, ema, tokens, decay, table);
-  if (const cudaError_t error = cudaGetLastError(); error != cudaSuccess)
-    throw std::runtime_error(std::string("CUDA: spectrogram kernel: ") + cudaGetErrorString(error));
+  check_launch("spectrogram");
 }
 
 }  // namespace namm::kernels

@@ -3,11 +3,7 @@
 #include <cstddef>
 #include <vector>
 
-#ifdef __CUDACC__
-#define NAMM_HOST_DEVICE __host__ __device__
-#else
-#define NAMM_HOST_DEVICE
-#endif
+#include "kernels/host_device.hpp"
 
 namespace namm::kernels {
 
@@ -21,6 +17,7 @@ NAMM_HOST_DEVICE inline void spectrogram_token(const float* signal, float* ema, 
     const float* const cosines = table + k * kFrame;
     const float* const sines = cosines + kFrequencies * kFrame;
     float real = 0, imaginary = 0;
+    NAMM_UNROLL
     for (int m = 0; m < kFrame; ++m) {
       real += signal[m] * cosines[m];
       imaginary += signal[m] * sines[m];
