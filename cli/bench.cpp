@@ -27,7 +27,7 @@ po::options_description bench_options() {
   options.add_options()("repetitions,r", po::value<int>()->default_value(7)->value_name("N"),
                         "of every variant, all in turn; ratios are medians over them");
   options.add_options()("clock", po::value<std::string>()->default_value("wall")->value_name("NAME"),
-                        "of the kernels: wall, or processor (time of this process alone: for a busy machine, with one thread)");
+                        "wall, or processor (time of this process alone: for a busy machine, with one thread)");
   options.add_options()(
       "model,m", po::value<std::string>()->value_name("FILE"),
       "a GGUF file: prefill and decode, stock llama.cpp with flash attention beside ours; without --kernel no kernels");
@@ -63,8 +63,9 @@ std::vector<const BenchKernel*> kernels_from(const po::variables_map& values) {
   return out;
 }
 
-ModelBenchSettings model_settings_from(const po::variables_map& values) {
+ModelBenchSettings model_settings_from(const po::variables_map& values, BenchClock clock) {
   ModelBenchSettings out;
+  out.clock = clock;
   out.threads = values["threads"].as<int>();
   out.decode_tokens = values["decode"].as<int>();
   out.repetitions = values["repetitions"].as<int>();
@@ -129,7 +130,7 @@ int run_bench(const std::vector<std::string>& arguments) {
   const std::vector<const BenchKernel*> kernels = kernels_from(*values);
   const bool quiet = values->contains("quiet");
   std::optional<ModelBenchSettings> model;
-  if (values->contains("model")) model = model_settings_from(*values);
+  if (values->contains("model")) model = model_settings_from(*values, results.clock);
   if (!kernels.empty()) {
     results.peaks = {kernels::measure_fma_rate(results.threads), kernels::measure_read_rate(results.threads)};
     std::cout << peaks_line(results.peaks, results.threads);

@@ -6,12 +6,6 @@
 namespace namm::cli {
 namespace {
 
-double now(BenchClock clock) {
-  timespec time{};
-  clock_gettime(clock == BenchClock::wall ? CLOCK_MONOTONIC : CLOCK_PROCESS_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
-
 double seconds_of(const BenchVariant& variant, BenchClock clock) {
   if (variant.prepare) variant.prepare();
   const double start = now(clock);
@@ -20,6 +14,12 @@ double seconds_of(const BenchVariant& variant, BenchClock clock) {
 }
 
 }  // namespace
+
+double now(BenchClock clock) {
+  timespec time{};
+  clock_gettime(clock == BenchClock::wall ? CLOCK_MONOTONIC : CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
 
 double median(std::vector<double> values) {
   if (values.empty()) return 0;

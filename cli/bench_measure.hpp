@@ -24,6 +24,8 @@ struct BenchCase {
 /// `processor`: time of all threads of this process, for machines that have other things to do; meaningful with one thread, since
 /// waiting threads count too.
 enum class BenchClock { wall, processor };
+/// Seconds since some moment.
+double now(BenchClock clock);
 
 /// Seconds of one variant.
 struct BenchTiming {

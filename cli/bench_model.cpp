@@ -3,21 +3,13 @@
 #include <malloc.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "adapters/llama_cpp/llama_host.hpp"
 #include "calibrate/texts.hpp"
-#include "cli/bench_measure.hpp"
 #include "cli/evaluation.hpp"
 
 namespace namm::cli {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 struct Sample {
   double prefill_rate, decode_rate;
@@ -45,18 +37,18 @@ Sample run_once(const ModelBenchSettings& settings, const Memory* memory, std::s
   host.reset(memory ? *memory : none);
   const std::vector<Token> prompt = text_of(host, length);
   Sample out{};
-  auto start = Clock::now();
+  double start = now(settings.clock);
   host.evaluate(prompt);
-  out.prefill_rate = static_cast<double>(length) / seconds_since(start);
+  out.prefill_rate = static_cast<double>(length) / (now(settings.clock) - start);
   const auto logits = host.logits();
   auto token = static_cast<Token>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-  start = Clock::now();
+  start = now(settings.clock);
   for (int i = 0; i < settings.decode_tokens; ++i) {
     host.evaluate({&token, 1});
     const auto next = host.logits();
     token = static_cast<Token>(std::max_element(next.begin(), next.end()) - next.begin());
   }
-  out.decode_rate = settings.decode_tokens / seconds_since(start);
+  out.decode_rate = settings.decode_tokens / (now(settings.clock) - start);
   out.peak_rss_bytes = peak_resident_bytes();
   out.kv_bytes = host.store() ? host.usage().kv_bytes + host.usage().statistics_bytes : 0;
   return out;

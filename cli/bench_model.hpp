@@ -7,6 +7,7 @@
 
 #include "adapters/host.hpp"
 #include "adapters/llama_cpp/llama_model.hpp"
+#include "cli/bench_measure.hpp"
 
 namespace namm::cli {
 
@@ -32,6 +33,7 @@ struct ModelBenchSettings {
   std::vector<Memory> memories;  ///< the policy under its budget, or none
   std::vector<std::size_t> lengths;
   int threads = 1, decode_tokens = 32, repetitions = 3;
+  BenchClock clock = BenchClock::wall;
 };
 
 /// Reads a made-up text of every length and decodes greedily: plain llama.cpp with flash attention, our backend with the full

@@ -121,12 +121,10 @@ NAMM_CLONES void advance_blocks(const float* const* rows, float* ema, std::size_
 }
 
 /// The same with the averages of a token apart: ema[k * kPitch + i]. A token keeps its lane, so frame after frame of the same
-/// tokens needs no shuffling. `next`: rows that are read afterwards; their lines are fetched while this computes.
-NAMM_CLONES void advance_columns(const float* const* rows, float* ema, std::size_t tokens, float decay, const float* const* next,
-                                 std::size_t next_count) {
+/// tokens needs no shuffling.
+NAMM_CLONES void advance_columns(const float* const* rows, float* ema, std::size_t tokens, float decay) {
   const float gain = 1.0f - decay;
   for (std::size_t first = 0; first < tokens; first += kLanes) {
-    for (std::size_t i = 0; i < next_count; ++i) __builtin_prefetch(next[i] + first);
     float magnitudes[kBins][kLanes];
     magnitudes_of_lanes(rows, first, magnitudes);
     for (std::size_t k = 0; k < kBins; ++k) {
@@ -204,14 +202,17 @@ void spectrogram_probabilities(const float* const* heads, int group, std::size_t
   if (rows % kHopRows != 0)
     throw std::invalid_argument("spectrogram: rows must be a multiple of 16, are " + std::to_string(rows) +
                                 "; keep the rest for the next call");
-  alignas(64) float ring[kFrame * kPitch] = {}, columns[kBins * kPitch] = {};
+  alignas(64) float ring[kFrame * kPitch], columns[kBins * kPitch];
   const auto query_heads = static_cast<std::size_t>(group);
-  std::vector<const float*> sources(query_heads), next(query_heads * kHopRows);
+  std::vector<const float*> sources(query_heads);
   for (std::size_t begin = 0; begin < tokens && rows > 0; begin += kColumns) {
     const std::size_t count = std::min(kColumns, tokens - begin), whole = (count + kLanes - 1) / kLanes * kLanes;
     for (std::size_t m = 0; m < kHopRows; ++m) std::copy_n(left + m * tokens + begin, count, ring + m * kPitch);
     for (std::size_t i = 0; i < count; ++i)
       for (std::size_t k = 0; k < kBins; ++k) columns[k * kPitch + i] = ema[(begin + i) * kBins + k];
+    // lanes behind the last token compute along: they must not be slow or trap
+    for (std::size_t m = 0; m < kFrame; ++m) std::fill(ring + m * kPitch + count, ring + m * kPitch + whole, 0.0f);
+    for (std::size_t k = 0; k < kBins; ++k) std::fill(columns + k * kPitch + count, columns + k * kPitch + whole, 0.0f);
     for (std::size_t row = 0; row < rows; row += kHopRows) {
       // the two halves of the ring take turns as the older and the newer hop
       const std::size_t half = row / kHopRows % 2;
@@ -223,10 +224,7 @@ void spectrogram_probabilities(const float* const* heads, int group, std::size_t
         frame[m] = ring + (half * kHopRows + m) * kPitch;
         frame[kHopRows + m] = mean;
       }
-      const bool more = row + kHopRows < rows;
-      for (std::size_t i = 0; more && i < next.size(); ++i)
-        next[i] = heads[i / kHopRows] + (row + kHopRows + i % kHopRows) * stride + begin;
-      advance_columns(frame, columns, whole, decay, next.data(), more ? next.size() : 0);
+      advance_columns(frame, columns, whole, decay);
     }
     const std::size_t newest = rows / kHopRows % 2;
     for (std::size_t m = 0; m < kHopRows; ++m)
