@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All policies side by side on SmolLM2-135M-Instruct: 50, 25 and 12.5 % of the cache, 700-token prompts of ten tasks that nothing was fitted to, and the report of it.
+# All policies side by side on SmolLM2-135M-Instruct: 50, 25 and 12.5 % of the cache, 700-token prompts of six tasks that nothing was fitted to, and the report of it.
 # Goes on where it was stopped. Needs a built tree; NAMM names another program than build/release/namm.
 #   bash experiments/smollm2/compare.sh [OUTPUT_DIR]
 set -euo pipefail
@@ -15,16 +15,15 @@ SECONDS=0
 [ -e probe-seed1/policy.json ] || "$namm" calibrate --model "$model" --output probe-seed1 --seed 1 --workers 2
 [ -e key-only/policy.json ] || "$namm" calibrate --model "$model" --output key-only --seed 1 --input key --workers 2
 cp "$root/experiments/embedded_host/policies/linear-light-seed3.json" .  # evolved on another model
-tasks=passkey,niah-multikey-1,kv-recall,multi-turn,vt,text,niah-single-2,code-retrieval,niah-multivalue,city-facts
-measure() {  # FILE ARGUMENTS...
+measure() {  # FILE TASKS ARGUMENTS...
   local how=()
   [ ! -e "$1" ] || how=(--resume)
-  "$namm" eval --model "$model" --json "$1" "${how[@]}" --interval 512 --tasks "$tasks" --length 700 --samples 3 --seed 11 --workers 2 \
-    "${@:2}" > /dev/null
+  "$namm" eval --model "$model" --json "$1" "${how[@]}" --interval 512 --tasks "$2" --length 700 --samples 3 --seed 11 --workers 2 \
+    "${@:3}" > /dev/null
 }
 policies=probe-seed1/policy.json,key-only/policy.json,linear-light-seed3.json,h2o-mean,h2o,snapkv,tova,streaming,knorm,random
-measure pooled.jsonl --policy "$policies,expected-attention,kvzip,oracle" --mode pooled --budget 50%,25%,12.5% --details details.jsonl --details-prompts 1
-measure uniform.jsonl --policy "$policies,expected-attention" --mode uniform --budget 25%
+measure pooled.jsonl passkey,niah-multikey-1,kv-recall,multi-turn,vt,text --policy "$policies,expected-attention,kvzip,oracle" --mode pooled --budget 50%,25%,12.5% --details details.jsonl --details-prompts 1
+measure uniform.jsonl passkey,niah-multikey-1,kv-recall --policy "$policies,expected-attention" --mode uniform --budget 25%
 "$namm" report pooled.jsonl uniform.jsonl details.jsonl --output comparison.md
 "$namm" report pooled.jsonl uniform.jsonl details.jsonl --output comparison.html
 echo "after $SECONDS s: $output/comparison.md, comparison.html"
