@@ -10,7 +10,7 @@ namm=$(realpath "${NAMM:-$root/build/release/namm}")
 mkdir -p "$output"
 cd "$here"  # results name policies by their path from here
 policies=policies/linear-light-seed1.json,policies/linear-light-seed2.json,policies/linear-light-seed3.json
-policies+=,random,streaming,h2o,h2o-mean,tova,snapkv,knorm,kvzip,oracle
+policies+=,random,streaming,h2o,h2o-mean,tova,snapkv,knorm,expected-attention,kvzip,oracle
 SECONDS=0
 "$namm" eval --model "$root/experiments/hosts/jamba-recall.gguf" --policy "$policies" --budget 50%,25%,12.5% --mode uniform \
   --interval 128 --tasks passkey,niah-single,kv-recall --length 1000 --samples 40 --seed 7 --workers 2 --json "$output/comparison.jsonl" \
