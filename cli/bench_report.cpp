@@ -63,6 +63,7 @@ nlohmann::ordered_json to_json(const BenchResults& results) {
       {"machine", {{"processor", processor()}, {"cores", std::thread::hardware_concurrency()}, {"isa", kernels::isa_name()}}},
       {"threads", results.threads},
       {"repetitions", results.repetitions},
+      {"clock", results.clock == BenchClock::wall ? "wall" : "processor"},
       {"small", results.small},
       {"peaks", {{"flops_per_second", results.peaks.flops_per_second}, {"bytes_per_second", results.peaks.bytes_per_second}}},
       {"kernels", nlohmann::ordered_json::array()},

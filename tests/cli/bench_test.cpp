@@ -18,6 +18,7 @@ TEST_CASE("bench runs every kernel on small shapes and writes what it measured")
   for (const char* field : {"version", "commit", "llama", "machine", "threads", "repetitions", "peaks", "models"})
     CHECK(json.contains(field));
   CHECK(json.at("small") == true);
+  CHECK(json.at("clock") == "wall");
   CHECK(json.at("threads") == 2);
   CHECK(json.at("peaks").at("flops_per_second") > 1e8);
   CHECK(json.at("peaks").at("bytes_per_second") > 1e8);
