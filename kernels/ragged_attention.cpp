@@ -128,14 +128,82 @@ HWY_INLINE hn::Vec<F32> row_maximum(const RaggedHead& head, int query, std::size
   return maximum;
 }
 
-void AttendPart(const RaggedHead& head, const QueryTile& tile, AttentionPart& part, float* HWY_RESTRICT scratch) {
+// logits[row * stride + e] of one block; hidden ones are -inf. Raises the rows' maxima. Online: brings what was summed under the
+// old maximum under the new one.
+void score_block(const RaggedHead& head, const QueryTile& tile, std::size_t block, bool all_seen, bool convert_once,
+                 float* HWY_RESTRICT keys, float* HWY_RESTRICT logits, std::size_t stride, AttentionPart& part) {
   const F32 d;
   const std::size_t rows = static_cast<std::size_t>(tile.queries) * tile.group;
-  const std::size_t width = padded_value_size(head.value_size);
-  const std::size_t stride = kBlock * (part.block_end - part.block_begin);
+  for (std::size_t r = 0; r < rows; ++r) std::memset(logits + r * stride, 0, kBlock * sizeof(float));
+  const std::uint16_t* const halves = head.keys + block * head.key_size * kBlock;
+  if (convert_once) {
+    for (std::size_t i = 0; i < head.key_size * kBlock; i += hn::Lanes(d)) hn::StoreU(load(halves + i), d, keys + i);
+    multiply(tile.rows, head.key_size, rows, keys, kBlock, head.key_size, kBlock, logits, stride);
+  } else {
+    multiply(tile.rows, head.key_size, rows, halves, kBlock, head.key_size, kBlock, logits, stride);
+  }
+  for (std::size_t r = 0; r < rows; ++r) {
+    float* const x = logits + r * stride;
+    if (tile.softcap > 0)
+      for (std::size_t e = 0; e < kBlock; ++e) x[e] = tile.softcap * std::tanh(x[e] / tile.softcap);
+    const int query = tile.first_query + static_cast<int>(r) / tile.group;
+    const float old = part.maximum[r];
+    const auto start = hn::Set(d, old);
+    const auto best =
+        all_seen ? row_maximum<false>(head, query, block, x, start) : row_maximum<true>(head, query, block, x, start);
+    part.maximum[r] = hn::GetLane(hn::MaxOfLanes(d, best));
+    if (part.keep_weights || part.sum[r] == 0 || !(part.maximum[r] > old)) continue;
+    const float rescale = std::exp(old - part.maximum[r]);
+    part.sum[r] *= rescale;
+    const std::size_t width = padded_value_size(head.value_size);
+    float* const output = part.output + r * width;
+    for (std::size_t n = 0; n < width; n += hn::Lanes(d))
+      hn::StoreU(hn::Mul(hn::LoadU(d, output + n), hn::Set(d, rescale)), d, output + n);
+  }
+}
+
+// Turns a block's logits of one row into weights and returns their sum.
+HWY_INLINE float weigh_row(float* HWY_RESTRICT x, float maximum) {
+  const F32 d;
   const float lowest = -std::numeric_limits<float>::infinity();
+  // a row that sees nothing so far has maximum -inf; 0 instead gives weights of exp(-inf) = 0 and no NaN
+  const auto from = hn::Set(d, maximum == lowest ? 0.0f : maximum);
+  auto sum = hn::Zero(d);
+  for (std::size_t e = 0; e < kBlock; e += hn::Lanes(d)) {
+    const auto logit = hn::LoadU(d, x + e);
+    const auto weight = hn::IfThenZeroElse(hn::Eq(logit, hn::Set(d, lowest)), hn::Exp(d, hn::Sub(logit, from)));
+    hn::StoreU(weight, d, x + e);
+    sum = hn::Add(sum, weight);
+  }
+  return hn::GetLane(hn::SumOfLanes(d, sum));
+}
+
+// output[row] += sum of weight * value over one block.
+void add_values(const RaggedHead& head, std::size_t block, std::size_t rows, const float* HWY_RESTRICT weights,
+                std::size_t stride, bool convert_once, float* HWY_RESTRICT values, float* HWY_RESTRICT output) {
+  const F32 d;
+  const std::size_t width = padded_value_size(head.value_size);
+  const std::size_t entries = std::min(kBlock, head.count - block * kBlock);
+  const std::uint16_t* const halves = head.values + block * kBlock * head.value_size;
+  if (!convert_once && width == head.value_size) {
+    multiply(weights, stride, rows, halves, head.value_size, entries, width, output, width);
+    return;
+  }
+  for (std::size_t e = 0; e < entries; ++e) {
+    std::size_t n = 0;
+    for (; n + hn::Lanes(d) <= head.value_size; n += hn::Lanes(d))
+      hn::StoreU(load(halves + e * head.value_size + n), d, values + e * width + n);
+    for (; n < width; ++n) values[e * width + n] = n < head.value_size ? half_to_float(halves[e * head.value_size + n]) : 0.0f;
+  }
+  multiply(weights, stride, rows, values, width, entries, width, output, width);
+}
+
+void AttendPart(const RaggedHead& head, const QueryTile& tile, AttentionPart& part, float* HWY_RESTRICT scratch) {
+  const std::size_t rows = static_cast<std::size_t>(tile.queries) * tile.group;
+  const std::size_t width = padded_value_size(head.value_size);
+  const std::size_t stride = part.keep_weights ? kBlock * (part.block_end - part.block_begin) : kBlock;
   part.active_count = 0;
-  std::fill_n(part.maximum, rows, lowest);
+  std::fill_n(part.maximum, rows, -std::numeric_limits<float>::infinity());
   std::fill_n(part.sum, rows, 0.0f);
   std::memset(part.output, 0, rows * width * sizeof(float));
 
@@ -147,57 +215,17 @@ void AttendPart(const RaggedHead& head, const QueryTile& tile, AttentionPart& pa
   for (std::size_t block = part.block_begin; block < part.block_end; ++block) {
     const Seen sees = seen(head, tile, block);
     if (!sees.any) continue;
-    const std::size_t column = kBlock * part.active_count;
+    float* const logits = part.weights + (part.keep_weights ? kBlock * part.active_count : 0);
     part.active[part.active_count++] = static_cast<std::int32_t>(block);
-    float* const logits = part.weights + column;
-    for (std::size_t r = 0; r < rows; ++r) std::memset(logits + r * stride, 0, kBlock * sizeof(float));
-    const std::uint16_t* const halves = head.keys + block * head.key_size * kBlock;
-    if (convert_once) {
-      for (std::size_t i = 0; i < head.key_size * kBlock; i += hn::Lanes(d)) hn::StoreU(load(halves + i), d, keys + i);
-      multiply(tile.rows, head.key_size, rows, keys, kBlock, head.key_size, kBlock, logits, stride);
-    } else {
-      multiply(tile.rows, head.key_size, rows, halves, kBlock, head.key_size, kBlock, logits, stride);
-    }
-    for (std::size_t r = 0; r < rows; ++r) {
-      float* const x = logits + r * stride;
-      if (tile.softcap > 0)
-        for (std::size_t e = 0; e < kBlock; ++e) x[e] = tile.softcap * std::tanh(x[e] / tile.softcap);
-      const int query = tile.first_query + static_cast<int>(r) / tile.group;
-      const auto start = hn::Set(d, part.maximum[r]);
-      const auto best =
-          sees.all ? row_maximum<false>(head, query, block, x, start) : row_maximum<true>(head, query, block, x, start);
-      part.maximum[r] = hn::GetLane(hn::MaxOfLanes(d, best));
-    }
+    score_block(head, tile, block, sees.all, convert_once, keys, logits, stride, part);
+    if (part.keep_weights) continue;
+    for (std::size_t r = 0; r < rows; ++r) part.sum[r] += weigh_row(logits + r * stride, part.maximum[r]);
+    add_values(head, block, rows, logits, stride, convert_once, values, part.output);
   }
-
-  for (std::size_t i = 0; i < part.active_count; ++i) {
-    const std::size_t block = static_cast<std::size_t>(part.active[i]);
-    for (std::size_t r = 0; r < rows; ++r) {
-      float* const x = part.weights + r * stride + i * kBlock;
-      // a row that sees nothing so far has maximum -inf; 0 instead gives weights of exp(-inf) = 0 and no NaN
-      const auto maximum = hn::Set(d, part.maximum[r] == lowest ? 0.0f : part.maximum[r]);
-      auto sum = hn::Zero(d);
-      for (std::size_t e = 0; e < kBlock; e += hn::Lanes(d)) {
-        const auto logit = hn::LoadU(d, x + e);
-        const auto weight = hn::IfThenZeroElse(hn::Eq(logit, hn::Set(d, lowest)), hn::Exp(d, hn::Sub(logit, maximum)));
-        hn::StoreU(weight, d, x + e);
-        sum = hn::Add(sum, weight);
-      }
-      part.sum[r] += hn::GetLane(hn::SumOfLanes(d, sum));
-    }
-    const std::size_t entries = std::min(kBlock, head.count - block * kBlock);
-    const std::uint16_t* const halves = head.values + block * kBlock * head.value_size;
-    if (!convert_once && width == head.value_size) {
-      multiply(part.weights + i * kBlock, stride, rows, halves, head.value_size, entries, width, part.output, width);
-      continue;
-    }
-    for (std::size_t e = 0; e < entries; ++e) {
-      std::size_t n = 0;
-      for (; n + hn::Lanes(d) <= head.value_size; n += hn::Lanes(d))
-        hn::StoreU(load(halves + e * head.value_size + n), d, values + e * width + n);
-      for (; n < width; ++n) values[e * width + n] = n < head.value_size ? half_to_float(halves[e * head.value_size + n]) : 0.0f;
-    }
-    multiply(part.weights + i * kBlock, stride, rows, values, width, entries, width, part.output, width);
+  for (std::size_t i = 0; part.keep_weights && i < part.active_count; ++i) {
+    float* const weights = part.weights + i * kBlock;
+    for (std::size_t r = 0; r < rows; ++r) part.sum[r] += weigh_row(weights + r * stride, part.maximum[r]);
+    add_values(head, static_cast<std::size_t>(part.active[i]), rows, weights, stride, convert_once, values, part.output);
   }
 }
 

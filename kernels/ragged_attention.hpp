@@ -54,14 +54,17 @@ struct QueryTile {
 
 /// Softmax attention of a tile over the blocks [block_begin, block_end) of a head, not yet normalised. Parts of one head are
 /// joined by merge_parts(), in order, so the split and not the number of threads decides the rounding.
-/// The caller provides the memory: active [block_end - block_begin], weights [rows][64 * (block_end - block_begin)],
-/// maximum, sum [rows], output [rows][padded_value_size].
+/// The caller provides the memory: active [block_end - block_begin], weights [rows][64 * (block_end - block_begin)], or
+/// [rows][64] if they are not kept, maximum, sum [rows], output [rows][padded_value_size].
 struct AttentionPart {
+  /// True if merge_parts() is to give probabilities. Else the softmax is online: a block's weights are forgotten when its values
+  /// are added, and memory does not grow with the list.
+  bool keep_weights = true;
   std::size_t block_begin = 0;
   std::size_t block_end = 0;
   std::int32_t* active = nullptr;  ///< out: blocks that some query of the tile sees
   std::size_t active_count = 0;    ///< out
-  float* weights = nullptr;        ///< out: exp(logit - maximum), [row][64 * i + e] for the i-th active block
+  float* weights = nullptr;        ///< out if kept: exp(logit - maximum), [row][64 * i + e] for the i-th active block
   float* maximum = nullptr;        ///< out: largest logit of the row, -inf if it sees nothing
   float* sum = nullptr;            ///< out: sum of the row's weights
   float* output = nullptr;         ///< out: sum of weight * value

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "kernels/half.hpp"
 #include "kernels/ragged_attention.hpp"
@@ -25,6 +26,7 @@ float logit(const RaggedHead& head, const QueryTile& tile, const float* row, std
 void attend_part(const RaggedHead& head, const QueryTile& tile, AttentionPart& part, float* /*scratch*/) {
   const std::size_t width = padded_value_size(head.value_size);
   const std::size_t stride = kBlock * (part.block_end - part.block_begin);
+  std::vector<float> forgotten(part.keep_weights ? 0 : stride);  // of one row
   part.active_count = 0;
   for (std::size_t b = part.block_begin; b < part.block_end; ++b) {
     bool seen = false;
@@ -35,7 +37,7 @@ void attend_part(const RaggedHead& head, const QueryTile& tile, AttentionPart& p
   for (int r = 0; r < tile.queries * tile.group; ++r) {
     const int query = tile.first_query + r / tile.group;
     const float* row = tile.rows + static_cast<std::size_t>(r) * head.key_size;
-    float* weights = part.weights + static_cast<std::size_t>(r) * stride;
+    float* weights = part.keep_weights ? part.weights + static_cast<std::size_t>(r) * stride : forgotten.data();
     float* output = part.output + static_cast<std::size_t>(r) * width;
     float maximum = -std::numeric_limits<float>::infinity();
     for (std::size_t i = 0; i < part.active_count * kBlock; ++i) {

@@ -61,11 +61,12 @@ struct Visibility {
 struct PartMemory {
   std::vector<float> floats;
   std::vector<std::int32_t> active;
-  kernels::AttentionPart part(std::size_t rows, std::size_t begin, std::size_t end, std::size_t width) {
-    const std::size_t columns = kBlock * (end - begin);
+  kernels::AttentionPart part(std::size_t rows, std::size_t begin, std::size_t end, std::size_t width, bool keep_weights) {
+    const std::size_t columns = keep_weights ? kBlock * (end - begin) : kBlock;
     floats.resize(std::max(floats.size(), rows * (columns + 2 + width)));
     active.resize(std::max(active.size(), end - begin));
     kernels::AttentionPart out;
+    out.keep_weights = keep_weights;
     out.block_begin = begin;
     out.block_end = end;
     out.active = active.data();
@@ -174,7 +175,7 @@ void attend_group(std::span<HeadList> heads, const QueryGroup& group, const Atte
             const std::size_t from = std::min(blocks, p * kDecodePartBlocks), to = std::min(blocks, from + kDecodePartBlocks);
             const Tile& tile = decode_tiles[h];
             auto part = part_memory[static_cast<std::size_t>(unit)].part(tile.outputs.size(), from, to,
-                                                                         kernels::padded_value_size(head.value_size));
+                                                                         kernels::padded_value_size(head.value_size), statistics);
             kernels::attend_part(head, tile.view, part, scratch.data());
             finished[static_cast<std::size_t>(unit)] = part;
           });
@@ -199,7 +200,7 @@ void attend_group(std::span<HeadList> heads, const QueryGroup& group, const Atte
           const int first = (begin + static_cast<int>(t)) * kTileQueries;
           own_tile.load(call, group, stream, h, per_group, first, std::min(queries, first + kTileQueries), head.key_size);
           auto part = own_memory.part(own_tile.outputs.size(), 0, kernels::blocks_of(head.count),
-                                      kernels::padded_value_size(head.value_size));
+                                      kernels::padded_value_size(head.value_size), statistics);
           kernels::attend_part(head, own_tile.view, part, scratch.data());
           kernels::merge_parts(head, own_tile.view, &part, 1, sinks(unit % head_count), own_tile.outputs.data(), mean,
                                head.count);

@@ -18,7 +18,8 @@ using Attend = void (*)(const RaggedHead&, const QueryTile&, AttentionPart&, flo
 using Merge = void (*)(const RaggedHead&, const QueryTile&, const AttentionPart*, std::size_t, const float*, float* const*,
                        float*, std::size_t);
 
-void run(const Problem& p, std::size_t blocks_per_part, const float* sinks, Attend attend, Merge merge,
+/// keep_weights false: the softmax is online, and `mean` stays empty.
+void run(const Problem& p, std::size_t blocks_per_part, const float* sinks, Attend attend, Merge merge, bool keep_weights,
          std::vector<float>& output, std::vector<float>& mean) {
   const std::size_t rows = static_cast<std::size_t>(p.shape.queries * p.shape.group), blocks = blocks_of(p.shape.entries);
   const std::size_t width = padded_value_size(p.shape.value_size);
@@ -28,24 +29,27 @@ void run(const Problem& p, std::size_t blocks_per_part, const float* sinks, Atte
   std::vector<float> scratch(attention_scratch(p.shape.key_size, p.shape.value_size));
   for (std::size_t b = 0; b < blocks; b += blocks_per_part) {
     const std::size_t end = std::min(blocks, b + blocks_per_part);
-    floats.emplace_back(rows * (kBlock * (end - b) + 2 + width));
+    const std::size_t columns = keep_weights ? kBlock * (end - b) : kBlock;
+    floats.emplace_back(rows * (columns + 2 + width));
     active.emplace_back(end - b);
     AttentionPart part;
+    part.keep_weights = keep_weights;
     part.block_begin = b;
     part.block_end = end;
     part.active = active.back().data();
     part.weights = floats.back().data();
-    part.maximum = part.weights + rows * kBlock * (end - b);
+    part.maximum = part.weights + rows * columns;
     part.sum = part.maximum + rows;
     part.output = part.sum + rows;
     attend(p.head, p.tile, part, scratch.data());
     parts.push_back(part);
   }
   output.assign(rows * p.shape.value_size, -7);
-  mean.assign(static_cast<std::size_t>(p.shape.queries) * p.shape.entries, -7);
+  mean.assign(keep_weights ? static_cast<std::size_t>(p.shape.queries) * p.shape.entries : 0, -7);
   std::vector<float*> pointers;
   for (std::size_t r = 0; r < rows; ++r) pointers.push_back(output.data() + r * p.shape.value_size);
-  merge(p.head, p.tile, parts.data(), parts.size(), sinks, pointers.data(), mean.data(), p.shape.entries);
+  merge(p.head, p.tile, parts.data(), parts.size(), sinks, pointers.data(), keep_weights ? mean.data() : nullptr,
+        p.shape.entries);
 }
 
 }  // namespace
@@ -62,12 +66,15 @@ TEST_CASE("ragged attention equals a double computation from the same halves") {
           p.reference(with_sinks ? sinks : nullptr, output, mean);
           for (const std::size_t blocks_per_part : {1u, 3u, 100u})
             for (const bool vector : {false, true}) {
-              std::vector<float> o, m;
+              std::vector<float> o, m, online, none;
               run(p, blocks_per_part, with_sinks ? sinks : nullptr, vector ? attend_part : scalar::attend_part,
-                  vector ? merge_parts : scalar::merge_parts, o, m);
+                  vector ? merge_parts : scalar::merge_parts, true, o, m);
+              run(p, blocks_per_part, with_sinks ? sinks : nullptr, vector ? attend_part : scalar::attend_part,
+                  vector ? merge_parts : scalar::merge_parts, false, online, none);
               INFO("entries " << shape.entries << " key " << shape.key_size << " queries " << shape.queries << " dense " << dense
                               << " vector " << vector << " parts of " << blocks_per_part);
               CHECK(worst(o, output) < 5e-6);
+              CHECK(worst(online, output) < 5e-6);
               CHECK(worst(m, mean) < 1e-6);
             }
         }
