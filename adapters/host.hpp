@@ -54,6 +54,9 @@ struct CacheUsage {
   std::int64_t statistics_bytes_peak = 0;
   std::int64_t updates = 0;
   std::int64_t nan_scores = 0;
+  /// Of a cache that the runtime holds itself (0 where it does not): cells in use now, at most, and allocated. A cell holds one
+  /// entry of every head; what is not in use is the runtime's to use again, and is no memory of anybody else's.
+  std::int64_t cells = 0, cells_peak = 0, cells_allocated = 0;
   double logical_saving() const;   ///< 1 - entries / entries_full
   double physical_saving() const;  ///< 1 - (kv_bytes + statistics_bytes) / kv_bytes_full
 };

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <stdexcept>
+#include <utility>
 
 #include "adapters/llama_cpp/attach_scope.hpp"
 
@@ -38,40 +39,59 @@ LlamaHost::LlamaHost(std::shared_ptr<const LlamaModel> model, const LlamaHostSet
         "model " + description_.model +
         ": a memory policy cannot be attached: its tokens have several positions each (M-RoPE, for images), which "
         "the store does not follow; use a model for text");
-  llama_context_params params = llama_context_default_params();
-  params.n_ctx = static_cast<std::uint32_t>((settings.context_tokens + 255) / 256 * 256);
-  params.n_batch = params.n_ubatch = static_cast<std::uint32_t>(settings.chunk_tokens);
-  params.n_outputs_max = kOutputRows;
-  params.n_threads = params.n_threads_batch = settings.threads;
-  params.type_k = params.type_v = GGML_TYPE_F16;
-  params.offload_kqv = false;
-  params.swa_full = false;
-  params.flash_attn_type =
-      settings.stock && !settings.stock_flash_attention ? LLAMA_FLASH_ATTN_TYPE_DISABLED : LLAMA_FLASH_ATTN_TYPE_ENABLED;
   if (settings.stock) {
-    context_ = llama_init_from_model(model_->get(), params);
-    if (!context_)
-      throw std::runtime_error("model " + description_.model + ": llama.cpp cannot create a context: " + last_llama_error());
+    open_stock(settings.stock_flash_attention, settings.context_tokens);
     return;
   }
-  AttachScope scope(Memory{});
-  context_ = llama_init_from_model(model_->get(), params);
-  if (!context_)
-    throw std::runtime_error("model " + description_.model + ": llama.cpp cannot create a context: " + last_llama_error());
   try {
-    store_ = &scope.finish();
+    settings.attachment == Attachment::callback ? open_with_callback(true, settings.context_tokens) : open_with_store();
+    if (description_.cached.empty())
+      throw std::runtime_error(
+          "model " + description_.model + ": architecture " + description_.architecture +
+          " has no KV cache, so there is nothing to free; use a model with attention layers that generates text");
   } catch (...) {
     llama_free(context_);
     throw;
   }
+}
+
+void LlamaHost::open_stock(bool flash_attention, int cells) {
+  llama_context_params params = llama_context_default_params();
+  params.n_ctx = static_cast<std::uint32_t>((cells + 255) / 256 * 256);
+  params.n_batch = params.n_ubatch = static_cast<std::uint32_t>(settings_.chunk_tokens);
+  params.n_outputs_max = kOutputRows;
+  params.n_threads = params.n_threads_batch = settings_.threads;
+  params.type_k = params.type_v = GGML_TYPE_F16;
+  params.offload_kqv = callback_ != nullptr;
+  params.swa_full = false;
+  params.flash_attn_type = flash_attention ? LLAMA_FLASH_ATTN_TYPE_ENABLED : LLAMA_FLASH_ATTN_TYPE_DISABLED;
+  if (callback_) {
+    params.cb_eval = CallbackMemory::callback;
+    params.cb_eval_user_data = callback_.get();
+  }
+  context_ = llama_init_from_model(model_->get(), params);
+  if (!context_)
+    throw std::runtime_error("model " + description_.model + ": llama.cpp cannot create a context: " + last_llama_error());
+  flash_attention_ = flash_attention;
+  cells_ = cells;
+}
+
+void LlamaHost::open_with_store() {
+  AttachScope scope(Memory{});
+  open_stock(true, settings_.context_tokens);
+  store_ = &scope.finish();
   store_->expect(llama_model_n_swa(model_->get()), true);
   description_.cached = store_->layers();
-  if (description_.cached.empty()) {
-    llama_free(context_);
-    throw std::runtime_error(
-        "model " + description_.model + ": architecture " + description_.architecture +
-        " has no KV cache, so there is nothing to free; use a model with attention layers that generates text");
-  }
+}
+
+void LlamaHost::open_with_callback(bool flash_attention, int cells) {
+  llama_free(std::exchange(context_, nullptr));
+  callback_ = std::make_unique<CallbackMemory>();
+  open_stock(flash_attention, cells);
+  callback_->attach(context_);
+  callback_->set_threads(settings_.threads);
+  callback_->expect_full((settings_.context_tokens + 255) / 256 * 256);
+  description_.cached = callback_->layers();
 }
 
 LlamaHost::~LlamaHost() {
@@ -121,8 +141,15 @@ Host::ChatTemplate LlamaHost::chat_template() const {
 }
 
 void LlamaHost::reset(const Memory& memory) {
+  // flash attention does not show its probabilities, and is faster for policies that do not read them
+  if (callback_) {
+    const bool flash = !CallbackMemory::needs_probabilities(memory), drops = memory.policy && !memory.policy->keeps_everything();
+    const int cells = drops && settings_.cells > 0 ? settings_.cells : settings_.context_tokens;
+    if (!context_ || flash != flash_attention_ || cells != cells_) open_with_callback(flash, cells);
+  }
   llama_memory_clear(llama_get_memory(context_), false);
   if (store_) store_->reset(memory);
+  if (callback_) callback_->reset(memory);
   interval_tokens_ = memory.interval_tokens;
   position_ = 0;
   logits_.clear();
@@ -142,6 +169,11 @@ void LlamaHost::decode(std::span<const Token> tokens, bool all_logits) {
     throw std::runtime_error("context: holds " + std::to_string(settings_.context_tokens) + " tokens, " +
                              std::to_string(position_ + static_cast<int>(tokens.size())) + " are needed; enlarge it (--context)");
   const int status = llama_decode(context_, batch.batch);
+  if (status == 1 && callback_)
+    throw std::runtime_error("KV cache: must have room for " + std::to_string(tokens.size()) + " tokens beside the " +
+                             std::to_string(callback_->usage().cells) + " kept, has " +
+                             std::to_string(callback_->usage().cells_allocated) +
+                             " cells; raise --cells, or lower --budget or --interval");
   if (status != 0) {
     const std::string why = store_ ? take_failure(*store_) : std::string();
     throw std::runtime_error("llama.cpp: decoding failed with status " + std::to_string(status) + ": " +
@@ -149,6 +181,7 @@ void LlamaHost::decode(std::span<const Token> tokens, bool all_logits) {
   }
   llama_synchronize(context_);
   position_ += static_cast<int>(tokens.size());
+  if (callback_) callback_->finish_batch();
 }
 
 void LlamaHost::keep_logits(int row) {
@@ -169,6 +202,7 @@ void LlamaHost::evaluate(std::span<const Token> tokens) {
 
 void LlamaHost::update() {
   if (store_) store_->update();
+  if (callback_) callback_->update();
 }
 
 std::vector<double> LlamaHost::log_likelihood(std::span<const Token> tokens) {
@@ -207,10 +241,12 @@ Generation LlamaHost::generate(int max_tokens, bool stop_at_newline) {
 }
 
 CacheUsage LlamaHost::usage() const {
+  if (callback_) return callback_->usage();
   return store_ ? store_->usage() : CacheUsage{};
 }
 
 std::vector<HeadContent> LlamaHost::content() const {
+  if (callback_) return callback_->content();
   return store_ ? store_->content() : std::vector<HeadContent>{};
 }
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "adapters/host.hpp"
+#include "adapters/llama_callback/callback_memory.hpp"
 #include "adapters/llama_cpp/cache_store.hpp"
 #include "adapters/llama_cpp/llama_model.hpp"
 
@@ -11,16 +12,25 @@ struct llama_context;
 
 namespace namm::llama {
 
+/// Who holds the KV cache that a memory is attached to.
+enum class Attachment {
+  backend,   ///< a CacheStore of ours, in host memory: any length per head, freed memory is freed
+  callback,  ///< the runtime, on any device: heads of equal length, freed cells are used again (CallbackMemory)
+};
+
 struct LlamaHostSettings {
   int context_tokens = 4096;  ///< longest sequence; cells cost no memory until tokens are in them
   int threads = 1;
   int chunk_tokens = 512;  ///< most tokens evaluated at once
+  Attachment attachment = Attachment::backend;
+  /// Callback: cells of the runtime's cache for policies that drop; 0 = context_tokens, as for those that keep everything.
+  int cells = 0;
   /// Plain llama.cpp for comparisons: the runtime's own cache, no store; memory and usage are not available.
   bool stock = false;
   bool stock_flash_attention = true;
 };
 
-/// llama.cpp with its KV cache in a CacheStore.
+/// llama.cpp with its KV cache in a CacheStore, or in its own and a memory attached by the callback.
 class LlamaHost final : public Host {
  public:
   /// Throws std::runtime_error if the model has no KV cache, or one a memory cannot be attached to.
@@ -41,11 +51,16 @@ class LlamaHost final : public Host {
   std::vector<HeadContent> content() const override;
 
   std::span<const float> logits() const override { return logits_; }
-  /// Null if stock.
+  /// Null unless attached by the backend, or by the callback.
   CacheStore* store() const { return store_; }
+  const CallbackMemory* callback_memory() const { return callback_.get(); }
+  bool measures_usage() const { return store_ || callback_; }
   llama_context* context() const { return context_; }
 
  private:
+  void open_stock(bool flash_attention, int cells);
+  void open_with_store();
+  void open_with_callback(bool flash_attention, int cells);
   void decode(std::span<const Token> tokens, bool all_logits);
   std::vector<Token> tokenize(std::string_view text, bool add_special, bool parse_special) const;
   void keep_logits(int row);
@@ -55,6 +70,9 @@ class LlamaHost final : public Host {
   HostDescription description_;
   llama_context* context_ = nullptr;
   CacheStore* store_ = nullptr;
+  std::unique_ptr<CallbackMemory> callback_;
+  bool flash_attention_ = true;  // of the context, as its cells
+  int cells_ = 0;
   int interval_tokens_ = 512;
   int position_ = 0;
   std::vector<float> logits_;

@@ -57,11 +57,14 @@ std::string last_llama_error() {
   return last_error;
 }
 
-std::shared_ptr<const LlamaModel> LlamaModel::load(const std::filesystem::path& path) {
+std::shared_ptr<const LlamaModel> LlamaModel::load(const std::filesystem::path& path, int gpu_layers) {
   check_is_gguf(path);
   start_runtime();
   llama_model_params params = llama_model_default_params();
-  params.n_gpu_layers = 0;  // the store lives in host memory
+  if (gpu_layers > 0 && !llama_supports_gpu_offload())
+    throw std::runtime_error("--gpu-layers: must be 0 with a llama.cpp built without a GPU backend, is " +
+                             std::to_string(gpu_layers) + "; build llama.cpp for the GPU (GGML_CUDA=ON), or leave it out");
+  params.n_gpu_layers = gpu_layers;
   llama_model* const model = llama_model_load_from_file(path.c_str(), params);
   if (!model)
     throw std::runtime_error(

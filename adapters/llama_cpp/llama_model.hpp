@@ -13,8 +13,9 @@ namespace namm::llama {
 /// A GGUF model in memory, shared by any number of hosts (one copy of the weights).
 class LlamaModel {
  public:
+  /// `gpu_layers`: layers whose weights, and cache if the runtime holds it, go to the GPU that llama.cpp was built for; 0 = none.
   /// Throws std::runtime_error: subject, rule, value seen, remedy; for example a missing, truncated or foreign file.
-  static std::shared_ptr<const LlamaModel> load(const std::filesystem::path& path);
+  static std::shared_ptr<const LlamaModel> load(const std::filesystem::path& path, int gpu_layers = 0);
   ~LlamaModel();
   LlamaModel(const LlamaModel&) = delete;
   LlamaModel& operator=(const LlamaModel&) = delete;

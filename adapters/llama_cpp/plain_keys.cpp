@@ -51,6 +51,16 @@ ggml_tensor* at(ggml_tensor* tensor, void* data) {
   return tensor;
 }
 
+/// The bytes of a tensor, from whatever device they are on.
+std::vector<unsigned char> bytes_of(const ggml_tensor* tensor) {
+  std::vector<unsigned char> out(ggml_nbytes(tensor));
+  if ((tensor->view_src ? tensor->view_src : tensor)->buffer)
+    ggml_backend_tensor_get(tensor, out.data(), 0, out.size());
+  else
+    std::memcpy(out.data(), tensor->data, out.size());
+  return out;
+}
+
 /// The rotation also multiplies by a magnitude (YaRN, arXiv 2309.00071, eq. 21-22), and so does its inverse, which is the
 /// transpose. Gives the parameter with which the inverse divides.
 float inverse_magnitude(const ggml_tensor* rotation) {
@@ -77,10 +87,10 @@ void PlainKeys::Forward::turn(std::span<float> vectors, std::size_t per_position
 
 const float* PlainKeys::restore(const ggml_tensor* rows) {
   const auto width = static_cast<std::size_t>(rows->ne[0]), tokens = static_cast<std::size_t>(rows->ne[1]);
-  const std::size_t stride = rows->nb[1] / sizeof(float);
   vectors_.resize(width * tokens);
+  const std::vector<unsigned char> fetched = bytes_of(rows);
   for (std::size_t i = 0; i < tokens; ++i)
-    std::memcpy(vectors_.data() + i * width, static_cast<const float*>(rows->data) + i * stride, width * sizeof(float));
+    std::memcpy(vectors_.data() + i * width, fetched.data() + i * rows->nb[1], width * sizeof(float));
   undo(rows, width, tokens, false);
   return vectors_.data();
 }
@@ -109,7 +119,8 @@ void PlainKeys::undo(const ggml_tensor* from, std::size_t width, std::size_t tok
     throw std::runtime_error(
         "model: a policy that reads keys cannot be attached: its rotary embedding has several axes; use one "
         "that reads attention alone");
-  turn(forward_.node, vectors_.data(), width, tokens, static_cast<const std::int32_t*>(forward_.node->src[1]->data), true);
+  const std::vector<unsigned char> positions = bytes_of(forward_.node->src[1]);
+  turn(forward_.node, vectors_.data(), width, tokens, reinterpret_cast<const std::int32_t*>(positions.data()), true);
 }
 
 void PlainKeys::turn(const ggml_tensor* node, float* data, std::size_t width, std::size_t tokens, const std::int32_t* positions,
@@ -125,13 +136,14 @@ void PlainKeys::turn(const ggml_tensor* node, float* data, std::size_t width, st
   const std::unique_ptr<ggml_context, void (*)(ggml_context*)> context(
       ggml_init({graph_memory_.size(), graph_memory_.data(), true}), ggml_free);
   const ggml_tensor* const factors = node->src[2];
+  std::vector<unsigned char> scaling = factors ? bytes_of(factors) : std::vector<unsigned char>();
   const auto count = static_cast<std::int64_t>(tokens);
   ggml_tensor* const vectors = at(
       ggml_new_tensor_3d(context.get(), GGML_TYPE_F32, node->ne[0], static_cast<std::int64_t>(width) / node->ne[0], count), data);
   ggml_tensor* const where =
       at(ggml_new_tensor_1d(context.get(), GGML_TYPE_I32, count), const_cast<std::int32_t*>(positions));  // only read
   ggml_tensor* const scales =
-      factors ? at(ggml_new_tensor_1d(context.get(), GGML_TYPE_F32, factors->ne[0]), factors->data) : nullptr;
+      factors ? at(ggml_new_tensor_1d(context.get(), GGML_TYPE_F32, factors->ne[0]), scaling.data()) : nullptr;
   ggml_tensor* const turned = back ? ggml_rope_ext_back(context.get(), vectors, where, scales, 2, 0, 0, 1, 1, 0, 1, 0, 0)
                                    : ggml_rope_ext(context.get(), vectors, where, scales, 2, 0, 0, 1, 1, 0, 1, 0, 0);
   at(turned, data);  // in place

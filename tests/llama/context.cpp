@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <stdexcept>
+#include <tuple>
 
 #include "adapters/llama_cpp/attach_scope.hpp"
 #include "namm/policies/registry.hpp"
@@ -27,12 +28,19 @@ Context::Context(std::shared_ptr<const llama::LlamaModel> model, const ContextSe
     params.cb_eval = AttentionReference::callback;
     params.cb_eval_user_data = settings.reference;
   }
+  if (settings.watcher.first) std::tie(params.cb_eval, params.cb_eval_user_data) = settings.watcher;
+  if (settings.callback) {
+    params.cb_eval = llama::CallbackMemory::callback;
+    params.cb_eval_user_data = settings.callback;
+  }
   std::optional<llama::AttachScope> scope;
   if (settings.memory) scope.emplace(*settings.memory);
   context_ = llama_init_from_model(model_->get(), params);
   if (!context_) throw std::runtime_error("llama.cpp cannot create a context: " + llama::last_llama_error());
-  if (!scope) return;
   try {
+    if (settings.callback) settings.callback->attach(context_);
+    callback_ = settings.callback;
+    if (!scope) return;
     store_ = &scope->finish();
     store_->expect(llama_model_n_swa(model_->get()), false);
   } catch (...) {
@@ -60,6 +68,7 @@ std::vector<std::vector<float>> Context::decode(std::span<const Step> steps) {
   if (status != 0)
     throw std::runtime_error("llama_decode: status " + std::to_string(status) + (store_ ? ": " + take_failure(*store_) : ""));
   llama_synchronize(context_);
+  if (callback_) callback_->finish_batch();
   const int vocabulary = llama_vocab_n_tokens(model_->vocab());
   std::vector<std::vector<float>> out;
   for (std::size_t i = 0; i < steps.size(); ++i) {

@@ -4,8 +4,10 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
+#include "adapters/llama_callback/callback_memory.hpp"
 #include "adapters/llama_cpp/cache_store.hpp"
 #include "adapters/llama_cpp/llama_model.hpp"
 #include "tests/llama/attention_reference.hpp"
@@ -19,6 +21,8 @@ struct ContextSettings {
   int ubatch = 512;
   std::optional<Memory> memory;  ///< none: plain llama.cpp
   AttentionReference* reference = nullptr;
+  llama::CallbackMemory* callback = nullptr;  ///< attached when the context is there
+  std::pair<ggml_backend_sched_eval_callback, void*> watcher = {nullptr, nullptr};
   bool flash_attention = true;
   bool whole_window_cache = true;  ///< sliding window layers keep cells for all tokens too
   ggml_type type_k = GGML_TYPE_F16, type_v = GGML_TYPE_F16;
@@ -55,6 +59,7 @@ class Context {
   std::shared_ptr<const llama::LlamaModel> model_;
   llama_context* context_ = nullptr;
   llama::CacheStore* store_ = nullptr;
+  llama::CallbackMemory* callback_ = nullptr;
   std::vector<int> positions_;
 };
 
