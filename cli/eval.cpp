@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "calibrate/hindsight.hpp"
+#include "cli/attachment.hpp"
 #include "cli/command.hpp"
 #include "cli/console.hpp"
 #include "cli/eval_candidates.hpp"
@@ -39,12 +40,16 @@ std::vector<evolve::Prompt> prompts_of(evolve::HostPool& pool, const TaskOptions
 }
 
 /// Where results of the same evaluation have this in common, they can be put side by side.
-nlohmann::json settings_of(const po::variables_map& values, const TaskOptions& tasks) {
+nlohmann::json settings_of(const po::variables_map& values, const ModelOptions& model, const TaskOptions& tasks) {
   const auto text = [&](const char* name) { return values[name].as<std::string>(); };
   nlohmann::json out = {{"split", text("split")},
                         {"question_after", tasks.protocol.question_after},
                         {"chat_template", tasks.protocol.chat_template},
                         {"model_bytes", std::filesystem::file_size(text("model"))}};
+  if (model.attachment == llama::Attachment::callback) {  // results of the other are resumed as they always were
+    out["attachment"] = text("attachment");
+    out["cells"] = model.cells;
+  }
   if (values.contains("data"))
     out["data"] = file_fingerprint(text("data"));
   else
@@ -138,6 +143,7 @@ po::options_description describe_options() {
                         "budgets: 25% or 0.25, 256 (tokens per head), 64MiB");
   add_model(options, 1);
   add_memory(options);
+  add_attachment(options);
   add_tasks(options, "512");
   options.add_options()("samples,n", po::value<int>()->default_value(20)->value_name("N"), "prompts per task and length");
   options.add_options()("seed", po::value<std::uint64_t>()->default_value(1)->value_name("N"), "of the prompts");
@@ -165,7 +171,8 @@ int run_eval(const std::vector<std::string>& arguments) {
   if (!values) return 0;
   apply_general(*values);
   interrupted();
-  const ModelOptions model_options = model_from(*values);
+  ModelOptions model_options = model_from(*values);
+  read_attachment(*values, model_options);
   const auto samples = (*values)["samples"].as<int>(), watched = (*values)["details-prompts"].as<int>();
   require_at_least("--samples", samples, 1);
   require_at_least("--details-prompts", watched, 1);
@@ -174,13 +181,14 @@ int run_eval(const std::vector<std::string>& arguments) {
   if (resume && json.empty())
     throw std::invalid_argument("--resume: must be given with --json, is alone; name the file to go on with");
   std::vector<Candidate> candidates = candidates_from(*values);
+  for (const Candidate& candidate : candidates) check_attachment(model_options, candidate.memory);
   Memory full;
   full.policy = make_policy("full");
   candidates.insert(candidates.begin(), {"full", full});
   TaskOptions tasks = tasks_from(*values, tasks::FileSplits::shared);
   const tasks::Split split = tasks::parse_split((*values)["split"].as<std::string>());
 
-  const auto model = llama::LlamaModel::load(model_options.model);
+  const auto model = llama::LlamaModel::load(model_options.model, model_options.gpu_layers);
   ResultRecord common;
   common.model = model->description().model;
   common.architecture = model->description().architecture;
@@ -190,7 +198,8 @@ int run_eval(const std::vector<std::string>& arguments) {
   common.threads = model_options.threads;
   common.version = kVersion;
   common.commit = kCommit;
-  common.settings = settings_of(*values, tasks);
+  common.settings = settings_of(*values, model_options, tasks);
+  common.attachment = (*values)["attachment"].as<std::string>();
   EarlierResults earlier = resume ? EarlierResults(json, common) : EarlierResults();
   const auto start = resume ? JsonLines::Start::continued : JsonLines::Start::afresh;
   JsonLines results("--json", json, start), detail_lines("--details", details, start);
@@ -204,7 +213,7 @@ int run_eval(const std::vector<std::string>& arguments) {
                   details.empty() ? 0 : static_cast<std::size_t>(watched),
                   bar};
 
-  const evolve::HostFactory tokenisers = host_factory(model, {}, 256);
+  const evolve::HostFactory tokenisers = host_factory(model, tokenising(model_options), 256);
   int context_tokens = 0;
   std::unique_ptr<evolve::HostPool> tokenising = std::make_unique<evolve::HostPool>(tokenisers, model_options.workers), pool;
   bool going = true;

@@ -152,6 +152,9 @@ void summarise(std::span<const Measurement> measured, std::span<const Measuremen
   record.statistics_bytes_peak = average([](const Measurement& m) { return m.usage.statistics_bytes_peak; });
   record.entries_final = average([](const Measurement& m) { return m.usage.entries; });
   record.entries_full = average([](const Measurement& m) { return m.usage.entries_full; });
+  record.cells_final = average([](const Measurement& m) { return m.usage.cells; });
+  record.cells_peak = average([](const Measurement& m) { return m.usage.cells_peak; });
+  record.cells_allocated = average([](const Measurement& m) { return m.usage.cells_allocated; });
   double prefill = 0, decode = 0, prefill_seconds = 0, decode_seconds = 0;
   for (const Measurement& m : measured) {
     prefill += static_cast<double>(m.prefill_tokens);

@@ -94,8 +94,11 @@ void add_model(po::options_description& options, int default_workers) {
 }
 
 ModelOptions model_from(const po::variables_map& values) {
-  ModelOptions out{values["model"].as<std::string>(), values["threads"].as<int>(), values["workers"].as<int>(),
-                   values["context"].as<int>()};
+  ModelOptions out;
+  out.model = values["model"].as<std::string>();
+  out.threads = values["threads"].as<int>();
+  out.workers = values["workers"].as<int>();
+  out.context_tokens = values["context"].as<int>();
   require_at_least("--threads", out.threads, 1);
   require_at_least("--workers", out.workers, 1);
   require_at_least("--context", out.context_tokens, 0);
@@ -107,6 +110,8 @@ evolve::HostFactory host_factory(std::shared_ptr<const llama::LlamaModel> model,
   llama::LlamaHostSettings settings;
   settings.context_tokens = options.context_tokens > 0 ? options.context_tokens : context_tokens;
   settings.threads = options.threads;
+  settings.attachment = options.attachment;
+  settings.cells = options.cells;
   const int trained = model->description().train_context;
   if (trained > 0 && settings.context_tokens > trained)
     spdlog::warn(

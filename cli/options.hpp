@@ -9,6 +9,7 @@
 #include <boost/program_options.hpp>
 
 #include "adapters/host.hpp"
+#include "adapters/llama_cpp/llama_host.hpp"
 #include "adapters/llama_cpp/llama_model.hpp"
 #include "evolve/host_pool.hpp"
 #include "evolve/protocol.hpp"
@@ -44,6 +45,9 @@ struct ModelOptions {
   int threads = 1;         ///< per worker
   int workers = 1;         ///< contexts side by side, one copy of the weights
   int context_tokens = 0;  ///< 0 = what the command needs
+  llama::Attachment attachment = llama::Attachment::backend;
+  int cells = 0;       ///< callback: of the runtime's cache; 0 = the context
+  int gpu_layers = 0;  ///< callback
 };
 void add_model(po::options_description& options, int default_workers);
 ModelOptions model_from(const po::variables_map& values);

@@ -42,11 +42,12 @@ bool is_full(const ResultRecord& record) {
 }
 
 std::string origin(const ResultRecord& record) {
-  return record.model + " (" + record.architecture + "), seed " + std::to_string(record.seed);
+  return record.model + " (" + record.architecture + "), seed " + std::to_string(record.seed) +
+         (record.attachment == "backend" ? "" : ", attachment " + record.attachment);
 }
 
 std::vector<ResultRows> models_of(std::span<const ResultRecord> records) {
-  return grouped(records, [](const ResultRecord& r) { return std::tuple(r.model, r.architecture, r.seed); });
+  return grouped(records, [](const ResultRecord& r) { return std::tuple(r.model, r.architecture, r.seed, r.attachment); });
 }
 
 std::vector<ResultRows> tables_of(std::span<const ResultRecord> records) {

@@ -26,10 +26,10 @@ std::vector<ResultRows> grouped(std::span<const ResultRecord> records, Key key) 
 
 /// Whether a record is the full cache's.
 bool is_full(const ResultRecord& record);
-/// "m.gguf (llama), seed 7".
+/// "m.gguf (llama), seed 7"; with the attachment if it is not our own cache.
 std::string origin(const ResultRecord& record);
 
-/// What can be put side by side: the same model and seed.
+/// What can be put side by side: the same model, seed and attachment.
 std::vector<ResultRows> models_of(std::span<const ResultRecord> records);
 /// Of one model: the same task and length.
 std::vector<ResultRows> tables_of(std::span<const ResultRecord> records);

@@ -52,7 +52,7 @@ void read_pair(const json& object, const char* name, double* pair) {
 
 json to_json(const ResultRecord& r) {
   const auto pair = [](double low, double high) { return json::array({number(low), number(high)}); };
-  return {
+  json out = {
       {"model", r.model},
       {"architecture", r.architecture},
       {"policy", r.policy},
@@ -90,7 +90,13 @@ json to_json(const ResultRecord& r) {
       {"version", r.version},
       {"commit", r.commit},
       {"memory", r.memory},
-      {"settings", r.settings}};
+      {"settings", r.settings},
+      {"attachment", r.attachment}};
+  if (r.attachment == "callback")
+    out.update({{"cells_final", number(r.cells_final)},
+                {"cells_peak", number(r.cells_peak)},
+                {"cells_allocated", number(r.cells_allocated)}});
+  return out;
 }
 
 ResultRecord record_from_json(const json& object) {
@@ -102,6 +108,7 @@ ResultRecord record_from_json(const json& object) {
   r.task = read_text(object, "task");
   r.budget = read_text(object, "budget");
   r.mode = read_text_or_empty(object, "mode");
+  if (const std::string attachment = read_text_or_empty(object, "attachment"); !attachment.empty()) r.attachment = attachment;
   r.length_tokens = read_integer(object, "length_tokens");
   r.samples = read_integer(object, "samples");
   if (const auto seed = object.find("seed"); seed != object.end() && seed->is_number_unsigned())
@@ -124,6 +131,9 @@ ResultRecord record_from_json(const json& object) {
   r.statistics_bytes_peak = read_number(object, "statistics_bytes_peak");
   r.entries_final = read_number(object, "entries_final");
   r.entries_full = read_number(object, "entries_full");
+  r.cells_final = read_number(object, "cells_final");
+  r.cells_peak = read_number(object, "cells_peak");
+  r.cells_allocated = read_number(object, "cells_allocated");
   r.prefill_tokens_per_second = read_number(object, "prefill_tokens_per_second");
   r.decode_tokens_per_second = read_number(object, "decode_tokens_per_second");
   r.peak_rss_bytes = read_integer(object, "peak_rss_bytes");

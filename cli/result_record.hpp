@@ -10,6 +10,7 @@ namespace namm::cli {
 /// One line of results: one policy on one task at one length and budget. Shares are 0..1; rates are tokens per second.
 struct ResultRecord {
   std::string model, architecture, policy, task, budget, mode;
+  std::string attachment = "backend";  ///< who held the KV cache: backend (we), callback (the runtime)
   std::int64_t length_tokens = 0;
   std::int64_t samples = 0;
   std::uint64_t seed = 0;
@@ -29,6 +30,7 @@ struct ResultRecord {
   double kv_bytes_peak = 0, kv_bytes_final = 0, kv_bytes_full = 0;  ///< mean over prompts
   double statistics_bytes_peak = 0;
   double entries_final = 0, entries_full = 0;
+  double cells_final = 0, cells_peak = 0, cells_allocated = 0;         ///< of the runtime's cache (callback), mean over prompts
   std::int64_t peak_rss_bytes = 0;                                     ///< of the process while this record was measured
   double prefill_tokens_per_second = 0, decode_tokens_per_second = 0;  ///< of one worker
   int workers = 1, threads = 1;

@@ -2,6 +2,7 @@
 
 #include <iostream>
 
+#include "cli/attachment.hpp"
 #include "cli/command.hpp"
 #include "cli/console.hpp"
 #include "cli/interrupt.hpp"
@@ -39,6 +40,7 @@ int run_run(const std::vector<std::string>& arguments) {
   options.add_options()("budget,b", po::value<std::string>()->value_name("B"),
                         "25% or 0.25, 256 (tokens per head), 64MiB; default: the policy file's own; with --compare a list");
   add_memory(options);
+  add_attachment(options);
   add_prompt(options);
   options.add_options()("question", po::value<std::string>()->default_value("")->value_name("TEXT"),
                         "asked after the memory was compressed");
@@ -59,18 +61,21 @@ int run_run(const std::vector<std::string>& arguments) {
   apply_general(*values);
   interrupted();
   const bool quiet = values->contains("quiet"), positions = values->contains("positions");
-  const ModelOptions model_options = model_from(*values);
+  ModelOptions model_options = model_from(*values);
+  read_attachment(*values, model_options);
   const int max_tokens = (*values)["max-tokens"].as<int>();
   require_at_least("--max-tokens", max_tokens, 1);
   std::vector<LabelledRun> runs = runs_from(*values);
+  for (const LabelledRun& run : runs) check_attachment(model_options, run.memory);
   tasks::Sample sample;
   sample.question = (*values)["question"].as<std::string>();
   sample.answer_prefix = (*values)["answer-prefix"].as<std::string>();
   sample.context = prompt_text_from(*values);
   const evolve::ProtocolSettings protocol{!values->contains("no-chat"), !values->contains("question-in-context")};
 
-  const auto model = llama::LlamaModel::load(model_options.model);
-  const evolve::Prompt prompt = evolve::encode_prompt(*host_factory(model, {}, 256)(), sample, nullptr, protocol);
+  const auto model = llama::LlamaModel::load(model_options.model, model_options.gpu_layers);
+  const evolve::Prompt prompt =
+      evolve::encode_prompt(*host_factory(model, tokenising(model_options), 256)(), sample, nullptr, protocol);
   const std::size_t prompt_tokens = prompt.context.size() + prompt.question.size();
   const evolve::HostFactory factory = host_factory(model, model_options, static_cast<int>(prompt_tokens) + max_tokens);
   HostDescription description;

@@ -49,9 +49,14 @@ void print_savings(std::ostream& out, const LabelledRun& run) {
         << u.updates << (u.updates == 1 ? " update" : " updates") << ", every " << run.memory.interval_tokens << " tokens\n"
         << "entries    " << u.entries << " kept of " << u.entries_full << ", peak " << u.entries_peak << "; logical saving "
         << number("%.1f %%", 100 * u.logical_saving()) << '\n'
-        << "KV memory  " << bytes(u.kv_bytes) << " final, " << bytes(u.kv_bytes_peak) << " peak, " << bytes(u.kv_bytes_full)
-        << " full; statistics " << bytes(u.statistics_bytes) << "; physical saving "
-        << number("%.1f %%", 100 * u.physical_saving()) << '\n';
+        << "KV memory  ";
+    if (u.cells_allocated > 0)
+      out << bytes(u.kv_bytes) << " allocated by llama.cpp, which does not shrink: " << u.cells_allocated << " cells, " << u.cells
+          << " in use, " << u.cells_peak << " at most; " << bytes(u.kv_bytes_full) << " for the longest sequence";
+    else
+      out << bytes(u.kv_bytes) << " final, " << bytes(u.kv_bytes_peak) << " peak, " << bytes(u.kv_bytes_full) << " full";
+    out << "; statistics " << bytes(u.statistics_bytes) << "; physical saving " << number("%.1f %%", 100 * u.physical_saving())
+        << '\n';
     if (u.nan_scores > 0) out << "scores     " << u.nan_scores << " were not numbers and count as the lowest\n";
   }
   out << "speed      prefill " << number("%.1f", o.prefill_tokens_per_second()) << " tokens/s, decode "
@@ -117,7 +122,10 @@ nlohmann::ordered_json to_json(const LabelledRun& run, const HostDescription& ho
                 {"logical_saving", u.logical_saving()},
                 {"physical_saving", u.physical_saving()},
                 {"updates", u.updates},
-                {"nan_scores", u.nan_scores}});
+                {"nan_scores", u.nan_scores},
+                {"attachment", u.cells_allocated > 0 ? "callback" : "backend"}});
+    if (u.cells_allocated > 0)
+      out.update({{"cells_final", u.cells}, {"cells_peak", u.cells_peak}, {"cells_allocated", u.cells_allocated}});
   } else {
     out["kv_bytes_final"] = out["kv_bytes_peak"] = run.stock_kv_bytes;
   }

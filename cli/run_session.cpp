@@ -48,7 +48,7 @@ RunOutcome run_prompt(llama::LlamaHost& host, const Memory& memory, const evolve
   }
   out.decode_seconds = seconds_since(start);
   out.peak_rss_bytes = peak_resident_bytes();
-  if (host.store()) {
+  if (host.measures_usage()) {
     out.usage = host.usage();
     out.kept = host.content();
   }

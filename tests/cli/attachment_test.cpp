@@ -1,0 +1,97 @@
+// The same policy over the cache that llama.cpp holds: quality and released cells, in one evaluation.
+#include "tests/cli/program.hpp"
+
+using namespace namm::test;
+using nlohmann::json;
+
+namespace {
+
+std::vector<std::string> with(std::vector<std::string> words, std::initializer_list<std::string> more) {
+  words.insert(words.end(), more);
+  return words;
+}
+
+}  // namespace
+
+TEST_CASE("eval by callback: the answers of the full cache in a third of its cells, where recency loses them") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  const std::vector<std::string> words = {"eval", "--model",    host,      "--policy", "h2o,streaming", "--budget",
+                                          "25%",  "--tasks",    "passkey", "--length", "400",           "--samples",
+                                          "6",    "--interval", "32",      "--quiet",  "--json"};
+  const auto evaluate = [&](const std::string& name, std::initializer_list<std::string> more) {
+    const Outcome outcome = run_program(with(with(words, {folder / name}), more));
+    CAPTURE(outcome.err);
+    REQUIRE(outcome.code == 0);
+    return parse_lines(read(folder / name));
+  };
+  const auto stock = evaluate("callback.jsonl", {"--attachment", "callback"});
+  const auto small = evaluate("small.jsonl", {"--attachment", "callback", "--cells", "256"});
+  const auto ours = evaluate("backend.jsonl", {});
+  REQUIRE(stock.size() == 3);
+  REQUIRE(ours.size() == 3);
+  const json &full = stock[0], &h2o = stock[1], &streaming = stock[2];
+  CHECK(full["quality"].get<double>() == 1);
+  CHECK(full["cells_final"].get<double>() > 400);
+  CHECK(h2o["quality"] == full["quality"]);
+  CHECK(streaming["quality"].get<double>() < 0.7);
+  for (const json& record : {h2o, streaming}) {
+    CHECK(record["attachment"] == "callback");
+    CHECK(record["cells_allocated"] == full["cells_allocated"]);
+    CHECK(record["cells_final"].get<double>() < full["cells_final"].get<double>() / 3);  // released while the answer is right
+    CHECK(record["cells_peak"].get<double>() < 400 * 0.25 + 64);
+    CHECK(record["logical_saving"].get<double>() > 0.65);
+    CHECK(record["physical_saving"].get<double>() < 0);  // llama.cpp allocates no less
+    CHECK(record["kv_bytes_final"] == full["kv_bytes_final"]);
+  }
+  // in a smaller cache the same happens, and memory is saved
+  CHECK(small[1]["cells_allocated"] == 256);
+  CHECK(small[1]["cells_final"] == h2o["cells_final"]);
+  CHECK(small[1]["quality"] == h2o["quality"]);
+  CHECK(small[1]["kv_bytes_final"].get<double>() < 0.6 * full["kv_bytes_final"].get<double>());
+  CHECK(small[1]["physical_saving"].get<double>() > 0);
+  CHECK(small[0]["cells_allocated"] == full["cells_allocated"]);
+  // a cache of ours keeps as many entries and answers as well
+  CHECK(ours[1]["attachment"] == "backend");
+  CHECK(ours[1]["entries_final"] == h2o["entries_final"]);
+  CHECK(ours[1]["quality"] == h2o["quality"]);
+  CHECK(ours[1].contains("cells_final") == false);
+}
+
+TEST_CASE("run by callback: says what llama.cpp allocated and what is in use; --compare, too") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  std::string text;
+  for (int i = 0; i < 300; ++i) text += i % 2 == 0 ? "the " : "garden ";
+  const std::vector<std::string> words = {"run",      "--model",    host, "--policy",     "h2o", "--budget",
+                                          "25%",      "--interval", "64", "--max-tokens", "6",   "--attachment",
+                                          "callback", "--prompt",   text, "--json"};
+  const Outcome outcome = run_program(with(words, {folder / "run.json"}));
+  CAPTURE(outcome.err, outcome.out);
+  REQUIRE(outcome.code == 0);
+  for (const char* part : {"allocated by llama.cpp", "in use", "logical saving"})
+    CHECK(outcome.out.find(part) != std::string::npos);
+  const json line = parse_lines(read(folder / "run.json")).at(0);
+  CHECK(line["attachment"] == "callback");
+  CHECK(line["cells_final"].get<double>() < 0.5 * line["prompt_tokens"].get<double>());
+  CHECK(line["entries_final"].get<double>() < 0.5 * line["entries_full"].get<double>());
+  CHECK(run_program(with(words, {folder / "compare.json", "--compare"})).code == 0);
+  CHECK(parse_lines(read(folder / "compare.json")).size() == 4);
+}
+
+TEST_CASE("attachments that cannot be are refused") {
+  NAMM_NEED_HOST(host);
+  const auto refused = [&](std::initializer_list<std::string> more, int code, const std::vector<std::string>& parts) {
+    check_refused(run_program(with({"run", "--model", host, "--policy", "knorm", "--budget", "25%", "--prompt", "a b c"}, more)),
+                  code, parts);
+  };
+  refused({"--attachment", "gpu"}, 2, {"--attachment", "backend or callback", "gpu"});
+  refused({"--cells", "512"}, 2, {"--cells", "512", "--attachment callback"});
+  refused({"--gpu-layers", "9"}, 2, {"--gpu-layers", "9", "--attachment callback"});
+  refused({"--attachment", "callback", "--mode", "pooled"}, 2, {"--mode", "uniform", "pooled", "--attachment backend"});
+  refused({"--attachment", "callback", "--cells", "-1"}, 2, {"--cells", "is -1"});
+  // with a llama.cpp built for a GPU this runs
+  const Outcome offloaded = run_program({"run", "--model", host, "--policy", "knorm", "--budget", "25%", "--prompt", "a b c",
+                                         "--attachment", "callback", "--gpu-layers", "9"});
+  if (offloaded.code != 0) check_refused(offloaded, 1, {"--gpu-layers", "without a GPU backend", "is 9"});
+}
