@@ -72,6 +72,20 @@ TEST_CASE("callback: contexts and memories it cannot be attached to", "[llama][c
   CHECK_THAT(message([&] { CallbackMemory().attach(context.get()); }), Contains("must be empty"));
 }
 
+TEST_CASE("callback: heads that share a quantisation block", "[llama][callback]") {
+  TinyShape shape;
+  shape.head_size = 48;
+  CallbackMemory attached;
+  ContextSettings settings;
+  settings.cells = 256;
+  settings.callback = &attached;
+  settings.flash_attention = false;  // with it llama.cpp itself refuses
+  settings.type_k = GGML_TYPE_Q8_0;
+  const auto model = llama::LlamaModel::load(write_tiny_model(shape));
+  CHECK_THAT(message([&] { Context context(model, settings); }),
+             Contains("heads of 48 numbers share blocks of 32") && Contains("use f16 (--cache-type-k)"));
+}
+
 TEST_CASE("callback: a policy that reads keys and a cache of type q8_0, for which they are rotated", "[llama][callback]") {
   class Reading final : public Policy, ContentReader {
    public:
