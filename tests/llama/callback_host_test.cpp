@@ -61,7 +61,7 @@ class ReadingPolicy final : public Policy, ContentReader {
   mutable std::map<std::tuple<int, int, std::int32_t>, std::vector<float>> keys;
 };
 
-/// Remembers the statistics it was shown last; drops the oldest half or nothing.
+/// Remembers the statistics it was shown last; keeps the newest tokens.
 class WatchingPolicy final : public Policy {
  public:
   std::string_view name() const override { return "test-watching"; }
