@@ -31,12 +31,13 @@ def main():
     parser.add_argument("--policy", action="append", metavar="NAME[:BUDGET]", help="attached with it; repeatable (default: full and h2o-mean:25%%)")
     parser.add_argument("--vocabulary", type=int, default=200, help="token ids are drawn from 3 to this, as is a prompt of bytes")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--server-flags", default="", help="more flags for the servers, for example to lengthen a model's context")
     parser.add_argument("--port", type=int, default=8420)
     arguments = parser.parse_args()
     policies = arguments.policy or ["full", "h2o-mean:25%"]
     longest = max(arguments.lengths) + arguments.predict + 8
     words = [arguments.server, "-m", arguments.model, "-c", str((longest + 255) // 256 * 256), "-np", "1", "-t", str(arguments.threads), "-tb",
-             str(arguments.threads), "--cache-ram", "0"]
+             str(arguments.threads), "--cache-ram", "0"] + arguments.server_flags.split()
     folder, servers = tempfile.mkdtemp(prefix="server_speed."), {}
     for i, name in enumerate(["alone"] + policies):
         command = words + ["--port", str(arguments.port + i)]
