@@ -10,13 +10,17 @@
 namespace namm::preload {
 namespace {
 
-using Lookup = void* (*)(void*, const char*);
+using Lookup = void* (*)(void*, const char*) noexcept;  // else a tail call of it is none
 
-/// The system's dlsym: ours stands in front of it. Written for the time before anything is initialised.
-__attribute__((no_sanitize("address", "undefined"))) Lookup system_lookup() {
+// Asked for before anything is initialised, by sanitizers and allocators too: nothing here may be instrumented or call what is.
+#define NAMM_EARLY __attribute__((no_sanitize("address", "undefined", "thread"), optimize("O2")))
+
+/// The system's dlsym: ours stands in front of it.
+NAMM_EARLY Lookup system_lookup() noexcept {
   static Lookup lookup = nullptr;
-  for (const char* const version : {"GLIBC_2.34", "GLIBC_2.17", "GLIBC_2.2.5"})
-    if (!lookup) lookup = reinterpret_cast<Lookup>(dlvsym(RTLD_NEXT, "dlsym", version));
+  if (!lookup) lookup = reinterpret_cast<Lookup>(dlvsym(RTLD_NEXT, "dlsym", "GLIBC_2.34"));
+  if (!lookup) lookup = reinterpret_cast<Lookup>(dlvsym(RTLD_NEXT, "dlsym", "GLIBC_2.17"));
+  if (!lookup) lookup = reinterpret_cast<Lookup>(dlvsym(RTLD_NEXT, "dlsym", "GLIBC_2.2.5"));
   return lookup;
 }
 
@@ -59,13 +63,29 @@ void offer_names() {
 
 }  // namespace namm::preload
 
-/// Programs that load llama.cpp by themselves ask for its functions here, and get ours where there is one. All else goes on as a
-/// tail call, which keeps the caller's own place for RTLD_NEXT.
-extern "C" __attribute__((visibility("default"), no_sanitize("address", "undefined"), optimize("O2"))) void* dlsym(
-    void* handle, const char* name) noexcept {
+namespace {
+
+/// A function of llama.cpp's: ours, if there is one and it is there at all.
+void* llama_lookup(void* handle, const char* name) noexcept {
   using namespace namm::preload;
-  if (handle == RTLD_NEXT || handle == RTLD_DEFAULT || std::strncmp(name, "llama_", 6) != 0) return system_lookup()(handle, name);
   void* const theirs = system_lookup()(handle, name);
   void* const ours = theirs && std::getenv("NAMM_ATTACH_MODULE") && self() ? system_lookup()(self(), name) : nullptr;
   return ours ? ours : theirs;
+}
+
+NAMM_EARLY bool asks_for_llama(void* handle, const char* name) noexcept {
+  constexpr char kPrefix[] = "llama_";
+  if (handle == RTLD_NEXT || handle == RTLD_DEFAULT) return false;
+  for (int i = 0; kPrefix[i]; ++i)
+    if (name[i] != kPrefix[i]) return false;
+  return true;
+}
+
+}  // namespace
+
+/// Programs that load llama.cpp by themselves ask for its functions here, and get ours where there is one. The rest is a tail
+/// call (a jump: hence the one return), which leaves the caller in its place: RTLD_NEXT means the library behind the caller's.
+extern "C" __attribute__((visibility("default"))) NAMM_EARLY void* dlsym(void* handle, const char* name) noexcept {
+  const namm::preload::Lookup lookup = asks_for_llama(handle, name) ? &llama_lookup : namm::preload::system_lookup();
+  return lookup(handle, name);
 }
