@@ -152,7 +152,7 @@ TEST_CASE("LlamaHost: by callback a policy is shown the statistics that it is sh
       INFO("layer " << head.first << " head " << head.second << " statistic " << kind << ": up to " << most << ", apart "
                     << apart);
       CHECK(most > 0);
-      CHECK(apart < 2e-2 * most);  // the runtime rounds queries to halves before it multiplies, and layers add to it
+      CHECK(apart < 5e-3 * most);  // the runtime rounds queries to halves before it multiplies, and layers add to it
     }
 }
 
