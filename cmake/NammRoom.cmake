@@ -29,8 +29,8 @@ function(namm_test name)
   cmake_parse_arguments(TEST "" "" "SOURCES;LINK" ${ARGN})
   add_executable(namm_test_${name} ${TEST_SOURCES})
   target_link_libraries(namm_test_${name} PRIVATE ${TEST_LINK} namm_test_main namm_warnings)
-  # the tests themselves need not be fast, and Catch2's macros are slow to optimise
-  target_compile_options(namm_test_${name} PRIVATE $<$<CONFIG:Release>:-O1>)
+  # the tests themselves need not be fast, and Catch2's macros are slow to optimise, even more so instrumented
+  target_compile_options(namm_test_${name} PRIVATE $<IF:$<BOOL:${NAMM_SANITIZE}>,-O0,$<$<CONFIG:Release>:-O1>>)
   target_compile_definitions(namm_test_${name} PRIVATE
     NAMM_SOURCE_DIR="${PROJECT_SOURCE_DIR}" NAMM_BINARY_DIR="${PROJECT_BINARY_DIR}")
   add_test(NAME ${name} COMMAND namm_test_${name})
