@@ -1,23 +1,16 @@
 #include "kernels/bam.hpp"
 
 #include <cstring>
-#include <random>
 #include <vector>
 
 #include "kernels/isa.hpp"
 #include "tests/check.hpp"
+#include "tests/kernels/normal.hpp"
 
 using namespace namm::kernels;
+using namm::test::normal;
 
 namespace {
-
-std::vector<float> normal(std::size_t count, unsigned seed, float deviation) {
-  std::mt19937 rng(seed);
-  std::normal_distribution<float> distribution(0, deviation);
-  std::vector<float> out(count);
-  for (float& x : out) x = distribution(rng);
-  return out;
-}
 
 /// Sets without fused multiply-adds round twice; the others have to give the twin's bits.
 bool fused() {

@@ -2,7 +2,6 @@
 #include <cuda_runtime.h>
 
 #include <iostream>
-#include <random>
 #include <vector>
 
 #include "kernels/bam_cuda.hpp"
@@ -15,6 +14,7 @@
 #include "kernels/spectrogram_token.hpp"
 #include "tests/check.hpp"
 #include "tests/kernels/attention_problem.hpp"
+#include "tests/kernels/normal.hpp"
 
 using namespace namm::kernels;
 using namespace namm::test;
@@ -54,14 +54,6 @@ class OnDevice {
   void* data_ = nullptr;
   std::size_t count_;
 };
-
-std::vector<float> normal(std::size_t count, unsigned seed, float deviation) {
-  std::mt19937 rng(seed);
-  std::normal_distribution<float> distribution(0, deviation);
-  std::vector<float> out(count);
-  for (float& x : out) x = distribution(rng);
-  return out;
-}
 
 }  // namespace
 

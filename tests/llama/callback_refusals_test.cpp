@@ -4,6 +4,7 @@
 #include "namm/policies/registry.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
+#include "tests/llama/message.hpp"
 #include "tests/llama/seeded_policy.hpp"
 #include "tests/llama/tiny_model.hpp"
 
@@ -12,16 +13,6 @@ using namespace namm::test;
 using llama::CallbackMemory;
 
 namespace {
-
-template <class Work>
-std::string message(Work work) {
-  try {
-    work();
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 std::string refusal(const char* architecture) {
   TinyShape shape;

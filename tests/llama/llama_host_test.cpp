@@ -7,6 +7,7 @@
 #include "namm/policies/registry.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
+#include "tests/llama/message.hpp"
 #include "tests/llama/seeded_policy.hpp"
 #include "tests/llama/tiny_model.hpp"
 
@@ -36,16 +37,6 @@ Kept kept(const llama::CacheStore& store) {
   Kept out;
   for (const auto& head : store.content()) out.push_back(head.positions);
   return out;
-}
-
-template <class Work>
-std::string message(Work work) {
-  try {
-    work();
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
 }
 
 }  // namespace
