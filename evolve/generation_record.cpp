@@ -1,5 +1,9 @@
 #include "evolve/generation_record.hpp"
 
+#include <algorithm>
+#include <functional>
+#include <vector>
+
 namespace namm::evolve {
 
 std::size_t best_of(std::span<const double> values) {
@@ -42,6 +46,22 @@ nlohmann::json to_log_line(const GenerationRecord& record) {
   if (record.validation_candidate) validation["candidate"] = number_or_null(*record.validation_candidate);
   if (!validation.empty()) line["validation"] = validation;
   line["best_validation"] = number_or_null(record.best_validation);
+  return line;
+}
+
+nlohmann::json to_timing_line(const GenerationRecord& record, const UnitPool& units) {
+  std::vector<long> milliseconds;
+  for (const float seconds : record.costs.seconds) milliseconds.push_back(std::lround(seconds * 1e3f));
+  std::sort(milliseconds.begin(), milliseconds.end(), std::greater<>());
+  nlohmann::json line = {{"generation", record.generation},
+                         {"seconds", record.seconds},
+                         {"workers", units.workers()},
+                         {"unit_milliseconds", milliseconds}};
+  if (units.ranks() > 1) {
+    line["ranks"] = units.ranks();
+    line["bytes_sent"] = record.costs.bytes_sent;
+    line["bytes_received"] = record.costs.bytes_received;
+  }
   return line;
 }
 

@@ -59,7 +59,7 @@ PolicyPointer with_parameters(const Policy& prototype, const Eigen::Ref<const Ei
 
 class Run {
  public:
-  Run(const RunSettings& settings, HostPool& pool, const RunCallbacks& callbacks, const std::atomic<bool>* stop)
+  Run(const RunSettings& settings, HostPool& pool, UnitPool& units, const RunCallbacks& callbacks, const std::atomic<bool>* stop)
       : settings_(settings),
         pool_(pool),
         callbacks_(callbacks),
@@ -67,7 +67,8 @@ class Run {
         plan_(plan_of(settings)),
         strategy_(start_strategy(settings)),
         fitness_(make_fitness(settings.fitness)),
-        evaluator_(pool, *fitness_, settings.protocol),
+        units_(units),
+        evaluator_(units, *fitness_, settings.protocol),
         training_(evaluator_, base_memory(settings), settings.budgets, settings.training_pool > 0),
         validation_(evaluator_, base_memory(settings), settings.budgets, true),
         folder_(settings.output, settings.resume) {
@@ -205,11 +206,12 @@ class Run {
   /// Checkpoint first: log and policy follow from it.
   void commit(GenerationRecord& record) {
     record.best_validation = state_.best_validation;
+    record.costs = evaluator_.take_costs();
     state_.strategy = strategy_->state();
     state_.history.push_back(to_log_line(record));
     save_checkpoint(folder_.checkpoint(), state_);
     folder_.append_log(state_.history.back());
-    folder_.append_timing({{"generation", record.generation}, {"seconds", record.seconds}});
+    folder_.append_timing(to_timing_line(record, units_));
     if (state_.best_generation == record.generation) save_policy();
     if (callbacks_.generation) callbacks_.generation(record);
   }
@@ -242,6 +244,7 @@ class Run {
   PromptPlan plan_;
   std::unique_ptr<Strategy> strategy_;
   std::unique_ptr<Fitness> fitness_;
+  UnitPool& units_;
   Evaluator evaluator_;
   RelativeMeasure training_, validation_;
   RunFolder folder_;
@@ -252,9 +255,11 @@ class Run {
 
 }  // namespace
 
-RunResult run(const RunSettings& settings, HostPool& pool, const RunCallbacks& callbacks, const std::atomic<bool>* stop) {
+RunResult run(const RunSettings& settings, HostPool& pool, const RunCallbacks& callbacks, const std::atomic<bool>* stop,
+              UnitPool* units) {
   check_settings(settings);
-  return Run(settings, pool, callbacks, stop).execute();
+  ThreadUnits threads(pool);
+  return Run(settings, pool, units != nullptr ? *units : threads, callbacks, stop).execute();
 }
 
 }  // namespace namm::evolve

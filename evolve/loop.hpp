@@ -12,6 +12,7 @@
 
 #include "evolve/host_pool.hpp"
 #include "evolve/protocol.hpp"
+#include "evolve/unit_pool.hpp"
 #include "namm/policies/policy.hpp"
 #include "tasks/task.hpp"
 
@@ -55,6 +56,7 @@ struct GenerationRecord {
   std::optional<double> validation_mean, validation_candidate;  ///< of the distribution's mean and the generation's best
   double best_validation = 0;                                   ///< of the policy kept so far
   double seconds = 0;                                           ///< wall clock; not part of the log
+  UnitCosts costs;                                              ///< of training and validation; not part of the log
 };
 
 struct RunCallbacks {
@@ -76,7 +78,8 @@ struct RunResult {
 /// byte for byte, as one never killed. When `stop` becomes true, the generation under way is given up and what there is is
 /// written. Throws std::invalid_argument for wrong settings, std::runtime_error if `output` holds another run, cannot be written,
 /// or holds a checkpoint that is damaged or of other settings; exceptions of hosts reach the caller.
+/// `pool` makes prompts and gathers the normalisation; `units` measures, in its place if null.
 RunResult run(const RunSettings& settings, HostPool& pool, const RunCallbacks& callbacks = {},
-              const std::atomic<bool>* stop = nullptr);
+              const std::atomic<bool>* stop = nullptr, UnitPool* units = nullptr);
 
 }  // namespace namm::evolve

@@ -104,7 +104,8 @@ TEST_CASE("fitness: the full cache is measured once per prompt, on the same prom
   const std::vector<PromptChoice> choices = plan.minibatch(0);
   const std::vector<Prompt> prompts = *make_prompts(pool, tasks, choices, 1, {});
   const auto fitness = make_fitness("answer-likelihood");
-  Evaluator evaluator(pool, *fitness, {});
+  ThreadUnits threads(pool);
+  Evaluator evaluator(threads, *fitness, {});
   const Memory base = recency(1);
   RelativeMeasure measure(evaluator, base, {parse_budget("12"), parse_budget("100%")}, true);
 

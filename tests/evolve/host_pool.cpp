@@ -111,7 +111,8 @@ TEST_CASE("evaluator: the values do not depend on the number of workers", "[pool
     for (std::size_t m = 0; m < memories.size(); ++m) {
       for (std::size_t p = 0; p < prompts.size(); ++p) units.push_back({m, p});
     }
-    Evaluator evaluator(pool, *fitness, {});
+    ThreadUnits threads(pool);
+    Evaluator evaluator(threads, *fitness, {});
     results.push_back(*evaluator.measure(memories, prompts, units));
   }
   CHECK(results[0] == results[1]);

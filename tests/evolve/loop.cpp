@@ -26,7 +26,8 @@ double test_fitness(const RunSettings& s, const std::shared_ptr<const Policy>& p
   for (PromptChoice& choice : choices) choice.split = tasks::Split::test;
   const auto prompts = make_prompts(pool, s.tasks, choices, 77, s.protocol);
   const auto fitness = make_fitness(s.fitness);
-  Evaluator evaluator(pool, *fitness, s.protocol);
+  ThreadUnits threads(pool);
+  Evaluator evaluator(threads, *fitness, s.protocol);
   Memory base;
   base.selection = s.selection;
   base.interval_tokens = s.interval_tokens;

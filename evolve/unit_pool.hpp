@@ -1,0 +1,58 @@
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "evolve/fitness.hpp"
+#include "evolve/host_pool.hpp"
+
+namespace namm::evolve {
+
+/// One measurement: which memory on which prompt.
+struct Unit {
+  std::size_t memory = 0;
+  std::size_t prompt = 0;
+};
+
+/// What is to be measured. Units are begun in this order, which has no influence on the values.
+struct UnitBatch {
+  const Fitness& fitness;
+  const ProtocolSettings& protocol;
+  std::span<const Memory> memories;
+  std::span<const Prompt> prompts;
+  std::span<const Unit> units;
+};
+
+/// What measuring took; nothing of it has an influence on a result.
+struct UnitCosts {
+  std::vector<float> seconds;                        ///< per unit, wall clock of its worker, in no order that means anything
+  std::uint64_t bytes_sent = 0, bytes_received = 0;  ///< between ranks, as rank 0 sees it
+};
+
+/// Those who measure units: threads of this process, or ranks on many machines.
+class UnitPool {
+ public:
+  virtual ~UnitPool() = default;
+  /// Units that can be under way at the same time.
+  virtual int workers() const = 0;
+  virtual int ranks() const { return 1; }
+  /// values[i] becomes that of batch.units[i]. False if `stop` became true before all were measured. Exceptions of hosts and of
+  /// the fitness reach the caller. Adds to `costs`.
+  virtual bool measure(const UnitBatch& batch, std::span<double> values, UnitCosts& costs, const std::atomic<bool>* stop,
+                       const Progress& progress) = 0;
+};
+
+/// On the threads of a host pool.
+class ThreadUnits final : public UnitPool {
+ public:
+  explicit ThreadUnits(HostPool& pool) : pool_(pool) {}
+  int workers() const override { return pool_.workers(); }
+  bool measure(const UnitBatch& batch, std::span<double> values, UnitCosts& costs, const std::atomic<bool>* stop,
+               const Progress& progress) override;
+
+ private:
+  HostPool& pool_;
+};
+
+}  // namespace namm::evolve
