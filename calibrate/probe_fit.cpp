@@ -1,5 +1,6 @@
 #include "calibrate/probe_fit.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -19,28 +20,34 @@ std::size_t inputs_of(ProbeInput input, const LayerDescription& layer) {
   return input == ProbeInput::key ? keys : static_cast<std::size_t>(layer.kv_heads) * (keys + values);
 }
 
+std::size_t columns_of(ProbeInput input, ReadOut read_out, const LayerDescription& layer) {
+  return inputs_of(input, layer) * (read_out == ReadOut::quadratic ? 2 : 1);
+}
+
 }  // namespace
 
-ProbeFit::ProbeFit(ProbeInput input, const HostDescription& host) : input_(input), layers_(host.cached) {
+ProbeFit::ProbeFit(ProbeInput input, ReadOut read_out, const HostDescription& host)
+    : input_(input), read_out_(read_out), layers_(host.cached), scales_(host.cached.size()) {
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     const auto heads = static_cast<std::size_t>(layers_[l].kv_heads);
     const std::size_t targets = input == ProbeInput::key ? 1 : heads;
     for (std::size_t h = 0; h < heads; h += targets)
-      problems_.push_back({l, h, std::vector<NormalEquations>(kFolds, NormalEquations(inputs_of(input, layers_[l]), targets))});
+      problems_.push_back(
+          {l, h, std::vector<NormalEquations>(kFolds, NormalEquations(columns_of(input, read_out, layers_[l]), targets))});
   }
 }
 
-double ProbeFit::bytes(ProbeInput input, const HostDescription& host) {
+double ProbeFit::bytes(ProbeInput input, ReadOut read_out, const HostDescription& host) {
   double numbers = 0;
   for (const LayerDescription& layer : host.cached) {
-    const double size = static_cast<double>(inputs_of(input, layer)) + 1;
+    const double size = static_cast<double>(columns_of(input, read_out, layer)) + 1;
     numbers += kFolds * size * size * (input == ProbeInput::key ? layer.kv_heads : 1);
   }
   return numbers * sizeof(double);
 }
 
 void ProbeFit::add(const Recorder& recording, std::size_t index) {
-  std::vector<float> targets;
+  std::vector<float> targets, columns;
   for (Problem& problem : problems_) {
     const auto found = recording.layers().find(layers_[problem.layer].layer);
     if (found == recording.layers().end() || found->second.kv_heads != layers_[problem.layer].kv_heads)
@@ -50,8 +57,22 @@ void ProbeFit::add(const Recorder& recording, std::size_t index) {
     targets.clear();
     for (std::size_t h = problem.first_head; h < problem.first_head + equations.targets(); ++h)
       for (const float attention : layer.attention[h]) targets.push_back(std::log(attention + kFloor));
-    const std::size_t offset = input_ == ProbeInput::key ? problem.first_head * layer.key_size : 0;
-    equations.add(layer.inputs.data() + offset, recording.context_tokens(), layer.width, targets);
+    const std::size_t first = input_ == ProbeInput::key ? problem.first_head * layer.key_size : 0;
+    const std::size_t inputs = inputs_of(input_, layers_[problem.layer]), tokens = recording.context_tokens();
+    if (read_out_ == ReadOut::linear) {
+      equations.add(layer.inputs.data() + first, tokens, layer.width, targets);
+      continue;
+    }
+    SquareScale& scale = scales_[problem.layer];
+    if (scale.empty()) scale = scale_of(layer.inputs, layer.width);
+    columns.resize(tokens * 2 * inputs);
+    std::vector<float> squares(tokens * inputs);
+    squares_of(scale, layer.inputs.data() + first, tokens, layer.width, first, inputs, squares.data());
+    for (std::size_t i = 0; i < tokens; ++i) {
+      std::copy_n(layer.inputs.data() + i * layer.width + first, inputs, columns.data() + i * 2 * inputs);
+      std::copy_n(squares.data() + i * inputs, inputs, columns.data() + i * 2 * inputs + inputs);
+    }
+    equations.add(columns.data(), tokens, 2 * inputs, targets);
   }
   ++recordings_;
 }
@@ -89,16 +110,27 @@ ProbeFit::Result ProbeFit::fit() const {
   std::vector<ProbeLayer> layers;
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     const LayerDescription& shape = layers_[l];
-    layers.push_back(
-        {shape.layer, shape.kv_heads, static_cast<std::size_t>(shape.key_size), static_cast<std::size_t>(shape.value_size), {}});
+    layers.push_back({shape.layer,
+                      shape.kv_heads,
+                      static_cast<std::size_t>(shape.key_size),
+                      static_cast<std::size_t>(shape.value_size),
+                      {},
+                      scales_[l],
+                      {}});
     out.by_layer.push_back(held_out ? 1 - layer_errors[l][best] / layer_variation[l] : unknown);
   }
   for (const Problem& problem : problems_) {
     NormalEquations all(problem.folds[0].inputs(), problem.folds[0].targets());
     for (const NormalEquations& fold : problem.folds) all.add(fold);
-    const Eigen::MatrixXf weights = all.solve(out.penalty).cast<float>();  // [inputs + 1][targets], one column behind the other
-    std::vector<float>& to = layers[problem.layer].weights;
-    to.insert(to.end(), weights.data(), weights.data() + weights.size());
+    const Eigen::MatrixXf weights = all.solve(out.penalty).cast<float>();  // [columns + 1][targets]
+    ProbeLayer& to = layers[problem.layer];
+    const auto inputs = static_cast<std::ptrdiff_t>(inputs_of(input_, layers_[problem.layer]));
+    for (Eigen::Index h = 0; h < weights.cols(); ++h) {
+      const float* const column = weights.col(h).data();  // inputs, their squares if there are, the constant
+      to.weights.insert(to.weights.end(), column, column + inputs);
+      to.weights.push_back(column[weights.rows() - 1]);
+      to.square_weights.insert(to.square_weights.end(), column + inputs, column + weights.rows() - 1);
+    }
   }
   out.probe = std::make_shared<TokenProbe>(input_, std::move(layers));
   return out;
@@ -106,19 +138,46 @@ ProbeFit::Result ProbeFit::fit() const {
 
 std::vector<std::vector<double>> ProbeFit::state() const {
   std::vector<std::vector<double>> out;
+  for (const SquareScale& scale : scales_) {
+    out.emplace_back(scale.centre.begin(), scale.centre.end());
+    out.emplace_back(scale.scale.begin(), scale.scale.end());
+  }
   for (const Problem& problem : problems_)
     for (const NormalEquations& fold : problem.folds) out.push_back(fold.state());
   return out;
 }
 
 void ProbeFit::set_state(const std::vector<std::vector<double>>& state, std::size_t recordings) {
-  if (state.size() != problems_.size() * kFolds)
-    throw std::invalid_argument("calibration: must get " + std::to_string(problems_.size() * kFolds) + " sums, got " +
+  const std::size_t expected = 2 * scales_.size() + problems_.size() * kFolds;
+  if (state.size() != expected)
+    throw std::invalid_argument("calibration: must get " + std::to_string(expected) + " sums, got " +
                                 std::to_string(state.size()));
   std::size_t i = 0;
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    const bool squares = read_out_ == ReadOut::quadratic && recordings > 0;
+    const std::size_t heads = static_cast<std::size_t>(layers_[l].kv_heads);
+    const std::size_t width = squares ? inputs_of(input_, layers_[l]) * (input_ == ProbeInput::key ? heads : 1) : 0;
+    for (std::vector<float>* const to : {&scales_[l].centre, &scales_[l].scale}) {
+      if (state[i].size() != width)
+        throw std::invalid_argument("calibration: must get scales of " + std::to_string(width) + " numbers, got " +
+                                    std::to_string(state[i].size()));
+      to->assign(state[i].begin(), state[i].end());
+      ++i;
+    }
+  }
   for (Problem& problem : problems_)
     for (NormalEquations& fold : problem.folds) fold.set_state(state[i++]);
   recordings_ = recordings;
+}
+
+ReadOut parse_read_out(std::string_view name) {
+  if (name == "linear") return ReadOut::linear;
+  if (name == "quadratic") return ReadOut::quadratic;
+  throw std::invalid_argument("read-out: must be linear or quadratic, is '" + std::string(name.substr(0, 40)) + "'");
+}
+
+std::string_view to_string(ReadOut read_out) {
+  return read_out == ReadOut::linear ? "linear" : "quadratic";
 }
 
 }  // namespace namm::calibrate

@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "adapters/host.hpp"
@@ -9,13 +10,19 @@
 
 namespace namm::calibrate {
 
+/// What a probe is a function of.
+enum class ReadOut {
+  linear,    ///< the token's numbers
+  quadratic  ///< the numbers and their squares, standardised by the first recording: better, four times the memory to fit
+};
+
 /// Fits the probes of a model from recordings: ridge regression of ln(attention + 1e-3) on what the probe reads, streaming (only
 /// normal equations are kept), the penalty chosen by held-out recordings.
 class ProbeFit {
  public:
   static constexpr int kFolds = 3;
 
-  ProbeFit(ProbeInput input, const HostDescription& host);
+  ProbeFit(ProbeInput input, ReadOut read_out, const HostDescription& host);
   /// Recording number `index` goes to fold index % kFolds. Throws std::invalid_argument if it is of another model.
   void add(const Recorder& recording, std::size_t index);
   std::size_t recordings() const { return recordings_; }
@@ -34,7 +41,7 @@ class ProbeFit {
   void set_state(const std::vector<std::vector<double>>& state, std::size_t recordings);
 
   /// Memory that the sums need, in bytes, for the estimate that is printed before the work.
-  static double bytes(ProbeInput input, const HostDescription& host);
+  static double bytes(ProbeInput input, ReadOut read_out, const HostDescription& host);
 
  private:
   struct Problem {          // one per head, or per layer if the heads of a layer read the same
@@ -43,9 +50,15 @@ class ProbeFit {
     std::vector<NormalEquations> folds;
   };
   ProbeInput input_;
+  ReadOut read_out_;
   std::vector<LayerDescription> layers_;
+  std::vector<SquareScale> scales_;  // of layers_; empty ones before the first recording and for linear read-outs
   std::vector<Problem> problems_;
   std::size_t recordings_ = 0;
 };
+
+/// Throws std::invalid_argument.
+ReadOut parse_read_out(std::string_view name);
+std::string_view to_string(ReadOut read_out);
 
 }  // namespace namm::calibrate

@@ -40,6 +40,9 @@ po::options_description calibrate_options() {
       "input", po::value<std::string>()->default_value("layer")->value_name("NAME"),
       "what a probe reads of a token: key (its head's own key) or layer (keys and values of all KV heads of the "
       "layer: better, and larger)");
+  options.add_options()("read-out", po::value<std::string>()->default_value("quadratic")->value_name("NAME"),
+                        "what a probe is a function of: quadratic (what it reads and the squares of it) or linear (a quarter "
+                        "of the memory to fit, half the work to use)");
   options.add_options()("texts", po::value<int>()->default_value(30)->value_name("N"),
                         "made-up texts: prose, facts, dialogue, records, code, lists, log, markup, table, refrain, in turns");
   options.add_options()("data", po::value<std::string>()->value_name("FILE"),
@@ -68,7 +71,7 @@ void print_estimate(Host& host, const calibrate::Settings& settings, const calib
   double numbers = 0;
   for (const LayerDescription& layer : host.description().cached)
     numbers += layer.kv_heads * (layer.key_size + (settings.input == ProbeInput::layer ? layer.value_size : 0) + 1);
-  const double bytes = calibrate::ProbeFit::bytes(settings.input, host.description()) +
+  const double bytes = calibrate::ProbeFit::bytes(settings.input, settings.read_out, host.description()) +
                        numbers * static_cast<double>(plan.longest_context) * sizeof(float) * workers;
   std::fprintf(stderr, "%zu texts, %lld tokens: about %s, %s beside the model and its cache\n", settings.sources.size(),
                static_cast<long long>(plan.tokens),
@@ -93,6 +96,7 @@ calibrate::Settings settings_from(const po::variables_map& values) {
   calibrate::Settings out;
   out.target = calibrate::parse_target(values["target"].as<std::string>());
   out.input = parse_probe_input(values["input"].as<std::string>());
+  out.read_out = calibrate::parse_read_out(values["read-out"].as<std::string>());
   out.chat_template = !values.contains("no-chat");
   out.seed = values["seed"].as<std::uint64_t>();
   out.resume = values.contains("resume");
@@ -121,6 +125,7 @@ nlohmann::json identity_of(const po::variables_map& values, const calibrate::Set
   return {{"model", model},
           {"target", calibrate::to_string(settings.target)},
           {"input", to_string(settings.input)},
+          {"read_out", to_string(settings.read_out)},
           {"texts", settings.sources.size()},
           {"lengths_tokens", settings.lengths},
           {"chat_template", settings.chat_template},
@@ -150,8 +155,8 @@ int run_calibrate(const std::vector<std::string>& arguments) {
   const auto values =
       parse(arguments, calibrate_options(), "namm calibrate --model FILE --output DIR [options]",
             "Fits, in closed form, how much attention a token of this model will get from what its key says: the "
-            "policy `key-probe`, ready for run, eval and evolve.\nEvery text is checkpointed; Ctrl-C keeps what there "
-            "is, --resume goes on.");
+            "policy `key-probe`, ready for run, eval and evolve.\nWhat is recorded is saved every half minute; Ctrl-C "
+            "keeps what there is, --resume goes on.");
   if (!values) return 0;
   apply_general(*values);
   interrupted();

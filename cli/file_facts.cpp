@@ -33,7 +33,7 @@ Facts probe_facts(const TokenProbe& probe) {
   std::size_t heads = 0, weights = 0;
   for (const ProbeLayer& layer : probe.layers()) {
     heads += static_cast<std::size_t>(layer.kv_heads);
-    weights += layer.weights.size();
+    weights += layer.weights.size() + layer.square_weights.size();
   }
   return {{"reads", probe.input() == ProbeInput::key ? "the head's key" : "keys and values of the layer"},
           {"layers", probe.layers().size()},

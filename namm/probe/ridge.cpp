@@ -52,9 +52,9 @@ Eigen::MatrixXd NormalEquations::solve(double lambda) const {
       (deviation.array() > 1e-7 * (1e-30 + mean.array().abs())).select(deviation.array().inverse(), 0.0);
   const Eigen::MatrixXd centred = products_.topRows(d) / n - mean * target_mean;
   Eigen::MatrixXd scaled = inverse.asDiagonal() * covariance * inverse.asDiagonal();
-  scaled.diagonal().array() += lambda;
+  scaled.diagonal().array() += lambda;  // positive definite: blocked Cholesky without pivots is safe
   Eigen::MatrixXd out(d + 1, products_.cols());
-  out.topRows(d) = inverse.asDiagonal() * scaled.ldlt().solve(inverse.asDiagonal() * centred);
+  out.topRows(d) = inverse.asDiagonal() * scaled.llt().solve(inverse.asDiagonal() * centred);
   out.row(d) = target_mean - mean.transpose() * out.topRows(d);
   return out;
 }

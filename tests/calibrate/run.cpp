@@ -52,6 +52,38 @@ TEST_CASE("Calibration finds the read-out that the attention has") {
       }
 }
 
+TEST_CASE("A quadratic read-out finds what a linear one cannot") {
+  const Folder folder;
+  const auto explained = [&](ReadOut read_out) {
+    evolve::HostPool pool(
+        [] {
+          auto host = std::make_unique<scripted::Host>();
+          host->bend = 1.5f;
+          return host;
+        },
+        1);
+    Settings settings = settings_in(folder.path, 12);
+    settings.read_out = read_out;
+    const ProbeFit::Result fit = run(settings, pool).fit;
+    for (const ProbeLayer& layer : fit.probe->layers()) CHECK(layer.scale.empty() == (read_out == ReadOut::linear));
+    if (read_out == ReadOut::quadratic) {
+      for (Token token : {'a', 'q', ' ', '7'}) {
+        const std::vector<float> first = scripted::key_of(1, 0, token), second = scripted::key_of(1, 1, token);
+        std::vector<float> keys = first;
+        keys.insert(keys.end(), second.begin(), second.end());
+        const std::vector<std::int32_t> position = {0};
+        std::vector<float> scores(2);
+        fit.probe->read({1, scripted::kHeads, scripted::kSize, scripted::kSize, position, keys.data(), keys.data()}, scores);
+        CHECK(scores[0] == Approx(scripted::log_attention(1, 0, first, 1.5f)).margin(0.1));
+        CHECK(scores[1] == Approx(scripted::log_attention(1, 1, second, 1.5f)).margin(0.1));
+      }
+    }
+    return fit.explained;
+  };
+  CHECK(explained(ReadOut::quadratic) > 0.99);
+  CHECK(explained(ReadOut::linear) < 0.9);
+}
+
 TEST_CASE("Any number of workers gives the same probe, bit for bit") {
   const Folder folder;
   evolve::HostPool one = pool_of(1), four = pool_of(4);
@@ -106,6 +138,9 @@ TEST_CASE("A state that does not belong or is damaged is refused in one line") {
   other = settings;
   other.input = ProbeInput::layer;
   CHECK_THROWS_WITH(run(other, pool), Contains("cannot be resumed: calibration: must get"));
+  other = settings;
+  other.read_out = ReadOut::linear;
+  CHECK_THROWS_WITH(run(other, pool), Contains("cannot be resumed: calibration: must get scales of 0 numbers, got 6"));
   std::ifstream in(settings.state, std::ios::binary);
   const std::string bytes{std::istreambuf_iterator<char>(in), {}};
   for (const std::size_t length : {std::size_t{0}, std::size_t{1}, bytes.size() / 2, bytes.size() - 1}) {

@@ -24,6 +24,10 @@ inline std::vector<float> key_of(int layer, int head, namm::Token token) {
 inline float log_attention(int layer, int head, std::span<const float> key) {
   return -2.0f + 0.8f * key[0] - 0.5f * key[1] * static_cast<float>(head + 1) + 0.3f * key[2] * static_cast<float>(layer);
 }
+/// The same with a part that no linear read-out has.
+inline float log_attention(int layer, int head, std::span<const float> key, float bend) {
+  return log_attention(layer, head, key) - bend * key[1] * key[1];
+}
 
 class Host final : public namm::Host {
  public:
@@ -67,7 +71,7 @@ class Host final : public namm::Host {
         for (std::size_t q = 0; q < tokens.size(); ++q)
           for (std::size_t i = 0; i < tokens_.size(); ++i)
             attention[head].push_back(i <= q + static_cast<std::size_t>(first)
-                                          ? std::exp(log_attention(layer, head, key_of(layer, head, tokens_[i])))
+                                          ? std::exp(log_attention(layer, head, key_of(layer, head, tokens_[i]), bend))
                                           : 0.0f);
         memory_.policy->listener()->observe(
             {layer, head, positions, attention[head], static_cast<int>(tokens.size()), tokens_.size(), first});
@@ -80,6 +84,7 @@ class Host final : public namm::Host {
   namm::CacheUsage usage() const override { return {}; }
 
   std::size_t evaluated = 0;
+  float bend = 0;    ///< of the attention, see log_attention()
   int fail_at = -1;  ///< evaluate() throws when this many calls were made
 
  private:

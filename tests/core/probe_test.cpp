@@ -54,6 +54,53 @@ TEST_CASE("A probe is one dot product per token and head, plus a constant") {
   }
 }
 
+TEST_CASE("A probe with squares adds theirs, bounded") {
+  const ProbeInput input = GENERATE(ProbeInput::key, ProbeInput::layer);
+  const std::size_t inputs = input == ProbeInput::key ? 4 : 30, width = input == ProbeInput::key ? 12 : 30;
+  ProbeLayer layer{5, 3, 4, 6, drawn(3 * (inputs + 1), 3)};
+  layer.scale = {drawn(width, 5), drawn(width, 6)};
+  layer.scale.scale[1] = 30;  // beyond the bound for nearly all tokens
+  layer.square_weights = drawn(3 * inputs, 7);
+  const TokenProbe linear(input, {{5, 3, 4, 6, layer.weights}}), probe(input, {layer});
+  for (const std::size_t count : {0u, 1u, 15u, 16u, 17u, 100u}) {
+    const Content content(count);
+    std::vector<float> out(3 * count, NAN), without(3 * count, NAN);
+    probe.read(content.view(), out);
+    linear.read(content.view(), without);
+    for (std::size_t h = 0; h < 3; ++h)
+      for (std::size_t i = 0; i < count; ++i) {
+        double wanted = without[h * count + i];
+        for (std::size_t d = 0; d < inputs; ++d) {
+          const std::size_t column = input == ProbeInput::key ? h * 4 + d : d;
+          const double x = column < 12 ? content.keys[i * 12 + column] : content.values[i * 18 + column - 12];
+          const double z = (x - layer.scale.centre[column]) * layer.scale.scale[column];
+          wanted += layer.square_weights[h * inputs + d] * std::min(z * z, 25.0);
+        }
+        CHECK(out[h * count + i] == Approx(wanted).margin(1e-4));
+      }
+  }
+  CHECK(TokenProbe::from_json(probe.to_json(), "")->to_json() == probe.to_json());
+  layer.square_weights.pop_back();
+  CHECK_THROWS_WITH(TokenProbe(input, {layer}), Contains("must have squares of"));
+}
+
+TEST_CASE("Squares are of standardised numbers, and of nothing where a number does not vary") {
+  const std::vector<float> rows = {1, 7, 3, 7, 5, 7};  // [3][2]
+  const SquareScale scale = scale_of(rows, 2);
+  CHECK(scale.centre == std::vector<float>{3, 7});
+  CHECK(scale.scale[0] == Approx(1 / std::sqrt(8.0 / 3.0)));
+  CHECK(scale.scale[1] == 0);
+  std::vector<float> out(6);
+  squares_of(scale, rows.data(), 3, 2, 0, 2, out.data());
+  CHECK(out[0] == Approx(1.5));
+  CHECK(out[2] == 0);
+  CHECK(out[5] == 0);
+  const float far = 1000;
+  squares_of(scale, &far, 1, 1, 0, 1, out.data());
+  CHECK(out[0] == 25);
+  CHECK(scale_of({}, 2).scale == std::vector<float>{0, 0});
+}
+
 TEST_CASE("A probe of another model is refused with what to do") {
   const TokenProbe probe(ProbeInput::key, {{5, 3, 4, 5, drawn(15, 1)}});
   const Content content(2);
@@ -93,6 +140,7 @@ TEST_CASE("Probes in files are checked") {
   CHECK_THAT(message([](json& p) { p["layers"][0]["weights"][3] = nullptr; }), Contains("weights[3] must be a finite number"));
   CHECK_THAT(message([](json& p) { p["layers"].push_back(p["layers"][0]); }), Contains("layers[1].layer must be"));
   CHECK_THAT(message([](json& p) { p["extra"] = 1; }), Contains("extra is unknown"));
+  CHECK_THAT(message([](json& p) { p["layers"][0]["square_scale"] = {1, 1}; }), Contains("layers[0].square_centre must be a list of 8 numbers, is missing"));
   CHECK_THROWS_WITH(make_policy("key-probe"), Contains("'namm calibrate' writes a policy file"));
 }
 
