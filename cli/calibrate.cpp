@@ -43,7 +43,7 @@ po::options_description calibrate_options() {
   options.add_options()("read-out", po::value<std::string>()->default_value("quadratic")->value_name("NAME"),
                         "what a probe is a function of: quadratic (what it reads and the squares of it) or linear (a quarter "
                         "of the memory to fit, half the work to use)");
-  options.add_options()("texts", po::value<int>()->default_value(30)->value_name("N"),
+  options.add_options()("texts", po::value<int>()->default_value(60)->value_name("N"),
                         "made-up texts: prose, facts, dialogue, records, code, lists, log, markup, table, refrain, in turns");
   options.add_options()("data", po::value<std::string>()->value_name("FILE"),
                         "texts or prompts of your own (text, JSON lines) besides the made-up ones");

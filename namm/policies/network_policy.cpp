@@ -25,12 +25,7 @@ void NetworkPolicy::score(const HeadTokens& tokens, std::span<float> scores) con
 }
 
 void NetworkPolicy::set_parameters(std::span<const float> parameters) {
-  if (parameters.size() != weights_.size()) {
-    throw std::invalid_argument("policy " + name_ + ": must get " + std::to_string(weights_.size()) + " parameters, got " +
-                                std::to_string(parameters.size()));
-  }
-  if (!all_finite(parameters))
-    throw std::invalid_argument("policy " + name_ + ": parameters must be finite, found NaN or infinity");
+  detail::check_parameters(name_, parameters, weights_.size());
   std::copy(parameters.begin(), parameters.end(), weights_.begin());
 }
 

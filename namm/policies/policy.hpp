@@ -40,4 +40,9 @@ class Policy {
   virtual nlohmann::json to_json() const = 0;
 };
 
+namespace detail {
+/// Throws std::invalid_argument, naming the policy, if there are not `expected` parameters or one is not finite.
+void check_parameters(std::string_view policy, std::span<const float> parameters, std::size_t expected);
+}  // namespace detail
+
 }  // namespace namm

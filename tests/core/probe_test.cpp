@@ -140,8 +140,36 @@ TEST_CASE("Probes in files are checked") {
   CHECK_THAT(message([](json& p) { p["layers"][0]["weights"][3] = nullptr; }), Contains("weights[3] must be a finite number"));
   CHECK_THAT(message([](json& p) { p["layers"].push_back(p["layers"][0]); }), Contains("layers[1].layer must be"));
   CHECK_THAT(message([](json& p) { p["extra"] = 1; }), Contains("extra is unknown"));
-  CHECK_THAT(message([](json& p) { p["layers"][0]["square_scale"] = {1, 1}; }), Contains("layers[0].square_centre must be a list of 8 numbers, is missing"));
+  CHECK_THAT(message([](json& p) {
+               p["layers"][0]["square_scale"] = {1, 1};
+             }),
+             Contains("layers[0].square_centre must be a list of 8 numbers, is missing"));
   CHECK_THROWS_WITH(make_policy("key-probe"), Contains("'namm calibrate' writes a policy file"));
+}
+
+TEST_CASE("A key probe's parameters are offsets of its heads") {
+  json settings = {{"probe", samples::probe_settings()}};
+  settings["probe"]["layers"][0]["layer"] = 4;
+  const auto policy = make_policy("key-probe", settings);
+  REQUIRE(policy->parameter_count() == 2);
+  CHECK(policy->to_json() == settings);  // zeros are not written
+  policy->set_parameters(std::vector<float>{0.5f, -2.0f});
+  const std::vector<float> content = {1, 2, 3};
+  HeadTokens tokens;
+  const std::vector<std::int32_t> positions = samples::range(0, 3);
+  tokens.positions = positions;
+  tokens.content = content;
+  tokens.layer = 4;
+  std::vector<float> scores(3);
+  policy->score(tokens, scores);
+  CHECK(scores == std::vector<float>{1.5f, 2.5f, 3.5f});
+  tokens.kv_head = 1;
+  policy->score(tokens, scores);
+  CHECK(scores == std::vector<float>{-1, 0, 1});
+  CHECK(make_policy("key-probe", policy->to_json())->parameters() == policy->parameters());
+  settings["offsets"] = {1};
+  CHECK_THROWS_WITH(make_policy("key-probe", settings), Contains("policy.offsets must be a list of 2 numbers"));
+  CHECK_THROWS_WITH(policy->set_parameters(std::vector<float>{NAN, 0}), Contains("must be finite"));
 }
 
 TEST_CASE("A network on probe features begins as the probe alone") {
