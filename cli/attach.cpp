@@ -85,7 +85,8 @@ int run_attach(const std::vector<std::string>& arguments) {
   const auto separator = std::find(arguments.begin(), arguments.end(), "--");
   const std::vector<std::string> own(arguments.begin(), separator);
   po::options_description options("Options", 110);
-  options.add_options()("policy,p", po::value<std::string>()->required()->value_name("NAME"), "policy: a name or a policy file");
+  options.add_options()("policy,p", po::value<std::string>()->default_value(std::string(kDefaultPolicyName))->value_name("NAME"),
+                        "policy: a name, a policy file, or default: the evolved one that comes with the program");
   options.add_options()("budget,b", po::value<std::string>()->value_name("B"),
                         "25% or 0.25, 256 (tokens per head), 64MiB; default: the policy file's own");
   add_memory(options);

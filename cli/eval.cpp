@@ -135,10 +135,10 @@ bool evaluate_group(Session& session, evolve::HostPool& pool, const std::vector<
 
 po::options_description describe_options() {
   po::options_description options("Options", 110);
-  options.add_options()(
-      "policy,p", po::value<std::string>()->required()->value_name("A,B"),
-      "policies: names or policy files; `full` is always measured. Also expected-attention, and the upper lines "
-      "oracle and kvzip: they look at each prompt beforehand");
+  options.add_options()("policy,p", po::value<std::string>()->default_value(std::string(kDefaultPolicyName))->value_name("A,B"),
+                        "policies: names, policy files, or default (the evolved one that comes with the program); `full` is "
+                        "always measured. Also expected-attention, and the upper lines "
+                        "oracle and kvzip: they look at each prompt beforehand");
   options.add_options()("budget,b", po::value<std::string>()->default_value("25%")->value_name("B,C"),
                         "budgets: 25% or 0.25, 256 (tokens per head), 64MiB");
   add_model(options, 1);

@@ -35,8 +35,9 @@ void warn_if_protected_exceed(const LabelledRun& run, const HostDescription& hos
 int run_run(const std::vector<std::string>& arguments) {
   po::options_description options("Options", 110);
   add_model(options, 1);
-  options.add_options()("policy,p", po::value<std::string>()->default_value("full")->value_name("NAME"),
-                        "policy: a name or a policy file; with --compare a list");
+  options.add_options()(
+      "policy,p", po::value<std::string>()->default_value("full")->value_name("NAME"),
+      "policy: a name, a policy file, or default (the evolved one that comes with the program); with --compare a list");
   options.add_options()("budget,b", po::value<std::string>()->value_name("B"),
                         "25% or 0.25, 256 (tokens per head), 64MiB; default: the policy file's own; with --compare a list");
   add_memory(options);

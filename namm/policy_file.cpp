@@ -11,6 +11,7 @@
 #include "namm/json_limits.hpp"
 #include "namm/policies/network_policy.hpp"
 #include "namm/policies/registry.hpp"
+#include "shipped.hpp"
 
 namespace namm {
 namespace {
@@ -130,6 +131,7 @@ void save_policy_file(const std::filesystem::path& path, const PolicyFile& file)
 }
 
 PolicyFile resolve_policy(const std::string& name_or_path) {
+  if (name_or_path == kDefaultPolicyName) return read_policy_file(std::string(kDefaultPolicy));
   for (const PolicyEntry& entry : policy_registry()) {
     if (entry.name != name_or_path) continue;
     PolicyFile file;
@@ -141,7 +143,8 @@ PolicyFile resolve_policy(const std::string& name_or_path) {
   try {
     make_policy(name_or_path);  // throws, with the nearest names
   } catch (const std::invalid_argument& error) {
-    throw std::invalid_argument(std::string(error.what()) + "; a policy file ends in .json or exists");
+    throw std::invalid_argument(std::string(error.what()) +
+                                "; `default` is the policy that comes with the program; a policy file ends in .json or exists");
   }
   return {};
 }

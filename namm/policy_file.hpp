@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include <nlohmann/json.hpp>
 
@@ -27,7 +28,11 @@ PolicyFile load_policy_file(const std::filesystem::path& path);
 /// disk).
 void save_policy_file(const std::filesystem::path& path, const PolicyFile& file);
 
-/// "h2o" or "some/file.json": a registry name, or a policy file if the text ends in .json or names an existing file.
+/// The evolved policy that comes with the program (experiments/universal).
+inline constexpr std::string_view kDefaultPolicyName = "default";
+
+/// "default", "h2o" or "some/file.json": the shipped policy, a registry name, or a policy file if the text ends in .json or names
+/// an existing file.
 PolicyFile resolve_policy(const std::string& name_or_path);
 
 }  // namespace namm

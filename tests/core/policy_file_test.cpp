@@ -208,6 +208,9 @@ TEST_CASE("Policies are named or are files") {
   const Folder folder;
   CHECK(resolve_policy("h2o").policy->name() == "h2o");
   CHECK(resolve_policy("h2o").interval_tokens == 512);
+  const PolicyFile shipped = resolve_policy("default");
+  CHECK(shipped.policy->parameter_count() > 0);
+  CHECK(shipped.policy->to_json() == load_policy_file(NAMM_SOURCE_DIR "/namm/policies/shipped/default.json").policy->to_json());
   save_policy_file(folder.path / "mine.json", sample());
   save_policy_file(folder.path / "mine", sample());
   CHECK(resolve_policy((folder.path / "mine.json").string()).interval_tokens == 128);
