@@ -2,8 +2,10 @@
 
 #include "evolve/registry_names.hpp"
 #include "evolve/strategies/cma.hpp"
+#include "evolve/strategies/cr_fm_nes.hpp"
 #include "evolve/strategies/es.hpp"
 #include "evolve/strategies/sep_cma.hpp"
+#include "evolve/strategies/sep_cma_tpa.hpp"
 #include "evolve/strategy.hpp"
 
 namespace namm::evolve {
@@ -17,6 +19,10 @@ std::unique_ptr<Strategy> make(const StrategySettings& settings) {
 constexpr StrategyEntry kRegistry[] = {
     {"cma", "CMA-ES, full covariance, active update (arXiv 1604.00772); best below about 1,000 parameters", make<Cma>},
     {"sep-cma", "CMA-ES, diagonal covariance (Ros and Hansen 2008); linear in the number of parameters", make<SepCma>},
+    {"sep-cma-tpa",
+     "sep-cma with mirrored draws and two-point step-size adaptation (Hansen et al. 2014); for noise and many parameters",
+     make<SepCmaTpa>},
+    {"cr-fm-nes", "natural evolution strategy, scales and one direction (arXiv 2201.11422)", make<CrFmNes>},
     {"es", "antithetic evolution strategy with Adam, fixed step size (arXiv 1703.03864); for many parameters and much noise",
      make<AntitheticEs>, false},
 };

@@ -146,6 +146,28 @@ TEST_CASE("every strategy: a foreign or damaged state is refused and changes not
   }
 }
 
+TEST_CASE("every strategy: only ranks count, and the scale of the parameters is that of the step size", "[strategy]") {
+  for (const StrategyEntry& entry : strategy_registry()) {
+    CAPTURE(entry.name);
+    StrategySettings large = settings_of(6);
+    large.step_size *= 4;
+    for (double& m : large.mean) m *= 4;
+    const auto plain = make_strategy(entry.name, settings_of(6)), bent = make_strategy(entry.name, settings_of(6)),
+               scaled = make_strategy(entry.name, large);
+    for (int g = 0; g < 30; ++g) {
+      const std::vector<double> values = evaluate(plain->ask()), same = evaluate(scaled->ask() / 4);
+      std::vector<double> monotone;
+      for (double v : evaluate(bent->ask())) monotone.push_back(std::cbrt(v) - 7);
+      plain->tell(values);
+      bent->tell(monotone);
+      scaled->tell(same);
+    }
+    CHECK(dump(*bent) == dump(*plain));
+    CHECK((scaled->mean() / 4 - plain->mean()).cwiseAbs().maxCoeff() < 1e-6 * plain->mean().cwiseAbs().maxCoeff());
+    CHECK(scaled->step_size() == Approx(4 * plain->step_size()).epsilon(1e-6));
+  }
+}
+
 TEST_CASE("every strategy: NaN counts as the worst value", "[strategy]") {
   for (const StrategyEntry& entry : strategy_registry()) {
     CAPTURE(entry.name);
