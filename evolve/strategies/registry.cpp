@@ -17,7 +17,9 @@ std::unique_ptr<Strategy> make(const StrategySettings& settings) {
 }
 
 constexpr StrategyEntry kRegistry[] = {
-    {"cma", "CMA-ES, full covariance, active update (arXiv 1604.00772); for long runs of few parameters that depend on each other", make<Cma>},
+    {"cma",
+     "CMA-ES, full covariance, active update (arXiv 1604.00772); for long runs of few parameters that depend on each other",
+     make<Cma>},
     {"sep-cma", "CMA-ES, diagonal covariance (Ros and Hansen 2008); linear in the number of parameters", make<SepCma>},
     {"sep-cma-tpa",
      "sep-cma with mirrored draws and two-point step-size adaptation (Hansen et al. 2014); for noise and many parameters",
