@@ -1,205 +1,66 @@
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
-#include <cmath>
-#include <iostream>
-#include <stdexcept>
+#include <cstdio>
+#include <optional>
 
 #include "cli/command.hpp"
-#include "cli/console.hpp"
-#include "cli/date.hpp"
+#include "cli/evolve_display.hpp"
+#include "cli/evolve_ranks.hpp"
+#include "cli/evolve_session.hpp"
 #include "cli/interrupt.hpp"
-#include "cli/options.hpp"
 #include "cli/version.hpp"
-#include "evolve/fitness.hpp"
-#include "evolve/loop.hpp"
-#include "evolve/strategy.hpp"
-#include "namm/policies/key_probe.hpp"
-#include "namm/policies/registry.hpp"
+#include "evolve/ranks/rank_units.hpp"
 
 namespace namm::cli {
 namespace {
 
-template <class Entries>
-std::string names_of(const Entries& entries) {
-  std::string out;
-  for (const auto& entry : entries) out += (out.empty() ? "" : ", ") + std::string(entry.name);
-  return out;
-}
-
-po::options_description evolve_options() {
-  po::options_description options("Options", 110);
-  options.add_options()("output,o", po::value<std::string>()->value_name("DIR"),
-                        "new folder for policy.json, checkpoint.json, log.jsonl, timing.jsonl");
-  options.add_options()("resume", po::value<std::string>()->value_name("DIR"),
-                        "continues the run in this folder (same settings; --generations may grow)");
-  add_model(options, 1);
-  options.add_options()("policy,p", po::value<std::string>()->default_value("linear")->value_name("NAME"),
-                        "what evolves: namm, namm-mlp or linear, or a policy file to start from");
-  options.add_options()("features", po::value<std::string>()->default_value("light")->value_name("NAME"),
-                        "token features: light (8, no spectrogram), extended (34), paper (25); probe (4), or any of the three "
-                        "followed by +probe, with --probe");
-  options.add_options()("probe", po::value<std::string>()->value_name("FILE"),
-                        "policy file of 'namm calibrate' for this model: its probe becomes a feature, and the start is the probe "
-                        "alone; features default to probe then");
-  options.add_options()("budget,b", po::value<std::string>()->default_value("25%")->value_name("B,C"),
-                        "budgets to evolve under, in turn; the first becomes the policy's default");
-  add_memory(options);
-  add_tasks(options, "512");
-  options.add_options()("fitness", po::value<std::string>()->default_value("answer-likelihood")->value_name("NAME"),
-                        names_of(evolve::fitness_registry()).c_str());
-  options.add_options()("strategy", po::value<std::string>()->default_value("cma")->value_name("NAME"),
-                        names_of(evolve::strategy_registry()).c_str());
-  options.add_options()("population", po::value<int>()->default_value(0)->value_name("N"),
-                        "offspring per generation; 0 = 4 + 3 ln n");
-  options.add_options()("step-size", po::value<double>()->default_value(0)->value_name("S"),
-                        "first step size; 0 = 0.3 below 100 parameters, else 0.065");
-  options.add_options()("generations,g", po::value<std::int64_t>()->default_value(30)->value_name("N"), "in all");
-  options.add_options()("prompts", po::value<int>()->default_value(4)->value_name("N"),
-                        "training prompts per task and generation, the same for all candidates");
-  options.add_options()("training-pool", po::value<int>()->default_value(0)->value_name("N"),
-                        "different training prompts per task; 0 = new ones every generation");
-  options.add_options()("validation", po::value<int>()->default_value(8)->value_name("N"),
-                        "validation prompts per task; they decide which policy is kept");
-  options.add_options()("validate-every", po::value<std::int64_t>()->default_value(5)->value_name("N"), "generations");
-  options.add_options()("seed", po::value<std::uint64_t>()->default_value(1)->value_name("N"), "of everything");
-  add_general(options);
-  return options;
-}
-
-std::shared_ptr<const Policy> prototype_from(const po::variables_map& values, bool& fresh, PolicyFile& file) {
-  const std::string name = values["policy"].as<std::string>();
-  file = resolve_policy(name);
-  fresh = std::filesystem::path(name).extension() != ".json" && !std::filesystem::exists(name);
-  if (fresh && file.policy->parameter_count() > 0) {
-    nlohmann::json settings = {{"features", values["features"].as<std::string>()}};
-    if (values.contains("probe")) {
-      const PolicyFile calibrated = resolve_policy(values["probe"].as<std::string>());
-      const auto probe = probe_of(*calibrated.policy);
-      if (!probe)
-        throw std::invalid_argument("--probe: must be a policy file with a probe, as 'namm calibrate' writes them, is \"" +
-                                    values["probe"].as<std::string>() + "\"");
-      if (values["features"].defaulted()) settings["features"] = "probe";
-      settings["probe"] = probe->to_json();
-      file.selection = calibrated.selection;
-      file.interval_tokens = calibrated.interval_tokens;
-    }
-    file.policy = make_policy(name, settings);
-    return file.policy;
-  }
-  if (file.policy->parameter_count() == 0)
-    throw std::invalid_argument("--policy: must have parameters to evolve (namm, namm-mlp, linear or a policy file), is \"" +
-                                name + "\"; `namm eval` measures the others as they are");
-  return file.policy;
-}
-
-evolve::RunSettings settings_from(const po::variables_map& values) {
-  evolve::RunSettings out;
-  if (values.contains("output") == values.contains("resume"))
-    throw std::invalid_argument("--output: must be given for a new run, or --resume for an old one; exactly one of them");
-  out.resume = values.contains("resume");
-  out.output = values[out.resume ? "resume" : "output"].as<std::string>();
-  bool fresh = true;
-  PolicyFile file;
-  out.prototype = prototype_from(values, fresh, file);
-  out.gather_normalisation = fresh;
-  const TaskOptions tasks = tasks_from(values, tasks::FileSplits::disjoint);
-  out.tasks = tasks.tasks;
-  out.lengths_tokens = tasks.lengths_tokens;
-  out.protocol = tasks.protocol;
-  out.budgets = parse_budgets(values["budget"].as<std::string>());
-  for (const Budget& budget : out.budgets) {
-    const Memory memory = make_memory(file, memory_from(values), budget);
-    out.selection = memory.selection;
-    out.spectrogram = memory.spectrogram;
-    out.interval_tokens = memory.interval_tokens;
-  }
-  out.fitness = values["fitness"].as<std::string>();
-  out.strategy = values["strategy"].as<std::string>();
-  out.population = values["population"].as<int>();
-  const double step = values["step-size"].as<double>();
-  if (!(step >= 0) || !std::isfinite(step))
-    throw std::invalid_argument("--step-size: must be positive (or 0 for the default), is " + std::to_string(step) +
-                                "; for example 0.3");
-  out.step_size = step > 0 ? step : out.prototype->parameter_count() < 100 ? 0.3 : 0.065;
-  out.generations = values["generations"].as<std::int64_t>();
-  out.validate_every = values["validate-every"].as<std::int64_t>();
-  const auto positive = [&](const char* name, int low) {
-    require_at_least(std::string("--") + name, values[name].as<int>(), low);
-    return static_cast<std::size_t>(values[name].as<int>());
-  };
-  require_at_least("--generations", out.generations, 0);
-  require_at_least("--validate-every", out.validate_every, 1);
-  require_at_least("--population", out.population, 0);
-  out.prompts_per_task = positive("prompts", 1);
-  out.training_pool = positive("training-pool", 0);
-  out.validation_prompts = positive("validation", 1);
-  out.seed = values["seed"].as<std::uint64_t>();
-  return out;
+evolve::HostPool load_hosts(const po::variables_map& values, const std::vector<std::size_t>& lengths_tokens) {
+  const ModelOptions options = model_from(values);
+  const std::size_t longest = *std::max_element(lengths_tokens.begin(), lengths_tokens.end());
+  return {host_factory(llama::LlamaModel::load(options.model), options, static_cast<int>(longest) + 256), options.workers};
 }
 
 }  // namespace
 
-int run_evolve(const std::vector<std::string>& arguments) {
-  const po::options_description options = evolve_options();
-  const auto values = parse(arguments, options, "namm evolve --model FILE --output DIR [options]",
-                            "Evolves a memory policy on a model. Fitness is measured on the model itself, relative to the full "
-                            "cache on the same prompts.\n"
-                            "Every generation is checkpointed; Ctrl-C keeps what there is, --resume goes on.");
-  if (!values) return 0;
-  apply_general(*values);
-  interrupted();
-  const ModelOptions model_options = model_from(*values);
-  evolve::RunSettings settings = settings_from(*values);
-  const auto model = llama::LlamaModel::load(model_options.model);
-  const std::size_t longest = *std::max_element(settings.lengths_tokens.begin(), settings.lengths_tokens.end());
-  evolve::HostPool pool(host_factory(model, model_options, static_cast<int>(longest) + 256), model_options.workers);
-  nlohmann::json task_names = nlohmann::json::array();
-  for (const auto& task : settings.tasks) task_names.push_back(task->name());
-  settings.provenance = {{"model", pool.host().description().model},
-                         {"architecture", pool.host().description().architecture},
-                         {"tasks", task_names},
-                         {"lengths_tokens", settings.lengths_tokens},
-                         {"fitness", settings.fitness},
-                         {"strategy", settings.strategy},
-                         {"seed", settings.seed},
-                         {"date", today()},
-                         {"version", kVersion},
-                         {"commit", kCommit}};
+EvolveHosts::EvolveHosts(const po::variables_map& values, const std::vector<std::size_t>& lengths_tokens)
+    : pool(load_hosts(values, lengths_tokens)), model_bytes(std::filesystem::file_size(values["model"].as<std::string>())) {}
 
-  const bool quiet = values->contains("quiet");
-  ProgressBar bar(!quiet);
-  evolve::RunCallbacks callbacks;
-  std::int64_t generation = 0;
-  callbacks.progress = [&](std::string_view what, std::size_t done, std::size_t all) {
-    bar.show("generation " + std::to_string(generation) + "/" + std::to_string(settings.generations) + " " + std::string(what),
-             done, all);
-  };
-  double seconds = 0;
-  std::int64_t timed = 0;
-  callbacks.generation = [&](const evolve::GenerationRecord& record) {
-    bar.clear();
-    if (record.generation > 0) {
-      seconds += record.seconds;
-      ++timed;
-    }
-    generation = record.generation + 1;
-    if (quiet) return;
-    char text[200];
-    if (record.generation == 0)
-      std::snprintf(text, sizeof text, "start        validation %+.4f", record.best_validation);
-    else
-      std::snprintf(text, sizeof text,
-                    "generation %-4lld best %+.4f  mean %+.4f  spread %.4f  step size %.4f  kept %+.4f  %s left",
-                    static_cast<long long>(record.generation), record.best, record.mean, record.spread, record.step_size,
-                    record.best_validation,
-                    format_seconds(seconds / static_cast<double>(std::max<std::int64_t>(1, timed)) *
-                                   static_cast<double>(settings.generations - record.generation))
-                        .c_str());
-    std::cerr << text << '\n';
-  };
-  const evolve::RunResult result = evolve::run(settings, pool, callbacks, &interrupted());
-  bar.clear();
+std::string EvolveHosts::identity(const evolve::RunSettings& settings) const {
+  nlohmann::json tasks = nlohmann::json::array();
+  for (const auto& task : settings.tasks) tasks.push_back(task->name());
+  const nlohmann::json all = {{"version", std::string(kVersion).append(" ").append(kCommit)},
+                              {"model", pool.host().description().model},
+                              {"model_bytes", model_bytes},
+                              {"tasks", tasks},
+                              {"lengths_tokens", settings.lengths_tokens},
+                              {"fitness", settings.fitness},
+                              {"chat_template", settings.protocol.chat_template},
+                              {"question_after", settings.protocol.question_after}};
+  return all.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::optional<po::variables_map> parse_evolve(const std::vector<std::string>& arguments) {
+  return parse(arguments, evolve_options(), "namm evolve --model FILE --output DIR [options]",
+               "Evolves a memory policy on a model. Fitness is measured on the model itself, relative to the full "
+               "cache on the same prompts.\n"
+               "Every generation is checkpointed; Ctrl-C keeps what there is, --resume goes on.\n"
+               "On several machines or with several processes: mpirun -n 8 namm evolve ... (docs/evolve.md).");
+}
+
+int evolve_here(const po::variables_map& values, evolve::Channel* others) {
+  evolve::RunSettings settings = settings_from(values);
+  EvolveHosts hosts(values, settings.lengths_tokens);
+  settings.provenance = provenance_of(settings, hosts.pool.host().description());
+  std::optional<evolve::RankUnits> ranks;
+  if (others != nullptr) {
+    evolve::RankSettings all;
+    all.identity = hosts.identity(settings);
+    all.silence_limit = std::chrono::seconds(values["rank-timeout"].as<int>());
+    ranks.emplace(hosts.pool, *others, settings.tasks, all);
+  }
+  EvolveDisplay display(values.contains("quiet"), settings.generations);
+  const evolve::RunResult result =
+      evolve::run(settings, hosts.pool, display.callbacks(), &interrupted(), ranks ? &*ranks : nullptr);
+  display.clear();
   std::printf("%s after %lld generations: validation %+.4f (start %+.4f), kept from generation %lld\n",
               result.stopped ? "stopped" : "done", static_cast<long long>(result.generation), result.validation,
               result.start_validation, static_cast<long long>(result.best_generation));
@@ -207,6 +68,15 @@ int run_evolve(const std::vector<std::string>& arguments) {
   if (result.stopped) std::printf("resume with the same options and --resume %s in place of --output\n", settings.output.c_str());
   std::fflush(stdout);
   return result.stopped ? 1 : 0;
+}
+
+int run_evolve(const std::vector<std::string>& arguments) {
+  if (launched_by_mpirun()) return evolve_on_ranks(arguments);
+  const auto values = parse_evolve(arguments);
+  if (!values) return 0;
+  apply_general(*values);
+  interrupted();
+  return evolve_here(*values, nullptr);
 }
 
 }  // namespace namm::cli

@@ -2,12 +2,11 @@
 #include <spdlog/spdlog.h>
 
 #include <cstdio>
-#include <exception>
 #include <iostream>
-#include <new>
 #include <stdexcept>
 
 #include "cli/command.hpp"
+#include "cli/failure.hpp"
 #include "cli/version.hpp"
 #include "namm/policies/registry.hpp"
 
@@ -69,14 +68,7 @@ int main(int argc, char** argv) {
     std::cout.flush();
     if (!std::cout) throw std::runtime_error("standard output: cannot be written (full disk or closed pipe)");
     return code;
-  } catch (const std::invalid_argument& error) {
-    std::cerr << "namm: " << error.what() << '\n';
-    return 2;
-  } catch (const std::bad_alloc&) {
-    std::cerr << "namm: memory: not enough for this; use a smaller --context, --workers or model\n";
-    return 1;
-  } catch (const std::exception& error) {
-    std::cerr << "namm: " << error.what() << '\n';
-    return 1;
+  } catch (...) {
+    return namm::cli::print_failure();
   }
 }

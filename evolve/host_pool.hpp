@@ -23,6 +23,7 @@ class HostPool {
 
   /// The first host, for tokenising and descriptions, while no call of run() is under way.
   Host& host() { return *hosts_.front(); }
+  const Host& host() const { return *hosts_.front(); }
   int workers() const { return static_cast<int>(hosts_.size()); }
 
   /// Calls work(unit, host) for every unit in [0, count), in any order, on min(workers, count) threads. If `stop` becomes true no

@@ -28,7 +28,9 @@ Outcome run_program(const std::vector<std::string>& arguments, const Surrounding
   const Folder folder;
   write(folder / "in", surroundings.input);
   const std::string out = surroundings.output.empty() ? folder / "out" : surroundings.output.string();
-  std::vector<char*> words = {const_cast<char*>(NAMM_PROGRAM)};
+  std::vector<char*> words;
+  for (const std::string& word : surroundings.launcher) words.push_back(const_cast<char*>(word.c_str()));
+  words.push_back(const_cast<char*>(NAMM_PROGRAM));
   for (const std::string& word : arguments) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
   const pid_t child = ::fork();
@@ -43,9 +45,10 @@ Outcome run_program(const std::vector<std::string>& arguments, const Surrounding
       ::setrlimit(RLIMIT_FSIZE, &both);
       std::signal(SIGXFSZ, SIG_IGN);  // write() then fails with EFBIG
     }
-    ::execv(NAMM_PROGRAM, words.data());
+    ::execvp(words.front(), words.data());
     ::_exit(121);
   }
+  if (surroundings.meanwhile) surroundings.meanwhile(child);
   int status = 0;
   REQUIRE(::waitpid(child, &status, 0) == child);
   Outcome result;

@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -16,9 +17,11 @@ struct Outcome {
 };
 
 struct Surroundings {
-  std::string input;             ///< standard input
-  std::filesystem::path output;  ///< standard output goes there instead of into Outcome::out
-  long largest_file_bytes = -1;  ///< RLIMIT_FSIZE: writing beyond it fails as on a full disk
+  std::string input;                        ///< standard input
+  std::filesystem::path output;             ///< standard output goes there instead of into Outcome::out
+  long largest_file_bytes = -1;             ///< RLIMIT_FSIZE: writing beyond it fails as on a full disk
+  std::vector<std::string> launcher = {};   ///< words in front of the program, the first looked up in PATH
+  std::function<void(int)> meanwhile = {};  ///< called with the process's id while it runs
 };
 
 /// Runs `namm ARGUMENTS...`. Progress and colour are off, as for anything that is not a terminal.

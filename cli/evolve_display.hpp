@@ -1,0 +1,25 @@
+#pragma once
+#include <string_view>
+
+#include "cli/console.hpp"
+#include "evolve/loop.hpp"
+
+namespace namm::cli {
+
+/// What a run of evolution shows on stderr: a bar on a terminal, a line per generation. Lives as long as its callbacks.
+class EvolveDisplay {
+ public:
+  EvolveDisplay(bool quiet, std::int64_t generations) : quiet_(quiet), generations_(generations), bar_(!quiet) {}
+  evolve::RunCallbacks callbacks();
+  void clear() { bar_.clear(); }
+
+ private:
+  void show(const evolve::GenerationRecord& record);
+
+  bool quiet_;
+  std::int64_t generations_, generation_ = 0, timed_ = 0;
+  double seconds_ = 0;
+  ProgressBar bar_;
+};
+
+}  // namespace namm::cli

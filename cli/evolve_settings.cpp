@@ -1,0 +1,153 @@
+#include "cli/evolve_settings.hpp"
+
+#include <cmath>
+#include <stdexcept>
+
+#include "cli/date.hpp"
+#include "cli/version.hpp"
+#include "evolve/fitness.hpp"
+#include "evolve/strategy.hpp"
+#include "namm/policies/key_probe.hpp"
+#include "namm/policies/registry.hpp"
+
+namespace namm::cli {
+namespace {
+
+template <class Entries>
+std::string names_of(const Entries& entries) {
+  std::string out;
+  for (const auto& entry : entries) out += (out.empty() ? "" : ", ") + std::string(entry.name);
+  return out;
+}
+
+std::shared_ptr<const Policy> prototype_from(const po::variables_map& values, bool& fresh, PolicyFile& file) {
+  const std::string name = values["policy"].as<std::string>();
+  file = resolve_policy(name);
+  fresh = std::filesystem::path(name).extension() != ".json" && !std::filesystem::exists(name);
+  if (fresh && file.policy->parameter_count() > 0) {
+    nlohmann::json settings = {{"features", values["features"].as<std::string>()}};
+    if (values.contains("probe")) {
+      const PolicyFile calibrated = resolve_policy(values["probe"].as<std::string>());
+      const auto probe = probe_of(*calibrated.policy);
+      if (!probe)
+        throw std::invalid_argument("--probe: must be a policy file with a probe, as 'namm calibrate' writes them, is \"" +
+                                    values["probe"].as<std::string>() + "\"");
+      if (values["features"].defaulted()) settings["features"] = "probe";
+      settings["probe"] = probe->to_json();
+      file.selection = calibrated.selection;
+      file.interval_tokens = calibrated.interval_tokens;
+    }
+    file.policy = make_policy(name, settings);
+    return file.policy;
+  }
+  if (file.policy->parameter_count() == 0)
+    throw std::invalid_argument("--policy: must have parameters to evolve (namm, namm-mlp, linear or a policy file), is \"" +
+                                name + "\"; `namm eval` measures the others as they are");
+  return file.policy;
+}
+
+}  // namespace
+
+po::options_description evolve_options() {
+  po::options_description options("Options", 110);
+  options.add_options()("output,o", po::value<std::string>()->value_name("DIR"),
+                        "new folder for policy.json, checkpoint.json, log.jsonl, timing.jsonl");
+  options.add_options()("resume", po::value<std::string>()->value_name("DIR"),
+                        "continues the run in this folder (same settings; --generations may grow)");
+  add_model(options, 1);
+  options.add_options()("policy,p", po::value<std::string>()->default_value("linear")->value_name("NAME"),
+                        "what evolves: namm, namm-mlp or linear, or a policy file to start from");
+  options.add_options()("features", po::value<std::string>()->default_value("light")->value_name("NAME"),
+                        "token features: light (8, no spectrogram), extended (34), paper (25); probe (4), or any of the three "
+                        "followed by +probe, with --probe");
+  options.add_options()("probe", po::value<std::string>()->value_name("FILE"),
+                        "policy file of 'namm calibrate' for this model: its probe becomes a feature, and the start is the probe "
+                        "alone; features default to probe then");
+  options.add_options()("budget,b", po::value<std::string>()->default_value("25%")->value_name("B,C"),
+                        "budgets to evolve under, in turn; the first becomes the policy's default");
+  add_memory(options);
+  add_tasks(options, "512");
+  options.add_options()("fitness", po::value<std::string>()->default_value("answer-likelihood")->value_name("NAME"),
+                        names_of(evolve::fitness_registry()).c_str());
+  options.add_options()("strategy", po::value<std::string>()->default_value("cma")->value_name("NAME"),
+                        names_of(evolve::strategy_registry()).c_str());
+  options.add_options()("population", po::value<int>()->default_value(0)->value_name("N"),
+                        "offspring per generation; 0 = 4 + 3 ln n");
+  options.add_options()("step-size", po::value<double>()->default_value(0)->value_name("S"),
+                        "first step size; 0 = 0.3 below 100 parameters, else 0.065");
+  options.add_options()("generations,g", po::value<std::int64_t>()->default_value(30)->value_name("N"), "in all");
+  options.add_options()("prompts", po::value<int>()->default_value(4)->value_name("N"),
+                        "training prompts per task and generation, the same for all candidates");
+  options.add_options()("training-pool", po::value<int>()->default_value(0)->value_name("N"),
+                        "different training prompts per task; 0 = new ones every generation");
+  options.add_options()("validation", po::value<int>()->default_value(8)->value_name("N"),
+                        "validation prompts per task; they decide which policy is kept");
+  options.add_options()("validate-every", po::value<std::int64_t>()->default_value(5)->value_name("N"), "generations");
+  options.add_options()("seed", po::value<std::uint64_t>()->default_value(1)->value_name("N"), "of everything");
+  options.add_options()("rank-timeout", po::value<int>()->default_value(60)->value_name("SECONDS"),
+                        "under mpirun: a rank that has work and says nothing for so long ends the run");
+  add_general(options);
+  return options;
+}
+
+evolve::RunSettings measuring_settings_from(const po::variables_map& values) {
+  evolve::RunSettings out;
+  TaskOptions tasks = tasks_from(values, tasks::FileSplits::disjoint);
+  out.tasks = std::move(tasks.tasks);
+  out.lengths_tokens = std::move(tasks.lengths_tokens);
+  out.protocol = tasks.protocol;
+  out.fitness = values["fitness"].as<std::string>();
+  return out;
+}
+
+evolve::RunSettings settings_from(const po::variables_map& values) {
+  evolve::RunSettings out = measuring_settings_from(values);
+  if (values.contains("output") == values.contains("resume"))
+    throw std::invalid_argument("--output: must be given for a new run, or --resume for an old one; exactly one of them");
+  out.resume = values.contains("resume");
+  out.output = values[out.resume ? "resume" : "output"].as<std::string>();
+  bool fresh = true;
+  PolicyFile file;
+  out.prototype = prototype_from(values, fresh, file);
+  out.gather_normalisation = fresh;
+  out.budgets = parse_budgets(values["budget"].as<std::string>());
+  for (const Budget& budget : out.budgets) {
+    const Memory memory = make_memory(file, memory_from(values), budget);
+    out.selection = memory.selection;
+    out.spectrogram = memory.spectrogram;
+    out.interval_tokens = memory.interval_tokens;
+  }
+  out.strategy = values["strategy"].as<std::string>();
+  out.population = values["population"].as<int>();
+  const double step = values["step-size"].as<double>();
+  if (!(step >= 0) || !std::isfinite(step))
+    throw std::invalid_argument("--step-size: must be positive (or 0 for the default), is " + std::to_string(step) +
+                                "; for example 0.3");
+  out.step_size = step > 0 ? step : out.prototype->parameter_count() < 100 ? 0.3 : 0.065;
+  out.generations = values["generations"].as<std::int64_t>();
+  out.validate_every = values["validate-every"].as<std::int64_t>();
+  const auto positive = [&](const char* name, int low) {
+    require_at_least(std::string("--") + name, values[name].as<int>(), low);
+    return static_cast<std::size_t>(values[name].as<int>());
+  };
+  require_at_least("--generations", out.generations, 0);
+  require_at_least("--validate-every", out.validate_every, 1);
+  require_at_least("--population", out.population, 0);
+  out.prompts_per_task = positive("prompts", 1);
+  out.training_pool = positive("training-pool", 0);
+  out.validation_prompts = positive("validation", 1);
+  out.seed = values["seed"].as<std::uint64_t>();
+  return out;
+}
+
+nlohmann::json provenance_of(const evolve::RunSettings& settings, const HostDescription& host) {
+  nlohmann::json task_names = nlohmann::json::array();
+  for (const auto& task : settings.tasks) task_names.push_back(task->name());
+  return {{"model", host.model},         {"architecture", host.architecture},
+          {"tasks", task_names},         {"lengths_tokens", settings.lengths_tokens},
+          {"fitness", settings.fitness}, {"strategy", settings.strategy},
+          {"seed", settings.seed},       {"date", today()},
+          {"version", kVersion},         {"commit", kCommit}};
+}
+
+}  // namespace namm::cli

@@ -1,0 +1,69 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "evolve/protocol.hpp"
+#include "tasks/task.hpp"
+
+/// What ranks say to each other. Rank 0 hands out; the others measure. Numbers travel as they lie in memory: the ranks must be
+/// machines of the same kind.
+///
+///     rank 0                                       rank r
+///                                   Hello  <-      "same model and settings, 2 workers"
+///     Shape, Parameters, PromptLetter, Job ->
+///                 Measured or Failed, Alive <-     Alive while it works, at least every few seconds
+///     Forget (end of a batch), Stop        ->      Bye
+namespace namm::evolve::letters {
+
+struct Hello {
+  std::string identity;  ///< must be the same on all ranks
+  std::string machine;
+  std::uint32_t workers = 1;
+};
+/// A policy without its numbers: sent once to every rank that needs it.
+struct Shape {
+  std::uint64_t id = 0;
+  std::string kind, settings;  ///< settings: Policy::to_json() with all parameters 0
+};
+/// A policy: 4 bytes per parameter.
+struct Parameters {
+  std::uint64_t id = 0, shape = 0;
+  std::vector<float> values;
+};
+struct PromptLetter {
+  std::uint64_t id = 0;
+  Prompt prompt;           ///< without its task
+  std::uint32_t task = 0;  ///< index into the run's tasks
+};
+struct Job {
+  std::uint64_t number = 0, prompt = 0;
+  Memory memory;                    ///< without its policy
+  std::uint64_t policy = kNothing;  ///< a Parameters letter's id
+  static constexpr std::uint64_t kNothing = ~std::uint64_t{0};
+};
+struct Measured {
+  std::uint64_t number = 0;
+  double value = 0;
+  float seconds = 0;
+};
+struct Failed {
+  bool wrong_usage = false;  ///< std::invalid_argument there
+  bool interrupted = false;  ///< somebody wants that rank to end
+  std::string what;
+};
+struct Forget {};  ///< policies and prompts, not shapes; jobs not yet begun are dropped
+struct Stop {};
+struct Alive {};
+struct Bye {};
+
+using Any = std::variant<Hello, Shape, Parameters, PromptLetter, Job, Measured, Failed, Forget, Stop, Alive, Bye>;
+
+std::vector<std::byte> write(const Any& letter);
+/// Throws std::runtime_error if the bytes are no letter of this version.
+Any read(std::span<const std::byte> bytes);
+
+}  // namespace namm::evolve::letters

@@ -1,0 +1,282 @@
+#include "evolve/ranks/rank_units.hpp"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <future>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <thread>
+
+namespace namm::evolve {
+namespace {
+
+constexpr std::chrono::microseconds kPause{200};  // between looks into the mail box: a call that waits would burn a core
+
+std::string seconds_text(std::chrono::duration<double> time) {
+  return std::to_string(static_cast<long>(time.count() + 0.5)) + " s";
+}
+
+/// The first field in which two settings differ, with both values.
+std::string first_difference(const std::string& ours, const std::string& theirs) {
+  const auto a = nlohmann::json::parse(ours, nullptr, false), b = nlohmann::json::parse(theirs, nullptr, false);
+  if (!a.is_object() || !b.is_object()) return "another version";
+  for (const auto& [key, value] : a.items()) {
+    const std::string other = b.contains(key) ? b[key].dump() : "nothing";
+    if (other != value.dump()) return key + " " + other.substr(0, 80) + ", here " + value.dump().substr(0, 80);
+  }
+  return "a further setting";
+}
+
+}  // namespace
+
+/// The units that nobody has begun, and the values that are there: shared with the threads of this process.
+class RankUnits::Batch {
+ public:
+  Batch(std::size_t count, std::span<double> values, UnitCosts& costs) : values_(values), costs_(costs), have_(count) {}
+
+  std::optional<std::size_t> take() {
+    const std::lock_guard lock(mutex_);
+    if (closed_ || next_ == have_.size()) return std::nullopt;
+    return next_++;
+  }
+  void close() {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+  }
+  void put(std::size_t index, double value, float seconds) {
+    const std::lock_guard lock(mutex_);
+    if (index >= have_.size() || have_[index]) return;
+    have_[index] = true;
+    values_[index] = value;
+    costs_.seconds.push_back(seconds);
+    ++done_;
+  }
+  std::size_t done() const {
+    const std::lock_guard lock(mutex_);
+    return done_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::span<double> values_;
+  UnitCosts& costs_;
+  std::vector<bool> have_;
+  std::size_t next_ = 0, done_ = 0;
+  bool closed_ = false;
+};
+
+RankUnits::RankUnits(HostPool& pool, Channel& channel, std::vector<std::shared_ptr<const tasks::Task>> tasks,
+                     RankSettings settings)
+    : pool_(pool), channel_(channel), tasks_(std::move(tasks)), settings_(std::move(settings)), ranks_(channel.ranks()) {
+  const auto began = Clock::now();
+  std::set<int> missing;
+  for (int rank = 1; rank < channel_.ranks(); ++rank) missing.insert(rank);
+  while (!missing.empty()) {
+    const auto letter = channel_.receive();
+    if (!letter) {
+      if (Clock::now() - began > settings_.start_limit)
+        throw std::runtime_error(name(*missing.begin())
+                                     .append(": must be ready within ")
+                                     .append(seconds_text(settings_.start_limit))
+                                     .append(", is silent; see whether its machine can read the model"));
+      std::this_thread::sleep_for(kPause);
+      continue;
+    }
+    const letters::Any content = letters::read(letter->bytes);
+    if (const auto* failed = std::get_if<letters::Failed>(&content)) {
+      const std::string text = name(letter->rank) + ": " + failed->what;
+      if (failed->wrong_usage) throw std::invalid_argument(text);
+      throw std::runtime_error(text);
+    }
+    if (const auto* hello = std::get_if<letters::Hello>(&content)) {
+      Rank& rank = ranks_[static_cast<std::size_t>(letter->rank)];
+      rank.machine = hello->machine;
+      rank.workers = std::clamp(hello->workers, 1u, 4096u);
+      if (hello->identity != settings_.identity)
+        throw std::runtime_error(name(letter->rank) + ": must have rank 0's model and settings, has " +
+                                 first_difference(settings_.identity, hello->identity) + "; give all ranks the same files");
+      missing.erase(letter->rank);
+    }
+  }
+}
+
+int RankUnits::workers() const {
+  int sum = pool_.workers();
+  for (std::size_t r = 1; r < ranks_.size(); ++r) sum += static_cast<int>(ranks_[r].workers);
+  return sum;
+}
+
+std::string RankUnits::name(int rank) const {
+  std::string text = "rank " + std::to_string(rank);
+  const std::string& machine = ranks_[static_cast<std::size_t>(rank)].machine;
+  if (!machine.empty()) text.append(" on ").append(machine);
+  return text;
+}
+
+void RankUnits::send(int rank, const letters::Any& letter) {
+  std::vector<std::byte> bytes = letters::write(letter);
+  bytes_sent_ += bytes.size();
+  channel_.send(rank, std::move(bytes));
+}
+
+std::uint64_t RankUnits::shape_of(const Policy& policy) {
+  const std::unique_ptr<Policy> blank = policy.clone();
+  if (blank->parameter_count() > 0) blank->set_parameters(std::vector<float>(blank->parameter_count(), 0.0f));
+  const std::string kind(policy.name()), settings = blank->to_json().dump();
+  const auto [entry, fresh] = shape_ids_.try_emplace(kind + " " + settings, shapes_.size());
+  if (fresh) shapes_.push_back({entry->second, kind, settings});
+  return entry->second;
+}
+
+void RankUnits::hand_out(int rank, const UnitBatch& batch, std::size_t index) {
+  Rank& to = ranks_[static_cast<std::size_t>(rank)];
+  const Unit& unit = batch.units[index];
+  const Memory& memory = batch.memories[unit.memory];
+  letters::Job job;
+  job.number = first_job_ + index;
+  job.prompt = unit.prompt;
+  job.memory = memory;
+  job.memory.policy = nullptr;
+  if (memory.policy) {
+    auto found = policies_.find(memory.policy.get());
+    if (found == policies_.end())
+      found =
+          policies_.emplace(memory.policy.get(), PolicyLetter{next_id_++, shape_of(*memory.policy), memory.policy->parameters()})
+              .first;
+    const PolicyLetter& policy = found->second;
+    if (to.shapes.insert(policy.shape).second) send(rank, shapes_[policy.shape]);
+    if (to.policies.insert(policy.id).second) send(rank, letters::Parameters{policy.id, policy.shape, policy.values});
+    job.policy = policy.id;
+  }
+  if (to.prompts.insert(unit.prompt).second) {
+    const Prompt& prompt = batch.prompts[unit.prompt];
+    const auto task = std::find(tasks_.begin(), tasks_.end(), prompt.task);
+    if (task == tasks_.end()) throw std::logic_error("prompt " + prompt.sample.id + ": its task is not one of the run's");
+    send(rank, letters::PromptLetter{unit.prompt, prompt, static_cast<std::uint32_t>(task - tasks_.begin())});
+  }
+  send(rank, job);
+  if (to.busy++ == 0) to.heard = Clock::now();
+}
+
+void RankUnits::end_batch() {
+  policies_.clear();
+  for (int rank = 1; rank < channel_.ranks(); ++rank) {
+    Rank& to = ranks_[static_cast<std::size_t>(rank)];
+    if (to.policies.empty() && to.prompts.empty()) continue;
+    to.policies.clear();
+    to.prompts.clear();
+    send(rank, letters::Forget{});
+  }
+}
+
+bool RankUnits::measure(const UnitBatch& batch, std::span<double> values, UnitCosts& costs, const std::atomic<bool>* stop,
+                        const Progress& progress) {
+  const std::size_t count = batch.units.size();
+  Batch shared(count, values, costs);
+  const int threads = omp_get_max_threads();  // a new thread would begin with the machine's number
+  const auto own = [&](std::size_t, Host& host) {
+    try {
+      while (const auto index = shared.take()) {
+        const auto began = Clock::now();
+        const Unit& unit = batch.units[*index];
+        const double value = batch.fitness.measure(host, batch.memories[unit.memory], batch.prompts[unit.prompt], batch.protocol);
+        shared.put(*index, value, std::chrono::duration<float>(Clock::now() - began).count());
+      }
+    } catch (...) {
+      shared.close();
+      throw;
+    }
+  };
+  const std::uint64_t sent_before = bytes_sent_, received_before = bytes_received_;
+  std::future<void> local = std::async(std::launch::async, [&] {
+    omp_set_num_threads(threads);
+    pool_.run(std::min<std::size_t>(count, static_cast<std::size_t>(pool_.workers())), own);
+  });
+  // Whatever happens below, the threads must not outlive what they use.
+  struct Closer {
+    Batch& batch;
+    std::future<void>& local;
+    ~Closer() {
+      batch.close();
+      if (local.valid()) local.wait();
+    }
+  } closer{shared, local};
+
+  std::size_t shown = 0;
+  bool interrupted = false;
+  while (shared.done() < count && !interrupted) {
+    bool idle = true;
+    while (const auto letter = channel_.receive()) {
+      idle = false;
+      bytes_received_ += letter->bytes.size();
+      Rank& from = ranks_[static_cast<std::size_t>(letter->rank)];
+      from.heard = Clock::now();
+      const letters::Any content = letters::read(letter->bytes);
+      if (const auto* measured = std::get_if<letters::Measured>(&content)) {
+        if (from.busy > 0) --from.busy;
+        if (measured->number >= first_job_) shared.put(measured->number - first_job_, measured->value, measured->seconds);
+      } else if (const auto* failed = std::get_if<letters::Failed>(&content)) {
+        if (failed->interrupted || (stop != nullptr && *stop)) {
+          interrupted = true;
+          continue;
+        }
+        const std::string text = name(letter->rank) + ": " + failed->what;
+        if (failed->wrong_usage) throw std::invalid_argument(text);
+        throw std::runtime_error(text);
+      }
+    }
+    if (stop != nullptr && *stop) interrupted = true;
+    for (int rank = 1; rank < channel_.ranks() && !interrupted; ++rank) {
+      Rank& to = ranks_[static_cast<std::size_t>(rank)];
+      while (to.busy < to.workers) {
+        const auto index = shared.take();
+        if (!index) break;
+        hand_out(rank, batch, *index);
+        idle = false;
+      }
+      if (to.busy > 0 && Clock::now() - to.heard > settings_.silence_limit)
+        throw std::runtime_error(name(rank)
+                                     .append(": must answer within ")
+                                     .append(seconds_text(settings_.silence_limit))
+                                     .append(", is silent; the checkpoint is whole, go on with --resume"));
+    }
+    if (local.valid() && local.wait_for(std::chrono::seconds(0)) == std::future_status::ready) local.get();
+    if (progress && shared.done() > shown) progress(shown = shared.done(), count);
+    if (idle) std::this_thread::sleep_for(kPause);
+  }
+  const bool complete = shared.done() == count;
+  shared.close();
+  if (local.valid()) local.get();
+  if (progress && complete && shown < count) progress(count, count);
+  first_job_ += count;
+  end_batch();
+  costs.bytes_sent += bytes_sent_ - sent_before;
+  costs.bytes_received += bytes_received_ - received_before;
+  return complete;
+}
+
+bool RankUnits::dismiss(Channel& channel, std::chrono::duration<double> limit) noexcept {
+  try {
+    const auto began = Clock::now();
+    std::set<int> missing;
+    for (int rank = 1; rank < channel.ranks(); ++rank) {
+      channel.send(rank, letters::write(letters::Stop{}));
+      missing.insert(rank);
+    }
+    while (!missing.empty() && Clock::now() - began < limit) {
+      const auto letter = channel.receive();
+      if (!letter) {
+        std::this_thread::sleep_for(kPause);
+      } else if (std::holds_alternative<letters::Bye>(letters::read(letter->bytes))) {
+        missing.erase(letter->rank);
+      }
+    }
+    return missing.empty();
+  } catch (...) {
+    return false;
+  }
+}
+
+}  // namespace namm::evolve

@@ -1,0 +1,174 @@
+// Units measured by ranks: the same bytes as on threads, whatever their number, and a clear end if one fails.
+#include "evolve/loop.hpp"
+#include "tests/check.hpp"
+#include "tests/evolve/loop_fixture.hpp"
+#include "tests/evolve/mailbox.hpp"
+
+using namespace namm;
+using namespace namm::evolve;
+using namespace fixture;
+using Catch::Matchers::Contains;
+
+namespace {
+
+/// What a rank does: `workers` hosts of this script.
+std::function<void(Mailbox&)> measuring(const RunSettings& settings, int workers = 1, fake::Script script = {},
+                                        const std::atomic<bool>* stop = nullptr) {
+  return [=, tasks = settings.tasks, protocol = settings.protocol, fitness_name = settings.fitness](Mailbox& mine) {
+    HostPool pool(hosts(script), workers);
+    const auto fitness = make_fitness(fitness_name);
+    serve_units(mine, pool, *fitness, protocol, tasks, {"{}", "there", 0.01}, stop);
+  };
+}
+
+void compare(const TemporaryFolder& folder, const std::string& a, const std::string& b) {
+  for (const char* file : {"policy.json", "log.jsonl", "checkpoint.json"}) {
+    CAPTURE(a, b, file);
+    CHECK_FALSE(read(folder / (a + "/" + file)).empty());
+    CHECK(read(folder / (a + "/" + file)) == read(folder / (b + "/" + file)));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("letters are read back as they were written, and nothing else is", "[ranks]") {
+  letters::PromptLetter prompt;
+  prompt.id = 3;
+  prompt.task = 1;
+  prompt.prompt.context = {1, 2, -3};
+  prompt.prompt.answer = {7};
+  prompt.prompt.sample.id = "a/b";
+  prompt.prompt.sample.answers = {"yes", ""};
+  prompt.prompt.sample.evidence = {{4, 5}, {6, 7}};
+  prompt.prompt.sample.needle_offset = 9;
+  const std::vector<std::byte> bytes = letters::write(prompt);
+  const auto back = std::get<letters::PromptLetter>(letters::read(bytes));
+  CHECK(back.prompt.context == prompt.prompt.context);
+  CHECK(back.prompt.answer == prompt.prompt.answer);
+  CHECK(back.prompt.sample.answers == prompt.prompt.sample.answers);
+  CHECK(back.prompt.sample.evidence.at(1).bytes == 7);
+  CHECK(letters::write(back) == bytes);
+
+  letters::Job job;
+  job.number = 12;
+  job.memory.selection = {SelectionMode::pooled, parse_budget("25%"), 3, 5};
+  job.memory.interval_tokens = 77;
+  const auto read_job = std::get<letters::Job>(letters::read(letters::write(job)));
+  CHECK(read_job.memory.selection == job.memory.selection);
+  CHECK(read_job.memory.interval_tokens == 77);
+  CHECK(read_job.policy == letters::Job::kNothing);
+  CHECK(std::holds_alternative<letters::Bye>(letters::read(letters::write(letters::Bye{}))));
+
+  for (std::size_t length = 0; length < bytes.size(); ++length)
+    CHECK_THROWS_AS(letters::read(std::span(bytes).first(length)), std::runtime_error);
+  std::vector<std::byte> damaged = bytes;
+  for (std::byte& byte : damaged) byte = std::byte{0xff};
+  CHECK_THROWS_WITH(letters::read(damaged), Contains("start the same namm on all ranks"));
+}
+
+TEST_CASE("1, 2 and 4 ranks write the same bytes as threads", "[ranks]") {
+  const TemporaryFolder folder;
+  RunSettings settings = small_run(folder / "threads");
+  settings.fitness = "fidelity";
+  {
+    HostPool pool(hosts(), 2);
+    run(settings, pool);
+  }
+  for (const int ranks : {1, 2, 4}) {
+    settings.output = folder / std::to_string(ranks);
+    Ranks others(ranks, measuring(settings, ranks == 2 ? 2 : 1));
+    HostPool pool(hosts(), 1);
+    RankUnits units(pool, others.lead, settings.tasks, {"{}"});
+    CHECK(units.workers() == (ranks == 2 ? 3 : ranks));
+    std::uint64_t sent = 0;
+    std::size_t measured = 0;
+    RunCallbacks callbacks;
+    callbacks.generation = [&](const GenerationRecord& record) {
+      sent += record.costs.bytes_sent;
+      measured += record.costs.seconds.size();
+    };
+    run(settings, pool, callbacks, nullptr, &units);
+    compare(folder, "threads", std::to_string(ranks));
+    CHECK(measured > 100);
+    CHECK((sent > 0) == (ranks > 1));
+  }
+}
+
+TEST_CASE("what is wrong on a rank ends the run with its name, and the run can be resumed", "[ranks]") {
+  const TemporaryFolder folder;
+  RunSettings settings = small_run(folder / "whole");
+  HostPool pool(hosts(), 1);
+  run(settings, pool);
+  settings.output = folder / "broken";
+  std::atomic<bool> told = false;
+  std::atomic<int> resets = 0;
+  fake::Script slow;  // so that the other rank gets its share
+  slow.on_reset = [] { std::this_thread::sleep_for(std::chrono::milliseconds(1)); };
+  HostPool own(hosts(slow), 1);
+
+  SECTION("a host that fails") {
+    fake::Script script;
+    script.on_reset = [&] {
+      if (++resets == 60) throw std::runtime_error("the context is full");
+    };
+    Ranks others(2, measuring(settings, 1, script));
+    RankUnits units(own, others.lead, settings.tasks, {"{}"});
+    CHECK_THROWS_WITH(run(settings, own, {}, nullptr, &units), Contains("rank 1 on there: the context is full"));
+  }
+  SECTION("a rank that is told to end") {
+    fake::Script script;
+    script.on_reset = [&] { told = told || ++resets == 10; };
+    Ranks others(2, measuring(settings, 1, script, &told));
+    RankUnits units(own, others.lead, settings.tasks, {"{}"});
+    CHECK(run(settings, own, {}, nullptr, &units).stopped);
+  }
+  SECTION("a rank that falls silent") {
+    Ranks others(2, [](Mailbox& mine) {
+      mine.send(0, letters::write(letters::Hello{"{}", "there", 1}));
+      for (;; std::this_thread::sleep_for(std::chrono::milliseconds(1))) {
+        const auto letter = mine.receive();
+        if (letter && std::holds_alternative<letters::Stop>(letters::read(letter->bytes))) break;
+      }
+      mine.send(0, letters::write(letters::Bye{}));
+    });
+    RankSettings impatient{"{}"};
+    impatient.silence_limit = std::chrono::milliseconds(50);
+    RankUnits units(own, others.lead, settings.tasks, impatient);
+    CHECK_THROWS_WITH(run(settings, own, {}, nullptr, &units), Contains("rank 1 on there: must answer within"));
+    CHECK_FALSE(std::filesystem::exists(settings.output / "checkpoint.json"));
+    return;
+  }
+  settings.resume = true;
+  run(settings, pool);
+  compare(folder, "whole", "broken");
+}
+
+TEST_CASE("a rank that works long is not taken for a silent one", "[ranks]") {
+  const TemporaryFolder folder;
+  RunSettings settings = small_run(folder / "slow");
+  settings.generations = 0;
+  fake::Script script;
+  script.on_reset = [] { std::this_thread::sleep_for(std::chrono::milliseconds(60)); };
+  Ranks others(2, measuring(settings, 1, script));
+  HostPool pool(hosts(), 1);
+  RankSettings impatient{"{}"};
+  impatient.silence_limit = std::chrono::milliseconds(40);
+  RankUnits units(pool, others.lead, settings.tasks, impatient);
+  CHECK_FALSE(run(settings, pool, {}, nullptr, &units).stopped);
+}
+
+TEST_CASE("a rank that is not ready, or has something else, is refused before the run begins", "[ranks]") {
+  HostPool pool(hosts(), 1);
+  {
+    Ranks others(3, [](Mailbox& mine) { report_failure(mine, "model x.gguf: no such file", false); });
+    CHECK_THROWS_WITH(RankUnits(pool, others.lead, {}, {"{}"}), Contains(": model x.gguf: no such file"));
+  }
+  {
+    Ranks others(2, [](Mailbox& mine) { report_failure(mine, "--length: must be", true); });
+    CHECK_THROWS_AS(RankUnits(pool, others.lead, {}, {"{}"}), std::invalid_argument);
+  }
+  {
+    Ranks others(2, measuring(small_run("unused")));
+    CHECK_THROWS_WITH(RankUnits(pool, others.lead, {}, {R"({"model": "a"})"}), Contains("has model nothing, here \"a\""));
+  }
+}
