@@ -19,6 +19,19 @@ evolve::HostPool load_hosts(const po::variables_map& values, const std::vector<s
   return {host_factory(llama::LlamaModel::load(options.model), options, static_cast<int>(longest) + 256), options.workers};
 }
 
+const char* reason(evolve::RunEnd end) {
+  switch (end) {
+    case evolve::RunEnd::minutes:
+      return " (time is up)";
+    case evolve::RunEnd::target:
+      return " (target reached)";
+    case evolve::RunEnd::stagnation:
+      return " (no better validation)";
+    default:
+      return "";
+  }
+}
+
 }  // namespace
 
 EvolveHosts::EvolveHosts(const po::variables_map& values, const std::vector<std::size_t>& lengths_tokens)
@@ -61,9 +74,9 @@ int evolve_here(const po::variables_map& values, evolve::Channel* others) {
   const evolve::RunResult result =
       evolve::run(settings, hosts.pool, display.callbacks(), &interrupted(), ranks ? &*ranks : nullptr);
   display.clear();
-  std::printf("%s after %lld generations: validation %+.4f (start %+.4f), kept from generation %lld\n",
-              result.stopped ? "stopped" : "done", static_cast<long long>(result.generation), result.validation,
-              result.start_validation, static_cast<long long>(result.best_generation));
+  std::printf("%s after %lld generations%s: validation %+.4f (start %+.4f), kept from generation %lld\n",
+              result.stopped ? "stopped" : "done", static_cast<long long>(result.generation), reason(result.end),
+              result.validation, result.start_validation, static_cast<long long>(result.best_generation));
   std::printf("policy: %s\n", (settings.output / "policy.json").c_str());
   if (result.stopped) std::printf("resume with the same options and --resume %s in place of --output\n", settings.output.c_str());
   std::fflush(stdout);

@@ -1,6 +1,7 @@
 #include "cli/evolve_display.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <string>
 
@@ -29,9 +30,20 @@ void EvolveDisplay::show(const evolve::GenerationRecord& record) {
     return;
   }
   const double each = seconds_ / static_cast<double>(std::max<std::int64_t>(1, timed_));
-  std::fprintf(stderr, "generation %-4lld best %+.4f  mean %+.4f  spread %.4f  step size %.4f  kept %+.4f  %s left\n",
-               static_cast<long long>(record.generation), record.best, record.mean, record.spread, record.step_size,
+  char ratio[32] = "-";
+  if (std::isfinite(record.signal_to_noise)) std::snprintf(ratio, sizeof ratio, "%.1f", record.signal_to_noise);
+  std::fprintf(stderr,
+               "generation %-4lld best %+.4f  mean %+.4f  spread %.4f  signal/noise %s  step size %.4f  kept %+.4f  %s left\n",
+               static_cast<long long>(record.generation), record.best, record.mean, record.spread, ratio, record.step_size,
                record.best_validation, format_seconds(each * static_cast<double>(generations_ - record.generation)).c_str());
+  if (record.restarts)
+    std::fprintf(stderr, "no better validation for a while: restart %lld\n", static_cast<long long>(record.restart + 1));
+  if (record.signal_to_noise < 1 && !hinted_) {
+    std::fprintf(
+        stderr, "hint: the candidates differ less than prompts make them differ by chance (signal/noise %s); enlarge --prompts\n",
+        ratio);
+    hinted_ = true;
+  }
 }
 
 }  // namespace namm::cli

@@ -83,6 +83,15 @@ po::options_description evolve_options() {
   options.add_options()("validation", po::value<int>()->default_value(8)->value_name("N"),
                         "validation prompts per task; they decide which policy is kept");
   options.add_options()("validate-every", po::value<std::int64_t>()->default_value(5)->value_name("N"), "generations");
+  options.add_options()("stop-after-minutes", po::value<double>()->default_value(0)->value_name("M"),
+                        "ends after the generation in which so much time has passed; 0 = no limit");
+  options.add_options()("stop-at", po::value<double>()->value_name("V"), "ends when the validation is at least this");
+  options.add_options()("stop-stagnant", po::value<std::int64_t>()->default_value(0)->value_name("N"),
+                        "ends after so many generations without a better validation; 0 = never");
+  options.add_options()("restarts", po::value<std::int64_t>()->default_value(0)->value_name("N"),
+                        "begins anew so often, with other draws, where --stop-stagnant would end it");
+  options.add_options()("restart-population", po::value<double>()->default_value(2)->value_name("F"),
+                        "each restart multiplies the population by F; 1 = the same");
   options.add_options()("seed", po::value<std::uint64_t>()->default_value(1)->value_name("N"), "of everything");
   options.add_options()("rank-timeout", po::value<int>()->default_value(60)->value_name("SECONDS"),
                         "under mpirun: a rank that has work and says nothing for so long ends the run");
@@ -136,6 +145,21 @@ evolve::RunSettings settings_from(const po::variables_map& values) {
   out.prompts_per_task = positive("prompts", 1);
   out.training_pool = positive("training-pool", 0);
   out.validation_prompts = positive("validation", 1);
+  out.stop.minutes = values["stop-after-minutes"].as<double>();
+  if (values.contains("stop-at")) out.stop.at = values["stop-at"].as<double>();
+  out.stop.stagnant = values["stop-stagnant"].as<std::int64_t>();
+  out.stop.restarts = values["restarts"].as<std::int64_t>();
+  out.stop.restart_population = values["restart-population"].as<double>();
+  if (!(out.stop.minutes >= 0))
+    throw std::invalid_argument("--stop-after-minutes: must be positive (or 0 for no limit), is " +
+                                std::to_string(out.stop.minutes) + "; for example 60");
+  require_at_least("--stop-stagnant", out.stop.stagnant, 0);
+  require_at_least("--restarts", out.stop.restarts, 0);
+  if (out.stop.restarts > 0 && out.stop.stagnant == 0)
+    throw std::invalid_argument("--restarts: must come with --stop-stagnant, which says when to begin anew; for example 20");
+  if (!(out.stop.restart_population >= 1 && out.stop.restart_population <= 16))
+    throw std::invalid_argument("--restart-population: must be from 1 to 16, is " + std::to_string(out.stop.restart_population) +
+                                "; 2 doubles it");
   out.seed = values["seed"].as<std::uint64_t>();
   return out;
 }

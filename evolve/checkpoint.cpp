@@ -45,6 +45,12 @@ Checkpoint from_json(const nlohmann::json& json) {
   checkpoint.start_validation = number_or_lowest(json, "start_validation");
   checkpoint.best_generation = field::integer(json, "best_generation");
   checkpoint.generation = field::integer(json, "generation");
+  const nlohmann::json& progress = field::get(json, "progress");
+  checkpoint.restart = field::integer(progress, "restart");
+  checkpoint.progress_validation = number_or_lowest(progress, "validation");
+  checkpoint.progress_generation = field::integer(progress, "generation");
+  if (checkpoint.restart < 0 || checkpoint.restart > checkpoint.generation)
+    throw std::runtime_error("field 'restart' must be from 0 to the generation; the file is damaged");
   const nlohmann::json& history = field::get(json, "history");
   if (!history.is_array() || history.size() != static_cast<std::size_t>(checkpoint.generation) + 1) {
     throw std::runtime_error("field 'history' must have one entry per generation and one for the start; the file is damaged");
@@ -68,6 +74,9 @@ void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkp
   json["start_validation"] = number_or_null(checkpoint.start_validation);
   json["best_generation"] = checkpoint.best_generation;
   json["generation"] = checkpoint.generation;
+  json["progress"] = {{"restart", checkpoint.restart},
+                      {"validation", number_or_null(checkpoint.progress_validation)},
+                      {"generation", checkpoint.progress_generation}};
   json["history"] = checkpoint.history;
   write_file_atomically(path, json.dump() + "\n");
 }

@@ -22,6 +22,9 @@ struct Checkpoint {
   double start_validation = 0;
   std::int64_t best_generation = 0;
   std::int64_t generation = 0;
+  std::int64_t restart = 0;        ///< restarts so far
+  double progress_validation = 0;  ///< the best since the last restart, and when; may be -infinity
+  std::int64_t progress_generation = 0;
   std::vector<nlohmann::json> history;  ///< lines of the log
 };
 

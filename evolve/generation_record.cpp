@@ -14,6 +14,10 @@ std::size_t best_of(std::span<const double> values) {
   return best;
 }
 
+std::size_t finite_count(std::span<const double> values) {
+  return static_cast<std::size_t>(std::count_if(values.begin(), values.end(), [](double v) { return std::isfinite(v); }));
+}
+
 GenerationRecord summarise(std::span<const double> values) {
   double sum = 0, squares = 0, best = NAN;
   double count = 0;
@@ -37,9 +41,14 @@ nlohmann::json to_log_line(const GenerationRecord& record) {
   nlohmann::json line;
   line["generation"] = record.generation;
   if (record.generation > 0) {
-    line["fitness"] = {
-        {"best", number_or_null(record.best)}, {"mean", number_or_null(record.mean)}, {"spread", number_or_null(record.spread)}};
+    line["fitness"] = {{"best", number_or_null(record.best)},
+                       {"mean", number_or_null(record.mean)},
+                       {"spread", number_or_null(record.spread)},
+                       {"noise", number_or_null(record.noise)},
+                       {"signal_to_noise", number_or_null(record.signal_to_noise)}};
   }
+  if (record.restart > 0) line["restart"] = record.restart;
+  if (record.restarts) line["restarts"] = true;
   line["step_size"] = record.step_size;
   nlohmann::json validation = nlohmann::json::object();
   if (record.validation_mean) validation["mean"] = number_or_null(*record.validation_mean);

@@ -16,6 +16,9 @@ inline nlohmann::json number_or_null(double value) {
 /// Index of the highest value; the first of equals; NaN never wins unless there is nothing else. `values` must not be empty.
 std::size_t best_of(std::span<const double> values);
 
+/// Values that are finite.
+std::size_t finite_count(std::span<const double> values);
+
 /// Best, mean and standard deviation of a generation's fitness, over the values that are finite; NaN if none is.
 GenerationRecord summarise(std::span<const double> values);
 

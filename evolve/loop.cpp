@@ -7,6 +7,7 @@
 
 #include "evolve/checkpoint.hpp"
 #include "evolve/generation_record.hpp"
+#include "evolve/noise.hpp"
 #include "evolve/normalisation.hpp"
 #include "evolve/prompt_plan.hpp"
 #include "evolve/relative_measure.hpp"
@@ -20,6 +21,9 @@ namespace namm::evolve {
 namespace {
 
 using PolicyPointer = std::shared_ptr<const Policy>;
+using Clock = std::chrono::steady_clock;
+
+constexpr int kMostCandidates = 1 << 16;  // far beyond use; restarts grow the population without end otherwise
 
 PromptPlan plan_of(const RunSettings& s) {
   return {s.tasks.size(), s.lengths_tokens, s.budgets.size(), s.prompts_per_task, s.training_pool, s.validation_prompts, s.seed};
@@ -33,7 +37,8 @@ Memory base_memory(const RunSettings& s) {
   return memory;
 }
 
-std::unique_ptr<Strategy> start_strategy(const RunSettings& s) {
+/// The one behind `restart` restarts: from the same start, with other draws and more candidates.
+std::unique_ptr<Strategy> start_strategy(const RunSettings& s, std::int64_t restart = 0) {
   const std::vector<float> start = s.prototype->parameters();
   StrategySettings settings;
   settings.dimension = start.size();
@@ -41,6 +46,15 @@ std::unique_ptr<Strategy> start_strategy(const RunSettings& s) {
   settings.step_size = s.step_size;
   settings.seed = s.seed;
   settings.mean.assign(start.begin(), start.end());
+  auto strategy = make_strategy(s.strategy, settings);
+  if (restart == 0) return strategy;
+  settings.seed += 0x9e3779b97f4a7c15u * static_cast<std::uint64_t>(restart);
+  const double population = strategy->population() * std::pow(s.stop.restart_population, static_cast<double>(restart));
+  if (population > kMostCandidates)
+    throw std::runtime_error("restart " + std::to_string(restart) + ": the population must be at most " +
+                             std::to_string(kMostCandidates) + ", would be " + std::to_string(population) +
+                             "; use fewer --restarts or --restart-population 1");
+  settings.population = static_cast<int>(population);
   return make_strategy(s.strategy, settings);
 }
 
@@ -78,7 +92,8 @@ class Run {
   RunResult execute() {
     const bool ready = settings_.resume ? continue_from_checkpoint() : begin();
     bool going = ready;
-    while (going && state_.generation < settings_.generations) going = generation();
+    std::optional<RunEnd> end;
+    while (going && !(end = ended())) going = generation();
     if (going) going = finish();
     if (ready) save_policy();
     return {state_.best ? state_.best : settings_.prototype,
@@ -86,7 +101,8 @@ class Run {
             state_.start_validation,
             state_.generation,
             state_.best_generation,
-            !going};
+            !going,
+            going ? *end : RunEnd::interrupted};
   }
 
  private:
@@ -99,8 +115,9 @@ class Run {
     const auto value = validate(start);
     if (!value) return false;
     state_.start_validation = state_.best_validation = std::isnan(value->front()) ? -INFINITY : value->front();
+    state_.progress_validation = state_.start_validation;
     GenerationRecord record;
-    record.best = record.mean = record.spread = NAN;
+    record.best = record.mean = record.spread = record.noise = record.signal_to_noise = NAN;
     record.step_size = strategy_->step_size();
     record.validation_mean = value->front();
     commit(record);
@@ -126,6 +143,7 @@ class Run {
   bool continue_from_checkpoint() {
     Checkpoint loaded = load_checkpoint(folder_.checkpoint());
     expect_same_settings(folder_.checkpoint(), loaded.settings, state_.settings);
+    if (loaded.restart > 0) strategy_ = start_strategy(settings_, loaded.restart);
     try {
       strategy_->restore(loaded.strategy);
     } catch (const std::runtime_error& error) {
@@ -138,7 +156,7 @@ class Run {
 
   /// One generation. False if stopped; then nothing of it is committed and the run ends.
   bool generation() {
-    const auto began = std::chrono::steady_clock::now();
+    const auto began = Clock::now();
     const std::vector<PromptChoice> choices = plan_.minibatch(state_.generation);
     const auto prompts = make_prompts(pool_, settings_.tasks, choices, settings_.seed, settings_.protocol, stop_);
     if (!prompts) return false;
@@ -146,7 +164,8 @@ class Run {
     std::vector<PolicyPointer> policies;
     for (Eigen::Index k = 0; k < candidates.cols(); ++k)
       policies.push_back(with_parameters(*state_.prototype, candidates.col(k)));
-    const auto values = training_.measure(policies, choices, *prompts, stop_, progress("training"));
+    double noise = NAN;
+    const auto values = training_.measure(policies, choices, *prompts, stop_, progress("training"), &noise);
     if (!values) return false;
 
     std::vector<double> losses;
@@ -154,6 +173,9 @@ class Run {
     strategy_->tell(losses);
     GenerationRecord record = summarise(*values);
     record.generation = state_.generation + 1;
+    record.restart = state_.restart;
+    record.noise = noise;
+    record.signal_to_noise = signal_to_noise(record.spread, finite_count(*values), noise);
     record.step_size = strategy_->step_size();
     if (record.generation % settings_.validate_every == 0) {
       const PolicyPointer contenders[] = {with_parameters(*state_.prototype, strategy_->mean()), policies[best_of(*values)]};
@@ -162,11 +184,32 @@ class Run {
       record.validation_mean = (*validation)[0];
       record.validation_candidate = (*validation)[1];
       for (std::size_t i = 0; i < 2; ++i) keep_if_better(contenders[i], (*validation)[i], record.generation);
+      if (stagnant(record.generation) && state_.restart < settings_.stop.restarts) {
+        record.restarts = true;
+        strategy_ = start_strategy(settings_, state_.restart + 1);
+        ++state_.restart;
+        state_.progress_validation = state_.start_validation;
+        state_.progress_generation = record.generation;
+      }
     }
     state_.generation = record.generation;
-    record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    record.seconds = std::chrono::duration<double>(Clock::now() - began).count();
     commit(record);
     return true;
+  }
+
+  bool stagnant(std::int64_t generation) const {
+    return settings_.stop.stagnant > 0 && generation - state_.progress_generation >= settings_.stop.stagnant;
+  }
+
+  /// Looked at between generations. Stagnation counts where there was a validation, so that a resumed run sees the same.
+  std::optional<RunEnd> ended() const {
+    if (settings_.stop.at && state_.best_validation >= *settings_.stop.at) return RunEnd::target;
+    if (state_.generation % settings_.validate_every == 0 && stagnant(state_.generation)) return RunEnd::stagnation;
+    if (state_.generation >= settings_.generations) return RunEnd::generations;
+    const std::chrono::duration<double> taken = Clock::now() - began_;
+    if (settings_.stop.minutes > 0 && taken.count() > settings_.stop.minutes * 60) return RunEnd::minutes;
+    return std::nullopt;
   }
 
   /// Validates the last distribution mean if that was not its turn. Not part of the checkpoint: a run that goes on from here must
@@ -197,6 +240,10 @@ class Run {
   }
 
   void keep_if_better(const PolicyPointer& policy, double value, std::int64_t generation) {
+    if (value > state_.progress_validation) {
+      state_.progress_validation = value;
+      state_.progress_generation = generation;
+    }
     if (!(value > state_.best_validation)) return;
     state_.best = policy;
     state_.best_validation = value;
@@ -241,6 +288,7 @@ class Run {
   HostPool& pool_;
   const RunCallbacks& callbacks_;
   const std::atomic<bool>* stop_;
+  const Clock::time_point began_ = Clock::now();
   PromptPlan plan_;
   std::unique_ptr<Strategy> strategy_;
   std::unique_ptr<Fitness> fitness_;

@@ -12,6 +12,7 @@
 
 #include "evolve/host_pool.hpp"
 #include "evolve/protocol.hpp"
+#include "evolve/stop_rules.hpp"
 #include "evolve/unit_pool.hpp"
 #include "namm/policies/policy.hpp"
 #include "tasks/task.hpp"
@@ -43,6 +44,8 @@ struct RunSettings {
   std::uint64_t seed = 1;          ///< of everything
   std::int64_t generations = 100;  ///< in all; a resumed run may have more than the one that was stopped
 
+  StopRules stop;
+
   std::filesystem::path output;  ///< folder for checkpoint.json, policy.json, log.jsonl and timing.jsonl; made if missing
   bool resume = false;           ///< continue the run in `output`
   nlohmann::json provenance = nlohmann::json::object();  ///< goes into the policy file; a resumed run keeps the first one's
@@ -52,7 +55,11 @@ struct RunSettings {
 struct GenerationRecord {
   std::int64_t generation = 0;            ///< 1 = the first; 0 = the validation of the start
   double best = 0, mean = 0, spread = 0;  ///< of the candidates' fitness; spread = standard deviation; NaN in generation 0
+  double noise = 0;                       ///< of a candidate's fitness (noise.hpp); NaN if unknown
+  double signal_to_noise = 0;             ///< 0 = candidates differ no more than chance; NaN if unknown
   double step_size = 0;
+  std::int64_t restart = 0;                                     ///< restarts before this generation
+  bool restarts = false;                                        ///< the next generation begins anew
   std::optional<double> validation_mean, validation_candidate;  ///< of the distribution's mean and the generation's best
   double best_validation = 0;                                   ///< of the policy kept so far
   double seconds = 0;                                           ///< wall clock; not part of the log
@@ -71,7 +78,8 @@ struct RunResult {
   double validation = 0, start_validation = 0;
   std::int64_t generation = 0;       ///< generations completed
   std::int64_t best_generation = 0;  ///< where `policy` comes from
-  bool stopped = false;
+  bool stopped = false;              ///< `end` is interrupted
+  RunEnd end = RunEnd::generations;
 };
 
 /// Evolves a policy. Writes the checkpoint after every generation: a run killed at any instant and resumed gives the same files,

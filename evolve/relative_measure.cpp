@@ -1,6 +1,9 @@
 #include "evolve/relative_measure.hpp"
 
+#include <cmath>
 #include <limits>
+
+#include "evolve/noise.hpp"
 
 namespace namm::evolve {
 
@@ -10,7 +13,7 @@ RelativeMeasure::RelativeMeasure(Evaluator& evaluator, Memory base, std::vector<
 std::optional<std::vector<double>> RelativeMeasure::measure(std::span<const std::shared_ptr<const Policy>> policies,
                                                             std::span<const PromptChoice> choices,
                                                             std::span<const Prompt> prompts, const std::atomic<bool>* stop,
-                                                            const Progress& progress) {
+                                                            const Progress& progress, double* noise) {
   // Memories: policy p under budget b is number p * B + b; the full cache is the last one.
   std::vector<Memory> memories;
   for (const auto& policy : policies) {
@@ -65,6 +68,25 @@ std::optional<std::vector<double>> RelativeMeasure::measure(std::span<const std:
       means.push_back({sums[p][t].pruned / n, sums[p][t].full / n});
     }
     result[p] = relative_fitness(evaluator_.fitness().relation(), means);
+  }
+  if (noise != nullptr) {
+    std::map<std::size_t, TaskValues> by_task;
+    std::map<std::size_t, std::map<std::size_t, std::vector<double>>> rows;  // task, prompt: values by policy
+    std::map<std::size_t, double> full;                                      // sum over the prompts of a task
+    for (std::size_t u = 0; u < units.size(); ++u) {
+      if (units[u].memory == full_memory || !std::isfinite(result[units[u].memory / budgets_.size()])) continue;
+      rows[choices[units[u].prompt].task][units[u].prompt].push_back((*values)[u]);
+    }
+    for (std::size_t i = 0; i < prompts.size(); ++i) full[choices[i].task] += full_.at(key(i));
+    for (auto& [task, prompt_rows] : rows) {
+      TaskValues& one = by_task[task];
+      const double mean = full[task] / static_cast<double>(prompt_rows.size());
+      if (evaluator_.fitness().relation() == Fitness::Relation::ratio && mean != 0) one.weight = 1 / mean;
+      for (auto& [prompt, row] : prompt_rows) one.prompts.push_back(std::move(row));
+    }
+    std::vector<TaskValues> list;
+    for (auto& [task, one] : by_task) list.push_back(std::move(one));
+    *noise = reevaluation_noise(list);
   }
   return result;
 }

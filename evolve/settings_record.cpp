@@ -42,6 +42,12 @@ void check_settings(const RunSettings& s) {
   require(s.validate_every >= 1, "validation interval: must be at least 1 generation", std::to_string(s.validate_every));
   require(s.interval_tokens >= 1, "update interval: must be at least 1 token", std::to_string(s.interval_tokens));
   require(s.generations >= 0, "generations: must not be negative", std::to_string(s.generations));
+  require(s.stop.minutes >= 0, "time limit: must not be negative", std::to_string(s.stop.minutes));
+  require(s.stop.stagnant >= 0, "stagnation limit: must not be negative", std::to_string(s.stop.stagnant));
+  require(s.stop.restarts >= 0, "restarts: must not be negative", std::to_string(s.stop.restarts));
+  require(s.stop.restarts == 0 || s.stop.stagnant > 0, "restarts: must come with a stagnation limit", "without one");
+  require(s.stop.restart_population >= 1 && s.stop.restart_population <= 16, "restart population: must be from 1 to 16",
+          std::to_string(s.stop.restart_population));
   require(s.provenance.is_object(), "provenance: must be an object", s.provenance.type_name());
 }
 
@@ -75,6 +81,8 @@ nlohmann::json describe_settings(const RunSettings& s, int population, const Hos
       {"step_size", s.step_size},
       {"seed", s.seed},
   };
+  if (s.stop.restarts > 0)
+    record["restarts"] = {{"most", s.stop.restarts}, {"stagnant", s.stop.stagnant}, {"population", s.stop.restart_population}};
   return storable(record);
 }
 

@@ -27,6 +27,7 @@ Surroundings ranks(int count) {
                   "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1",
                   "OMPI_MCA_rmaps_base_oversubscribe=1",
                   "OMPI_MCA_hwloc_base_binding_policy=none",
+                  "OMPI_MCA_odls_base_sigkill_timeout=0",
                   "ASAN_OPTIONS=detect_leaks=0",  // MPI's own, where tests run with sanitizers
                   NAMM_MPIRUN,
                   "-n",

@@ -117,7 +117,7 @@ TEST_CASE("what is wrong on a rank ends the run with its name, and the run can b
   }
   SECTION("a rank that is told to end") {
     fake::Script script;
-    script.on_reset = [&] { told = told || ++resets == 10; };
+    script.on_reset = [&] { told = told || ++resets == 60; };
     Ranks others(2, measuring(settings, 1, script, &told));
     RankUnits units(own, others.lead, settings.tasks, {"{}"});
     CHECK(run(settings, own, {}, nullptr, &units).stopped);
