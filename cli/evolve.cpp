@@ -1,6 +1,9 @@
 #include <algorithm>
 #include <cstdio>
+#include <fstream>
+#include <iterator>
 #include <optional>
+#include <stdexcept>
 
 #include "cli/command.hpp"
 #include "cli/evolve_display.hpp"
@@ -8,14 +11,21 @@
 #include "cli/evolve_session.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/version.hpp"
+#include "evolve/fitness.hpp"
 #include "evolve/ranks/rank_units.hpp"
+#include "evolve/strategy.hpp"
+#include "namm/atomic_file.hpp"
 
 namespace namm::cli {
 namespace {
 
-evolve::HostPool load_hosts(const po::variables_map& values, const std::vector<std::size_t>& lengths_tokens) {
-  const ModelOptions options = model_from(values);
-  const std::size_t longest = *std::max_element(lengths_tokens.begin(), lengths_tokens.end());
+constexpr std::chrono::minutes kStageEnd{10};  // a rank may still be loading its model when a stage turns out to be done
+
+evolve::HostPool load_hosts(const EvolvePlan& plan) {
+  const ModelOptions options = model_from(plan.stages.front().values);
+  std::size_t longest = 0;
+  for (const auto& stage : plan.stages)
+    for (const std::size_t length : measuring_settings_from(stage.values).lengths_tokens) longest = std::max(longest, length);
   return {host_factory(llama::LlamaModel::load(options.model), options, static_cast<int>(longest) + 256), options.workers};
 }
 
@@ -32,10 +42,46 @@ const char* reason(evolve::RunEnd end) {
   }
 }
 
+bool begun(const std::filesystem::path& folder) {
+  std::error_code ignored;
+  return std::filesystem::exists(folder / "checkpoint.json", ignored);
+}
+
+/// Wrong options of a later stage are found before the first one has run for hours.
+void check_stages(const EvolvePlan& plan) {
+  for (const auto& stage : plan.stages) {
+    const evolve::RunSettings settings = settings_from(stage.values);
+    evolve::make_fitness(settings.fitness);
+    evolve::make_strategy(settings.strategy, {2, settings.population, settings.step_size, 1, {}});
+  }
+}
+
+evolve::RunSettings stage_settings(const EvolvePlan& plan, std::size_t number) {
+  po::variables_map values = plan.stages[number].values;
+  if (plan.stages[number].continues) {
+    values.erase("probe");
+    const std::string policy = plan.folder(number - 1) / "policy.json";
+    static_cast<std::map<std::string, po::variable_value>&>(values)["policy"] = po::variable_value(boost::any(policy), false);
+  }
+  evolve::RunSettings settings = settings_from(values);
+  settings.output = plan.folder(number);
+  settings.resume = plan.staged ? plan.resume && begun(settings.output) : plan.resume;
+  return settings;
+}
+
+void print_outcome(const EvolvePlan& plan, const evolve::RunSettings& settings, const evolve::RunResult& result) {
+  std::printf("%s after %lld generations%s: validation %+.4f (start %+.4f), kept from generation %lld\n",
+              result.stopped ? "stopped" : "done", static_cast<long long>(result.generation), reason(result.end),
+              result.validation, result.start_validation, static_cast<long long>(result.best_generation));
+  std::printf("policy: %s\n", (settings.output / "policy.json").c_str());
+  if (result.stopped) std::printf("resume with the same options and --resume %s in place of --output\n", plan.output.c_str());
+  std::fflush(stdout);
+}
+
 }  // namespace
 
-EvolveHosts::EvolveHosts(const po::variables_map& values, const std::vector<std::size_t>& lengths_tokens)
-    : pool(load_hosts(values, lengths_tokens)), model_bytes(std::filesystem::file_size(values["model"].as<std::string>())) {}
+EvolveHosts::EvolveHosts(const EvolvePlan& plan)
+    : pool(load_hosts(plan)), model_bytes(std::filesystem::file_size(plan.stages.front().values["model"].as<std::string>())) {}
 
 std::string EvolveHosts::identity(const evolve::RunSettings& settings) const {
   nlohmann::json tasks = nlohmann::json::array();
@@ -51,45 +97,59 @@ std::string EvolveHosts::identity(const evolve::RunSettings& settings) const {
   return all.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-std::optional<po::variables_map> parse_evolve(const std::vector<std::string>& arguments) {
-  return parse(arguments, evolve_options(), "namm evolve --model FILE --output DIR [options]",
-               "Evolves a memory policy on a model. Fitness is measured on the model itself, relative to the full "
-               "cache on the same prompts.\n"
-               "Every generation is checkpointed; Ctrl-C keeps what there is, --resume goes on.\n"
-               "On several machines or with several processes: mpirun -n 8 namm evolve ... (docs/evolve.md).");
-}
-
-int evolve_here(const po::variables_map& values, evolve::Channel* others) {
-  evolve::RunSettings settings = settings_from(values);
-  EvolveHosts hosts(values, settings.lengths_tokens);
-  settings.provenance = provenance_of(settings, hosts.pool.host().description());
-  std::optional<evolve::RankUnits> ranks;
-  if (others != nullptr) {
-    evolve::RankSettings all;
-    all.identity = hosts.identity(settings);
-    all.silence_limit = std::chrono::seconds(values["rank-timeout"].as<int>());
-    ranks.emplace(hosts.pool, *others, settings.tasks, all);
+int evolve_here(const EvolvePlan& plan, evolve::Channel* others) {
+  check_stages(plan);
+  EvolveHosts hosts(plan);
+  const po::variables_map& call = plan.stages.front().values;
+  bool echoed = false;
+  if (plan.staged && !plan.resume && std::filesystem::exists(plan.output / "policy.json"))
+    throw std::runtime_error("output folder '" + plan.output.string() +
+                             "': must not hold another run, has a policy.json; choose another folder");
+  for (std::size_t number = 0; number < plan.stages.size(); ++number) {
+    const bool done = plan.resume && number + 1 < plan.stages.size() && begun(plan.folder(number + 1));
+    if (!done) {
+      evolve::RunSettings settings = stage_settings(plan, number);
+      settings.provenance = provenance_of(settings, hosts.pool.host().description());
+      if (plan.staged) settings.provenance["stage"] = number + 1;
+      std::optional<evolve::RankUnits> ranks;
+      if (others != nullptr) {
+        evolve::RankSettings all;
+        all.identity = hosts.identity(settings);
+        all.silence_limit = std::chrono::seconds(call["rank-timeout"].as<int>());
+        ranks.emplace(hosts.pool, *others, settings.tasks, all);
+      }
+      if (plan.staged && !call.contains("quiet")) std::fprintf(stderr, "stage %zu of %zu\n", number + 1, plan.stages.size());
+      EvolveDisplay display(call.contains("quiet"), settings.generations);
+      evolve::RunCallbacks callbacks = display.callbacks();
+      callbacks.generation = [&, show = callbacks.generation](const evolve::GenerationRecord& record) {
+        if (!echoed) write_file_atomically(plan.output / "run.json", plan.config().dump(1) + "\n");
+        echoed = true;
+        show(record);
+      };
+      const evolve::RunResult result = evolve::run(settings, hosts.pool, callbacks, &interrupted(), ranks ? &*ranks : nullptr);
+      display.clear();
+      print_outcome(plan, settings, result);
+      if (result.stopped) return 1;
+    }
+    if (others != nullptr && !evolve::RankUnits::dismiss(*others, kStageEnd, false))
+      throw std::runtime_error("ranks: must all answer at the end of a stage, one is silent; go on with --resume");
   }
-  EvolveDisplay display(values.contains("quiet"), settings.generations);
-  const evolve::RunResult result =
-      evolve::run(settings, hosts.pool, display.callbacks(), &interrupted(), ranks ? &*ranks : nullptr);
-  display.clear();
-  std::printf("%s after %lld generations%s: validation %+.4f (start %+.4f), kept from generation %lld\n",
-              result.stopped ? "stopped" : "done", static_cast<long long>(result.generation), reason(result.end),
-              result.validation, result.start_validation, static_cast<long long>(result.best_generation));
-  std::printf("policy: %s\n", (settings.output / "policy.json").c_str());
-  if (result.stopped) std::printf("resume with the same options and --resume %s in place of --output\n", settings.output.c_str());
-  std::fflush(stdout);
-  return result.stopped ? 1 : 0;
+  if (plan.staged) {
+    std::ifstream in(plan.folder(plan.stages.size() - 1) / "policy.json", std::ios::binary);
+    write_file_atomically(plan.output / "policy.json", std::string(std::istreambuf_iterator<char>(in), {}));
+    std::printf("policy of the last stage: %s\n", (plan.output / "policy.json").c_str());
+    std::fflush(stdout);
+  }
+  return 0;
 }
 
 int run_evolve(const std::vector<std::string>& arguments) {
   if (launched_by_mpirun()) return evolve_on_ranks(arguments);
-  const auto values = parse_evolve(arguments);
-  if (!values) return 0;
-  apply_general(*values);
+  const auto plan = plan_evolution(arguments);
+  if (!plan) return 0;
+  apply_general(plan->stages.front().values);
   interrupted();
-  return evolve_here(*values, nullptr);
+  return evolve_here(*plan, nullptr);
 }
 
 }  // namespace namm::cli

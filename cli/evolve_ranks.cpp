@@ -48,15 +48,17 @@ std::string machine_name() {
 }
 
 int lead(const std::vector<std::string>& arguments, evolve::MpiChannel& channel) {
-  const auto values = parse_evolve(arguments);
-  if (!values) return 0;
-  apply_general(*values);
-  const ModelOptions options = model_from(*values);
+  const auto plan = plan_evolution(arguments);
+  if (!plan) return 0;
+  const po::variables_map& call = plan->stages.front().values;
+  apply_general(call);
+  const ModelOptions options = model_from(call);
+  require_at_least("--rank-timeout", call["rank-timeout"].as<int>(), 1);
   if (options.workers * options.threads > omp_get_num_procs())
     spdlog::warn(
         "mpirun: a rank may use {} core(s) and has {} worker(s) of {} thread(s); give mpirun --bind-to none, or fewer workers",
         omp_get_num_procs(), options.workers, options.threads);
-  return evolve_here(*values, &channel);
+  return evolve_here(*plan, &channel);
 }
 
 /// A rank that measures. Silent: what is wrong is said by rank 0.
@@ -64,14 +66,18 @@ void follow(const std::vector<std::string>& arguments, evolve::MpiChannel& chann
   spdlog::set_level(spdlog::level::off);
   if (std::find_if(arguments.begin(), arguments.end(), [](const auto& word) { return word == "--help" || word == "-h"; }) !=
       arguments.end())
-    return evolve::report_failure(channel, "help", true);
+    return evolve::await_end(channel);
   try {
-    const auto values = parse_evolve(arguments);
-    const evolve::RunSettings settings = measuring_settings_from(*values);
-    const auto fitness = evolve::make_fitness(settings.fitness);
-    EvolveHosts hosts(*values, settings.lengths_tokens);
-    evolve::serve_units(channel, hosts.pool, *fitness, settings.protocol, settings.tasks,
-                        {hosts.identity(settings), machine_name()}, &interrupted());
+    const auto plan = plan_evolution(arguments);
+    EvolveHosts hosts(*plan);
+    for (const EvolvePlan::Stage& stage : plan->stages) {
+      const evolve::RunSettings settings = measuring_settings_from(stage.values);
+      const auto fitness = evolve::make_fitness(settings.fitness);
+      if (evolve::serve_units(channel, hosts.pool, *fitness, settings.protocol, settings.tasks,
+                              {hosts.identity(settings), machine_name()}, &interrupted()))
+        return;
+    }
+    evolve::await_end(channel);
   } catch (const std::invalid_argument& error) {
     evolve::report_failure(channel, error.what(), true);
   } catch (const std::exception& error) {

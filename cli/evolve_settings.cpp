@@ -53,7 +53,9 @@ po::options_description evolve_options() {
   options.add_options()("output,o", po::value<std::string>()->value_name("DIR"),
                         "new folder for policy.json, checkpoint.json, log.jsonl, timing.jsonl");
   options.add_options()("resume", po::value<std::string>()->value_name("DIR"),
-                        "continues the run in this folder (same settings; --generations may grow)");
+                        "continues the run in this folder (same settings, taken from its run.json; --generations may grow)");
+  options.add_options()("config", po::value<std::string>()->value_name("FILE"),
+                        "a run as JSON: options without dashes, \"stages\" for several runs in a row; what is given here wins");
   add_model(options, 1);
   options.add_options()("policy,p", po::value<std::string>()->default_value("linear")->value_name("NAME"),
                         "what evolves: namm, namm-mlp or linear, or a policy file to start from");
@@ -111,10 +113,6 @@ evolve::RunSettings measuring_settings_from(const po::variables_map& values) {
 
 evolve::RunSettings settings_from(const po::variables_map& values) {
   evolve::RunSettings out = measuring_settings_from(values);
-  if (values.contains("output") == values.contains("resume"))
-    throw std::invalid_argument("--output: must be given for a new run, or --resume for an old one; exactly one of them");
-  out.resume = values.contains("resume");
-  out.output = values[out.resume ? "resume" : "output"].as<std::string>();
   bool fresh = true;
   PolicyFile file;
   out.prototype = prototype_from(values, fresh, file);

@@ -8,7 +8,7 @@ namespace namm::cli {
 
 po::options_description evolve_options();
 
-/// Throws std::invalid_argument for values that no run can have.
+/// All but the folder. Throws std::invalid_argument for values that no run can have.
 evolve::RunSettings settings_from(const po::variables_map& values);
 
 /// The part of the settings that a rank which only measures needs: tasks, lengths, protocol, fitness. It has no policy: those

@@ -37,7 +37,8 @@ std::size_t parse_length(const std::string& text) {
 
 std::optional<po::variables_map> parse(const std::vector<std::string>& arguments, const po::options_description& options,
                                        const std::string& usage, const std::string& about,
-                                       const po::positional_options_description& positional) {
+                                       const po::positional_options_description& positional,
+                                       const std::function<void(po::variables_map&)>& more) {
   if (std::find(arguments.begin(), arguments.end(), "--help") != arguments.end() ||
       std::find(arguments.begin(), arguments.end(), "-h") != arguments.end()) {
     std::cout << "Usage: " << usage << "\n\n" << about << "\n\n" << options;
@@ -48,6 +49,7 @@ std::optional<po::variables_map> parse(const std::vector<std::string>& arguments
     using Style = po::command_line_style::style_t;
     const int style = (po::command_line_style::unix_style & ~Style::allow_guessing & ~Style::allow_sticky);
     po::store(po::command_line_parser(arguments).options(options).positional(positional).style(style).run(), values);
+    if (more) more(values);
     po::notify(values);
   } catch (const po::unknown_option& error) {
     throw std::invalid_argument("option " + error.get_option_name() + ": must be one of 'namm COMMAND --help', is unknown; " +

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,10 +24,12 @@ namespace po = boost::program_options;
 
 /// Parses the options of a command. Prints the help and returns nothing if --help was given. Throws std::invalid_argument that
 /// names the nearest option if one is unknown, or says what a value must be.
+/// `more` may add values that the command line lacks, before it is checked that all is there.
 ///   usage: "namm eval --model FILE --policy A,B [options]", about: what it does, one sentence or a few lines
 std::optional<po::variables_map> parse(const std::vector<std::string>& arguments, const po::options_description& options,
                                        const std::string& usage, const std::string& about,
-                                       const po::positional_options_description& positional = {});
+                                       const po::positional_options_description& positional = {},
+                                       const std::function<void(po::variables_map&)>& more = {});
 
 /// --quiet, --verbose, --help.
 void add_general(po::options_description& options);

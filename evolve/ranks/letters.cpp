@@ -96,6 +96,8 @@ void fields(Visit& visit, T& x) {
     visit(x.number), visit(x.value), visit(x.seconds);
   } else if constexpr (std::is_same_v<Type, Failed>) {
     visit(x.wrong_usage), visit(x.interrupted), visit(x.what);
+  } else if constexpr (std::is_same_v<Type, Stop>) {
+    visit(x.for_good);
   } else {
     static_assert(std::is_empty_v<Type>);
   }

@@ -56,7 +56,9 @@ struct Failed {
   std::string what;
 };
 struct Forget {};  ///< policies and prompts, not shapes; jobs not yet begun are dropped
-struct Stop {};
+struct Stop {
+  bool for_good = true;  ///< false: what follows is another run of the same process
+};
 struct Alive {};
 struct Bye {};
 

@@ -113,7 +113,7 @@ class Store {
 
 }  // namespace
 
-void serve_units(Channel& channel, HostPool& pool, const Fitness& fitness, const ProtocolSettings& protocol,
+bool serve_units(Channel& channel, HostPool& pool, const Fitness& fitness, const ProtocolSettings& protocol,
                  const std::vector<std::shared_ptr<const tasks::Task>>& tasks, const RankServerSettings& settings,
                  const std::atomic<bool>* stop) {
   Desk desk;
@@ -145,7 +145,7 @@ void serve_units(Channel& channel, HostPool& pool, const Fitness& fitness, const
   Store store(tasks);
   auto spoke = Clock::now();
   std::size_t busy = 0;
-  bool told = false;
+  bool told = false, for_good = true;
   const auto send = [&](const letters::Any& letter) {
     channel.send(0, letters::write(letter));
     spoke = Clock::now();
@@ -165,7 +165,10 @@ void serve_units(Channel& channel, HostPool& pool, const Fitness& fitness, const
           ++busy;
         }
         if (std::holds_alternative<letters::Forget>(content)) store.forget();
-        if (std::holds_alternative<letters::Stop>(content)) stopped = true;
+        if (const auto* stop_letter = std::get_if<letters::Stop>(&content)) {
+          stopped = true;
+          for_good = stop_letter->for_good;
+        }
       } catch (...) {
         send(failure());
       }
@@ -185,19 +188,27 @@ void serve_units(Channel& channel, HostPool& pool, const Fitness& fitness, const
   desk.close();
   driver.join();
   send(letters::Bye{});
+  return for_good;
 }
 
 void report_failure(Channel& channel, const std::string& what, bool wrong_usage) {
   channel.send(0, letters::write(letters::Failed{wrong_usage, false, what}));
-  for (bool stopped = false; !stopped;) {
+  await_end(channel);
+}
+
+void await_end(Channel& channel) {
+  for (;;) {
     const auto letter = channel.receive();
     if (!letter) {
       std::this_thread::sleep_for(kPause);
-    } else {
-      stopped = std::holds_alternative<letters::Stop>(letters::read(letter->bytes));
+      continue;
     }
+    const letters::Any content = letters::read(letter->bytes);
+    const auto* stop = std::get_if<letters::Stop>(&content);
+    if (stop == nullptr) continue;
+    channel.send(0, letters::write(letters::Bye{}));
+    if (stop->for_good) return;
   }
-  channel.send(0, letters::write(letters::Bye{}));
 }
 
 }  // namespace namm::evolve

@@ -18,11 +18,15 @@ struct RankServerSettings {
 
 /// The side of every rank but 0: measures what rank 0 sends until it says stop. An exception of the host or the fitness goes to
 /// rank 0, which ends the run. When `stop` becomes true rank 0 is told, which ends the run as if it had been stopped itself.
-void serve_units(Channel& channel, HostPool& pool, const Fitness& fitness, const ProtocolSettings& protocol,
+/// True if it said stop for good, false if another run of the same process may follow.
+bool serve_units(Channel& channel, HostPool& pool, const Fitness& fitness, const ProtocolSettings& protocol,
                  const std::vector<std::shared_ptr<const tasks::Task>>& tasks, const RankServerSettings& settings,
                  const std::atomic<bool>* stop = nullptr);
 
-/// For a rank that could not get ready: tells rank 0 why, and waits until it says stop.
+/// For a rank that could not get ready: tells rank 0 why, and waits until it says stop for good.
 void report_failure(Channel& channel, const std::string& what, bool wrong_usage);
+
+/// For a rank that has nothing more to do: waits until rank 0 says stop for good.
+void await_end(Channel& channel);
 
 }  // namespace namm::evolve

@@ -257,12 +257,12 @@ bool RankUnits::measure(const UnitBatch& batch, std::span<double> values, UnitCo
   return complete;
 }
 
-bool RankUnits::dismiss(Channel& channel, std::chrono::duration<double> limit) noexcept {
+bool RankUnits::dismiss(Channel& channel, std::chrono::duration<double> limit, bool for_good) noexcept {
   try {
     const auto began = Clock::now();
     std::set<int> missing;
     for (int rank = 1; rank < channel.ranks(); ++rank) {
-      channel.send(rank, letters::write(letters::Stop{}));
+      channel.send(rank, letters::write(letters::Stop{for_good}));
       missing.insert(rank);
     }
     while (!missing.empty() && Clock::now() - began < limit) {

@@ -31,8 +31,9 @@ class RankUnits final : public UnitPool {
   bool measure(const UnitBatch& batch, std::span<double> values, UnitCosts& costs, const std::atomic<bool>* stop,
                const Progress& progress) override;
 
-  /// Tells all ranks to end and waits for their answers. False if one did not answer in time. Throws nothing.
-  static bool dismiss(Channel& channel, std::chrono::duration<double> limit) noexcept;
+  /// Tells all ranks to end, this run or for good, and waits for their answers. False if one did not answer in time. Throws
+  /// nothing.
+  static bool dismiss(Channel& channel, std::chrono::duration<double> limit, bool for_good = true) noexcept;
 
  private:
   using Clock = std::chrono::steady_clock;
