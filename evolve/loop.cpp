@@ -55,6 +55,7 @@ std::unique_ptr<Strategy> start_strategy(const RunSettings& s, std::int64_t rest
                              std::to_string(kMostCandidates) + ", would be " + std::to_string(population) +
                              "; use fewer --restarts or --restart-population 1");
   settings.population = static_cast<int>(population);
+  if (strategy->population() % 2 == 0) settings.population -= settings.population % 2;  // some draw in pairs
   return make_strategy(s.strategy, settings);
 }
 
