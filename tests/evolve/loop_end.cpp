@@ -132,14 +132,14 @@ TEST_CASE("restarts: other draws, more candidates, the best stays; killed and re
   CHECK(whole.end == RunEnd::stagnation);
   CHECK(std::count_if(records.begin(), records.end(), [](const auto& r) { return r.restarts; }) == 2);
   CHECK(records.back().restart == 2);
-  CHECK(records.back().costs.seconds.size() == records[1].costs.seconds.size() + 5 * 4);  // 9 candidates, not 4
+  CHECK(records.back().costs.seconds.size() == records[1].costs.seconds.size() + 4 * 4);  // 8 candidates, not 4
   double best = -INFINITY;
   for (const GenerationRecord& record : records) {
     CHECK(record.best_validation >= best);
     best = record.best_validation;
   }
   const nlohmann::json state = nlohmann::json::parse(read(folder / "whole/checkpoint.json"));
-  CHECK(state["strategy"]["population"] == 9);
+  CHECK(state["strategy"]["population"] == 8);
 
   struct Killed {};
   settings.output = folder / "killed";
