@@ -65,8 +65,9 @@ po::options_description evolve_options() {
   options.add_options()("probe", po::value<std::string>()->value_name("FILE"),
                         "policy file of 'namm calibrate' for this model: its probe becomes a feature, and the start is the probe "
                         "alone; features default to probe then");
-  options.add_options()("budget,b", po::value<std::string>()->default_value("25%")->value_name("B,C"),
-                        "budgets to evolve under, in turn; the first becomes the policy's default");
+  options.add_options()(
+      "budget,b", po::value<std::string>()->default_value("25%")->value_name("B,C"),
+      "budgets to evolve under, in turn; the first becomes the policy's default, the best for each is kept, too");
   add_memory(options);
   add_tasks(options, "512");
   options.add_options()("fitness", po::value<std::string>()->default_value("answer-likelihood")->value_name("NAME"),

@@ -51,6 +51,14 @@ Checkpoint from_json(const nlohmann::json& json) {
   checkpoint.progress_generation = field::integer(progress, "generation");
   if (checkpoint.restart < 0 || checkpoint.restart > checkpoint.generation)
     throw std::runtime_error("field 'restart' must be from 0 to the generation; the file is damaged");
+  const nlohmann::json& budgets = field::get(json, "by_budget");
+  const nlohmann::json& wanted = field::get(checkpoint.settings, "budgets");
+  const std::size_t count = wanted.size() > 1 ? wanted.size() : 0;
+  if (!budgets.is_array() || budgets.size() != count)
+    throw std::runtime_error("field 'by_budget' must have one entry per budget, or none for one budget; the file is damaged");
+  for (const nlohmann::json& one : budgets)
+    checkpoint.by_budget.push_back(
+        {policy_from_json(one, "policy"), number_or_lowest(one, "validation"), field::integer(one, "generation")});
   const nlohmann::json& history = field::get(json, "history");
   if (!history.is_array() || history.size() != static_cast<std::size_t>(checkpoint.generation) + 1) {
     throw std::runtime_error("field 'history' must have one entry per generation and one for the start; the file is damaged");
@@ -77,6 +85,11 @@ void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkp
   json["progress"] = {{"restart", checkpoint.restart},
                       {"validation", number_or_null(checkpoint.progress_validation)},
                       {"generation", checkpoint.progress_generation}};
+  json["by_budget"] = nlohmann::json::array();
+  for (const BudgetBest& one : checkpoint.by_budget)
+    json["by_budget"].push_back({{"policy", policy_to_json(*one.policy)},
+                                 {"validation", number_or_null(one.validation)},
+                                 {"generation", one.generation}});
   json["history"] = checkpoint.history;
   write_file_atomically(path, json.dump() + "\n");
 }

@@ -11,6 +11,13 @@
 
 namespace namm::evolve {
 
+/// The best policy for one budget.
+struct BudgetBest {
+  std::shared_ptr<const Policy> policy;
+  double validation = 0;  ///< may be -infinity
+  std::int64_t generation = 0;
+};
+
 /// Everything that the next generation of a run depends on.
 struct Checkpoint {
   nlohmann::json settings;                  ///< of the run, see describe_settings() in loop.cpp; a resumed run must have the same
@@ -22,8 +29,9 @@ struct Checkpoint {
   double start_validation = 0;
   std::int64_t best_generation = 0;
   std::int64_t generation = 0;
-  std::int64_t restart = 0;        ///< restarts so far
-  double progress_validation = 0;  ///< the best since the last restart, and when; may be -infinity
+  std::vector<BudgetBest> by_budget;  ///< empty where there is one budget only
+  std::int64_t restart = 0;           ///< restarts so far
+  double progress_validation = 0;     ///< the best since the last restart, and when; may be -infinity
   std::int64_t progress_generation = 0;
   std::vector<nlohmann::json> history;  ///< lines of the log
 };

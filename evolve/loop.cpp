@@ -96,7 +96,7 @@ class Run {
     std::optional<RunEnd> end;
     while (going && !(end = ended())) going = generation();
     if (going) going = finish();
-    if (ready) save_policy();
+    if (ready) save_policies();
     return {state_.best ? state_.best : settings_.prototype,
             state_.best_validation,
             state_.start_validation,
@@ -117,6 +117,10 @@ class Run {
     if (!value) return false;
     state_.start_validation = state_.best_validation = std::isnan(value->front()) ? -INFINITY : value->front();
     state_.progress_validation = state_.start_validation;
+    if (settings_.budgets.size() > 1) {
+      for (const double one : validated_by_budget_.front())
+        state_.by_budget.push_back({state_.prototype, std::isnan(one) ? -INFINITY : one, 0});
+    }
     GenerationRecord record;
     record.best = record.mean = record.spread = record.noise = record.signal_to_noise = NAN;
     record.step_size = strategy_->step_size();
@@ -165,8 +169,8 @@ class Run {
     std::vector<PolicyPointer> policies;
     for (Eigen::Index k = 0; k < candidates.cols(); ++k)
       policies.push_back(with_parameters(*state_.prototype, candidates.col(k)));
-    double noise = NAN;
-    const auto values = training_.measure(policies, choices, *prompts, stop_, progress("training"), &noise);
+    MeasureDetails details;
+    const auto values = training_.measure(policies, choices, *prompts, stop_, progress("training"), &details);
     if (!values) return false;
 
     std::vector<double> losses;
@@ -175,8 +179,8 @@ class Run {
     GenerationRecord record = summarise(*values);
     record.generation = state_.generation + 1;
     record.restart = state_.restart;
-    record.noise = noise;
-    record.signal_to_noise = signal_to_noise(record.spread, finite_count(*values), noise);
+    record.noise = details.noise;
+    record.signal_to_noise = signal_to_noise(record.spread, finite_count(*values), details.noise);
     record.step_size = strategy_->step_size();
     if (record.generation % settings_.validate_every == 0) {
       const PolicyPointer contenders[] = {with_parameters(*state_.prototype, strategy_->mean()), policies[best_of(*values)]};
@@ -184,7 +188,10 @@ class Run {
       if (!validation) return false;  // the strategy has moved on, but what is committed has not
       record.validation_mean = (*validation)[0];
       record.validation_candidate = (*validation)[1];
-      for (std::size_t i = 0; i < 2; ++i) keep_if_better(contenders[i], (*validation)[i], record.generation);
+      for (std::size_t i = 0; i < 2; ++i) {
+        keep_if_better(contenders[i], (*validation)[i], record.generation);
+        keep_for_budgets(contenders[i], i, record.generation);
+      }
       if (stagnant(record.generation) && state_.restart < settings_.stop.restarts) {
         record.restarts = true;
         strategy_ = start_strategy(settings_, state_.restart + 1);
@@ -221,11 +228,13 @@ class Run {
     const auto value = validate(contender);
     if (!value) return false;
     keep_if_better(contender[0], value->front(), state_.generation);
+    keep_for_budgets(contender[0], 0, state_.generation);
     nlohmann::json line;
     line["final"] = true;
     line["generation"] = state_.generation;
     line["validation"] = {{"mean", number_or_null(value->front())}};
     line["best_validation"] = number_or_null(state_.best_validation);
+    if (!state_.by_budget.empty()) line["front"] = front();
     folder_.append_log(line);
     return true;
   }
@@ -237,7 +246,11 @@ class Run {
       if (!prompts) return std::nullopt;
       validation_prompts_ = std::move(*prompts);
     }
-    return validation_.measure(policies, validation_choices_, validation_prompts_, stop_, progress("validation"));
+    MeasureDetails details;
+    auto values =
+        validation_.measure(policies, validation_choices_, validation_prompts_, stop_, progress("validation"), &details);
+    validated_by_budget_ = std::move(details.by_budget);
+    return values;
   }
 
   void keep_if_better(const PolicyPointer& policy, double value, std::int64_t generation) {
@@ -251,33 +264,65 @@ class Run {
     state_.best_generation = generation;
   }
 
+  /// Of the policies of the last validation, number `i`.
+  void keep_for_budgets(const PolicyPointer& policy, std::size_t i, std::int64_t generation) {
+    for (std::size_t b = 0; b < state_.by_budget.size(); ++b) {
+      if (!(validated_by_budget_[i][b] > state_.by_budget[b].validation)) continue;
+      state_.by_budget[b] = {policy, validated_by_budget_[i][b], generation};
+    }
+  }
+
+  /// Quality against memory: the best for each budget so far.
+  nlohmann::json front() const {
+    nlohmann::json out = nlohmann::json::array();
+    for (std::size_t b = 0; b < state_.by_budget.size(); ++b) {
+      const Budget& budget = settings_.budgets[b];
+      const bool share = budget.unit == Budget::Unit::fraction;
+      out.push_back({{"budget", to_string(budget)},
+                     {"kept_share", share ? nlohmann::json(budget.value) : nlohmann::json(nullptr)},
+                     {"validation", number_or_null(state_.by_budget[b].validation)},
+                     {"generation", state_.by_budget[b].generation}});
+    }
+    return out;
+  }
+
   /// Checkpoint first: log and policy follow from it.
   void commit(GenerationRecord& record) {
     record.best_validation = state_.best_validation;
     record.costs = evaluator_.take_costs();
     state_.strategy = strategy_->state();
-    state_.history.push_back(to_log_line(record));
+    nlohmann::json line = to_log_line(record);
+    if (!state_.by_budget.empty() && record.validation_mean) line["front"] = front();
+    state_.history.push_back(std::move(line));
     save_checkpoint(folder_.checkpoint(), state_);
     folder_.append_log(state_.history.back());
     folder_.append_timing(to_timing_line(record, units_));
-    if (state_.best_generation == record.generation) save_policy();
+    const auto now = [&](const BudgetBest& best) { return best.generation == record.generation; };
+    if (state_.best_generation == record.generation || std::any_of(state_.by_budget.begin(), state_.by_budget.end(), now))
+      save_policies();
     if (callbacks_.generation) callbacks_.generation(record);
   }
 
-  void save_policy() {
+  void save_policies() {
+    save_policy(folder_.policy(), {state_.best, state_.best_validation, state_.best_generation}, settings_.budgets.front());
+    for (std::size_t b = 0; b < state_.by_budget.size(); ++b)
+      save_policy(folder_.policy(settings_.budgets[b]), state_.by_budget[b], settings_.budgets[b]);
+  }
+
+  void save_policy(const std::filesystem::path& path, const BudgetBest& best, const Budget& budget) {
     PolicyFile file;
-    file.policy = state_.best;
+    file.policy = best.policy;
     file.spectrogram = settings_.spectrogram;
     file.interval_tokens = settings_.interval_tokens;
     file.selection = settings_.selection;
-    file.selection.budget = settings_.budgets.front();
+    file.selection.budget = budget;
     file.provenance = state_.provenance;
     for (const auto& [name, value] : state_.settings.items()) file.provenance[name] = value;
     file.provenance["generations"] = state_.generation;
-    file.provenance["best_generation"] = state_.best_generation;
-    file.provenance["validation"] = number_or_null(state_.best_validation);
+    file.provenance["best_generation"] = best.generation;
+    file.provenance["validation"] = number_or_null(best.validation);
     file.provenance["start_validation"] = number_or_null(state_.start_validation);
-    save_policy_file(folder_.policy(), file);
+    save_policy_file(path, file);
   }
 
   Progress progress(std::string_view stage) const {
@@ -300,6 +345,7 @@ class Run {
   Checkpoint state_;
   std::vector<PromptChoice> validation_choices_;
   std::vector<Prompt> validation_prompts_;
+  std::vector<std::vector<double>> validated_by_budget_;  // of the last validation, [policy][budget]
 };
 
 }  // namespace

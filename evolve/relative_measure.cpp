@@ -13,7 +13,7 @@ RelativeMeasure::RelativeMeasure(Evaluator& evaluator, Memory base, std::vector<
 std::optional<std::vector<double>> RelativeMeasure::measure(std::span<const std::shared_ptr<const Policy>> policies,
                                                             std::span<const PromptChoice> choices,
                                                             std::span<const Prompt> prompts, const std::atomic<bool>* stop,
-                                                            const Progress& progress, double* noise) {
+                                                            const Progress& progress, MeasureDetails* details) {
   // Memories: policy p under budget b is number p * B + b; the full cache is the last one.
   std::vector<Memory> memories;
   for (const auto& policy : policies) {
@@ -48,33 +48,37 @@ std::optional<std::vector<double>> RelativeMeasure::measure(std::span<const std:
 
   std::size_t tasks = 0;
   for (const PromptChoice& choice : choices) tasks = std::max(tasks, choice.task + 1);
-  // Sums over the prompts of a task; summed in the order of the units, so that the result never depends on the threads.
-  std::vector<std::vector<TaskMeans>> sums(policies.size(), std::vector<TaskMeans>(tasks));
-  std::vector<std::vector<std::size_t>> counts(policies.size(), std::vector<std::size_t>(tasks));
-  for (std::size_t u = 0; u < units.size(); ++u) {
-    if (units[u].memory == full_memory) continue;
-    const std::size_t policy = units[u].memory / budgets_.size(), task = choices[units[u].prompt].task;
-    sums[policy][task].pruned += (*values)[u];
-    sums[policy][task].full += full_.at(key(units[u].prompt));
-    ++counts[policy][task];
-  }
-  std::vector<double> result(policies.size(), std::numeric_limits<double>::quiet_NaN());
-  for (std::size_t p = 0; p < policies.size(); ++p) {
-    if (!policies[p]) continue;
+  // Over the units whose memory is in [first, last); sums go in the order of the units, so that they never depend on the threads.
+  const auto relative = [&](std::size_t first, std::size_t last) {
+    std::vector<TaskMeans> sums(tasks);
+    std::vector<std::size_t> counts(tasks);
+    for (std::size_t u = 0; u < units.size(); ++u) {
+      if (units[u].memory < first || units[u].memory >= last) continue;
+      const std::size_t task = choices[units[u].prompt].task;
+      sums[task].pruned += (*values)[u];
+      sums[task].full += full_.at(key(units[u].prompt));
+      ++counts[task];
+    }
     std::vector<TaskMeans> means;
     for (std::size_t t = 0; t < tasks; ++t) {
-      if (counts[p][t] == 0) continue;
-      const double n = static_cast<double>(counts[p][t]);
-      means.push_back({sums[p][t].pruned / n, sums[p][t].full / n});
+      if (counts[t] == 0) continue;
+      const double n = static_cast<double>(counts[t]);
+      means.push_back({sums[t].pruned / n, sums[t].full / n});
     }
-    result[p] = relative_fitness(evaluator_.fitness().relation(), means);
-  }
-  if (noise != nullptr) {
+    return relative_fitness(evaluator_.fitness().relation(), means);  // NaN without units
+  };
+  const std::size_t budgets = budgets_.size();
+  std::vector<double> result;
+  for (std::size_t p = 0; p < policies.size(); ++p) result.push_back(relative(p * budgets, (p + 1) * budgets));
+  if (details != nullptr) {
+    details->by_budget.assign(policies.size(), {});
+    for (std::size_t p = 0; p < policies.size(); ++p)
+      for (std::size_t m = p * budgets; m < (p + 1) * budgets; ++m) details->by_budget[p].push_back(relative(m, m + 1));
     std::map<std::size_t, TaskValues> by_task;
     std::map<std::size_t, std::map<std::size_t, std::vector<double>>> rows;  // task, prompt: values by policy
     std::map<std::size_t, double> full;                                      // sum over the prompts of a task
     for (std::size_t u = 0; u < units.size(); ++u) {
-      if (units[u].memory == full_memory || !std::isfinite(result[units[u].memory / budgets_.size()])) continue;
+      if (units[u].memory == full_memory || !std::isfinite(result[units[u].memory / budgets])) continue;
       rows[choices[units[u].prompt].task][units[u].prompt].push_back((*values)[u]);
     }
     for (std::size_t i = 0; i < prompts.size(); ++i) full[choices[i].task] += full_.at(key(i));
@@ -86,7 +90,7 @@ std::optional<std::vector<double>> RelativeMeasure::measure(std::span<const std:
     }
     std::vector<TaskValues> list;
     for (auto& [task, one] : by_task) list.push_back(std::move(one));
-    *noise = reevaluation_noise(list);
+    details->noise = reevaluation_noise(list);
   }
   return result;
 }

@@ -12,6 +12,12 @@
 
 namespace namm::evolve {
 
+/// What else measure() found.
+struct MeasureDetails {
+  double noise = 0;                            ///< noise.hpp, over the policies that have a value
+  std::vector<std::vector<double>> by_budget;  ///< [policy][budget], like the values; NaN where it was not measured
+};
+
 /// Fitness of policies relative to the full cache on the same prompts, whose values are measured once and remembered.
 class RelativeMeasure {
  public:
@@ -19,11 +25,11 @@ class RelativeMeasure {
   RelativeMeasure(Evaluator& evaluator, Memory base, std::vector<Budget> budgets, bool remember);
 
   /// One number per policy: relative_fitness over the tasks of `choices`. NaN for a null policy (a candidate that could not be
-  /// made). Nothing if `stop` became true. `noise`, if given, becomes that of noise.hpp, over the policies that have a value.
+  /// made). Nothing if `stop` became true. `details` is filled if given.
   std::optional<std::vector<double>> measure(std::span<const std::shared_ptr<const Policy>> policies,
                                              std::span<const PromptChoice> choices, std::span<const Prompt> prompts,
                                              const std::atomic<bool>* stop = nullptr, const Progress& progress = {},
-                                             double* noise = nullptr);
+                                             MeasureDetails* details = nullptr);
 
  private:
   using Key = std::tuple<std::size_t, tasks::Split, std::uint64_t>;  // task, split, prompt number

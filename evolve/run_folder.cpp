@@ -34,6 +34,13 @@ RunFolder::RunFolder(std::filesystem::path folder, bool resume) : folder_(std::m
   std::filesystem::remove(probe, error);
 }
 
+std::filesystem::path RunFolder::policy(const Budget& budget) const {
+  std::string name = to_string(budget);
+  if (!name.empty() && name.back() == '%') name.pop_back();
+  if (budget.unit == Budget::Unit::tokens) name += "-tokens";
+  return folder_ / std::string("policy-").append(name).append(".json");
+}
+
 void RunFolder::rewrite_log(const std::vector<nlohmann::json>& lines) const {
   std::string text;
   for (const nlohmann::json& line : lines) text += line.dump() + "\n";

@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "namm/selection/budget.hpp"
+
 namespace namm::evolve {
 
 /// The files of a run.
@@ -19,6 +21,8 @@ class RunFolder {
 
   std::filesystem::path checkpoint() const { return folder_ / "checkpoint.json"; }
   std::filesystem::path policy() const { return folder_ / "policy.json"; }
+  /// "policy-25.json" for 25%, "policy-256-tokens.json", "policy-64MiB.json".
+  std::filesystem::path policy(const Budget& budget) const;
 
   /// Replaces the log by these lines: after a resume, lines behind the checkpoint are gone.
   void rewrite_log(const std::vector<nlohmann::json>& lines) const;

@@ -4,6 +4,7 @@
 
 #include "evolve/loop.hpp"
 #include "evolve/noise.hpp"
+#include "namm/policy_file.hpp"
 #include "tests/check.hpp"
 #include "tests/evolve/loop_fixture.hpp"
 
@@ -79,6 +80,42 @@ TEST_CASE("the log says how much of a generation's spread is noise", "[loop][noi
     CHECK(records[1].signal_to_noise == signal_to_noise(records[1].spread, 4, records[1].noise));
     CHECK(read(folder / (std::string(fitness) + "/log.jsonl")).find("\"signal_to_noise\":") != std::string::npos);
   }
+}
+
+TEST_CASE("under several budgets the best policy for each is kept", "[loop]") {
+  const TemporaryFolder folder;
+  HostPool pool(hosts(), 2);
+  RunSettings settings = small_run(folder / "run");
+  settings.generations = 8;
+  const RunResult result = run(settings, pool);
+  std::istringstream lines(read(folder / "run/log.jsonl"));
+  double last[] = {-INFINITY, -INFINITY};
+  std::size_t fronts = 0;
+  for (std::string text; std::getline(lines, text);) {
+    const nlohmann::json line = nlohmann::json::parse(text);
+    REQUIRE(line.contains("front") == line.contains("validation"));
+    if (!line.contains("front")) continue;
+    ++fronts;
+    for (std::size_t b = 0; b < 2; ++b) {
+      const nlohmann::json& one = line["front"].at(b);
+      CHECK(one["kept_share"] == settings.budgets[b].value);
+      CHECK(one["validation"] >= last[b]);
+      last[b] = one["validation"];
+    }
+  }
+  CHECK(fronts == 5);
+  for (std::size_t b = 0; b < 2; ++b) {
+    const PolicyFile file = load_policy_file(folder / (b == 0 ? "run/policy-25.json" : "run/policy-50.json"));
+    CHECK(file.selection.budget == settings.budgets[b]);
+    CHECK(file.provenance["validation"] == last[b]);
+  }
+  CHECK((last[0] + last[1]) / 2 >= result.validation - 1e-12);  // each is at least as good as the compromise
+
+  settings.budgets.pop_back();
+  settings.output = folder / "one";
+  run(settings, pool);
+  CHECK(std::filesystem::exists(folder / "one/policy.json"));
+  CHECK_FALSE(std::filesystem::exists(folder / "one/policy-25.json"));
 }
 
 TEST_CASE("a run ends at its target, in stagnation, or when time is up", "[loop]") {

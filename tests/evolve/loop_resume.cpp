@@ -14,7 +14,7 @@ namespace {
 struct Killed {};
 
 void compare_folders(const TemporaryFolder& folder, const std::string& a, const std::string& b) {
-  for (const char* file : {"policy.json", "log.jsonl", "checkpoint.json"}) {
+  for (const char* file : {"policy.json", "policy-25.json", "policy-50.json", "log.jsonl", "checkpoint.json"}) {
     CAPTURE(file);
     const std::string left = read(folder / (a + "/" + file)), right = read(folder / (b + "/" + file));
     CHECK(!left.empty());
