@@ -66,7 +66,7 @@ void follow(const std::vector<std::string>& arguments, evolve::MpiChannel& chann
   spdlog::set_level(spdlog::level::off);
   if (std::find_if(arguments.begin(), arguments.end(), [](const auto& word) { return word == "--help" || word == "-h"; }) !=
       arguments.end())
-    return evolve::await_end(channel);
+    return evolve::report_failure(channel, "prints help only", true);
   try {
     const auto plan = plan_evolution(arguments);
     EvolveHosts hosts(*plan);
@@ -77,7 +77,7 @@ void follow(const std::vector<std::string>& arguments, evolve::MpiChannel& chann
                               {hosts.identity(settings), machine_name()}, &interrupted()))
         return;
     }
-    evolve::await_end(channel);
+    evolve::report_failure(channel, "has no stage left", false);
   } catch (const std::invalid_argument& error) {
     evolve::report_failure(channel, error.what(), true);
   } catch (const std::exception& error) {

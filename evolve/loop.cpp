@@ -112,6 +112,7 @@ class Run {
     state_.provenance = storable(settings_.provenance);
     if (!normalise()) return false;
     state_.best = state_.prototype;
+    const auto began = Clock::now();
     const PolicyPointer start[] = {state_.prototype};
     const auto value = validate(start);
     if (!value) return false;
@@ -125,6 +126,7 @@ class Run {
     record.best = record.mean = record.spread = record.noise = record.signal_to_noise = NAN;
     record.step_size = strategy_->step_size();
     record.validation_mean = value->front();
+    record.seconds = std::chrono::duration<double>(Clock::now() - began).count();
     commit(record);
     return true;
   }

@@ -13,12 +13,14 @@
 /// machines of the same kind.
 ///
 ///     rank 0                                       rank r
-///                                   Hello  <-      "same model and settings, 2 workers"
+///     Begin                            ->
+///                                   Hello  <-      "same model and settings, 2 workers", or Failed
 ///     Shape, Parameters, PromptLetter, Job ->
 ///                 Measured or Failed, Alive <-     Alive while it works, at least every few seconds
 ///     Forget (end of a batch), Stop        ->      Bye
 namespace namm::evolve::letters {
 
+struct Begin {};
 struct Hello {
   std::string identity;  ///< must be the same on all ranks
   std::string machine;
@@ -62,7 +64,7 @@ struct Stop {
 struct Alive {};
 struct Bye {};
 
-using Any = std::variant<Hello, Shape, Parameters, PromptLetter, Job, Measured, Failed, Forget, Stop, Alive, Bye>;
+using Any = std::variant<Begin, Hello, Shape, Parameters, PromptLetter, Job, Measured, Failed, Forget, Stop, Alive, Bye>;
 
 std::vector<std::byte> write(const Any& letter);
 /// Throws std::runtime_error if the bytes are no letter of this version.

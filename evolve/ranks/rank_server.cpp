@@ -150,13 +150,14 @@ bool serve_units(Channel& channel, HostPool& pool, const Fitness& fitness, const
     channel.send(0, letters::write(letter));
     spoke = Clock::now();
   };
-  send(letters::Hello{settings.identity, settings.machine, static_cast<std::uint32_t>(pool.workers())});
   for (bool stopped = false; !stopped;) {
     bool idle = true;
     while (auto letter = channel.receive()) {
       idle = false;
       try {
         letters::Any content = letters::read(letter->bytes);
+        if (std::holds_alternative<letters::Begin>(content))
+          send(letters::Hello{settings.identity, settings.machine, static_cast<std::uint32_t>(pool.workers())});
         if (auto* shape = std::get_if<letters::Shape>(&content)) store.add(*shape);
         if (auto* parameters = std::get_if<letters::Parameters>(&content)) store.add(*parameters);
         if (auto* prompt = std::get_if<letters::PromptLetter>(&content)) store.add(std::move(*prompt));
@@ -192,11 +193,6 @@ bool serve_units(Channel& channel, HostPool& pool, const Fitness& fitness, const
 }
 
 void report_failure(Channel& channel, const std::string& what, bool wrong_usage) {
-  channel.send(0, letters::write(letters::Failed{wrong_usage, false, what}));
-  await_end(channel);
-}
-
-void await_end(Channel& channel) {
   for (;;) {
     const auto letter = channel.receive();
     if (!letter) {
@@ -204,6 +200,8 @@ void await_end(Channel& channel) {
       continue;
     }
     const letters::Any content = letters::read(letter->bytes);
+    if (std::holds_alternative<letters::Begin>(content))
+      channel.send(0, letters::write(letters::Failed{wrong_usage, false, what}));
     const auto* stop = std::get_if<letters::Stop>(&content);
     if (stop == nullptr) continue;
     channel.send(0, letters::write(letters::Bye{}));

@@ -23,10 +23,8 @@ bool serve_units(Channel& channel, HostPool& pool, const Fitness& fitness, const
                  const std::vector<std::shared_ptr<const tasks::Task>>& tasks, const RankServerSettings& settings,
                  const std::atomic<bool>* stop = nullptr);
 
-/// For a rank that could not get ready: tells rank 0 why, and waits until it says stop for good.
+/// For a rank that could not get ready, or has nothing more to do: tells rank 0 why if it wants to begin, and waits until it says
+/// stop for good.
 void report_failure(Channel& channel, const std::string& what, bool wrong_usage);
-
-/// For a rank that has nothing more to do: waits until rank 0 says stop for good.
-void await_end(Channel& channel);
 
 }  // namespace namm::evolve

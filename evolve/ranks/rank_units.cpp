@@ -72,7 +72,10 @@ RankUnits::RankUnits(HostPool& pool, Channel& channel, std::vector<std::shared_p
     : pool_(pool), channel_(channel), tasks_(std::move(tasks)), settings_(std::move(settings)), ranks_(channel.ranks()) {
   const auto began = Clock::now();
   std::set<int> missing;
-  for (int rank = 1; rank < channel_.ranks(); ++rank) missing.insert(rank);
+  for (int rank = 1; rank < channel_.ranks(); ++rank) {
+    missing.insert(rank);
+    send(rank, letters::Begin{});
+  }
   while (!missing.empty()) {
     const auto letter = channel_.receive();
     if (!letter) {

@@ -2,6 +2,7 @@
 """Plans evolution on 1 to 1,024 ranks from measured unit times.
 
     plan.py MEASURED.jsonl [--population 32 --prompts 48 ...] [--json FILE]
+    plan.py MEASURED.jsonl --check RANKS.jsonl     the same program on what a run on several ranks really did
 
 MEASURED.jsonl is the timing.jsonl of a run with one worker: the time of every unit (one candidate on one prompt) and of a whole
 generation. What a generation takes beyond its units (prompts, the strategy, files) is taken as serial. Units are drawn from the
@@ -65,6 +66,28 @@ def simulate(units, ranks, parameters, serial, costs):
     return wall, 1 - busy / (wall * ranks), sent
 
 
+def check(path, serial, costs):
+    """Generation by generation: what the units that were measured on these ranks should have taken together, and what they took."""
+    rows = []
+    print("| generation | ranks | units | planned s | measured s | planned / measured | idle | bytes sent |")
+    print("|---|---|---|---|---|---|---|---|")
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            record = json.loads(line)
+            if record["generation"] == 0:
+                continue
+            times = [ms / 1000 for ms in record["unit_milliseconds"]]
+            ranks = record["ranks"]
+            wall, _, _ = simulate([(t, -1, -1) for t in times], ranks, 0, serial, costs)
+            idle = 1 - sum(times) / (ranks * record["seconds"])
+            rows.append({"generation": record["generation"], "ranks": ranks, "units": len(times), "planned_seconds": round(wall, 2),
+                         "measured_seconds": round(record["seconds"], 2), "idle_share": round(idle, 3),
+                         "bytes_sent": record["bytes_sent"]})
+            print(f"| {record['generation']} | {ranks} | {len(times)} | {wall:.2f} | {record['seconds']:.2f} | "
+                  f"{wall / record['seconds']:.3f} | {idle:.3f} | {record['bytes_sent']:,} |")
+    return rows
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("measured", help="timing.jsonl of a run with one worker")
@@ -77,22 +100,25 @@ def main():
     parser.add_argument("--bandwidth", type=float, default=1.25e8, help="bytes per second (1.25e8 = 1 Gbit/s)")
     parser.add_argument("--most-ranks", type=int, default=1024)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--exactly", action="store_true", help="the measured generations themselves in place of drawn units")
     parser.add_argument("--json", help="writes the plan there")
+    parser.add_argument("--check", help="timing.jsonl of the same run on several ranks of one worker")
     options = parser.parse_args()
 
     times, serial = load(options.measured)
+    if options.check:
+        rows = check(options.check, serial, options)
+        if options.json:
+            with open(options.json, "w", encoding="utf-8") as file:
+                json.dump({"measured": options.measured, "check": options.check, "generations": rows}, file, indent=1)
+                file.write("\n")
+        return
     rng = random.Random(options.seed)
-    if options.exactly:
-        drawn = sorted(times, reverse=True)
-        units = [(t, i % options.population, i // options.population) for i, t in enumerate(drawn)]
-    else:
-        count = options.population * options.prompts
-        drawn = sorted((rng.choice(times) for _ in range(count)), reverse=True)
-        # the prompts of one length follow each other, every candidate on each of them; and the full cache once per prompt
-        units = [(t, i % options.population, i // options.population) for i, t in enumerate(drawn)]
-        units += [(t, -1, p) for p, t in enumerate(rng.choice(times) for _ in range(options.prompts))]
-        units.sort(reverse=True)
+    count = options.population * options.prompts
+    drawn = sorted((rng.choice(times) for _ in range(count)), reverse=True)
+    # the candidates on one prompt follow each other; and the full cache, once per prompt
+    units = [(t, i % options.population, i // options.population) for i, t in enumerate(drawn)]
+    units += [(rng.choice(times), -1, p) for p in range(options.prompts)]
+    units.sort(reverse=True)
     rows, ranks, alone = [], 1, None
     while ranks <= options.most_ranks:
         wall, idle, sent = simulate(units, ranks, options.parameters, serial, options)
@@ -111,7 +137,7 @@ def main():
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump({"measured": options.measured, "units": len(units), "serial_seconds": round(serial, 4),
-                       "options": {k: v for k, v in vars(options).items() if k not in ("measured", "json")},
+                       "options": {k: v for k, v in vars(options).items() if k not in ("measured", "json", "check")},
                        "plan": rows, "half_used_up_to_ranks": good}, file, indent=1)
             file.write("\n")
 

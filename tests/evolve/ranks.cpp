@@ -17,7 +17,8 @@ std::function<void(Mailbox&)> measuring(const RunSettings& settings, int workers
   return [=, tasks = settings.tasks, protocol = settings.protocol, fitness_name = settings.fitness](Mailbox& mine) {
     HostPool pool(hosts(script), workers);
     const auto fitness = make_fitness(fitness_name);
-    serve_units(mine, pool, *fitness, protocol, tasks, {"{}", "there", 0.01}, stop);
+    while (!serve_units(mine, pool, *fitness, protocol, tasks, {"{}", "there", 0.01}, stop)) {
+    }
   };
 }
 
@@ -91,6 +92,14 @@ TEST_CASE("1, 2 and 4 ranks write the same bytes as threads", "[ranks]") {
     compare(folder, "threads", std::to_string(ranks));
     CHECK(measured > 100);
     CHECK((sent > 0) == (ranks > 1));
+
+    // a further run of the same processes, as in stages; and one that turns out to be done
+    settings.output = folder / ("second-" + std::to_string(ranks));
+    CHECK(RankUnits::dismiss(others.lead, std::chrono::seconds(20), false));
+    CHECK(RankUnits::dismiss(others.lead, std::chrono::seconds(20), false));
+    RankUnits again(pool, others.lead, settings.tasks, {"{}"});
+    run(settings, pool, {}, nullptr, &again);
+    compare(folder, "threads", "second-" + std::to_string(ranks));
   }
 }
 
