@@ -34,7 +34,7 @@ endforeach()
 
 foreach(folder kernels namm evolve calibrate adapters tasks)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/namm-toolkit
-    FILES_MATCHING PATTERN "*.hpp")
+    FILES_MATCHING PATTERN "*.hpp" PATTERN "mpi" EXCLUDE)
 endforeach()
 
 if(TARGET namm AND NOT NAMM_LLAMA_SOURCE)
