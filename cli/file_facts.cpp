@@ -17,6 +17,7 @@
 #include "namm/policy_file.hpp"
 #include "tasks/line_reader.hpp"
 #include "tasks/prompt_file.hpp"
+#include "trace/reader.hpp"
 
 namespace namm::cli {
 namespace {
@@ -139,6 +140,35 @@ Facts prompt_facts(const std::filesystem::path& path) {
   return out;
 }
 
+Facts trace_facts(const std::filesystem::path& path) {
+  const trace::Reader reader(path);
+  const trace::Settings& settings = reader.settings();
+  std::map<std::string, std::size_t> per_split, per_task;
+  std::size_t tokens = 0;
+  for (const trace::PromptRecord& prompt : reader.prompts()) {
+    ++per_split[prompt.facts.split];
+    ++per_task[prompt.facts.task];
+    tokens += prompt.facts.compressed.size();
+  }
+  Facts out = start(path, "trace");
+  out["model"] = settings.host.model;
+  out["architecture"] = settings.host.architecture;
+  out["prompts"] = reader.prompts().size();
+  out["splits"] = per_split;
+  out["tasks"] = per_task;
+  out["tokens"] = tokens;
+  out["layers"] = settings.layers.size();
+  out["kv_heads"] = settings.heads();
+  out["interval_tokens"] = settings.interval_tokens;
+  out["statistics"] = settings.all_statistics ? "all" : "sums";
+  out["keys"] = trace::to_string(settings.rows);
+  out["question_seen_while_compressing"] = !settings.question_after;
+  out["bytes"] = reader.file_bytes();
+  out["bytes_behind_the_last_whole_prompt"] = reader.file_bytes() - reader.whole_bytes();
+  out["provenance"] = settings.provenance;
+  return out;
+}
+
 /// A whole file that is one JSON object; nothing if it is something else or too large to be one of ours.
 nlohmann::json whole_object(const std::filesystem::path& path) {
   if (std::filesystem::file_size(path) > kLargestJson) return nullptr;
@@ -189,6 +219,7 @@ nlohmann::ordered_json file_facts(const std::filesystem::path& path) {
   if (in.gcount() == 0)
     throw std::runtime_error(path.string() + ": must be a model, policy, run, result or prompt file, is empty");
   if (std::string_view(magic, sizeof magic) == "GGUF") return model_facts(path);
+  if (trace::Reader::is_trace(path)) return trace_facts(path);
   if (path.filename() == "checkpoint.json") return run_facts(path);
   const nlohmann::json content = whole_object(path);
   if (content.is_object() && content.contains("format")) {

@@ -32,7 +32,7 @@ foreach(room IN LISTS rooms)
   install(TARGETS ${room} EXPORT ${export} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 endforeach()
 
-foreach(folder kernels namm evolve calibrate adapters tasks)
+foreach(folder kernels namm trace evolve calibrate adapters tasks)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/namm-toolkit
     FILES_MATCHING PATTERN "*.hpp" PATTERN "mpi" EXCLUDE)
 endforeach()

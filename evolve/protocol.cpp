@@ -1,5 +1,7 @@
 #include "evolve/protocol.hpp"
 
+#include <algorithm>
+#include <stdexcept>
 #include <utility>
 
 namespace namm::evolve {
@@ -51,6 +53,19 @@ Prompt encode_prompt(const Host& host, tasks::Sample sample, std::shared_ptr<con
   }
   prompt.sample = std::move(sample);
   prompt.task = std::move(task);
+  return prompt;
+}
+
+Prompt with_end_as_answer(Prompt prompt) {
+  if (!prompt.answer.empty()) return prompt;
+  constexpr std::size_t most = 32;
+  const std::size_t end = std::min(most, prompt.context.size() / 4);
+  if (end == 0)
+    throw std::invalid_argument("prompt '" + prompt.sample.id + "': must have at least 4 tokens, has " +
+                                std::to_string(prompt.context.size()) + "; give longer texts");
+  prompt.answer.assign(prompt.context.end() - static_cast<std::ptrdiff_t>(end), prompt.context.end());
+  prompt.context.resize(prompt.context.size() - end);
+  prompt.question.clear();  // the end of the user's turn does not follow the middle of a text
   return prompt;
 }
 

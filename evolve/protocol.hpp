@@ -29,6 +29,10 @@ struct Prompt {
 Prompt encode_prompt(const Host& host, tasks::Sample sample, std::shared_ptr<const tasks::Task> task,
                      const ProtocolSettings& settings);
 
+/// A prompt without an answer becomes one about its own end: its last 32 tokens, at most a quarter of them, are what is to be
+/// predicted. Others stay as they are. Throws std::invalid_argument if it has fewer than 4 tokens.
+Prompt with_end_as_answer(Prompt prompt);
+
 /// Attaches `memory` to a new sequence and evaluates the prompt up to where the answer begins. With question_after: context,
 /// update, question; else context and question together, then update. What follows is the answer.
 void present(Host& host, const Memory& memory, const Prompt& prompt, const ProtocolSettings& settings);

@@ -13,7 +13,6 @@
 namespace namm::evolve {
 namespace {
 
-constexpr std::size_t kTail = 32;           // tokens of a plain text that are predicted instead of an answer
 constexpr std::size_t kLikeliest = 256;     // tokens told apart per position; the rest of the vocabulary counts as one
 constexpr double kWorst = 3;                // nat: beyond it a position is lost, and by how much does not matter
 constexpr std::size_t kMostPrompts = 1024;  // remembered; each takes at most 32 * 256 * 8 bytes
@@ -88,14 +87,7 @@ class Fidelity final : public Fitness {
   /// Evaluates the prompt and calls `at` with the logits before every token that is to be predicted.
   template <typename At>
   static void walk(Host& host, const Memory& memory, const Prompt& prompt, const ProtocolSettings& protocol, At at) {
-    Prompt shown = prompt;
-    if (shown.answer.empty()) {
-      const std::size_t tail = std::min(kTail, shown.context.size() / 4);
-      if (tail == 0) throw std::invalid_argument("fidelity: prompt '" + prompt.sample.id + "' must have at least 4 tokens");
-      shown.answer.assign(shown.context.end() - static_cast<std::ptrdiff_t>(tail), shown.context.end());
-      shown.context.resize(shown.context.size() - tail);
-      shown.question.clear();  // the end of the user's turn does not follow the middle of a text
-    }
+    const Prompt shown = with_end_as_answer(prompt);
     present(host, memory, shown, protocol);
     for (std::size_t i = 0; i < shown.answer.size(); ++i) {
       if (host.logits().empty()) throw std::runtime_error("fidelity: the host gives no logits; use answer-likelihood");

@@ -1,0 +1,67 @@
+#include <filesystem>
+
+#include "tests/cli/program.hpp"
+
+using namespace namm::test;
+
+namespace {
+
+std::vector<std::string> words(const std::string& host, const std::string& option, const std::string& file,
+                               std::vector<std::string> more = {}) {
+  std::vector<std::string> out{"trace", "--model", host, option, file, "--tasks", "niah-single,passkey", "--length", "200"};
+  out.insert(out.end(), {"--prompts", "2", "--validation", "1"});
+  out.insert(out.end(), more.begin(), more.end());
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("a trace says its size beforehand, goes on where it was cut, and does not depend on workers") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  const Outcome outcome = run_program(words(host, "--output", folder / "a.trace"));
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK_THAT(outcome.err, Contains("6 prompts") && Contains("on disk"));
+  const std::string whole = read(folder / "a.trace");
+
+  const Outcome inspect = run_program({"inspect", folder / "a.trace", "--json", folder / "facts.json"});
+  REQUIRE(inspect.code == 0);
+  const nlohmann::json facts = nlohmann::json::parse(read(folder / "facts.json"));
+  CHECK(facts["kind"] == "trace");
+  CHECK(facts["splits"] == nlohmann::json({{"train", 4}, {"validation", 2}}));
+  CHECK(facts["bytes_behind_the_last_whole_prompt"] == 0);
+
+  write(folder / "b.trace", whole.substr(0, whole.size() * 3 / 5));
+  check_refused(run_program(words(host, "--output", folder / "b.trace")), 1, {"b.trace", "exists already", "--resume"});
+  check_refused(run_program(words(host, "--resume", folder / "b.trace", {"--interval", "64"})), 1, {"b.trace", "other settings"});
+  check_refused(run_program(words(host, "--resume", folder / "b.trace", {"--seed", "2"})), 1, {"b.trace", "other settings"});
+  CHECK(run_program(words(host, "--resume", folder / "b.trace", {"--workers", "2"})).code == 0);
+  CHECK(read(folder / "b.trace") == whole);
+
+  std::string damaged = whole;
+  damaged[damaged.size() / 2] ^= 1;
+  write(folder / "c.trace", damaged);
+  check_refused(run_program({"inspect", folder / "c.trace"}), 1, {"c.trace", "damaged at byte", "checksum"});
+  CHECK(folder.names() == std::vector<std::string>{"a.trace", "b.trace", "c.trace", "facts.json"});
+}
+
+TEST_CASE("a trace takes parts of the heads, and refuses what is not there") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  const auto refused = [&](std::vector<std::string> more, const std::vector<std::string>& parts) {
+    check_refused(run_program(words(host, "--output", folder / "t.trace", std::move(more))), 2, parts);
+    CHECK(folder.names().empty());
+  };
+  refused({"--layers", "0"}, {"--layers", "layer 0 is none"});
+  refused({"--layers", "every:0"}, {"--layers", "every:0"});
+  refused({"--heads", "7"}, {"--heads", "is 7"});
+  refused({"--keys", "f64"}, {"--keys", "f64"});
+  refused({"--statistics", "few"}, {"--statistics", "few"});
+  refused({"--interval", "8"}, {"--interval", "is 8"});
+  check_refused(run_program({"trace", "--model", host}), 2, {"--output", "--resume"});
+  REQUIRE(
+      run_program(words(host, "--output", folder / "t.trace", {"--heads", "1", "--statistics", "sums", "--keys", "none"})).code ==
+      0);
+  CHECK(std::filesystem::file_size(folder / "t.trace") < 100000);
+}

@@ -1,0 +1,29 @@
+#pragma once
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "namm/policies/policy.hpp"
+#include "trace/record.hpp"
+
+namespace namm::trace {
+
+/// Statistic::content of every token, by recorded head in the order of the layers: [head][token].
+using Content = std::vector<std::vector<float>>;
+
+/// What a policy's reader makes of the recorded keys and values. With rows in F16 it differs from a live run's by their rounding.
+/// Readers that turn keys to their places find no rotation.
+Content read_content(const PromptRecord& record, const ContentReader& reader);
+
+/// The same, remembered for the prompts that one reader met: candidates of one evolution share theirs. Not thread-safe.
+class ContentMemory {
+ public:
+  /// Null if the policy reads no content.
+  const Content* of(const PromptRecord& record, const std::shared_ptr<const Policy>& policy);
+
+ private:
+  std::shared_ptr<const Policy> owner_;  // keeps the reader alive, so that its address names it
+  std::map<const void*, Content> known_;
+};
+
+}  // namespace namm::trace
