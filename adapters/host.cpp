@@ -1,5 +1,7 @@
 #include "adapters/host.hpp"
 
+#include <stdexcept>
+
 namespace namm {
 
 double HostDescription::bytes_per_token() const {
@@ -7,6 +9,10 @@ double HostDescription::bytes_per_token() const {
   for (const LayerDescription& layer : cached)
     out += layer.kv_heads * (layer.key_size + layer.value_size) * cache_bytes_per_number;
   return out;
+}
+
+void Host::branch(const Snapshot&, std::span<const HeadContent>) {
+  throw std::invalid_argument("host: cannot go on from a snapshot; use a fitness that needs none");
 }
 
 double CacheUsage::logical_saving() const {

@@ -74,6 +74,13 @@ struct Generation {
   double seconds = 0;  ///< decode time
 };
 
+/// What a host held at some point, to go on from several times. Belongs to the model and its settings, not to one host.
+class Snapshot {
+ public:
+  virtual ~Snapshot() = default;
+  virtual std::size_t bytes() const = 0;  ///< of memory, about
+};
+
 /// A language model with a cache that a memory can be attached to. One sequence at a time. Not thread-safe: one per worker.
 class Host {
  public:
@@ -105,6 +112,11 @@ class Host {
   virtual std::vector<HeadContent> content() const { return {}; }
   /// Logits of the next token, [vocabulary], behind what was evaluated last; empty if the host does not give any.
   virtual std::span<const float> logits() const { return {}; }
+  /// What the sequence holds now. Null if the host cannot.
+  virtual std::shared_ptr<const Snapshot> snapshot() { return nullptr; }
+  /// Forgets the sequence and goes on from the snapshot, without a policy; of the named heads only the tokens at these positions
+  /// (ascending) are left. Throws std::invalid_argument if it is not a snapshot of such a host.
+  virtual void branch(const Snapshot& from, std::span<const HeadContent> kept);
 };
 
 }  // namespace namm

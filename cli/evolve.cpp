@@ -9,6 +9,7 @@
 #include "cli/evolve_display.hpp"
 #include "cli/evolve_ranks.hpp"
 #include "cli/evolve_session.hpp"
+#include "cli/evolve_traces.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/version.hpp"
 #include "evolve/fitness.hpp"
@@ -23,6 +24,7 @@ constexpr std::chrono::minutes kStageEnd{10};  // a rank may still be loading it
 
 evolve::HostPool load_hosts(const EvolvePlan& plan) {
   const ModelOptions options = model_from(plan.stages.front().values);
+  if (const auto trace = trace_from(plan.stages.front().values)) return {trace_factory(trace), options.workers};
   std::size_t longest = 0;
   for (const auto& stage : plan.stages)
     for (const std::size_t length : measuring_settings_from(stage.values).lengths_tokens) longest = std::max(longest, length);
@@ -80,8 +82,10 @@ void print_outcome(const EvolvePlan& plan, const evolve::RunSettings& settings, 
 
 }  // namespace
 
-EvolveHosts::EvolveHosts(const EvolvePlan& plan)
-    : pool(load_hosts(plan)), model_bytes(std::filesystem::file_size(plan.stages.front().values["model"].as<std::string>())) {}
+EvolveHosts::EvolveHosts(const EvolvePlan& plan) : pool(load_hosts(plan)) {
+  const po::variables_map& values = plan.stages.front().values;
+  model_bytes = std::filesystem::file_size(values[values.contains("traces") ? "traces" : "model"].as<std::string>());
+}
 
 std::string EvolveHosts::identity(const evolve::RunSettings& settings) const {
   nlohmann::json tasks = nlohmann::json::array();
@@ -92,6 +96,7 @@ std::string EvolveHosts::identity(const evolve::RunSettings& settings) const {
                               {"tasks", tasks},
                               {"lengths_tokens", settings.lengths_tokens},
                               {"fitness", settings.fitness},
+                              {"traces", settings.traces},
                               {"chat_template", settings.protocol.chat_template},
                               {"question_after", settings.protocol.question_after}};
   return all.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
@@ -130,6 +135,9 @@ int evolve_here(const EvolvePlan& plan, evolve::Channel* others) {
       display.clear();
       print_outcome(plan, settings, result);
       if (result.stopped) return 1;
+      if (settings.traces != "" && call.contains("model") && number + 1 == plan.stages.size())
+        evaluate_live(model_from(call), tasks_from(plan.stages[number].values, tasks::FileSplits::disjoint), settings,
+                      result.policy, call.contains("quiet"));
     }
     if (others != nullptr && !evolve::RankUnits::dismiss(*others, kStageEnd, false))
       throw std::runtime_error("ranks: must all answer at the end of a stage, one is silent; go on with --resume");

@@ -10,9 +10,10 @@ namespace namm::cli {
 namespace {
 
 // The same for all stages: they share hosts and folder.
-constexpr std::array<std::string_view, 12> kOfProcess = {"model",  "threads", "workers", "context",      "output", "resume",
-                                                         "config", "quiet",   "verbose", "rank-timeout", "help",   "stages"};
-constexpr std::size_t kEchoed = 4;  // the first of them belong to the run, the others to the call
+constexpr std::array<std::string_view, 13> kOfProcess = {"model",        "traces", "threads", "workers", "context",
+                                                         "output",       "resume", "config",  "quiet",   "verbose",
+                                                         "rank-timeout", "help",   "stages"};
+constexpr std::size_t kEchoed = 5;  // the first of them belong to the run, the others to the call
 
 std::filesystem::path config_of(const po::variables_map& values) {
   if (values.contains("config")) return values["config"].as<std::string>();
@@ -69,7 +70,7 @@ std::optional<EvolvePlan> plan_evolution(const std::vector<std::string>& argumen
     apply_run_config(*config, number, options, values);
   };
   for (; !config || number < config->stages.size(); ++number) {
-    auto values = parse(arguments, options, "namm evolve --model FILE --output DIR [options]",
+    auto values = parse(arguments, options, "namm evolve --model FILE | --traces FILE --output DIR [options]",
                         "Evolves a memory policy on a model. Fitness is measured on the model itself, relative to the full "
                         "cache on the same prompts.\n"
                         "Every generation is checkpointed; Ctrl-C keeps what there is, --resume goes on.\n"

@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "cli/date.hpp"
+#include "cli/evolve_traces.hpp"
 #include "cli/version.hpp"
 #include "evolve/fitness.hpp"
 #include "evolve/strategy.hpp"
@@ -56,7 +57,8 @@ po::options_description evolve_options() {
                         "continues the run in this folder (same settings, taken from its run.json; --generations may grow)");
   options.add_options()("config", po::value<std::string>()->value_name("FILE"),
                         "a run as JSON: options without dashes, \"stages\" for several runs in a row; what is given here wins");
-  add_model(options, 1);
+  add_model(options, 1, false);
+  add_traces(options);
   options.add_options()("policy,p", po::value<std::string>()->default_value("linear")->value_name("NAME"),
                         "what evolves: namm, namm-mlp or linear, or a policy file to start from");
   options.add_options()("features", po::value<std::string>()->default_value("light")->value_name("NAME"),
@@ -109,6 +111,7 @@ evolve::RunSettings measuring_settings_from(const po::variables_map& values) {
   out.lengths_tokens = std::move(tasks.lengths_tokens);
   out.protocol = tasks.protocol;
   out.fitness = values["fitness"].as<std::string>();
+  if (const auto trace = trace_from(values)) measure_on_trace(values, *trace, out);
   return out;
 }
 
@@ -160,6 +163,7 @@ evolve::RunSettings settings_from(const po::variables_map& values) {
     throw std::invalid_argument("--restart-population: must be from 1 to 16, is " + std::to_string(out.stop.restart_population) +
                                 "; 2 doubles it");
   out.seed = values["seed"].as<std::uint64_t>();
+  if (const auto trace = trace_from(values)) count_on_trace(values, *trace, out);
   return out;
 }
 

@@ -86,8 +86,9 @@ std::vector<std::string> files_from(const po::variables_map& values) {
   return values["files"].as<std::vector<std::string>>();
 }
 
-void add_model(po::options_description& options, int default_workers) {
-  options.add_options()("model,m", po::value<std::string>()->required()->value_name("FILE"), "the model, a GGUF file");
+void add_model(po::options_description& options, int default_workers, bool needed) {
+  auto* const file = po::value<std::string>()->value_name("FILE");
+  options.add_options()("model,m", needed ? file->required() : file, "the model, a GGUF file");
   options.add_options()("threads,t", po::value<int>()->default_value(1)->value_name("N"), "threads of one worker");
   options.add_options()("workers,w", po::value<int>()->default_value(default_workers)->value_name("N"),
                         "prompts evaluated side by side, over one copy of the weights; results do not depend on it");
@@ -97,7 +98,7 @@ void add_model(po::options_description& options, int default_workers) {
 
 ModelOptions model_from(const po::variables_map& values) {
   ModelOptions out;
-  out.model = values["model"].as<std::string>();
+  if (values.contains("model")) out.model = values["model"].as<std::string>();
   out.threads = values["threads"].as<int>();
   out.workers = values["workers"].as<int>();
   out.context_tokens = values["context"].as<int>();

@@ -52,7 +52,8 @@ struct ModelOptions {
   int cells = 0;       ///< callback: of the runtime's cache; 0 = the context
   int gpu_layers = 0;  ///< callback
 };
-void add_model(po::options_description& options, int default_workers);
+/// `needed` false: --model may be left out.
+void add_model(po::options_description& options, int default_workers, bool needed = true);
 ModelOptions model_from(const po::variables_map& values);
 /// Hosts of one model for a pool. `context_tokens` is used unless --context was given.
 evolve::HostFactory host_factory(std::shared_ptr<const llama::LlamaModel> model, const ModelOptions& options, int context_tokens);

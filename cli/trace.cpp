@@ -106,6 +106,8 @@ std::unique_ptr<trace::Writer> open_file(const po::variables_map& values, const 
 void print_estimate(Host& host, const trace::Settings& settings, std::span<const evolve::Prompt> prompts, int workers) {
   const std::vector<Token> some(64, host.tokenize("the", false).front());
   host.reset({});
+  host.evaluate(some);  // the first one finds the weights not yet in memory
+  host.reset({});
   const auto start = std::chrono::steady_clock::now();
   host.evaluate(some);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

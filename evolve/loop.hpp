@@ -36,6 +36,7 @@ struct RunSettings {
   SpectrogramSettings spectrogram;
   int interval_tokens = 512;
   std::string fitness = "answer-likelihood";
+  std::string traces;  ///< what tells the recorded prompts from others, where the fitness is measured on those; else empty
   ProtocolSettings protocol;
 
   std::string strategy = "cma";

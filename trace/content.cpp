@@ -32,15 +32,15 @@ Content read_content(const PromptRecord& record, const ContentReader& reader) {
   return out;
 }
 
-const Content* ContentMemory::of(const PromptRecord& record, const std::shared_ptr<const Policy>& policy) {
+std::shared_ptr<const Content> ContentMemory::of(const PromptRecord& record, const std::shared_ptr<const Policy>& policy) {
   if (!policy->required().has(Statistic::content) || policy->reader() == nullptr) return nullptr;
   if (!owner_ || owner_->reader() != policy->reader()) {
     known_.clear();
     owner_ = policy;
   }
   const auto [found, fresh] = known_.try_emplace(record.layers.front().bytes().data());
-  if (fresh) found->second = read_content(record, *policy->reader());
-  return &found->second;
+  if (fresh) found->second = std::make_shared<const Content>(read_content(record, *policy->reader()));
+  return found->second;
 }
 
 }  // namespace namm::trace

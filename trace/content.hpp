@@ -19,11 +19,11 @@ Content read_content(const PromptRecord& record, const ContentReader& reader);
 class ContentMemory {
  public:
   /// Null if the policy reads no content.
-  const Content* of(const PromptRecord& record, const std::shared_ptr<const Policy>& policy);
+  std::shared_ptr<const Content> of(const PromptRecord& record, const std::shared_ptr<const Policy>& policy);
 
  private:
   std::shared_ptr<const Policy> owner_;  // keeps the reader alive, so that its address names it
-  std::map<const void*, Content> known_;
+  std::map<const void*, std::shared_ptr<const Content>> known_;
 };
 
 }  // namespace namm::trace

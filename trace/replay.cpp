@@ -45,9 +45,9 @@ void check(const Settings& settings, const Memory& memory, const Content* conten
 
 }  // namespace
 
-Replay::Replay(const Settings& settings, const PromptRecord& record, const Memory& memory, const Content* content)
-    : settings_(settings), record_(record), memory_(memory), content_(content), kept_(settings.heads()) {
-  check(settings, memory, content);
+Replay::Replay(const Settings& settings, const PromptRecord& record, const Memory& memory, std::shared_ptr<const Content> content)
+    : settings_(settings), record_(record), memory_(memory), content_(std::move(content)), kept_(settings.heads()) {
+  check(settings, memory, content_.get());
 }
 
 void Replay::advance(std::size_t until) {
@@ -95,7 +95,7 @@ void Replay::update_at(std::size_t point) {
       fill(Statistic::window_mean, statistics.window_mean, 1, g.window_mean, head.window_mean);
       fill(Statistic::key_norm, layer.token_values(h, Layout::key_norm), 1, g.key_norm, head.key_norm);
       fill(Statistic::value_norm, layer.token_values(h, Layout::value_norm), 1, g.value_norm, head.value_norm);
-      if (content_ != nullptr) fill(Statistic::content, (*content_)[number], 1, g.content, head.content);
+      if (content_) fill(Statistic::content, (*content_)[number], 1, g.content, head.content);
       if (needed.has(Statistic::queries_seen)) {
         g.queries_seen.resize(kept.size());  // every later token was a query of it, and it itself
         for (std::size_t i = 0; i < kept.size(); ++i)

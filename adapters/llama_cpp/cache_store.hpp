@@ -127,6 +127,13 @@ class CacheStore {
   /// Puts it in the place of what these cells held. Returns the new sequences. Throws std::runtime_error, and changes nothing, if
   /// there are other rows than were saved.
   std::vector<std::pair<std::int64_t, Names>> install(const std::shared_ptr<SavedStore>& saved, std::span<const SavedRows> rows);
+  /// What is held for these cells, without statistics, to go on from several times: branch(), then install().
+  std::shared_ptr<const SavedStore> capture(std::span<const SavedRows> rows) const;
+  /// A copy in which the named heads hold only the tokens at these positions; the others all. Only what is kept is copied.
+  /// Without statistics: for a store without a policy.
+  static std::shared_ptr<SavedStore> branch(const SavedStore& captured, std::span<const HeadContent> kept);
+  /// Bytes of keys and values in it.
+  static std::size_t kv_bytes(const SavedStore& captured);
   /// Size of the runtime's own cache tensors, bytes.
   double runtime_bytes() const;
   /// Tokens kept in each (layer, KV head) of the first sequence, ascending positions: for reports and tests.

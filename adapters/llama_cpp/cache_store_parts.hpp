@@ -35,6 +35,24 @@ struct CacheStore::Group {
   std::map<std::int64_t, Sequence> sequences;  // by stream * 2^32 + sequence
 };
 
+/// A store's sequences apart from the runtime's cells: entries name rows of the runtime's own state instead.
+struct SavedStore {
+  struct Sequence {
+    std::int32_t number = 0;
+    CacheStore::Names names;
+    std::int64_t exact_from = 0, kv_bytes_peak = 0;
+    std::int32_t oldest_seen = -1;
+    std::int32_t primary = -1;  // of the first cache's sequence that holds the same tokens
+    std::map<int, std::vector<HeadList>> layers;
+  };
+  struct Part {
+    int lowest_layer = 0;
+    std::vector<std::int32_t> owner, position;  // [row]
+    std::vector<Sequence> sequences;
+  };
+  std::vector<Part> parts;
+};
+
 inline std::int64_t sequence_key(int stream, std::int32_t sequence) {
   return (static_cast<std::int64_t>(stream) << 32) + sequence;
 }

@@ -65,6 +65,32 @@ void HeadList::keep(std::span<const std::int32_t> kept) {
   reserve(kept.size());
 }
 
+HeadList HeadList::copy(std::span<const std::int32_t> kept) const {
+  HeadList out(key_size_, value_size_, {});
+  const kernels::RaggedHead from = view();
+  const auto positions = statistics_.view().positions;
+  std::vector<std::int32_t> kept_positions;
+  for (const std::int32_t index : kept) {
+    out.cells_.push_back(cells_[static_cast<std::size_t>(index)]);
+    kept_positions.push_back(positions[static_cast<std::size_t>(index)]);
+  }
+  out.statistics_.append(kept_positions, {}, {});
+  out.reserve(kept.size());
+  if (kept.size() == size()) {
+    std::memcpy(out.keys(), from.keys, kernels::blocks_of(size()) * kBlock * key_size_ * sizeof(std::uint16_t));
+    std::memcpy(out.values(), from.values, size() * value_size_ * sizeof(std::uint16_t));
+    return out;
+  }
+  for (std::size_t to = 0; to < kept.size(); ++to) {
+    const auto e = static_cast<std::size_t>(kept[to]);
+    const std::uint16_t* const column = from.keys + e / kBlock * key_size_ * kBlock + e % kBlock;
+    std::uint16_t* const target = out.keys() + to / kBlock * key_size_ * kBlock + to % kBlock;
+    for (std::size_t d = 0; d < key_size_; ++d) target[d * kBlock] = column[d * kBlock];
+    std::memcpy(out.values() + to * value_size_, from.values + e * value_size_, value_size_ * sizeof(std::uint16_t));
+  }
+  return out;
+}
+
 kernels::RaggedHead HeadList::view() const {
   kernels::RaggedHead head;
   head.keys = reinterpret_cast<const std::uint16_t*>(keys_.data());

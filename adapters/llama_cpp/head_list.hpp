@@ -37,6 +37,9 @@ class HeadList {
   void restore(ByteReader& in, std::size_t row_count);
   void move_to(std::span<const std::int32_t> cell_of_row);
 
+  /// A list of the entries with these ascending indices, without statistics.
+  HeadList copy(std::span<const std::int32_t> kept) const;
+
   std::size_t size() const { return cells_.size(); }
   std::span<const std::int32_t> cells() const { return cells_; }
   HeadStatistics& statistics() { return statistics_; }

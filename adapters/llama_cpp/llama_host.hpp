@@ -51,6 +51,9 @@ class LlamaHost final : public Host {
   std::vector<HeadContent> content() const override;
 
   std::span<const float> logits() const override { return logits_; }
+  /// Null unless attached by the backend.
+  std::shared_ptr<const Snapshot> snapshot() override;
+  void branch(const Snapshot& from, std::span<const HeadContent> kept) override;
   /// Null unless attached by the backend, or by the callback.
   CacheStore* store() const { return store_; }
   const CallbackMemory* callback_memory() const { return callback_.get(); }

@@ -14,23 +14,6 @@
 
 namespace namm::llama {
 
-struct SavedStore {
-  struct Sequence {
-    std::int32_t number = 0;
-    CacheStore::Names names;
-    std::int64_t exact_from = 0, kv_bytes_peak = 0;
-    std::int32_t oldest_seen = -1;
-    std::int32_t primary = -1;  // of the first cache's sequence that holds the same tokens
-    std::map<int, std::vector<HeadList>> layers;
-  };
-  struct Part {
-    int lowest_layer = 0;
-    std::vector<std::int32_t> owner, position;  // [row]
-    std::vector<Sequence> sequences;
-  };
-  std::vector<Part> parts;
-};
-
 namespace {
 
 [[noreturn]] void damaged(const std::string& what) {

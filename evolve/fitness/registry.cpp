@@ -12,6 +12,10 @@ constexpr FitnessEntry kRegistry[] = {
     {"answer-likelihood", "mean log-likelihood of the gold answer in nats per token, minus the full cache's",
      make_answer_likelihood},
     {"fidelity", "-KL(full || pruned) of the model's own predictions: no labels, any text will do", make_fidelity},
+    {"retention", "attention of the answer that kept tokens hold, on recorded prompts (--traces): no model is run",
+     make_retention},
+    {"semi-live", "answer-likelihood with evictions replayed on one full prefill per prompt: only question and answer are run",
+     make_semi_live},
 };
 
 }  // namespace

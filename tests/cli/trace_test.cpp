@@ -65,3 +65,63 @@ TEST_CASE("a trace takes parts of the heads, and refuses what is not there") {
       0);
   CHECK(std::filesystem::file_size(folder / "t.trace") < 100000);
 }
+
+TEST_CASE("evolve runs on a trace without the model, the same for any number of workers, and is evaluated live with it") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  REQUIRE(run_program(words(host, "--output", folder / "t.trace", {"--statistics", "sums", "--keys", "none"})).code == 0);
+  const auto evolve = [&](const std::string& output, std::vector<std::string> more) {
+    std::vector<std::string> all{"evolve", "--traces", folder / "t.trace", "--output", folder / output, "--budget", "25%"};
+    all.insert(all.end(), {"--population", "6", "--generations", "3", "--prompts", "1"});
+    all.insert(all.end(), more.begin(), more.end());
+    return run_program(all);
+  };
+  const Outcome one = evolve("one", {});
+  CAPTURE(one.err);
+  REQUIRE(one.code == 0);
+  CHECK_FALSE(std::filesystem::exists(folder / "one/live.json"));
+  const Outcome two = evolve("two", {"--workers", "2", "--model", host, "--tasks", "passkey", "--length", "200"});
+  CAPTURE(two.err);
+  REQUIRE(two.code == 0);
+  CHECK(read(folder / "one/log.jsonl") == read(folder / "two/log.jsonl"));
+  CHECK_THAT(two.out, Contains("live: answer-likelihood"));
+  const nlohmann::json live = nlohmann::json::parse(read(folder / "two/live.json"));
+  CHECK(live["prompts"] == 1);
+  CHECK(live["policy"].get<double>() <= 0.05);
+
+  check_refused(run_program({"evolve", "--output", folder / "x"}), 2, {"--model", "--traces"});
+  check_refused(run_program({"evolve", "--model", host, "--fitness", "retention", "--output", folder / "x"}), 2, {"--traces"});
+  check_refused(evolve("x", {"--fitness", "task-score"}), 2, {"--fitness", "retention"});
+  check_refused(evolve("x", {"--validation", "9"}), 2, {"--validation", "is 9"});
+  check_refused(evolve("x", {"--features", "paper"}), 2, {"spectrogram", "--statistics all"});
+  check_refused(evolve("x", {"--interval", "100"}), 2, {"interval", "multiple of the recorded 128"});
+}
+
+TEST_CASE("evolve measures candidates on branches of one prefill per prompt: semi-live") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  const Outcome outcome = run_program({"evolve",
+                                       "--model",
+                                       host,
+                                       "--fitness",
+                                       "semi-live",
+                                       "--output",
+                                       folder / "run",
+                                       "--tasks",
+                                       "passkey",
+                                       "--length",
+                                       "200",
+                                       "--population",
+                                       "4",
+                                       "--generations",
+                                       "2",
+                                       "--prompts",
+                                       "1",
+                                       "--validation",
+                                       "1",
+                                       "--workers",
+                                       "2"});
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK_THAT(outcome.out, Contains("done after 2 generations"));
+}

@@ -1,0 +1,132 @@
+#include "cli/evolve_traces.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <stdexcept>
+
+#include "cli/console.hpp"
+#include "cli/interrupt.hpp"
+#include "evolve/generation_record.hpp"
+#include "evolve/relative_measure.hpp"
+#include "namm/atomic_file.hpp"
+#include "namm/policies/registry.hpp"
+#include "trace/chunk.hpp"
+#include "trace/trace_host.hpp"
+#include "trace/trace_tasks.hpp"
+
+namespace namm::cli {
+namespace {
+
+/// Tells traces apart: prompts, and what was recorded of the first layer of each.
+std::string fingerprint(const trace::Reader& trace) {
+  std::uint32_t sum = 0;
+  for (const trace::PromptRecord& prompt : trace.prompts()) sum = sum * 31 + trace::crc32c(prompt.layers.front().bytes());
+  char hex[16];
+  std::snprintf(hex, sizeof hex, "%08x", sum);
+  return hex;
+}
+
+/// An option's number, or what the trace has if it was not given. Throws if the trace has fewer.
+std::size_t count_from(const po::variables_map& values, const char* option, std::size_t there) {
+  const auto wanted = static_cast<std::size_t>(std::max(values[option].as<int>(), 0));
+  if (values[option].defaulted()) return std::min(wanted, there);
+  if (wanted > there)
+    throw std::invalid_argument(std::string("--").append(option).append(": must be at most the ") + std::to_string(there) +
+                                " prompts per task in the trace, is " + std::to_string(wanted) +
+                                "; lower it or record more (namm trace)");
+  return wanted;
+}
+
+}  // namespace
+
+void add_traces(po::options_description& options) {
+  options.add_options()("traces", po::value<std::string>()->value_name("FILE"),
+                        "recorded prompts ('namm trace') to measure the fitness retention on; no model is run. With --model the "
+                        "policy is evaluated live at the end, on --tasks or --data");
+}
+
+std::shared_ptr<const trace::Reader> trace_from(const po::variables_map& values) {
+  if (!values.contains("traces")) {
+    if (!values.contains("model"))
+      throw std::invalid_argument("option --model: must be given, or recorded prompts with --traces; see --help");
+    if (values["fitness"].as<std::string>() == "retention")
+      throw std::invalid_argument("--fitness retention: needs recorded prompts; give --traces FILE, as 'namm trace' writes it");
+    return nullptr;
+  }
+  static std::shared_ptr<const trace::Reader> known;  // stages and hosts ask for the same one
+  static std::string known_path;
+  const std::string path = values["traces"].as<std::string>();
+  if (known && known_path == path) return known;
+  auto trace = std::make_shared<const trace::Reader>(path);
+  if (trace->prompts().empty()) throw std::runtime_error(path + ": must hold prompts, has none; record some (namm trace)");
+  known = trace;
+  known_path = path;
+  return trace;
+}
+
+void measure_on_trace(const po::variables_map& values, const trace::Reader& trace, evolve::RunSettings& settings) {
+  if (!values["fitness"].defaulted() && settings.fitness != "retention")
+    throw std::invalid_argument("--fitness: must be retention with --traces, is " + settings.fitness + "; leave one of them out");
+  settings.fitness = "retention";
+  settings.traces = fingerprint(trace);
+  settings.tasks.clear();
+  for (const auto& task : trace::trace_tasks(trace)) settings.tasks.push_back(task);
+  settings.lengths_tokens = {0};  // as recorded
+  settings.protocol.question_after = trace.settings().question_after;
+  settings.protocol.chat_template = trace.settings().chat_template;
+}
+
+void count_on_trace(const po::variables_map& values, const trace::Reader& trace, evolve::RunSettings& settings) {
+  std::size_t training = static_cast<std::size_t>(-1), validation = training;
+  for (const auto& task : trace::trace_tasks(trace)) {
+    training = std::min(training, task->size(tasks::Split::train));
+    validation = std::min(validation, task->size(tasks::Split::validation));
+    for (const auto& [split, count] : {std::pair{"training", training}, std::pair{"validation", validation}})
+      if (count == 0)
+        throw std::invalid_argument("--traces: task " + std::string(task->name()) + " must have " + split +
+                                    " prompts, has none; record some (namm trace --prompts, --validation)");
+  }
+  settings.prompts_per_task = count_from(values, "prompts", training);
+  settings.training_pool = training;
+  settings.validation_prompts = count_from(values, "validation", validation);
+  if (!values.contains("interval")) settings.interval_tokens = trace.settings().interval_tokens;
+}
+
+evolve::HostFactory trace_factory(std::shared_ptr<const trace::Reader> trace) {
+  return [trace = std::move(trace)] { return std::make_unique<trace::TraceHost>(trace); };
+}
+
+void evaluate_live(const ModelOptions& options, const TaskOptions& tasks, const evolve::RunSettings& settings,
+                   const std::shared_ptr<const Policy>& policy, bool quiet) {
+  const auto model = llama::LlamaModel::load(options.model);
+  const std::size_t longest = *std::max_element(tasks.lengths_tokens.begin(), tasks.lengths_tokens.end());
+  evolve::HostPool pool(host_factory(model, options, static_cast<int>(longest) + 256), options.workers);
+  const evolve::PromptPlan plan{tasks.tasks.size(),          tasks.lengths_tokens, settings.budgets.size(), 1, 0,
+                                settings.validation_prompts, settings.seed};
+  const std::vector<evolve::PromptChoice> choices = plan.validation();
+  const auto prompts = evolve::make_prompts(pool, tasks.tasks, choices, settings.seed, tasks.protocol, &interrupted());
+  if (!prompts) return;
+  const auto fitness = evolve::make_fitness("answer-likelihood");
+  evolve::ThreadUnits units(pool);
+  evolve::Evaluator evaluator(units, *fitness, tasks.protocol);
+  Memory base;
+  base.spectrogram = settings.spectrogram;
+  base.selection = settings.selection;
+  base.interval_tokens = settings.interval_tokens;
+  evolve::RelativeMeasure measure(evaluator, base, settings.budgets, false);
+  const std::shared_ptr<const Policy> policies[] = {policy, make_policy("h2o-mean")};
+  ProgressBar bar(!quiet);
+  const auto values = measure.measure(policies, choices, *prompts, &interrupted(),
+                                      [&](std::size_t done, std::size_t all) { bar.show("live validation", done, all); });
+  bar.clear();
+  if (!values) return;
+  const nlohmann::json facts = {{"fitness", "answer-likelihood"},
+                                {"prompts", prompts->size()},
+                                {"policy", evolve::number_or_null((*values)[0])},
+                                {"h2o-mean", evolve::number_or_null((*values)[1])}};
+  write_file_atomically(settings.output / "live.json", facts.dump(1) + "\n");
+  std::printf("live: answer-likelihood %+.4f on %zu validation prompts (h2o-mean %+.4f)\n", (*values)[0], prompts->size(),
+              (*values)[1]);
+}
+
+}  // namespace namm::cli

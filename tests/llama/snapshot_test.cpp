@@ -1,0 +1,124 @@
+// Going on from a snapshot, against going on without one; the fitness semi-live, against live.
+#include "adapters/llama_cpp/llama_host.hpp"
+#include "evolve/fitness.hpp"
+#include "namm/policies/registry.hpp"
+#include "tests/check.hpp"
+#include "tests/llama/context.hpp"
+#include "tests/llama/seeded_policy.hpp"
+#include "tests/llama/tiny_model.hpp"
+
+using namespace namm;
+using namespace namm::test;
+using llama::LlamaHost;
+using llama::LlamaModel;
+
+namespace {
+
+Memory memory_of(std::shared_ptr<const Policy> policy, double tokens, int interval) {
+  Memory out;
+  out.policy = std::move(policy);
+  out.selection.budget = {Budget::Unit::tokens, tokens};
+  out.interval_tokens = interval;
+  return out;
+}
+
+std::vector<float> logits_of(const Host& host) {
+  return {host.logits().begin(), host.logits().end()};
+}
+
+bool windowed(const Host& host, int layer) {
+  for (const LayerDescription& one : host.description().cached)
+    if (one.layer == layer) return one.window != 0;
+  return false;
+}
+
+double largest_gap(const std::vector<float>& a, const std::vector<float>& b) {
+  double out = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) out = std::max(out, std::abs(static_cast<double>(a[i]) - b[i]));
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("snapshot: a branch of everything goes on to the bit, a branch of some tokens as if the others were evicted",
+          "[llama][snapshot]") {
+  for (const Backbone& backbone : backbones()) {
+    CAPTURE(backbone.name);
+    const auto model = LlamaModel::load(write_tiny_model(backbone.shape));
+    LlamaHost host(model, {}), other(model, {});
+    const auto& layers = host.description().cached;
+    const bool windows = std::any_of(layers.begin(), layers.end(), [](const auto& layer) { return layer.window != 0; });
+    const auto tokens = random_tokens(150, backbone.shape.vocabulary, 31);
+    const std::span all(tokens);
+    host.reset({});
+    host.evaluate(all.first(120));
+    host.evaluate(all.subspan(120));
+    const std::vector<float> full = logits_of(host);
+
+    host.reset({});
+    host.evaluate(all.first(120));
+    const auto snapshot = host.snapshot();
+    REQUIRE(snapshot);
+    CHECK(snapshot->bytes() > 0);
+    const std::vector<float> before = logits_of(host);
+    other.reset({});
+    other.evaluate(all.first(37));  // a context in another state
+    for (LlamaHost* const to : {&host, &other}) {
+      to->branch(*snapshot, {});
+      CHECK(logits_of(*to) == before);
+      to->evaluate(all.subspan(120));
+      if (windows)  // the runtime does not save what left a window: other blocks, other last bits
+        CHECK(largest_gap(logits_of(*to), full) < 1e-4);
+      else
+        CHECK(logits_of(*to) == full);
+    }
+
+    host.reset(memory_of(std::make_shared<SeededPolicy>(), 30, 1 << 20));
+    host.evaluate(all.first(120));
+    host.update();
+    const auto kept = host.content();
+    host.evaluate(all.subspan(120));
+    const std::vector<float> evicted = logits_of(host);
+    other.branch(*snapshot, kept);
+    const auto there = other.content();
+    for (std::size_t h = 0; h < kept.size(); ++h)
+      if (!windowed(host, kept[h].layer)) REQUIRE(there[h].positions == kept[h].positions);
+    other.evaluate(all.subspan(120));
+    CHECK(largest_gap(logits_of(other), evicted) < 1e-4);
+    CHECK(largest_gap(evicted, full) > 1e-3);
+    for (std::size_t i = 0; i < 3; ++i) other.branch(*snapshot, kept);  // as often as one likes
+    other.evaluate(all.subspan(120));
+    CHECK(largest_gap(logits_of(other), evicted) < 1e-4);
+  }
+}
+
+TEST_CASE("semi-live: nothing dropped is the full cache to the bit, one eviction at the end is the live one",
+          "[llama][snapshot]") {
+  LlamaHost host(LlamaModel::load(write_tiny_model({})), {});
+  evolve::Prompt prompt;
+  prompt.sample.id = "p";
+  prompt.context = random_tokens(130, 64, 5);
+  prompt.question = random_tokens(12, 64, 6);
+  prompt.answer = random_tokens(5, 64, 7);
+  const auto live = evolve::make_fitness("answer-likelihood"), semi = evolve::make_fitness("semi-live");
+  const evolve::ProtocolSettings protocol;
+  const auto value = [&](const evolve::Fitness& fitness, const Memory& memory) {
+    return fitness.measure(host, memory, prompt, protocol);
+  };
+  const double full = value(*semi, memory_of(nullptr, 200, 256));
+  CHECK(full == Approx(value(*live, memory_of(nullptr, 200, 256))).margin(1e-5));  // which keeps no statistics
+  CHECK(value(*semi, memory_of(make_policy("full"), 20, 256)) == full);
+  CHECK(value(*semi, memory_of(make_policy("h2o"), 200, 256)) == full);
+  for (const char* const name : {"h2o", "snapkv", "random", "streaming", "namm"}) {
+    CAPTURE(name);
+    const Memory once = memory_of(make_policy(name), 40, 256);  // the interval is longer than the prompt
+    const double expected = value(*live, once);
+    CHECK(value(*semi, once) == Approx(expected).margin(1e-5));
+    CHECK(std::abs(expected - full) > 1e-3);
+  }
+  // evictions on the way: the same kind of number, not the same
+  const Memory often = memory_of(make_policy("h2o"), 30, 32);
+  CHECK(value(*semi, often) == Approx(value(*live, often)).margin(1));
+  prompt.answer.clear();
+  CHECK_THROWS_WITH(value(*semi, often), Contains("must have a gold answer"));
+}
