@@ -10,6 +10,9 @@ std::string format_seconds(double seconds);
 /// "12.3 MiB".
 std::string format_bytes(double bytes);
 
+/// A value through a printf format with one %f or %g, short; "-" if it is not finite.
+std::string format_number(const char* format, double value);
+
 /// A progress bar with rate and time left on stderr, if stderr is a terminal; otherwise nothing. Erased when it ends, so that
 /// lines printed in between stay readable: call clear() before printing.
 class ProgressBar {

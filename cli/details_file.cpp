@@ -11,7 +11,7 @@
 namespace namm::cli {
 namespace {
 
-constexpr std::size_t kLongestLine = std::size_t{64} << 20, kMostLines = 100'000;
+constexpr std::size_t kLongestDetailsLine = std::size_t{64} << 20, kMostLines = 100'000;
 
 auto key(const PromptDetails& d) {
   return std::tuple(d.model, d.task, d.length_tokens, d.prompt);
@@ -37,7 +37,7 @@ std::size_t put(std::vector<Item>& items, Places& places, Item item) {
 }  // namespace
 
 bool is_details_file(const std::filesystem::path& path) {
-  tasks::LineReader reader(path, kLongestLine);
+  tasks::LineReader reader(path, kLongestDetailsLine);
   std::string line;
   if (!reader.next(line)) return false;
   const std::string_view start = std::string_view(line).substr(0, 4096);
@@ -51,7 +51,7 @@ void load_details(const std::filesystem::path& path, DetailsFile& into) {
   std::map<decltype(key(RetentionDetails())), std::size_t> retentions;
   for (std::size_t i = 0; i < into.prompts.size(); ++i) prompts.emplace(key(into.prompts[i]), i);
   for (std::size_t i = 0; i < into.retentions.size(); ++i) retentions.emplace(key(into.retentions[i]), i);
-  tasks::LineReader reader(path, kLongestLine);
+  tasks::LineReader reader(path, kLongestDetailsLine);
   for (std::string line; reader.next(line);) {
     if (line.find_first_not_of(" \t") == std::string::npos) continue;
     try {

@@ -6,22 +6,14 @@
 #include "cli/console.hpp"
 #include "cli/report_table.hpp"
 #include "cli/result_means.hpp"
+#include "cli/statistics.hpp"
 
 namespace namm::cli {
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-
-std::string number(const char* format, double value) {
-  if (!std::isfinite(value)) return "-";
-  char text[64];
-  std::snprintf(text, sizeof text, format, value);
-  return text;
-}
-
 std::string interval(const char* format, const double (&pair)[2]) {
   if (!std::isfinite(pair[0]) || !std::isfinite(pair[1])) return "-";
-  return number(format, pair[0]) + " .. " + number(format, pair[1]);
+  return format_number(format, pair[0]) + " .. " + format_number(format, pair[1]);
 }
 
 bool outside(double value, const double (&pair)[2]) {
@@ -57,18 +49,18 @@ void print_rows(std::ostream& out, const ResultRows& rows, TableFormat format) {
     if (modes) row.push_back(is_full(r) ? "" : r.mode);
     if (intervals) row.push_back(is_full(r) ? "" : std::to_string(r.interval_tokens));
     row.push_back(is_full(r) ? "-" : r.budget);
-    row.push_back(number("%.3f", r.quality) + (quality_differs ? "*" : ""));
+    row.push_back(format_number("%.3f", r.quality) + (quality_differs ? "*" : ""));
     row.push_back(interval("%.2f", r.quality_ci95));
-    if (exact) row.push_back(number("%.3f", r.exact));
-    row.push_back(number("%.3f", r.quality_relative));
-    row.push_back(number("%+.3f", r.answer_log_likelihood_delta) + (likelihood_differs ? "*" : ""));
+    if (exact) row.push_back(format_number("%.3f", r.exact));
+    row.push_back(format_number("%.3f", r.quality_relative));
+    row.push_back(format_number("%+.3f", r.answer_log_likelihood_delta) + (likelihood_differs ? "*" : ""));
     row.push_back(interval("%+.2f", r.answer_log_likelihood_delta_ci95));
-    row.push_back(number("%.4f", r.fidelity_kl));
-    row.push_back(number("%.1f %%", 100 * r.logical_saving));
-    row.push_back(number("%.1f %%", 100 * r.physical_saving));
+    row.push_back(format_number("%.4f", r.fidelity_kl));
+    row.push_back(format_number("%.1f %%", 100 * r.logical_saving));
+    row.push_back(format_number("%.1f %%", 100 * r.physical_saving));
     row.push_back(std::isfinite(r.kv_bytes_peak) ? format_bytes(r.kv_bytes_peak) : "-");
-    row.push_back(number("%.1f", r.prefill_tokens_per_second));
-    row.push_back(number("%.1f", r.decode_tokens_per_second));
+    row.push_back(format_number("%.1f", r.prefill_tokens_per_second));
+    row.push_back(format_number("%.1f", r.decode_tokens_per_second));
     cells.push_back(std::move(row));
   }
   print_table(out, head, cells, 1 + (modes ? 1u : 0u), format);

@@ -1,4 +1,5 @@
 #include "cli/run_curve.hpp"
+#include "cli/statistics.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -14,7 +15,6 @@ namespace namm::cli {
 namespace {
 
 using nlohmann::json;
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr std::size_t kMostRows = 24;
 
 double number(const json& object, const char* name) {

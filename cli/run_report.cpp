@@ -12,13 +12,6 @@
 namespace namm::cli {
 namespace {
 
-std::string number(const char* format, double value) {
-  if (!std::isfinite(value)) return "-";
-  char text[64];
-  std::snprintf(text, sizeof text, format, value);
-  return text;
-}
-
 std::string bytes(std::int64_t value) {
   return format_bytes(static_cast<double>(value));
 }
@@ -48,19 +41,19 @@ void print_savings(std::ostream& out, const LabelledRun& run) {
     out << "policy     " << run.policy << (run.budget.empty() ? "" : ", budget " + run.budget + ", " + run.mode) << ", "
         << u.updates << (u.updates == 1 ? " update" : " updates") << ", every " << run.memory.interval_tokens << " tokens\n"
         << "entries    " << u.entries << " kept of " << u.entries_full << ", peak " << u.entries_peak << "; logical saving "
-        << number("%.1f %%", 100 * u.logical_saving()) << '\n'
+        << format_number("%.1f %%", 100 * u.logical_saving()) << '\n'
         << "KV memory  ";
     if (u.cells_allocated > 0)
       out << bytes(u.kv_bytes) << " allocated by llama.cpp, which does not shrink: " << u.cells_allocated << " cells, " << u.cells
           << " in use, " << u.cells_peak << " at most; " << bytes(u.kv_bytes_full) << " for the longest sequence";
     else
       out << bytes(u.kv_bytes) << " final, " << bytes(u.kv_bytes_peak) << " peak, " << bytes(u.kv_bytes_full) << " full";
-    out << "; statistics " << bytes(u.statistics_bytes) << "; physical saving " << number("%.1f %%", 100 * u.physical_saving())
-        << '\n';
+    out << "; statistics " << bytes(u.statistics_bytes) << "; physical saving "
+        << format_number("%.1f %%", 100 * u.physical_saving()) << '\n';
     if (u.nan_scores > 0) out << "scores     " << u.nan_scores << " were not numbers and count as the lowest\n";
   }
-  out << "speed      prefill " << number("%.1f", o.prefill_tokens_per_second()) << " tokens/s, decode "
-      << number("%.1f", o.decode_tokens_per_second()) << " tokens/s\n"
+  out << "speed      prefill " << format_number("%.1f", o.prefill_tokens_per_second()) << " tokens/s, decode "
+      << format_number("%.1f", o.decode_tokens_per_second()) << " tokens/s\n"
       << "process    " << bytes(o.peak_rss_bytes) << " peak resident, weights included\n";
 }
 
@@ -88,7 +81,7 @@ void print_comparison(std::ostream& out, std::span<const LabelledRun> runs) {
                     o.usage ? bytes(o.usage->kv_bytes) : bytes(run.stock_kv_bytes),
                     o.usage ? bytes(o.usage->kv_bytes_peak) : bytes(run.stock_kv_bytes),
                     usage([](const CacheUsage& u) { return bytes(u.statistics_bytes_peak); }), bytes(o.peak_rss_bytes),
-                    number("%.1f", o.prefill_tokens_per_second()), number("%.1f", o.decode_tokens_per_second())});
+                    format_number("%.1f", o.prefill_tokens_per_second()), format_number("%.1f", o.decode_tokens_per_second())});
   }
   print_table(out,
               {"run", "mode", "budget", "answer", "entries", "KV final", "KV peak", "statistics", "peak RSS", "prefill t/s",

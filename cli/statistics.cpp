@@ -13,8 +13,6 @@ namespace namm::cli {
 namespace {
 
 constexpr std::size_t kResamples = 2000;
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-
 /// Indices of one resample after the other, the same ones for the same number of values.
 class Resampling {
  public:

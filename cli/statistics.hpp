@@ -1,7 +1,11 @@
 #pragma once
+#include <limits>
 #include <span>
 
 namespace namm::cli {
+
+/// No value: unknown, or of nothing.
+inline constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 /// Mean; NaN if empty.
 double mean(std::span<const double> values);

@@ -5,36 +5,36 @@
 namespace namm::tasks {
 namespace {
 
-enum class Kind { letter, digit, line_end, space, other };
+enum class CharacterKind { letter, digit, line_end, space, other };
 
-Kind kind_of(char c) {
+CharacterKind kind_of(char c) {
   const auto u = static_cast<unsigned char>(c);
-  if ((u >= 'a' && u <= 'z') || (u >= 'A' && u <= 'Z') || u >= 0x80) return Kind::letter;
-  if (u >= '0' && u <= '9') return Kind::digit;
-  if (u == '\n' || u == '\r') return Kind::line_end;
-  return u <= ' ' ? Kind::space : Kind::other;
+  if ((u >= 'a' && u <= 'z') || (u >= 'A' && u <= 'Z') || u >= 0x80) return CharacterKind::letter;
+  if (u >= '0' && u <= '9') return CharacterKind::digit;
+  if (u == '\n' || u == '\r') return CharacterKind::line_end;
+  return u <= ' ' ? CharacterKind::space : CharacterKind::other;
 }
 
 std::size_t count_words(std::string_view text) {
   std::size_t tokens = 0;
   for (std::size_t i = 0; i < text.size();) {
-    const Kind kind = kind_of(text[i]);
+    const CharacterKind kind = kind_of(text[i]);
     std::size_t end = i + 1;
     while (end < text.size() && kind_of(text[end]) == kind) ++end;
     const std::size_t run = end - i;
     switch (kind) {
-      case Kind::letter:
+      case CharacterKind::letter:
         tokens += (run + 7) / 8;
         break;
-      case Kind::digit:
+      case CharacterKind::digit:
         tokens += (run + 2) / 3;
         break;
-      case Kind::line_end:
+      case CharacterKind::line_end:
         tokens += 1;
         break;
-      case Kind::space:
+      case CharacterKind::space:
         break;
-      case Kind::other:
+      case CharacterKind::other:
         tokens += run;
         break;
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "tasks/ascii.hpp"
 #include "tasks/fit.hpp"
 #include "tasks/prompt_file.hpp"
 #include "tasks/random.hpp"
@@ -10,9 +11,6 @@
 namespace namm::tasks {
 namespace {
 
-bool is_space(char c) {
-  return c == ' ' || (c >= '\t' && c <= '\r');
-}
 bool is_plain_text(const Sample& sample) {
   return sample.question.empty() && sample.answers.empty();
 }

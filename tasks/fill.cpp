@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "tasks/ascii.hpp"
+
 namespace namm::tasks {
 namespace {
 
@@ -117,10 +119,6 @@ class Filler {
   std::vector<Piece> pieces_;
   std::size_t estimate_ = 0;
 };
-
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
 
 }  // namespace
 

@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "tasks/ascii.hpp"
 #include "tasks/code_corpus.hpp"
 #include "tasks/prose.hpp"
 #include "tasks/utf8.hpp"
@@ -64,10 +65,6 @@ class FileHaystack final : public Haystack {
  private:
   std::shared_ptr<const std::vector<Sentence>> sentences_;
 };
-
-bool is_space(char c) {
-  return c == ' ' || (c >= '\t' && c <= '\r');
-}
 
 /// Cuts after . ! ? (and closing quotes) before white space, at empty lines, and at 600 bytes where nothing else ends it.
 /// Runs of white space become one space; control characters become spaces.

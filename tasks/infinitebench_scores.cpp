@@ -7,17 +7,12 @@
 #include <optional>
 #include <vector>
 
+#include "tasks/ascii.hpp"
 #include "tasks/text_tokens.hpp"
 
 namespace namm::tasks {
 namespace {
 
-bool is_space(char c) {
-  return c == ' ' || (c >= '\t' && c <= '\r');
-}
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
 std::string_view skip_space(std::string_view text) {
   while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
   return text;

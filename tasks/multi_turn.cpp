@@ -7,26 +7,26 @@
 namespace namm::tasks {
 namespace {
 
-enum class Kind { word, pair, number };
+enum class AnswerKind { word, pair, number };
 
 /// Something the user tells about himself; {} stands for the value.
 struct Fact {
   std::string_view told, question, answer_start;
-  Kind kind;
+  AnswerKind kind;
   int digits;
 };
 constexpr std::array kFacts = {
-    Fact{"The code of my locker is {}.", "What is the code of my locker?", "The code of your locker is", Kind::number, 4},
+    Fact{"The code of my locker is {}.", "What is the code of my locker?", "The code of your locker is", AnswerKind::number, 4},
     Fact{"My room at the hotel has the number {}.", "Which number does my room at the hotel have?",
-         "Your room at the hotel has the number", Kind::number, 3},
+         "Your room at the hotel has the number", AnswerKind::number, 3},
     Fact{"My membership number at the library is {}.", "What is my membership number at the library?",
-         "Your membership number at the library is", Kind::number, 6},
+         "Your membership number at the library is", AnswerKind::number, 6},
     Fact{"I keep the spare key under the {}.", "Under what do I keep the spare key?", "You keep the spare key under the",
-         Kind::word, 0},
+         AnswerKind::word, 0},
     Fact{"The password of my computer is {}.", "What is the password of my computer?", "The password of your computer is",
-         Kind::pair, 0},
+         AnswerKind::pair, 0},
     Fact{"For her birthday my sister wants a picture of the {}.", "What does my sister want a picture of for her birthday?",
-         "For her birthday your sister wants a picture of the", Kind::word, 0},
+         "For her birthday your sister wants a picture of the", AnswerKind::word, 0},
 };
 constexpr std::size_t kTold = 4;  ///< facts of one chat
 constexpr std::array<std::string_view, 3> kReplies = {"Thank you, I will remember that.", "Good to know.", "I have noted it."};
@@ -95,9 +95,9 @@ class MultiTurn final : public RetrievalTask {
  private:
   static std::string draw(const Fact& fact, Rng& rng, Split split, const std::vector<std::string>& used) {
     for (;;) {
-      std::string value = fact.kind == Kind::number ? draw_number(rng, split, fact.digits)
-                          : fact.kind == Kind::pair ? draw_word_pair(rng, split)
-                                                    : draw_word(rng, split);
+      std::string value = fact.kind == AnswerKind::number ? draw_number(rng, split, fact.digits)
+                          : fact.kind == AnswerKind::pair ? draw_word_pair(rng, split)
+                                                          : draw_word(rng, split);
       bool fresh = true;  // nor part of another one's: "anchor" of "anchor-lamp", "key" of "spare key"
       for (const Fact& any : kFacts) fresh = fresh && any.told.find(value) == std::string_view::npos;
       for (const std::string& other : used)

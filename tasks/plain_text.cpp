@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "tasks/ascii.hpp"
 #include "tasks/fit.hpp"
 #include "tasks/generators.hpp"
 
@@ -49,9 +50,6 @@ class PlainText final : public RetrievalTask {
     sample.answers = {text.substr(end + 1, stop - end - 1)};
     return sample;
   }
-
- private:
-  static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "tasks/ascii.hpp"
 #include "tasks/benchmark_records.hpp"
 #include "tasks/scores.hpp"
 #include "tasks/utf8.hpp"
@@ -12,10 +13,6 @@ namespace namm::tasks {
 namespace {
 
 using nlohmann::json;
-
-bool is_space(char c) {
-  return c == ' ' || (c >= '\t' && c <= '\r');
-}
 
 [[noreturn]] void fail(const std::string& where, const std::string& what) {
   throw std::runtime_error(where + what);

@@ -6,15 +6,13 @@
 #include <set>
 #include <vector>
 
+#include "tasks/ascii.hpp"
+
 namespace namm::tasks {
 namespace {
 
 using Words = std::vector<std::string>;
 constexpr std::size_t kMostWords = 4096;
-
-bool is_space(char c) {
-  return c == ' ' || (c >= '\t' && c <= '\r');
-}
 
 /// Positions in `left` of one longest common subsequence. Where two are equally long, `left_first` says at which side the
 /// search gives way first; the two packages differ there, and their union over sentences depends on it.

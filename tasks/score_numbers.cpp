@@ -1,13 +1,11 @@
 #include <algorithm>
 
+#include "tasks/ascii.hpp"
 #include "tasks/scores.hpp"
 
 namespace namm::tasks {
 namespace {
 
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
 /// The next run of digits, which is taken off the front of `text`; empty at the end.
 std::string_view take_number(std::string_view& text) {
   while (!text.empty() && !is_digit(text.front())) text.remove_prefix(1);

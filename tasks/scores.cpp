@@ -2,15 +2,11 @@
 
 #include <algorithm>
 
+#include "tasks/ascii.hpp"
+
 namespace namm::tasks {
 namespace {
 
-bool is_space(char c) {
-  return c == ' ' || (c >= '\t' && c <= '\r');
-}
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
 bool is_word(char c) {  // ASCII only: other scripts may write words without spaces between them
   return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
 }

@@ -13,7 +13,7 @@
 namespace namm::preload {
 namespace {
 
-constexpr std::string_view kMagic = "NAMMSTA1";
+constexpr std::string_view kStateMagic = "NAMMSTA1";
 constexpr std::uint64_t kLargestRest = std::uint64_t{1} << 40;  // of the runtime's state without rows, bytes
 
 /// Zeros as large as a full cache that cost nothing until they are written.
@@ -73,7 +73,7 @@ std::size_t write_state(const StateSource& source, std::int32_t sequence, std::s
     cuts.push_back({static_cast<std::uint64_t>(copy.data() - scratch.bytes().data()), copy.size()});
   const auto assemble = [&](std::size_t total, std::span<std::byte> target) {
     ByteWriter out(target);
-    out.numbers(std::span<const char>(kMagic));
+    out.numbers(std::span<const char>(kStateMagic));
     out.number<std::uint64_t>(total);
     out.number<std::int32_t>(sequence);
     out.number<std::uint64_t>(written);
@@ -93,8 +93,8 @@ std::size_t write_state(const StateSource& source, std::int32_t sequence, std::s
 
 std::size_t state_bytes(std::span<const std::byte> from) {
   ByteReader in(from);
-  const auto magic = from.size() < kMagic.size() ? std::vector<char>() : in.numbers<char>(kMagic.size());
-  if (std::string_view(magic.data(), magic.size()) != kMagic)
+  const auto magic = from.size() < kStateMagic.size() ? std::vector<char>() : in.numbers<char>(kStateMagic.size());
+  if (std::string_view(magic.data(), magic.size()) != kStateMagic)
     throw std::runtime_error(
         "saved state: must be one that was saved with a policy attached, begins otherwise; run without a policy to load it");
   return in.number<std::uint64_t>("size", 0, from.size());
@@ -104,7 +104,7 @@ std::vector<std::pair<std::int64_t, llama::CacheStore::Names>> read_state(const 
                                                                           std::span<const std::byte> from,
                                                                           const std::function<void()>& forget) {
   ByteReader in(from.first(state_bytes(from)));
-  in.take(kMagic.size() + sizeof(std::uint64_t), 1);
+  in.take(kStateMagic.size() + sizeof(std::uint64_t), 1);
   const auto saved_sequence = in.number<std::int32_t>();
   if ((saved_sequence < 0) != (sequence < 0))
     throw std::runtime_error(std::string("saved state: must be of ") + (sequence < 0 ? "a whole context" : "one sequence") +

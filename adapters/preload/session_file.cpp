@@ -11,7 +11,7 @@
 namespace namm::preload {
 namespace {
 
-constexpr std::string_view kMagic = "NAMMSES1";
+constexpr std::string_view kSessionMagic = "NAMMSES1";
 
 std::vector<std::byte> bytes_of_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary | std::ios::ate);
@@ -27,13 +27,13 @@ std::vector<std::byte> bytes_of_file(const std::string& path) {
 }  // namespace
 
 std::size_t session_bytes(std::size_t tokens, std::size_t state_bytes) {
-  return kMagic.size() + sizeof(std::uint64_t) + tokens * sizeof(std::int32_t) + state_bytes;
+  return kSessionMagic.size() + sizeof(std::uint64_t) + tokens * sizeof(std::int32_t) + state_bytes;
 }
 
 void write_session(const std::string& path, const SessionFile& session) {
   std::string content(session_bytes(session.tokens.size(), session.state.size()), '\0');
   ByteWriter out(std::as_writable_bytes(std::span(content)));
-  out.numbers(std::span<const char>(kMagic));
+  out.numbers(std::span<const char>(kSessionMagic));
   out.number<std::uint64_t>(session.tokens.size());
   out.numbers(session.tokens);
   out.numbers(session.state);
@@ -43,8 +43,8 @@ void write_session(const std::string& path, const SessionFile& session) {
 SessionFile read_session(const std::string& path) {
   const std::vector<std::byte> bytes = bytes_of_file(path);
   ByteReader in(bytes);
-  const auto magic = bytes.size() < kMagic.size() ? std::vector<char>() : in.numbers<char>(kMagic.size());
-  if (std::string_view(magic.data(), magic.size()) != kMagic)
+  const auto magic = bytes.size() < kSessionMagic.size() ? std::vector<char>() : in.numbers<char>(kSessionMagic.size());
+  if (std::string_view(magic.data(), magic.size()) != kSessionMagic)
     throw std::runtime_error(
         "session " + path +
         ": must be one that was saved with a policy attached, begins otherwise; run without a policy to load it");

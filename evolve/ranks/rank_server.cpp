@@ -19,7 +19,7 @@ namespace namm::evolve {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::chrono::microseconds kPause{200};
+constexpr std::chrono::microseconds kServerPause{200};
 
 /// A job with what it is about, which may be forgotten while it waits.
 struct Work {
@@ -184,7 +184,7 @@ bool serve_units(Channel& channel, HostPool& pool, const Fitness& fitness, const
       told = true;
     }
     if (busy > 0 && Clock::now() - spoke > std::chrono::duration<double>(settings.alive_every_seconds)) send(letters::Alive{});
-    if (idle) std::this_thread::sleep_for(kPause);
+    if (idle) std::this_thread::sleep_for(kServerPause);
   }
   desk.close();
   driver.join();
@@ -196,7 +196,7 @@ void report_failure(Channel& channel, const std::string& what, bool wrong_usage)
   for (;;) {
     const auto letter = channel.receive();
     if (!letter) {
-      std::this_thread::sleep_for(kPause);
+      std::this_thread::sleep_for(kServerPause);
       continue;
     }
     const letters::Any content = letters::read(letter->bytes);

@@ -12,7 +12,7 @@
 namespace namm::evolve {
 namespace {
 
-constexpr std::chrono::microseconds kPause{200};  // between looks into the mail box: a call that waits would burn a core
+constexpr std::chrono::microseconds kMailPause{200};  // between looks into the mail box: a call that waits would burn a core
 
 std::string seconds_text(std::chrono::duration<double> time) {
   return std::to_string(static_cast<long>(time.count() + 0.5)) + " s";
@@ -84,7 +84,7 @@ RankUnits::RankUnits(HostPool& pool, Channel& channel, std::vector<std::shared_p
                                      .append(": must be ready within ")
                                      .append(seconds_text(settings_.start_limit))
                                      .append(", is silent; see whether its machine can read the model"));
-      std::this_thread::sleep_for(kPause);
+      std::this_thread::sleep_for(kMailPause);
       continue;
     }
     const letters::Any content = letters::read(letter->bytes);
@@ -247,7 +247,7 @@ bool RankUnits::measure(const UnitBatch& batch, std::span<double> values, UnitCo
     }
     if (local.valid() && local.wait_for(std::chrono::seconds(0)) == std::future_status::ready) local.get();
     if (progress && shared.done() > shown) progress(shown = shared.done(), count);
-    if (idle) std::this_thread::sleep_for(kPause);
+    if (idle) std::this_thread::sleep_for(kMailPause);
   }
   const bool complete = shared.done() == count;
   shared.close();
@@ -271,7 +271,7 @@ bool RankUnits::dismiss(Channel& channel, std::chrono::duration<double> limit, b
     while (!missing.empty() && Clock::now() - began < limit) {
       const auto letter = channel.receive();
       if (!letter) {
-        std::this_thread::sleep_for(kPause);
+        std::this_thread::sleep_for(kMailPause);
       } else if (std::holds_alternative<letters::Bye>(letters::read(letter->bytes))) {
         missing.erase(letter->rank);
       }

@@ -9,13 +9,6 @@
 #include "evolve/strategies/start.hpp"
 
 namespace namm::evolve {
-namespace {
-
-// Beyond these a run has diverged or converged long ago; the limits keep every number finite.
-constexpr double kSmallestStep = 1e-150, kLargestStep = 1e32;
-
-}  // namespace
-
 CumulativeStrategy::CumulativeStrategy(const StrategySettings& settings, CmaCoefficients coefficients, CmaConvention convention)
     : coefficients_(std::move(coefficients)), convention_(convention), random_(settings.seed) {
   distribution_.mean = start_of(settings);

@@ -7,13 +7,6 @@
 #include "evolve/strategies/start.hpp"
 
 namespace namm::evolve {
-namespace {
-
-// As in CumulativeStrategy: beyond these a run has diverged or converged long ago.
-constexpr double kSmallestStep = 1e-150, kLargestStep = 1e32;
-
-}  // namespace
-
 MirroredStrategy::MirroredStrategy(const StrategySettings& settings)
     : mean_(start_of(settings)), random_(settings.seed), population_(settings.population), step_size_(settings.step_size) {
   check_shape(settings.dimension, settings.population);

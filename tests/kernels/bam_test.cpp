@@ -5,18 +5,13 @@
 
 #include "kernels/isa.hpp"
 #include "tests/check.hpp"
+#include "tests/kernels/fused.hpp"
 #include "tests/kernels/normal.hpp"
 
 using namespace namm::kernels;
 using namm::test::normal;
 
 namespace {
-
-/// Sets without fused multiply-adds round twice; the others have to give the twin's bits.
-bool fused() {
-  const std::string isa = isa_name();
-  return isa.rfind("sse", 0) != 0 && isa.rfind("ssse", 0) != 0;
-}
 
 void check_equal(const std::vector<float>& got, const std::vector<float>& wanted) {
   REQUIRE(got.size() == wanted.size());

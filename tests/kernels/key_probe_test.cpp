@@ -12,6 +12,7 @@
 #include "kernels/isa.hpp"
 #include "kernels/ragged_attention.hpp"
 #include "tests/check.hpp"
+#include "tests/kernels/fused.hpp"
 
 using namespace namm::kernels;
 
@@ -68,11 +69,6 @@ std::vector<float> weights_of(std::size_t count) {
   std::vector<float> out(count);
   for (float& w : out) w = normal(rng);
   return out;
-}
-
-bool fused() {
-  const std::string isa = isa_name();
-  return isa.rfind("sse", 0) != 0 && isa.rfind("ssse", 0) != 0;
 }
 
 }  // namespace

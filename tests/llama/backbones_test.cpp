@@ -19,9 +19,9 @@ namespace {
 
 using Entry = std::tuple<int, int, std::int64_t>;  // layer, KV head, cell (= position: one sequence in a fresh context)
 using Logits = std::vector<std::vector<float>>;
-constexpr std::size_t kTokens = 300;
+constexpr std::size_t kBackboneTokens = 300;
 
-Memory evicting() {
+Memory backbone_memory() {
   Memory memory;
   memory.policy = std::make_shared<SeededPolicy>();
   memory.selection.mode = SelectionMode::pooled;
@@ -31,7 +31,8 @@ Memory evicting() {
 }
 
 /// Batches of 20 tokens, then single ones; `after` each, with the tokens so far.
-Logits evaluate(Context& context, const std::vector<std::int32_t>& tokens, const std::function<void(std::size_t)>& after = {}) {
+Logits evaluate_in_parts(Context& context, const std::vector<std::int32_t>& tokens,
+                         const std::function<void(std::size_t)>& after = {}) {
   Logits out;
   for (std::size_t at = 0; at < tokens.size();) {
     const std::size_t count = at < 280 ? 20 : 1;
@@ -61,7 +62,7 @@ TEST_CASE("every backbone: full is plain, evicted is masked, inspect agrees", "[
   INFO(backbone.name);
   const auto path = write_tiny_model(backbone.shape);
   const auto model = llama::LlamaModel::load(path);
-  const auto tokens = random_tokens(kTokens, backbone.shape.vocabulary, 21);
+  const auto tokens = random_tokens(kBackboneTokens, backbone.shape.vocabulary, 21);
   ContextSettings settings;
 
   AttentionReference exact, full, masked, evicted;
@@ -71,13 +72,13 @@ TEST_CASE("every backbone: full is plain, evicted is masked, inspect agrees", "[
   settings.reference = &exact;
   const Logits plain = [&] {
     Context context(model, settings);
-    return evaluate(context, tokens);
+    return evaluate_in_parts(context, tokens);
   }();
   settings.reference = &full;
   settings.memory = full_memory();
   {
     Context context(model, settings);
-    const Logits ours = evaluate(context, tokens);
+    const Logits ours = evaluate_in_parts(context, tokens);
     INFO("full: nodes " << full.worst_relative << ", logits " << largest_difference(ours, plain) / largest(plain));
     CHECK(full.nodes > 0);
     CHECK(full.worst_relative < 1e-5);
@@ -85,10 +86,10 @@ TEST_CASE("every backbone: full is plain, evicted is masked, inspect agrees", "[
   }
 
   settings.reference = &evicted;
-  settings.memory = evicting();
+  settings.memory = backbone_memory();
   CacheUsage usage;
   std::vector<LayerDescription> layers;
-  std::vector<std::set<Entry>> held_at(kTokens + 1);
+  std::vector<std::set<Entry>> held_at(kBackboneTokens + 1);
   std::set<Entry> held;
   std::int64_t seen = 0;
   const auto hidden = [&](int layer, int head, std::int64_t cell) {
@@ -97,7 +98,7 @@ TEST_CASE("every backbone: full is plain, evicted is masked, inspect agrees", "[
   evicted.hidden = masked.hidden = hidden;
   const Logits ours = [&] {
     Context context(model, settings);
-    Logits out = evaluate(context, tokens, [&](std::size_t at) {
+    Logits out = evaluate_in_parts(context, tokens, [&](std::size_t at) {
       held.clear();
       for (const auto& content : context.store()->content())
         for (const std::int32_t position : content.positions) held.insert({content.layer, content.kv_head, position});
@@ -114,7 +115,7 @@ TEST_CASE("every backbone: full is plain, evicted is masked, inspect agrees", "[
   settings.memory.reset();
   const Logits wanted = [&] {
     Context context(model, settings);
-    return evaluate(context, tokens, [&](std::size_t at) {
+    return evaluate_in_parts(context, tokens, [&](std::size_t at) {
       held = held_at[at];
       seen = static_cast<std::int64_t>(at);
     });
@@ -123,7 +124,7 @@ TEST_CASE("every backbone: full is plain, evicted is masked, inspect agrees", "[
   INFO("evicted: nodes " << evicted.worst_relative << ", logits " << apart << ", saving " << usage.logical_saving());
   CHECK(evicted.worst_relative < 1e-5);
   CHECK(apart < 5e-4);
-  CHECK(usage.updates == static_cast<std::int64_t>(kTokens) / 40);
+  CHECK(usage.updates == static_cast<std::int64_t>(kBackboneTokens) / 40);
 
   const auto facts = cli::model_facts(path);
   CHECK(facts["policy_attaches"] == true);
@@ -136,10 +137,10 @@ TEST_CASE("every backbone: full is plain, evicted is masked, inspect agrees", "[
     if (layer.window > 0) CHECK(facts["window"] == layer.window);
     for (int h = 0; h < layer.kv_heads; ++h) {
       std::int64_t entries = 0, newest = 0;
-      for (const auto& [l, head, position] : held_at[kTokens])
+      for (const auto& [l, head, position] : held_at[kBackboneTokens])
         if (l == layer.layer && head == h) {
           ++entries;
-          newest += position >= static_cast<std::int64_t>(kTokens) - backbone.shape.window ? 1 : 0;
+          newest += position >= static_cast<std::int64_t>(kBackboneTokens) - backbone.shape.window ? 1 : 0;
         }
       // a window keeps all that it sees and little more; elsewhere the policy decides
       if (layer.window > 0) {

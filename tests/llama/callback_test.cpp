@@ -22,15 +22,15 @@ namespace {
 
 using Entry = std::tuple<int, int, std::int64_t>;  // layer, KV head, position
 using Logits = std::vector<std::vector<float>>;
-constexpr int kSinks = 2, kRecent = 5, kInterval = 32, kBudget = 24;
+constexpr int kCallbackSinks = 2, kCallbackRecent = 5, kCallbackInterval = 32, kCallbackBudget = 24;
 
 Memory uniform(std::shared_ptr<const Policy> policy) {
   Memory memory;
   memory.policy = std::move(policy);
-  memory.selection.budget = {Budget::Unit::tokens, kBudget};
-  memory.selection.sinks = kSinks;
-  memory.selection.recent = kRecent;
-  memory.interval_tokens = kInterval;
+  memory.selection.budget = {Budget::Unit::tokens, kCallbackBudget};
+  memory.selection.sinks = kCallbackSinks;
+  memory.selection.recent = kCallbackRecent;
+  memory.interval_tokens = kCallbackInterval;
   return memory;
 }
 
@@ -89,7 +89,7 @@ double apart_from_masked(const TinyShape& shape, const Memory& memory, ggml_type
   Context context(model, settings);
   attached.reset(memory);
   const Logits ours = run(context, tokens, [&](std::size_t at) { held[at] = held_by(attached); });
-  CHECK(attached.usage().updates == 300 / kInterval);
+  CHECK(attached.usage().updates == 300 / kCallbackInterval);
 
   std::size_t seen = 0;
   Masked masked;
@@ -182,15 +182,15 @@ TEST_CASE("callback: heads keep their own best tokens, sinks and newest, and equ
       for (int h = 0; h < shape.kv_heads; ++h) {
         for (int p = seen - (seen <= 280 && seen % 20 == 0 ? 20 : 1); p < seen; ++p) kept.insert({layer, h, p});
         if (static_cast<std::int64_t>(before) == 0 ||
-            seen / kInterval == (seen - (seen <= 280 && seen % 20 == 0 ? 20 : 1)) / kInterval)
+            seen / kCallbackInterval == (seen - (seen <= 280 && seen % 20 == 0 ? 20 : 1)) / kCallbackInterval)
           continue;
         std::vector<std::tuple<bool, float, int>> ranked;
         for (const auto& [l, head, p] : kept)
           if (l == layer && head == h)
-            ranked.emplace_back(p < kSinks || p >= seen - kRecent, seeded_score(l, head, static_cast<int>(p)),
+            ranked.emplace_back(p < kCallbackSinks || p >= seen - kCallbackRecent, seeded_score(l, head, static_cast<int>(p)),
                                 static_cast<int>(p));
         std::sort(ranked.rbegin(), ranked.rend());
-        for (std::size_t i = kBudget; i < ranked.size(); ++i) kept.erase({layer, h, std::get<2>(ranked[i])});
+        for (std::size_t i = kCallbackBudget; i < ranked.size(); ++i) kept.erase({layer, h, std::get<2>(ranked[i])});
       }
     CHECK(held_by(attached) == kept);
   });
@@ -218,9 +218,9 @@ TEST_CASE("callback: freed cells are used again, and attention goes over few", "
   const CacheUsage usage = attached.usage();
   CHECK(usage.tokens_seen == 1500);
   CHECK(usage.cells_allocated == settings.cells);
-  CHECK(usage.cells_peak <= kBudget + kInterval + 20);  // batches of 20 end off the interval
-  CHECK(highest <= kBudget + kInterval + 20);
-  CHECK(usage.cells == kBudget + 1500 % kInterval);
-  CHECK(usage.logical_saving() == Approx(1 - (kBudget + 1500.0 - 1500 / kInterval * kInterval) / 1500));
+  CHECK(usage.cells_peak <= kCallbackBudget + kCallbackInterval + 20);  // batches of 20 end off the interval
+  CHECK(highest <= kCallbackBudget + kCallbackInterval + 20);
+  CHECK(usage.cells == kCallbackBudget + 1500 % kCallbackInterval);
+  CHECK(usage.logical_saving() == Approx(1 - (kCallbackBudget + 1500.0 - 1500 / kCallbackInterval * kCallbackInterval) / 1500));
   CHECK(usage.physical_saving() < 0);  // the runtime has allocated no less, and statistics come on top
 }

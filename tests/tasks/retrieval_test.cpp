@@ -13,10 +13,6 @@ using namespace namm::tasks::testing;
 
 namespace {
 
-/// A count that is not additive, as BPE's: pairs of characters from the left, one more token at the start of every text.
-std::size_t count_pairs(std::string_view text) {
-  return 1 + (text.size() + 1) / 2;
-}
 /// Merges up to four letters, but not over a change of case; a number is one token per digit.
 std::size_t count_uneven(std::string_view text) {
   std::size_t tokens = 0, run = 0;

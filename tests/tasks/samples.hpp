@@ -14,6 +14,11 @@
 
 namespace namm::tasks::testing {
 
+/// A count that is not additive, as BPE's: pairs of characters from the left, one more token at the start of every text.
+inline std::size_t count_pairs(std::string_view text) {
+  return 1 + (text.size() + 1) / 2;
+}
+
 inline const std::vector<Split> kSplits = {Split::train, Split::validation, Split::test};
 
 /// The task on its own filler; tasks over source code on a folder of the tests'.

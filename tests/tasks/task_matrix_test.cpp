@@ -15,11 +15,6 @@ using namespace namm::tasks::testing;
 
 namespace {
 
-/// Not additive, as BPE's counts are not: one more token at the start of every text.
-std::size_t count_pairs(std::string_view text) {
-  return 1 + (text.size() + 1) / 2;
-}
-
 /// By how much a context may be shorter than asked for: also by a record, in tasks made of records.
 std::size_t tolerance(std::string_view task, const Sample& sample, std::size_t length, const TokenCounter& count) {
   std::size_t record = 0;
