@@ -60,7 +60,7 @@ std::vector<evolve::PromptChoice> choices_from(const po::variables_map& values, 
   return out;
 }
 
-trace::Settings settings_from(const po::variables_map& values, const TaskOptions& tasks) {
+trace::Settings trace_settings_from(const po::variables_map& values, const TaskOptions& tasks) {
   if (values.contains("output") == values.contains("resume"))
     throw std::invalid_argument("--output: must be given for a new trace, or --resume for an old one; exactly one of them");
   trace::Settings out;
@@ -138,7 +138,7 @@ int run_trace(const std::vector<std::string>& arguments) {
   interrupted();
   const ModelOptions model_options = model_from(*values);
   const TaskOptions tasks = tasks_from(*values, tasks::FileSplits::disjoint);
-  trace::Settings settings = settings_from(*values, tasks);
+  trace::Settings settings = trace_settings_from(*values, tasks);
   const std::vector<evolve::PromptChoice> choices = choices_from(*values, tasks);
 
   const auto model = llama::LlamaModel::load(model_options.model);
