@@ -64,6 +64,7 @@ po::options_description calibrate_options() {
 void print_estimate(Host& host, const calibrate::Settings& settings, const calibrate::Plan& plan, int workers) {
   const std::vector<Token> some(64, host.tokenize("the", false).front());
   host.reset({});
+  host.evaluate(some);  // the first one also reads the weights from the disk
   const auto start = std::chrono::steady_clock::now();
   host.evaluate(some);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
