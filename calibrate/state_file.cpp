@@ -17,7 +17,7 @@ constexpr const char* kFormat = "namm-calibration";
 
 json packed(const std::vector<double>& values) {
   std::vector<std::uint8_t> bytes(values.size() * sizeof(double));
-  std::memcpy(bytes.data(), values.data(), bytes.size());
+  if (!bytes.empty()) std::memcpy(bytes.data(), values.data(), bytes.size());
   return json::binary(std::move(bytes));
 }
 
@@ -25,7 +25,7 @@ std::vector<double> unpacked(const json& value) {
   const auto& bytes = value.get_binary();
   if (bytes.size() % sizeof(double) != 0) throw std::invalid_argument("its sums are cut");
   std::vector<double> out(bytes.size() / sizeof(double));
-  std::memcpy(out.data(), bytes.data(), bytes.size());
+  if (!out.empty()) std::memcpy(out.data(), bytes.data(), bytes.size());
   return out;
 }
 

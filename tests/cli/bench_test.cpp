@@ -14,17 +14,17 @@ TEST_CASE("bench runs every kernel on small shapes and writes what it measured")
   const Outcome outcome = run_program({"bench", "--small", "--repetitions", "1", "--threads", "2", "--json", folder / "b.json"});
   INFO(outcome.err);
   REQUIRE(outcome.code == 0);
-  const auto json = nlohmann::json::parse(read(folder / "b.json"));
+  const auto written = nlohmann::json::parse(read(folder / "b.json"));
   for (const char* field : {"version", "commit", "llama", "machine", "threads", "repetitions", "peaks", "models"})
-    CHECK(json.contains(field));
-  CHECK(json.at("small") == true);
-  CHECK(json.at("clock") == "wall");
-  CHECK(json.at("threads") == 2);
-  CHECK(json.at("peaks").at("flops_per_second") > 1e8);
-  CHECK(json.at("peaks").at("bytes_per_second") > 1e8);
-  for (const char* field : {"processor", "cores", "isa"}) CHECK(json.at("machine").contains(field));
+    CHECK(written.contains(field));
+  CHECK(written.at("small") == true);
+  CHECK(written.at("clock") == "wall");
+  CHECK(written.at("threads") == 2);
+  CHECK(written.at("peaks").at("flops_per_second") > 1e8);
+  CHECK(written.at("peaks").at("bytes_per_second") > 1e8);
+  for (const char* field : {"processor", "cores", "isa"}) CHECK(written.at("machine").contains(field));
   std::vector<std::string> seen;
-  for (const auto& one : json.at("kernels")) {
+  for (const auto& one : written.at("kernels")) {
     const std::string kernel = one.at("kernel");
     INFO(kernel);
     if (seen.empty() || seen.back() != kernel) seen.push_back(kernel);
@@ -48,9 +48,9 @@ TEST_CASE("bench of a model sets plain llama.cpp, the full cache and the policy 
                                        "--decode", "3", "--interval", "64", "--repetitions", "1", "--json", folder / "b.json"});
   INFO(outcome.err);
   REQUIRE(outcome.code == 0);
-  const auto json = nlohmann::json::parse(read(folder / "b.json"));
-  CHECK(json.at("kernels").empty());
-  const auto& bench = json.at("models").at(0);
+  const auto written = nlohmann::json::parse(read(folder / "b.json"));
+  CHECK(written.at("kernels").empty());
+  const auto& bench = written.at("models").at(0);
   CHECK(bench.at("policy") == "streaming");
   REQUIRE(bench.at("runs").size() == 6);
   for (const auto& run : bench.at("runs")) {

@@ -6,11 +6,11 @@ using nlohmann::json;
 
 namespace {
 
-const std::vector<std::string> kFiles = {"checkpoint.json", "log.jsonl", "policy.json"};
+const std::vector<std::string> kRunFiles = {"checkpoint.json", "log.jsonl", "policy.json"};
 
 std::string content(const std::string& folder) {
   std::string all;
-  for (const std::string& file : kFiles) all += read(folder + "/" + file);
+  for (const std::string& file : kRunFiles) all += read(folder + "/" + file);
   return all;
 }
 

@@ -175,7 +175,7 @@ TEST_CASE("what turns a text came in leaves no trace in the statistics", "[prelo
 TEST_CASE("attach: what is missing is named", "[preload][attach]") {
   check_refused(run_program({"attach", "--policy", "full"}), 2, {"program: must be given behind '--'"});
   check_refused(run_program({"attach", "--policy", "h2o-mean", "--", "true"}), 2, {"--budget", "must be given"});
-  check_refused(run_program({"attach", "--", "true"}), 2, {"--policy", "must be given"});
+  CHECK(run_program({"attach", "--", "true"}).code == 0);  // the policy `default`, which has a budget
   check_refused(run_program({"attach", "--policy", "full", "--", "/nowhere/program"}), 1, {"/nowhere/program", "cannot"});
   check_refused(run_program({"attach", "--policy", "full", "--stats", "/nowhere/file", "--", "true"}), 1,
                 {"--stats", "writable"});
