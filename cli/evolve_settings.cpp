@@ -24,7 +24,7 @@ std::string names_of(const Entries& entries) {
 std::shared_ptr<const Policy> prototype_from(const po::variables_map& values, bool& fresh, PolicyFile& file) {
   const std::string name = values["policy"].as<std::string>();
   file = resolve_policy(name);
-  fresh = std::filesystem::path(name).extension() != ".json" && !std::filesystem::exists(name);
+  fresh = name != kDefaultPolicyName && std::filesystem::path(name).extension() != ".json" && !std::filesystem::exists(name);
   if (fresh && file.policy->parameter_count() > 0) {
     nlohmann::json settings = {{"features", values["features"].as<std::string>()}};
     if (values.contains("probe")) {
@@ -60,7 +60,7 @@ po::options_description evolve_options() {
   add_model(options, 1, false);
   add_traces(options);
   options.add_options()("policy,p", po::value<std::string>()->default_value("linear")->value_name("NAME"),
-                        "what evolves: namm, namm-mlp or linear, or a policy file to start from");
+                        "what evolves: namm, namm-mlp or linear, or what to start from: a policy file or default");
   options.add_options()("features", po::value<std::string>()->default_value("light")->value_name("NAME"),
                         "token features: light (8, no spectrogram), extended (34), paper (25); probe (4), or any of the three "
                         "followed by +probe, with --probe");

@@ -21,6 +21,18 @@ json small_run(const std::string& host) {
 
 }  // namespace
 
+TEST_CASE("A run may start from the policy that comes with the program") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  const Outcome outcome =
+      run_program({"evolve", "--model", host, "--policy", "default", "--tasks", "passkey", "--length", "64", "--generations", "0",
+                   "--validation", "1", "--budget", "50%", "--output", folder / "run", "--quiet"});
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  const json shipped = json::parse(read(NAMM_SOURCE_DIR "/namm/policies/shipped/default.json"));
+  CHECK(json::parse(read(folder / "run/policy.json"))["policy"] == shipped["policy"]);
+}
+
 TEST_CASE("run.json repeats a run byte for byte, and flags win over it") {
   NAMM_NEED_HOST(host);
   const Folder folder;
