@@ -66,11 +66,11 @@ void ProbeFit::add(const Recorder& recording, std::size_t index) {
     SquareScale& scale = scales_[problem.layer];
     if (scale.empty()) scale = scale_of(layer.inputs, layer.width);
     columns.resize(tokens * 2 * inputs);
-    std::vector<float> squares(tokens * inputs);
-    squares_of(scale, layer.inputs.data() + first, tokens, layer.width, first, inputs, squares.data());
     for (std::size_t i = 0; i < tokens; ++i) {
-      std::copy_n(layer.inputs.data() + i * layer.width + first, inputs, columns.data() + i * 2 * inputs);
-      std::copy_n(squares.data() + i * inputs, inputs, columns.data() + i * 2 * inputs + inputs);
+      const float* const row = layer.inputs.data() + i * layer.width + first;
+      float* const to = columns.data() + i * 2 * inputs;
+      std::copy_n(row, inputs, to);
+      squares_of(scale, row, 1, layer.width, first, inputs, to + inputs);
     }
     equations.add(columns.data(), tokens, 2 * inputs, targets);
   }
