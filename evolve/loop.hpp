@@ -31,7 +31,7 @@ struct RunSettings {
   std::size_t validation_prompts = 16;  ///< per task; each is measured under every budget
   std::int64_t validate_every = 5;      ///< generations; the start and the last generation are always validated
 
-  std::vector<Budget> budgets;  ///< take turns over a generation's prompts; the first becomes the policy file's default
+  std::vector<Budget> budgets;  ///< take turns over a generation's prompts and tasks; the first becomes the policy file's default
   SelectionSettings selection;  ///< its budget is not read
   SpectrogramSettings spectrogram;
   int interval_tokens = 512;

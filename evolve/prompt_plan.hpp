@@ -23,7 +23,7 @@ struct PromptChoice {
 struct PromptPlan {
   std::size_t tasks = 1;
   std::vector<std::size_t> lengths_tokens = {512};  ///< take turns over the prompt numbers
-  std::size_t budgets = 1;                          ///< take turns over the prompts of a minibatch
+  std::size_t budgets = 1;                          ///< take turns over the prompts of a minibatch, and over the tasks
   std::size_t prompts_per_task = 8;
   std::size_t training_pool = 0;  ///< different training prompts per task; 0 = new ones in every generation
   std::size_t validation_prompts = 16;

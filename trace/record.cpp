@@ -80,4 +80,19 @@ void LayerRecord::read_rows(std::size_t first, std::size_t count, std::vector<fl
   copy(layout_.tokens() * key_width, value_width, values);
 }
 
+PromptRecord without_rows(const PromptRecord& record, const Settings& settings) {
+  PromptRecord out;
+  out.facts = record.facts;
+  auto memory = std::make_shared<std::vector<std::vector<std::byte>>>();
+  memory->reserve(record.layers.size());
+  for (std::size_t l = 0; l < record.layers.size(); ++l) {
+    const LayerRecord& layer = record.layers[l];
+    const auto statistics = layer.bytes().first(layer.layout().rows());
+    const std::vector<std::byte>& kept = memory->emplace_back(statistics.begin(), statistics.end());
+    out.layers.emplace_back(settings, settings.layers[l], Layout(settings, settings.layers[l], layer.layout().tokens()), kept);
+  }
+  out.memory = std::move(memory);
+  return out;
+}
+
 }  // namespace namm::trace

@@ -77,4 +77,7 @@ struct PromptRecord {
   std::shared_ptr<const void> memory = {};  ///< keeps the bytes alive
 };
 
+/// The same without keys and values; `settings` are those it was recorded with but for Rows::none, and must outlive the result.
+PromptRecord without_rows(const PromptRecord& record, const Settings& settings);
+
 }  // namespace namm::trace

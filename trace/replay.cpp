@@ -37,10 +37,10 @@ void check(const Settings& settings, const Memory& memory, const Content* conten
   refuse(needed.has(Statistic::spectrogram) && memory.spectrogram.decay != settings.spectrogram.decay,
          "trace: the spectrogram must decay as recorded, by " + std::to_string(settings.spectrogram.decay) + ", is " +
              std::to_string(memory.spectrogram.decay) + "; record again with this policy's decay");
-  refuse(needed.has(Statistic::content) && !there.has(Statistic::content),
+  const bool blind = needed.has(Statistic::content) && content == nullptr;
+  refuse(blind && !there.has(Statistic::content),
          "trace: must hold keys for policy " + policy + ", has none; record with --keys f16");
-  refuse(needed.has(Statistic::content) && content == nullptr,
-         "trace: policy " + policy + " needs a probe fitted to the model; run 'namm calibrate' and give its policy file");
+  refuse(blind, "trace: policy " + policy + " needs a probe fitted to the model; run 'namm calibrate' and give its policy file");
 }
 
 }  // namespace

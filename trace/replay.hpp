@@ -19,8 +19,9 @@ namespace namm::trace {
 ///     replay.kept();
 class Replay {
  public:
-  /// `content` as ContentMemory gives it. Everything must outlive the replay. Throws std::invalid_argument if the memory's
-  /// interval is no multiple of the recorded one, its spectrogram decays differently, or its policy reads what was not recorded.
+  /// `content` as read_content gives it; null if the policy reads none. Everything must outlive the replay. Throws
+  /// std::invalid_argument if the memory's interval is no multiple of the recorded one, its spectrogram decays differently, or
+  /// its policy reads what was not recorded.
   Replay(const Settings& settings, const PromptRecord& record, const Memory& memory, std::shared_ptr<const Content> content);
 
   /// Up to `until` tokens at most.

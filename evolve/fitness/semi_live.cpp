@@ -18,27 +18,29 @@ constexpr std::size_t kMostBytes = std::size_t{2} << 30;  // of prompts remember
 
 /// One prompt, evaluated once: what policies read of it, and the full cache at its end.
 struct Prefill {
-  std::mutex mutex;  // held by who fills it in or reads content
+  std::mutex mutex;  // held by who fills it in
   trace::Settings settings;
   trace::PromptRecord record;
-  trace::ContentMemory contents;
+  std::shared_ptr<const Policy> reads;            // keeps the reader of `content` alive: its address is part of the key
+  std::shared_ptr<const trace::Content> content;  // what it read; null if nothing does
   std::shared_ptr<const Snapshot> snapshot;
   std::size_t bytes = 0;
 };
 
-StatisticSet without_rows(StatisticSet needed) {
-  StatisticSet out;
-  for (const Statistic one : {Statistic::spectrogram, Statistic::window_mean})
-    if (needed.has(one)) out = out | one;
-  return out;
+/// Statistics that a recorder leaves out unless asked for all.
+bool reads_history(const Policy& policy) {
+  return policy.required().has(Statistic::spectrogram) || policy.required().has(Statistic::window_mean);
 }
 
-bool provides(const trace::Settings& settings, const Memory& memory) {
-  if (settings.layers.empty()) return false;
-  if (!memory.policy || memory.policy->keeps_everything()) return true;
-  const StatisticSet needed = memory.policy->required(), there = settings.statistics();
-  return (without_rows(needed).empty() || settings.all_statistics) &&
-         (!needed.has(Statistic::content) || there.has(Statistic::content));
+/// What keys and values are read with; null if they are not.
+const ContentReader* reader_of(const Memory& memory) {
+  const bool reads = memory.policy && memory.policy->required().has(Statistic::content);
+  return reads ? memory.policy->reader() : nullptr;
+}
+
+std::size_t bytes_of(const trace::Content& content) {
+  return std::accumulate(content.begin(), content.end(), std::size_t{0},
+                         [](std::size_t sum, const std::vector<float>& head) { return sum + head.size() * sizeof(float); });
 }
 
 /// Mean log-likelihood of the gold answer, as answer-likelihood, without a prefill per candidate: evictions are replayed on what
@@ -56,12 +58,7 @@ class SemiLive final : public Fitness {
     const std::shared_ptr<Prefill> prefill = prefill_of(host, memory, prompt, protocol);
     std::vector<HeadContent> kept;
     if (memory.policy && !memory.policy->keeps_everything()) {
-      std::shared_ptr<const trace::Content> content;
-      {
-        const std::lock_guard<std::mutex> lock(prefill->mutex);
-        content = prefill->contents.of(prefill->record, memory.policy);
-      }
-      trace::Replay replay(prefill->settings, prefill->record, memory, content);
+      trace::Replay replay(prefill->settings, prefill->record, memory, prefill->content);
       replay.advance();
       replay.update();
       kept = replay.content();
@@ -73,43 +70,38 @@ class SemiLive final : public Fitness {
   }
 
  private:
-  using Key = std::tuple<std::string, std::size_t, std::size_t, bool, int, float>;
+  using Key = std::tuple<std::string, std::size_t, std::size_t, bool, int, float, const ContentReader*, bool>;
 
   std::shared_ptr<Prefill> prefill_of(Host& host, const Memory& memory, const Prompt& prompt,
                                       const ProtocolSettings& protocol) const {
-    const Key key{prompt.sample.id,        prompt.context.size(),  prompt.answer.size(),
-                  protocol.question_after, memory.interval_tokens, memory.spectrogram.decay};
+    Key key{prompt.sample.id,       prompt.context.size(),    prompt.answer.size(), protocol.question_after,
+            memory.interval_tokens, memory.spectrogram.decay, reader_of(memory),    false};
+    bool& all = std::get<7>(key);
     std::shared_ptr<Prefill> found;
-    bool all, rows;
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      if (memory.policy) {
-        all_ = all_ || !without_rows(memory.policy->required()).empty();
-        rows_ = rows_ || memory.policy->required().has(Statistic::content);
-      }
-      all = all_;
-      rows = rows_;
+      all = all_ = all_ || (memory.policy && reads_history(*memory.policy));
       std::shared_ptr<Prefill>& known = known_[key];
-      if (known && known->snapshot && !provides(known->settings, memory)) known = nullptr;  // another kind of policy came
       if (!known) known = std::make_shared<Prefill>();
       found = known;
     }
     const std::lock_guard<std::mutex> lock(found->mutex);
     if (!found->snapshot) {
-      evaluate(host, memory, prompt, protocol, all, rows, *found);
+      evaluate(host, memory, prompt, protocol, all, *found);
       remember(key, found);
     }
     return found;
   }
 
   static void evaluate(Host& host, const Memory& memory, const Prompt& prompt, const ProtocolSettings& protocol, bool all,
-                       bool rows, Prefill& out) {
-    trace::Settings& settings = out.settings;
+                       Prefill& out) {
+    const ContentReader* const reader = reader_of(memory);
+    trace::Settings settings;
     settings.host = host.description();
     settings.interval_tokens = memory.interval_tokens;
     settings.spectrogram = memory.spectrogram;
     settings.all_statistics = all;
-    settings.rows = rows ? trace::Rows::f32 : trace::Rows::none;
+    settings.rows = reader != nullptr ? trace::Rows::f32 : trace::Rows::none;
     settings.question_after = protocol.question_after;
     for (const LayerDescription& layer : settings.host.cached) {
       if (layer.window != 0) continue;
@@ -128,8 +120,17 @@ class SemiLive final : public Fitness {
     out.snapshot = host.snapshot();
     if (!out.snapshot)
       throw std::invalid_argument("semi-live: needs a host that can go on from a snapshot; use answer-likelihood");
-    out.record = recorder->finish();
-    out.bytes = out.snapshot->bytes() + trace::record_bytes(settings, out.record.facts.compressed.size());
+    const trace::PromptRecord record = recorder->finish();
+    if (reader != nullptr) {
+      out.reads = memory.policy;
+      out.content = std::make_shared<const trace::Content>(trace::read_content(record, *reader));
+    }
+    // keys and values are most of the record, and every candidate of an evolution reads them with the same reader
+    out.settings = settings;
+    out.settings.rows = trace::Rows::none;
+    out.record = trace::without_rows(record, out.settings);
+    out.bytes = out.snapshot->bytes() + trace::record_bytes(out.settings, record.facts.compressed.size()) +
+                (out.content ? bytes_of(*out.content) : 0);
   }
 
   void remember(const Key& key, const std::shared_ptr<Prefill>& made) const {
@@ -148,7 +149,7 @@ class SemiLive final : public Fitness {
   mutable std::map<Key, std::shared_ptr<Prefill>> known_;
   mutable std::deque<std::pair<Key, std::shared_ptr<Prefill>>> order_;
   mutable std::size_t bytes_ = 0;
-  mutable bool all_ = false, rows_ = false;  // what the policies met so far read
+  mutable bool all_ = false;  // some policy met so far reads more than the accumulated attention
 };
 
 }  // namespace

@@ -67,6 +67,26 @@ TEST_CASE("minibatches from a pool: different prompts, decided by seed and gener
   CHECK(std::set<std::uint64_t>(all.begin(), all.end()).size() == 20);
 }
 
+TEST_CASE("minibatches: with few prompts per task every generation still meets every budget", "[plan]") {
+  PromptPlan plan;
+  plan.tasks = 5;
+  plan.lengths_tokens = {512, 900};
+  plan.budgets = 2;
+  plan.prompts_per_task = 2;
+  plan.training_pool = GENERATE(0, 8);
+  std::set<std::pair<std::size_t, std::size_t>> met;  // task, budget
+  for (std::int64_t generation = 0; generation < 2; ++generation) {
+    std::size_t tight = 0;
+    for (const PromptChoice& choice : plan.minibatch(generation)) {
+      tight += choice.budgets.front();
+      met.insert({choice.task, choice.budgets.front()});
+    }
+    CHECK(tight >= 4);
+    CHECK(tight <= 6);
+  }
+  CHECK(met.size() == 10);
+}
+
 TEST_CASE("validation: every prompt under every budget, from its own split", "[plan]") {
   PromptPlan plan;
   plan.budgets = 3;
