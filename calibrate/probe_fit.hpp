@@ -5,7 +5,7 @@
 
 #include "adapters/host.hpp"
 #include "calibrate/recorder.hpp"
-#include "namm/probe/ridge.hpp"
+#include "calibrate/ridge.hpp"
 #include "namm/probe/token_probe.hpp"
 
 namespace namm::calibrate {

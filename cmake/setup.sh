@@ -53,8 +53,8 @@ llama_present() {
 }
 
 install_packages() {
-  local needed=(ca-certificates catch2 libboost-dev libboost-program-options-dev libeigen3-dev libhwy-dev libspdlog-dev
-    nlohmann-json3-dev libopenmpi-dev openmpi-bin)
+  local needed=(ca-certificates catch2 libboost-dev libboost-program-options-dev libeigen3-dev libhwy-dev
+    libopenblas-serial-dev libspdlog-dev nlohmann-json3-dev libopenmpi-dev openmpi-bin)
   # A tool from elsewhere serves as well as the package.
   command -v cmake > /dev/null || needed+=(cmake)
   command -v ninja > /dev/null || needed+=(ninja-build)

@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-namespace namm {
+namespace namm::calibrate {
 
 /// Normal equations of several least-squares problems with common inputs, accumulated in double as rows come by:
 /// X'X, X'Y and the sums of squares of Y, a column of ones behind the inputs. Memory (inputs + 1)^2 + targets * (inputs + 2)
@@ -39,4 +39,4 @@ class NormalEquations {
   Eigen::VectorXd squares_;   // [targets]
 };
 
-}  // namespace namm
+}  // namespace namm::calibrate

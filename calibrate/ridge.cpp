@@ -1,11 +1,15 @@
-#include "namm/probe/ridge.hpp"
+#include "calibrate/ridge.hpp"
 
 #include <Eigen/Cholesky>
 #include <cmath>
 #include <stdexcept>
 #include <string>
 
-namespace namm {
+/// C := alpha * A'A + beta * C of BLAS, one triangle of it.
+extern "C" void dsyrk_(const char* triangle, const char* transposed, const int* n, const int* k, const double* alpha,
+                       const double* a, const int* lda, const double* beta, double* c, const int* ldc);
+
+namespace namm::calibrate {
 
 NormalEquations::NormalEquations(std::size_t inputs, std::size_t targets)
     : gram_(Eigen::MatrixXd::Zero(static_cast<Eigen::Index>(inputs) + 1, static_cast<Eigen::Index>(inputs) + 1)),
@@ -25,7 +29,10 @@ void NormalEquations::add(const float* rows, std::size_t count, std::size_t stri
   x.col(d).setOnes();
   const Eigen::MatrixXd y =
       Eigen::Map<const Eigen::MatrixXf>(targets.data(), n, static_cast<Eigen::Index>(this->targets())).cast<double>();
-  gram_.selfadjointView<Eigen::Lower>().rankUpdate(x.transpose());
+  // almost all of a fit's arithmetic: a BLAS made for the processor takes a tenth of the time of what we would compile
+  const int size = static_cast<int>(d) + 1, rows_here = static_cast<int>(n);
+  const double one = 1;
+  if (n > 0) dsyrk_("L", "T", &size, &rows_here, &one, x.data(), &rows_here, &one, gram_.data(), &size);
   products_.noalias() += x.transpose() * y;
   squares_ += y.colwise().squaredNorm().transpose();
 }
@@ -94,4 +101,4 @@ void NormalEquations::set_state(std::span<const double> state) {
   for (Eigen::Index k = 0; k < squares_.size(); ++k) squares_(k) = state[i++];
 }
 
-}  // namespace namm
+}  // namespace namm::calibrate

@@ -2,10 +2,11 @@
 #include <cmath>
 #include <random>
 
-#include "namm/probe/ridge.hpp"
+#include "calibrate/ridge.hpp"
 #include "tests/check.hpp"
 
 using namespace namm;
+using namespace namm::calibrate;
 
 namespace {
 
