@@ -20,7 +20,7 @@ struct BudgetBest {
 
 /// Everything that the next generation of a run depends on.
 struct Checkpoint {
-  nlohmann::json settings;                  ///< of the run, see describe_settings() in loop.cpp; a resumed run must have the same
+  nlohmann::json settings;                  ///< of the run, see describe_settings(); a resumed run must have the same
   nlohmann::json provenance;                ///< what the caller gave when the run was started
   nlohmann::json strategy;                  ///< Strategy::state()
   std::shared_ptr<const Policy> prototype;  ///< with its normalisation

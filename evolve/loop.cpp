@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <limits>
 
+#include "evolve/best_policies.hpp"
+#include "evolve/candidates.hpp"
 #include "evolve/checkpoint.hpp"
 #include "evolve/generation_record.hpp"
 #include "evolve/noise.hpp"
@@ -15,15 +16,12 @@
 #include "evolve/settings_record.hpp"
 #include "evolve/strategy.hpp"
 #include "namm/policies/network_policy.hpp"
-#include "namm/policy_file.hpp"
 
 namespace namm::evolve {
 namespace {
 
 using PolicyPointer = std::shared_ptr<const Policy>;
 using Clock = std::chrono::steady_clock;
-
-constexpr int kMostCandidates = 1 << 16;  // far beyond use; restarts grow the population without end otherwise
 
 PromptPlan plan_of(const RunSettings& s) {
   return {s.tasks.size(), s.lengths_tokens, s.budgets.size(), s.prompts_per_task, s.training_pool, s.validation_prompts, s.seed};
@@ -35,41 +33,6 @@ Memory base_memory(const RunSettings& s) {
   memory.selection = s.selection;
   memory.interval_tokens = s.interval_tokens;
   return memory;
-}
-
-/// The one behind `restart` restarts: from the same start, with other draws and more candidates.
-std::unique_ptr<Strategy> start_strategy(const RunSettings& s, std::int64_t restart = 0) {
-  const std::vector<float> start = s.prototype->parameters();
-  StrategySettings settings;
-  settings.dimension = start.size();
-  settings.population = s.population;
-  settings.step_size = s.step_size;
-  settings.seed = s.seed;
-  settings.mean.assign(start.begin(), start.end());
-  auto strategy = make_strategy(s.strategy, settings);
-  if (restart == 0) return strategy;
-  settings.seed += 0x9e3779b97f4a7c15u * static_cast<std::uint64_t>(restart);
-  const double population = strategy->population() * std::pow(s.stop.restart_population, static_cast<double>(restart));
-  if (population > kMostCandidates)
-    throw std::runtime_error("restart " + std::to_string(restart) + ": the population must be at most " +
-                             std::to_string(kMostCandidates) + ", would be " + std::to_string(population) +
-                             "; use fewer --restarts or --restart-population 1");
-  settings.population = static_cast<int>(population);
-  if (strategy->population() % 2 == 0) settings.population -= settings.population % 2;  // some draw in pairs
-  return make_strategy(s.strategy, settings);
-}
-
-/// Null if a number leaves float32: such a candidate counts as worst.
-PolicyPointer with_parameters(const Policy& prototype, const Eigen::Ref<const Eigen::VectorXd>& values) {
-  std::vector<float> parameters(static_cast<std::size_t>(values.size()));
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    const double value = values(static_cast<Eigen::Index>(i));
-    if (!(std::abs(value) <= static_cast<double>(std::numeric_limits<float>::max()))) return nullptr;
-    parameters[i] = static_cast<float>(value);
-  }
-  auto policy = prototype.clone();
-  policy->set_parameters(parameters);
-  return policy;
 }
 
 class Run {
@@ -96,7 +59,7 @@ class Run {
     std::optional<RunEnd> end;
     while (going && !(end = ended())) going = generation();
     if (going) going = finish();
-    if (ready) save_policies();
+    if (ready) save_policies(folder_, state_, settings_);
     return {state_.best ? state_.best : settings_.prototype,
             state_.best_validation,
             state_.start_validation,
@@ -190,10 +153,8 @@ class Run {
       if (!validation) return false;  // the strategy has moved on, but what is committed has not
       record.validation_mean = (*validation)[0];
       record.validation_candidate = (*validation)[1];
-      for (std::size_t i = 0; i < 2; ++i) {
-        keep_if_better(contenders[i], (*validation)[i], record.generation);
-        keep_for_budgets(contenders[i], i, record.generation);
-      }
+      for (std::size_t i = 0; i < 2; ++i)
+        keep_if_better(state_, contenders[i], (*validation)[i], validated_by_budget_[i], record.generation);
       if (stagnant(record.generation) && state_.restart < settings_.stop.restarts) {
         record.restarts = true;
         strategy_ = start_strategy(settings_, state_.restart + 1);
@@ -229,14 +190,13 @@ class Run {
     const PolicyPointer contender[] = {with_parameters(*state_.prototype, strategy_->mean())};
     const auto value = validate(contender);
     if (!value) return false;
-    keep_if_better(contender[0], value->front(), state_.generation);
-    keep_for_budgets(contender[0], 0, state_.generation);
+    keep_if_better(state_, contender[0], value->front(), validated_by_budget_.front(), state_.generation);
     nlohmann::json line;
     line["final"] = true;
     line["generation"] = state_.generation;
     line["validation"] = {{"mean", number_or_null(value->front())}};
     line["best_validation"] = number_or_null(state_.best_validation);
-    if (!state_.by_budget.empty()) line["front"] = front();
+    if (!state_.by_budget.empty()) line["front"] = front_of(state_, settings_);
     folder_.append_log(line);
     return true;
   }
@@ -255,76 +215,21 @@ class Run {
     return values;
   }
 
-  void keep_if_better(const PolicyPointer& policy, double value, std::int64_t generation) {
-    if (value > state_.progress_validation) {
-      state_.progress_validation = value;
-      state_.progress_generation = generation;
-    }
-    if (!(value > state_.best_validation)) return;
-    state_.best = policy;
-    state_.best_validation = value;
-    state_.best_generation = generation;
-  }
-
-  /// Of the policies of the last validation, number `i`.
-  void keep_for_budgets(const PolicyPointer& policy, std::size_t i, std::int64_t generation) {
-    for (std::size_t b = 0; b < state_.by_budget.size(); ++b) {
-      if (!(validated_by_budget_[i][b] > state_.by_budget[b].validation)) continue;
-      state_.by_budget[b] = {policy, validated_by_budget_[i][b], generation};
-    }
-  }
-
-  /// Quality against memory: the best for each budget so far.
-  nlohmann::json front() const {
-    nlohmann::json out = nlohmann::json::array();
-    for (std::size_t b = 0; b < state_.by_budget.size(); ++b) {
-      const Budget& budget = settings_.budgets[b];
-      const bool share = budget.unit == Budget::Unit::fraction;
-      out.push_back({{"budget", to_string(budget)},
-                     {"kept_share", share ? nlohmann::json(budget.value) : nlohmann::json(nullptr)},
-                     {"validation", number_or_null(state_.by_budget[b].validation)},
-                     {"generation", state_.by_budget[b].generation}});
-    }
-    return out;
-  }
-
   /// Checkpoint first: log and policy follow from it.
   void commit(GenerationRecord& record) {
     record.best_validation = state_.best_validation;
     record.costs = evaluator_.take_costs();
     state_.strategy = strategy_->state();
     nlohmann::json line = to_log_line(record);
-    if (!state_.by_budget.empty() && record.validation_mean) line["front"] = front();
+    if (!state_.by_budget.empty() && record.validation_mean) line["front"] = front_of(state_, settings_);
     state_.history.push_back(std::move(line));
     save_checkpoint(folder_.checkpoint(), state_);
     folder_.append_log(state_.history.back());
     folder_.append_timing(to_timing_line(record, units_));
     const auto now = [&](const BudgetBest& best) { return best.generation == record.generation; };
     if (state_.best_generation == record.generation || std::any_of(state_.by_budget.begin(), state_.by_budget.end(), now))
-      save_policies();
+      save_policies(folder_, state_, settings_);
     if (callbacks_.generation) callbacks_.generation(record);
-  }
-
-  void save_policies() {
-    save_policy(folder_.policy(), {state_.best, state_.best_validation, state_.best_generation}, settings_.budgets.front());
-    for (std::size_t b = 0; b < state_.by_budget.size(); ++b)
-      save_policy(folder_.policy(settings_.budgets[b]), state_.by_budget[b], settings_.budgets[b]);
-  }
-
-  void save_policy(const std::filesystem::path& path, const BudgetBest& best, const Budget& budget) {
-    PolicyFile file;
-    file.policy = best.policy;
-    file.spectrogram = settings_.spectrogram;
-    file.interval_tokens = settings_.interval_tokens;
-    file.selection = settings_.selection;
-    file.selection.budget = budget;
-    file.provenance = state_.provenance;
-    for (const auto& [name, value] : state_.settings.items()) file.provenance[name] = value;
-    file.provenance["generations"] = state_.generation;
-    file.provenance["best_generation"] = best.generation;
-    file.provenance["validation"] = number_or_null(best.validation);
-    file.provenance["start_validation"] = number_or_null(state_.start_validation);
-    save_policy_file(path, file);
   }
 
   Progress progress(std::string_view stage) const {

@@ -1,0 +1,47 @@
+#include "evolve/candidates.hpp"
+
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+
+namespace namm::evolve {
+namespace {
+
+constexpr int kMostCandidates = 1 << 16;  // far beyond use; restarts grow the population without end otherwise
+
+}  // namespace
+
+std::unique_ptr<Strategy> start_strategy(const RunSettings& s, std::int64_t restart) {
+  const std::vector<float> start = s.prototype->parameters();
+  StrategySettings settings;
+  settings.dimension = start.size();
+  settings.population = s.population;
+  settings.step_size = s.step_size;
+  settings.seed = s.seed;
+  settings.mean.assign(start.begin(), start.end());
+  auto strategy = make_strategy(s.strategy, settings);
+  if (restart == 0) return strategy;
+  settings.seed += 0x9e3779b97f4a7c15u * static_cast<std::uint64_t>(restart);
+  const double population = strategy->population() * std::pow(s.stop.restart_population, static_cast<double>(restart));
+  if (population > kMostCandidates)
+    throw std::runtime_error("restart " + std::to_string(restart) + ": the population must be at most " +
+                             std::to_string(kMostCandidates) + ", would be " + std::to_string(population) +
+                             "; use fewer --restarts or --restart-population 1");
+  settings.population = static_cast<int>(population);
+  if (strategy->population() % 2 == 0) settings.population -= settings.population % 2;  // some draw in pairs
+  return make_strategy(s.strategy, settings);
+}
+
+std::shared_ptr<const Policy> with_parameters(const Policy& prototype, const Eigen::Ref<const Eigen::VectorXd>& values) {
+  std::vector<float> parameters(static_cast<std::size_t>(values.size()));
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const double value = values(static_cast<Eigen::Index>(i));
+    if (!(std::abs(value) <= static_cast<double>(std::numeric_limits<float>::max()))) return nullptr;
+    parameters[i] = static_cast<float>(value);
+  }
+  auto policy = prototype.clone();
+  policy->set_parameters(parameters);
+  return policy;
+}
+
+}  // namespace namm::evolve
