@@ -22,15 +22,6 @@ namespace {
 
 constexpr std::chrono::minutes kStageEnd{10};  // a rank may still be loading its model when a stage turns out to be done
 
-evolve::HostPool load_hosts(const EvolvePlan& plan) {
-  const ModelOptions options = model_from(plan.stages.front().values);
-  if (const auto trace = trace_from(plan.stages.front().values)) return {trace_factory(trace), options.workers};
-  std::size_t longest = 0;
-  for (const auto& stage : plan.stages)
-    for (const std::size_t length : measuring_settings_from(stage.values).lengths_tokens) longest = std::max(longest, length);
-  return {host_factory(llama::LlamaModel::load(options.model), options, static_cast<int>(longest) + 256), options.workers};
-}
-
 const char* reason(evolve::RunEnd end) {
   switch (end) {
     case evolve::RunEnd::minutes:
@@ -82,17 +73,33 @@ void print_outcome(const EvolvePlan& plan, const evolve::RunSettings& settings, 
 
 }  // namespace
 
-EvolveHosts::EvolveHosts(const EvolvePlan& plan) : pool(load_hosts(plan)) {
-  const po::variables_map& values = plan.stages.front().values;
-  model_bytes = std::filesystem::file_size(values[values.contains("traces") ? "traces" : "model"].as<std::string>());
+EvolveHosts::EvolveHosts(const EvolvePlan& plan) {
+  for (const EvolvePlan::Stage& stage : plan.stages)
+    for (const std::size_t length : measuring_settings_from(stage.values).lengths_tokens)
+      longest_tokens_ = std::max(longest_tokens_, length);
+  prepare(plan.stages.front());
+}
+
+void EvolveHosts::prepare(const EvolvePlan::Stage& stage) {
+  const auto trace = trace_from(stage.values);
+  const std::string source = stage.values[trace ? "traces" : "model"].as<std::string>();
+  if (pool_ && source == source_) return;
+  const ModelOptions options = model_from(stage.values);
+  pool_.reset();  // before the next model is loaded
+  if (trace)
+    pool_.emplace(trace_factory(trace), options.workers);
+  else
+    pool_.emplace(host_factory(llama::LlamaModel::load(options.model), options, static_cast<int>(longest_tokens_) + 256),
+                  options.workers);
+  source_ = source;
 }
 
 std::string EvolveHosts::identity(const evolve::RunSettings& settings) const {
   nlohmann::json tasks = nlohmann::json::array();
   for (const auto& task : settings.tasks) tasks.push_back(task->name());
   const nlohmann::json all = {{"version", std::string(kVersion).append(" ").append(kCommit)},
-                              {"model", pool.host().description().model},
-                              {"model_bytes", model_bytes},
+                              {"model", pool_->host().description().model},
+                              {"model_bytes", std::filesystem::file_size(source_)},
                               {"tasks", tasks},
                               {"lengths_tokens", settings.lengths_tokens},
                               {"fitness", settings.fitness},
@@ -113,15 +120,17 @@ int evolve_here(const EvolvePlan& plan, evolve::Channel* others) {
   for (std::size_t number = 0; number < plan.stages.size(); ++number) {
     const bool done = plan.resume && number + 1 < plan.stages.size() && begun(plan.folder(number + 1));
     if (!done) {
+      const po::variables_map& stage = plan.stages[number].values;
+      hosts.prepare(plan.stages[number]);
       evolve::RunSettings settings = stage_settings(plan, number);
-      settings.provenance = provenance_of(settings, hosts.pool.host().description());
+      settings.provenance = provenance_of(settings, hosts.pool().host().description());
       if (plan.staged) settings.provenance["stage"] = number + 1;
       std::optional<evolve::RankUnits> ranks;
       if (others != nullptr) {
         evolve::RankSettings all;
         all.identity = hosts.identity(settings);
         all.silence_limit = std::chrono::seconds(call["rank-timeout"].as<int>());
-        ranks.emplace(hosts.pool, *others, settings.tasks, all);
+        ranks.emplace(hosts.pool(), *others, settings.tasks, all);
       }
       if (plan.staged && !call.contains("quiet")) std::fprintf(stderr, "stage %zu of %zu\n", number + 1, plan.stages.size());
       EvolveDisplay display(call.contains("quiet"), settings.generations);
@@ -131,13 +140,13 @@ int evolve_here(const EvolvePlan& plan, evolve::Channel* others) {
         echoed = true;
         show(record);
       };
-      const evolve::RunResult result = evolve::run(settings, hosts.pool, callbacks, &interrupted(), ranks ? &*ranks : nullptr);
+      const evolve::RunResult result = evolve::run(settings, hosts.pool(), callbacks, &interrupted(), ranks ? &*ranks : nullptr);
       display.clear();
       print_outcome(plan, settings, result);
       if (result.stopped) return 1;
-      if (settings.traces != "" && call.contains("model") && number + 1 == plan.stages.size())
-        evaluate_live(model_from(call), tasks_from(plan.stages[number].values, tasks::FileSplits::disjoint), settings,
-                      result.policy, call.contains("quiet"));
+      if (settings.traces != "" && stage.contains("model") && number + 1 == plan.stages.size())
+        evaluate_live(model_from(stage), tasks_from(stage, tasks::FileSplits::disjoint), settings, result.policy,
+                      call.contains("quiet"));
     }
     if (others != nullptr && !evolve::RankUnits::dismiss(*others, kStageEnd, false))
       throw std::runtime_error("ranks: must all answer at the end of a stage, one is silent; go on with --resume");

@@ -9,11 +9,10 @@
 namespace namm::cli {
 namespace {
 
-// The same for all stages: they share hosts and folder.
-constexpr std::array<std::string_view, 13> kOfProcess = {"model",        "traces", "threads", "workers", "context",
-                                                         "output",       "resume", "config",  "quiet",   "verbose",
-                                                         "rank-timeout", "help",   "stages"};
-constexpr std::size_t kEchoed = 5;  // the first of them belong to the run, the others to the call
+// The same for all stages: they share model and folder.
+constexpr std::array<std::string_view, 12> kOfProcess = {"model",  "threads", "workers", "context",      "output", "resume",
+                                                         "config", "quiet",   "verbose", "rank-timeout", "help",   "stages"};
+constexpr std::size_t kEchoed = 4;  // the first of them belong to the run, the others to the call
 
 std::filesystem::path config_of(const po::variables_map& values) {
   if (values.contains("config")) return values["config"].as<std::string>();

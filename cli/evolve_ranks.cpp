@@ -71,9 +71,10 @@ void follow(const std::vector<std::string>& arguments, evolve::MpiChannel& chann
     const auto plan = plan_evolution(arguments);
     EvolveHosts hosts(*plan);
     for (const EvolvePlan::Stage& stage : plan->stages) {
+      hosts.prepare(stage);
       const evolve::RunSettings settings = measuring_settings_from(stage.values);
       const auto fitness = evolve::make_fitness(settings.fitness);
-      if (evolve::serve_units(channel, hosts.pool, *fitness, settings.protocol, settings.tasks,
+      if (evolve::serve_units(channel, hosts.pool(), *fitness, settings.protocol, settings.tasks,
                               {hosts.identity(settings), machine_name()}, &interrupted()))
         return;
     }

@@ -1,21 +1,29 @@
 #pragma once
-#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "cli/evolve_plan.hpp"
 #include "cli/evolve_settings.hpp"
+#include "evolve/host_pool.hpp"
 #include "evolve/ranks/channel.hpp"
 
 namespace namm::cli {
 
-/// The model and the hosts of one process of `namm evolve`, for all stages of its plan.
-struct EvolveHosts {
+/// The hosts of one process of `namm evolve`: of the model, or of the trace of a stage with --traces.
+class EvolveHosts {
+ public:
+  /// Those of the first stage.
   explicit EvolveHosts(const EvolvePlan& plan);
-  /// What all ranks must have in common, as JSON: version, model, tasks, fitness and protocol.
+  /// Lets `pool` measure this stage; loads nothing if the stage before was measured on the same.
+  void prepare(const EvolvePlan::Stage& stage);
+  evolve::HostPool& pool() { return *pool_; }
+  /// What all ranks must have in common, as JSON: version, model or trace, tasks, fitness and protocol.
   std::string identity(const evolve::RunSettings& settings) const;
 
-  evolve::HostPool pool;
-  std::uintmax_t model_bytes = 0;
+ private:
+  std::size_t longest_tokens_ = 0;  // of all stages' contexts
+  std::string source_;              // the file that the pool is of
+  std::optional<evolve::HostPool> pool_;
 };
 
 /// The plan, in this process alone or with the other ranks of `others`. Prints the outcome; returns the exit code.

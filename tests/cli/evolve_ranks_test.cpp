@@ -19,6 +19,12 @@ std::vector<std::string> small_run(const std::string& host, const std::string& f
           "2",      "--interval",   "32", "--quiet",   folder_option, folder};
 }
 
+std::vector<std::string> contents(const Folder& folder, const std::string& run) {
+  std::vector<std::string> out;
+  for (const std::string& file : kFiles) out.push_back(read(std::filesystem::path(folder / run) / file));
+  return out;
+}
+
 #ifdef NAMM_MPIRUN
 Surroundings ranks(int count) {
   Surroundings out;
@@ -32,12 +38,6 @@ Surroundings ranks(int count) {
                   NAMM_MPIRUN,
                   "-n",
                   std::to_string(count)};
-  return out;
-}
-
-std::vector<std::string> contents(const Folder& folder, const std::string& run) {
-  std::vector<std::string> out;
-  for (const std::string& file : kFiles) out.push_back(read(std::filesystem::path(folder / run) / file));
   return out;
 }
 
@@ -99,6 +99,35 @@ TEST_CASE("evolve on 1, 2 and 4 ranks writes the same bytes; killed, it goes on 
   CHECK(contents(folder, "killed") != alone);
   CHECK(run_program(small_run(host, "--resume", folder / "killed"), ranks(2)).code == 0);
   CHECK(contents(folder, "killed") == alone);
+#endif
+}
+
+TEST_CASE("a stage on a trace and a semi-live one: the same bytes for any number of workers and ranks") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  const std::string trace = folder / "t.trace";
+  REQUIRE(run_program({"trace", "--model", host, "--output", trace, "--tasks", "passkey", "--length", "200", "--prompts", "2",
+                       "--validation", "1", "--statistics", "sums", "--keys", "none"})
+              .code == 0);
+  nlohmann::json config = {{"model", host}, {"population", 6},          {"generations", 2},
+                           {"prompts", 2},  {"budget", {"50%", "25%"}}, {"interval", 128}};
+  config["stages"] = {{{"traces", trace}},
+                      {{"fitness", "semi-live"}, {"tasks", {"passkey", "kv-recall"}}, {"length", 200}, {"validation", 2}}};
+  write(folder / "run.json", config.dump());
+  const auto evolve = [&](const std::string& name, const std::string& workers, const Surroundings& surroundings) {
+    const Outcome outcome = run_program(
+        {"evolve", "--config", folder / "run.json", "--output", folder / name, "--workers", workers, "--quiet"}, surroundings);
+    CAPTURE(name, outcome.err);
+    REQUIRE(outcome.code == 0);
+    std::vector<std::string> bytes = contents(folder, name + "/stage-1"), later = contents(folder, name + "/stage-2");
+    bytes.insert(bytes.end(), later.begin(), later.end());
+    return bytes;
+  };
+  const std::vector<std::string> alone = evolve("alone", "1", {});
+  CHECK_FALSE(alone.back().empty());
+  CHECK(evolve("workers", "2", {}) == alone);
+#ifdef NAMM_MPIRUN
+  CHECK(evolve("ranks", "1", ranks(2)) == alone);
 #endif
 }
 

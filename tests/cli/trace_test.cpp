@@ -66,6 +66,29 @@ TEST_CASE("a trace takes parts of the heads, and refuses what is not there") {
   CHECK(std::filesystem::file_size(folder / "t.trace") < 100000);
 }
 
+TEST_CASE("evolve: a stage on a trace, then one on the model") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  REQUIRE(run_program(words(host, "--output", folder / "t.trace", {"--statistics", "sums", "--keys", "none"})).code == 0);
+  nlohmann::json config = {{"model", host}, {"budget", "25%"}, {"population", 6}, {"generations", 2}, {"prompts", 1}};
+  config["stages"] = {{{"traces", folder / "t.trace"}},
+                      {{"fitness", "semi-live"}, {"tasks", "passkey"}, {"length", 200}, {"validation", 2}}};
+  write(folder / "run.json", config.dump());
+  const Outcome all = run_program({"evolve", "--config", folder / "run.json", "--output", folder / "run"});
+  CAPTURE(all.err);
+  REQUIRE(all.code == 0);
+  const auto fitness = [&](const char* stage) {
+    const std::string policy = read(folder / "run" + "/" + stage + "/policy.json");
+    return nlohmann::json::parse(policy)["provenance"]["fitness"].get<std::string>();
+  };
+  CHECK(fitness("stage-1") == "retention");
+  CHECK(fitness("stage-2") == "semi-live");
+  CHECK_FALSE(std::filesystem::exists(folder / "run/stage-1/live.json"));
+  const nlohmann::json echoed = nlohmann::json::parse(read(folder / "run/run.json"));
+  CHECK(echoed["stages"][0].contains("traces"));
+  CHECK_FALSE(echoed["stages"][1].contains("traces"));
+}
+
 TEST_CASE("evolve runs on a trace without the model, the same for any number of workers, and is evaluated live with it") {
   NAMM_NEED_HOST(host);
   const Folder folder;
