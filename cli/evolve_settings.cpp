@@ -3,6 +3,7 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "calibrate/linear_fit.hpp"
 #include "cli/date.hpp"
 #include "cli/evolve_traces.hpp"
 #include "cli/version.hpp"
@@ -47,6 +48,23 @@ std::shared_ptr<const Policy> prototype_from(const po::variables_map& values, bo
   return file.policy;
 }
 
+bool start_is_fitted(const po::variables_map& values) {
+  const std::string start = values["start"].as<std::string>();
+  if (start != "zeros" && start != "least-squares")
+    throw std::invalid_argument("--start: must be zeros or least-squares, is \"" + start + "\"");
+  return start == "least-squares";
+}
+
+std::shared_ptr<const Policy> fitted_start(const po::variables_map& values, const evolve::RunSettings& settings, bool fresh) {
+  const auto trace = trace_from(values);
+  const auto* const network = dynamic_cast<const NetworkPolicy*>(settings.prototype.get());
+  if (!trace || !fresh || network == nullptr)
+    throw std::invalid_argument(
+        "--start least-squares: needs recorded prompts (--traces) and the policy linear, not a file or a stage's; has " +
+        std::string(trace ? "" : "no trace and ") + "policy \"" + values["policy"].as<std::string>() + "\"");
+  return calibrate::fit_linear(*network, *trace, settings.spectrogram, settings.selection.sinks);
+}
+
 }  // namespace
 
 po::options_description evolve_options() {
@@ -67,6 +85,10 @@ po::options_description evolve_options() {
   options.add_options()("probe", po::value<std::string>()->value_name("FILE"),
                         "policy file of 'namm calibrate' for this model: its probe becomes a feature, and the start is the probe "
                         "alone; features default to probe then");
+  options.add_options()(
+      "start", po::value<std::string>()->default_value("zeros")->value_name("NAME"),
+      "of a new policy: zeros, or least-squares (linear, with --traces: fitted to the attention that the answers "
+      "paid each token)");
   options.add_options()(
       "budget,b", po::value<std::string>()->default_value("25%")->value_name("B,C"),
       "budgets to evolve under, in turn; the first becomes the policy's default, the best for each is kept, too");
@@ -127,6 +149,10 @@ evolve::RunSettings settings_from(const po::variables_map& values) {
     out.selection = memory.selection;
     out.spectrogram = memory.spectrogram;
     out.interval_tokens = memory.interval_tokens;
+  }
+  if (start_is_fitted(values)) {
+    out.prototype = fitted_start(values, out, fresh);
+    out.gather_normalisation = false;
   }
   out.strategy = values["strategy"].as<std::string>();
   out.population = values["population"].as<int>();

@@ -115,6 +115,13 @@ TEST_CASE("evolve runs on a trace without the model, the same for any number of 
   check_refused(run_program({"evolve", "--output", folder / "x"}), 2, {"--model", "--traces"});
   check_refused(run_program({"evolve", "--model", host, "--fitness", "retention", "--output", folder / "x"}), 2, {"--traces"});
   check_refused(evolve("x", {"--fitness", "task-score"}), 2, {"--fitness", "retention"});
+  const Outcome fitted = evolve("fitted", {"--start", "least-squares"});
+  CAPTURE(fitted.err);
+  REQUIRE(fitted.code == 0);
+  CHECK(nlohmann::json::parse(read(folder / "fitted/policy.json"))["provenance"]["start_validation"].get<double>() >
+        nlohmann::json::parse(read(folder / "one/policy.json"))["provenance"]["start_validation"].get<double>());
+  check_refused(evolve("x", {"--start", "middle"}), 2, {"--start", "least-squares", "middle"});
+  check_refused(evolve("x", {"--start", "least-squares", "--policy", "namm"}), 2, {"least-squares", "linear", "namm"});
   check_refused(evolve("x", {"--validation", "9"}), 2, {"--validation", "is 9"});
   check_refused(evolve("x", {"--features", "paper"}), 2, {"spectrogram", "--statistics all"});
   check_refused(evolve("x", {"--interval", "100"}), 2, {"interval", "multiple of the recorded 128"});

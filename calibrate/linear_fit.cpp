@@ -1,0 +1,116 @@
+#include "calibrate/linear_fit.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "calibrate/ridge.hpp"
+#include "trace/content.hpp"
+#include "trace/replay.hpp"
+
+namespace namm::calibrate {
+namespace {
+
+constexpr float kFloor = 1e-3f;  // as for probes: below this an attention is as good as none
+constexpr double kPenalty = 1e-4;
+
+/// Keeps the raw features of every head it is shown; the last update stays.
+class FeatureRows final : public Policy {
+ public:
+  explicit FeatureRows(const NetworkPolicy& of) : of_(of) {}
+  std::string_view name() const override { return "feature-rows"; }
+  StatisticSet required() const override { return of_.required(); }
+  const ContentReader* reader() const override { return of_.reader(); }
+  void score(const HeadTokens& tokens, std::span<float> scores) const override {
+    std::vector<float> rows(tokens.size() * of_.features().width);
+    of_.features().compute(tokens, of_.normalisation(), rows);
+    std::vector<float> raw = of_.features().to_normalise(tokens);
+#pragma omp critical(namm_feature_rows)
+    heads_[{tokens.layer, tokens.kv_head}] = {std::move(rows), std::move(raw)};
+    std::fill(scores.begin(), scores.end(), 0.0f);
+  }
+  std::unique_ptr<Policy> clone() const override {
+    throw std::logic_error("feature rows: belong to one replay");
+  }
+  nlohmann::json to_json() const override {
+    return nlohmann::json::object();
+  }
+
+  struct Head {
+    std::vector<float> rows, to_normalise;  // [token][width], [token][normalised]
+  };
+  const Head& head(int layer, int kv_head) const {
+    return heads_.at({layer, kv_head});
+  }
+
+ private:
+  const NetworkPolicy& of_;
+  mutable std::map<std::pair<int, int>, Head> heads_;
+};
+
+std::vector<const trace::PromptRecord*> training_prompts(const trace::Reader& trace) {
+  std::vector<const trace::PromptRecord*> out;
+  for (const trace::PromptRecord& prompt : trace.prompts())
+    if (prompt.facts.split == "train") out.push_back(&prompt);
+  if (out.empty())
+    for (const trace::PromptRecord& prompt : trace.prompts()) out.push_back(&prompt);
+  return out;
+}
+
+/// Calls use(layer, its recorded head, what that head's tokens look like) for every head of every prompt, in their order.
+template <typename Use>
+void for_each_head(const NetworkPolicy& policy, const trace::Reader& trace, const SpectrogramSettings& spectrogram,
+                   const Use& use) {
+  for (const trace::PromptRecord* const prompt : training_prompts(trace)) {
+    const auto rows = std::make_shared<FeatureRows>(policy);
+    Memory memory;
+    memory.policy = rows;
+    memory.spectrogram = spectrogram;
+    memory.interval_tokens = trace.settings().interval_tokens;
+    memory.selection.budget = parse_budget("100%");
+    trace::ContentMemory contents;
+    trace::Replay replay(trace.settings(), *prompt, memory, contents.of(*prompt, rows));
+    replay.update();
+    for (const trace::LayerRecord& layer : prompt->layers)
+      for (std::size_t h = 0; h < layer.layer().heads.size(); ++h)
+        use(layer, h, rows->head(layer.layer().shape.layer, layer.layer().heads[h]));
+  }
+}
+
+}  // namespace
+
+std::shared_ptr<const Policy> fit_linear(const NetworkPolicy& policy, const trace::Reader& trace,
+                                         const SpectrogramSettings& spectrogram, int sinks) {
+  const FeatureSet& features = policy.features();
+  const std::size_t width = features.width, protected_tokens = static_cast<std::size_t>(std::max(sinks, 0));
+  if (policy.name() != "linear")
+    throw std::invalid_argument("least-squares: needs the policy linear, is " + std::string(policy.name()) +
+                                "; the score of the others is not linear in their parameters");
+  auto fitted = std::make_shared<NetworkPolicy>(policy);
+  if (!features.normalised.empty()) {
+    NormalisationAccumulator accumulator(features.normalised.size());
+    for_each_head(policy, trace, spectrogram,
+                  [&](const auto&, std::size_t, const FeatureRows::Head& head) { accumulator.add(head.to_normalise); });
+    fitted->set_normalisation(accumulator.result());
+  }
+  NormalEquations equations(width, 1);
+  std::vector<float> targets;
+  for_each_head(*fitted, trace, spectrogram, [&](const trace::LayerRecord& layer, std::size_t h, const FeatureRows::Head& head) {
+    const std::span<const float> attention = layer.token_values(h, trace::Layout::answer);
+    if (attention.size() <= protected_tokens) return;
+    targets.clear();
+    for (std::size_t i = protected_tokens; i < attention.size(); ++i) {
+      targets.push_back(std::log(attention[i] + kFloor));
+      if (features.base != kNoBase)
+        targets.back() -= head.rows[i * width + features.base];  // the network's output is added to it
+    }
+    equations.add(head.rows.data() + protected_tokens * width, targets.size(), width, targets);
+  });
+  const Eigen::VectorXf weights = equations.solve(kPenalty).cast<float>();
+  fitted->set_parameters({weights.data(), static_cast<std::size_t>(weights.size())});
+  return fitted;
+}
+
+}  // namespace namm::calibrate

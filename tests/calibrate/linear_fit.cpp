@@ -1,0 +1,84 @@
+// The least-squares start, on a trace whose answers pay an attention that is linear in two features.
+#include "calibrate/linear_fit.hpp"
+
+#include <cmath>
+
+#include "namm/policies/registry.hpp"
+#include "tests/check.hpp"
+#include "tests/trace/made_up.hpp"
+#include "trace/writer.hpp"
+
+using namespace made_up;
+
+namespace {
+
+/// What a head's tokens look like at the end; views of the record and of `queries_seen`.
+HeadTokens tokens_of(const LayerRecord& layer, std::size_t head, std::vector<std::int32_t>& positions,
+                     std::vector<float>& queries_seen) {
+  const std::size_t tokens = layer.layout().tokens();
+  positions.resize(tokens);
+  std::iota(positions.begin(), positions.end(), 0);
+  queries_seen.clear();
+  for (const std::int32_t position : positions)
+    queries_seen.push_back(static_cast<float>(static_cast<std::int32_t>(tokens) - position));
+  HeadTokens out;
+  out.layer = layer.layer().shape.layer;
+  out.kv_head = layer.layer().heads[head];
+  out.tokens_seen = static_cast<std::int64_t>(tokens);
+  out.positions = positions;
+  out.queries_seen = queries_seen;
+  out.accumulated = layer.statistics(head, layer.layout().updates().size() - 1).accumulated;
+  out.key_norm = layer.token_values(head, Layout::key_norm);
+  out.value_norm = layer.token_values(head, Layout::value_norm);
+  return out;
+}
+
+/// ln(attention of the answer): of the token's age and its mean attention, as the features count them.
+float wanted(const HeadTokens& tokens, std::size_t token) {
+  const float age = static_cast<float>(tokens.positions.back() - tokens.positions[token]);
+  return 1.0f + 0.3f * std::log1p(age) + 0.1f * std::log(1e-6f + tokens.accumulated[token] / tokens.queries_seen[token]);
+}
+
+void set_answers(const PromptRecord& prompt) {
+  std::vector<std::int32_t> positions;
+  std::vector<float> queries_seen;
+  for (const LayerRecord& layer : prompt.layers)
+    for (std::size_t head = 0; head < layer.layer().heads.size(); ++head) {
+      const HeadTokens tokens = tokens_of(layer, head, positions, queries_seen);
+      auto* const answer = const_cast<float*>(layer.token_values(head, Layout::answer).data());
+      for (std::size_t i = 0; i < tokens.size(); ++i) answer[i] = std::exp(wanted(tokens, i)) - 1e-3f;
+    }
+}
+
+}  // namespace
+
+TEST_CASE("least squares on a trace: a linear relation is found; validation prompts and sinks do not count", "[calibrate]") {
+  const File file;
+  const Settings settings = made_up::settings();
+  {
+    Writer writer(file.path(), settings);
+    for (unsigned i = 0; i < 6; ++i) {
+      const PromptRecord prompt = record(settings, 60 + i, i);
+      if (prompt.facts.split == "train") set_answers(prompt);  // the others have nothing to do with their features
+      writer.append(prompt);
+    }
+  }
+  const Reader trace(file.path());
+  const auto start = make_policy("linear", {{"features", "light"}});
+  const auto& linear = dynamic_cast<const NetworkPolicy&>(*start);
+  const auto fitted = calibrate::fit_linear(linear, trace, settings.spectrogram, 4);
+  const PromptRecord& prompt = trace.prompts()[2];
+  std::vector<std::int32_t> positions;
+  std::vector<float> queries_seen;
+  for (std::size_t head = 0; head < 2; ++head) {
+    const HeadTokens tokens = tokens_of(prompt.layers[1], head, positions, queries_seen);
+    std::vector<float> scores(tokens.size());
+    fitted->score(tokens, scores);
+    for (std::size_t i = 4; i < tokens.size(); ++i) CHECK(scores[i] == Approx(wanted(tokens, i)).margin(2e-3));
+  }
+  CHECK(linear.parameters() == std::vector<float>(linear.parameter_count()));
+
+  const auto network = make_policy("namm", {{"features", "paper"}});
+  CHECK_THROWS_WITH(calibrate::fit_linear(dynamic_cast<const NetworkPolicy&>(*network), trace, settings.spectrogram, 4),
+                    Contains("needs the policy linear, is namm"));
+}
