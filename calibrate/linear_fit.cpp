@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "calibrate/probe_fit.hpp"
 #include "calibrate/ridge.hpp"
 #include "trace/content.hpp"
 #include "trace/replay.hpp"
@@ -13,7 +14,6 @@
 namespace namm::calibrate {
 namespace {
 
-constexpr float kFloor = 1e-3f;  // as for probes: below this an attention is as good as none
 constexpr double kPenalty = 1e-4;
 
 /// Keeps the raw features of every head it is shown; the last update stays.
@@ -50,20 +50,11 @@ class FeatureRows final : public Policy {
   mutable std::map<std::pair<int, int>, Head> heads_;
 };
 
-std::vector<const trace::PromptRecord*> training_prompts(const trace::Reader& trace) {
-  std::vector<const trace::PromptRecord*> out;
-  for (const trace::PromptRecord& prompt : trace.prompts())
-    if (prompt.facts.split == "train") out.push_back(&prompt);
-  if (out.empty())
-    for (const trace::PromptRecord& prompt : trace.prompts()) out.push_back(&prompt);
-  return out;
-}
-
 /// Calls use(layer, its recorded head, what that head's tokens look like) for every head of every prompt, in their order.
 template <typename Use>
 void for_each_head(const NetworkPolicy& policy, const trace::Reader& trace, const SpectrogramSettings& spectrogram,
                    const Use& use) {
-  for (const trace::PromptRecord* const prompt : training_prompts(trace)) {
+  for (const trace::PromptRecord* const prompt : trace.training_prompts()) {
     const auto rows = std::make_shared<FeatureRows>(policy);
     Memory memory;
     memory.policy = rows;
@@ -102,7 +93,7 @@ std::shared_ptr<const Policy> fit_linear(const NetworkPolicy& policy, const trac
     if (attention.size() <= protected_tokens) return;
     targets.clear();
     for (std::size_t i = protected_tokens; i < attention.size(); ++i) {
-      targets.push_back(std::log(attention[i] + kFloor));
+      targets.push_back(std::log(attention[i] + kAttentionFloor));
       if (features.base != kNoBase)
         targets.back() -= head.rows[i * width + features.base];  // the network's output is added to it
     }

@@ -10,9 +10,6 @@
 namespace namm::calibrate {
 namespace {
 
-// Below this an attention is as good as none: ln(attention + floor). The quarter of tokens that a budget of 25 % keeps has
-// largest attentions above 5e-3 (measured on SmolLM2-135M).
-constexpr float kFloor = 1e-3f;
 constexpr std::array<double, 6> kPenalties = {1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0};
 
 std::size_t inputs_of(ProbeInput input, const LayerDescription& layer) {
@@ -56,7 +53,7 @@ void ProbeFit::add(const Recorder& recording, std::size_t index) {
     NormalEquations& equations = problem.folds[index % kFolds];
     targets.clear();
     for (std::size_t h = problem.first_head; h < problem.first_head + equations.targets(); ++h)
-      for (const float attention : layer.attention[h]) targets.push_back(std::log(attention + kFloor));
+      for (const float attention : layer.attention[h]) targets.push_back(std::log(attention + kAttentionFloor));
     const std::size_t first = input_ == ProbeInput::key ? problem.first_head * layer.key_size : 0;
     const std::size_t inputs = inputs_of(input_, layers_[problem.layer]), tokens = recording.context_tokens();
     if (read_out_ == ReadOut::linear) {

@@ -43,6 +43,9 @@ bool begun(const std::filesystem::path& folder) {
 /// Wrong options of a later stage are found before the first one has run for hours.
 void check_stages(const EvolvePlan& plan) {
   for (const auto& stage : plan.stages) {
+    if (stage.continues && stage.values["start"].as<std::string>() != "zeros")
+      throw std::invalid_argument("--start: must be left out of a stage that begins with the policy of the one before, is \"" +
+                                  stage.values["start"].as<std::string>() + "\"; give that stage a \"policy\" of its own");
     const evolve::RunSettings settings = settings_from(stage.values);
     evolve::make_fitness(settings.fitness);
     evolve::make_strategy(settings.strategy, {2, settings.population, settings.step_size, 1, {}});
@@ -77,7 +80,6 @@ EvolveHosts::EvolveHosts(const EvolvePlan& plan) {
   for (const EvolvePlan::Stage& stage : plan.stages)
     for (const std::size_t length : measuring_settings_from(stage.values).lengths_tokens)
       longest_tokens_ = std::max(longest_tokens_, length);
-  prepare(plan.stages.front());
 }
 
 void EvolveHosts::prepare(const EvolvePlan::Stage& stage) {

@@ -37,7 +37,7 @@ nlohmann::json EvolvePlan::config() const {
     if (one.contains("data")) one.erase("tasks");  // one or the other
     if (stage.values.contains("probe") && stage.values["features"].defaulted()) one["features"] = "probe";
     if (stage.continues)
-      for (const char* name : {"policy", "features", "probe"}) one.erase(name);
+      for (const char* name : {"policy", "features", "probe", "start"}) one.erase(name);
     list.push_back(std::move(one));
   }
   if (!staged) return list.front();

@@ -12,9 +12,9 @@ namespace namm::cli {
 /// The hosts of one process of `namm evolve`: of the model, or of the trace of a stage with --traces.
 class EvolveHosts {
  public:
-  /// Those of the first stage.
+  /// Loads nothing yet.
   explicit EvolveHosts(const EvolvePlan& plan);
-  /// Lets `pool` measure this stage; loads nothing if the stage before was measured on the same.
+  /// Before anything else is asked for: loads what this stage is measured on, unless the one before was measured on it, too.
   void prepare(const EvolvePlan::Stage& stage);
   evolve::HostPool& pool() { return *pool_; }
   /// What all ranks must have in common, as JSON: version, model or trace, tasks, fitness and protocol.

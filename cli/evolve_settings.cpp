@@ -55,14 +55,18 @@ bool start_is_fitted(const po::variables_map& values) {
   return start == "least-squares";
 }
 
-std::shared_ptr<const Policy> fitted_start(const po::variables_map& values, const evolve::RunSettings& settings, bool fresh) {
+/// Only says how: what it reads may be large, and a run that is resumed does not need it.
+std::function<std::shared_ptr<const Policy>()> fitted_start(const po::variables_map& values, const evolve::RunSettings& settings,
+                                                            bool fresh) {
   const auto trace = trace_from(values);
-  const auto* const network = dynamic_cast<const NetworkPolicy*>(settings.prototype.get());
-  if (!trace || !fresh || network == nullptr)
-    throw std::invalid_argument(
-        "--start least-squares: needs recorded prompts (--traces) and the policy linear, not a file or a stage's; has " +
-        std::string(trace ? "" : "no trace and ") + "policy \"" + values["policy"].as<std::string>() + "\"");
-  return calibrate::fit_linear(*network, *trace, settings.spectrogram, settings.selection.sinks);
+  const auto network = std::dynamic_pointer_cast<const NetworkPolicy>(settings.prototype);
+  if (!trace || !fresh || !network || network->name() != "linear")
+    throw std::invalid_argument("--start least-squares: needs recorded prompts (--traces) and a new policy linear, has " +
+                                std::string(trace ? "" : "no trace and ") + "policy \"" + values["policy"].as<std::string>() +
+                                "\"; leave it out");
+  return [network, trace, spectrogram = settings.spectrogram, sinks = settings.selection.sinks] {
+    return calibrate::fit_linear(*network, *trace, spectrogram, sinks);
+  };
 }
 
 }  // namespace
@@ -151,7 +155,8 @@ evolve::RunSettings settings_from(const po::variables_map& values) {
     out.interval_tokens = memory.interval_tokens;
   }
   if (start_is_fitted(values)) {
-    out.prototype = fitted_start(values, out, fresh);
+    out.fit_start = fitted_start(values, out, fresh);
+    out.start = values["start"].as<std::string>();
     out.gather_normalisation = false;
   }
   out.strategy = values["strategy"].as<std::string>();

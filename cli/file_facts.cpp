@@ -1,5 +1,6 @@
 #include "cli/file_facts.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <map>
@@ -14,6 +15,7 @@
 #include "evolve/checkpoint.hpp"
 #include "evolve/generation_record.hpp"
 #include "namm/policies/key_probe.hpp"
+#include "namm/policies/registry.hpp"
 #include "namm/policy_file.hpp"
 #include "tasks/line_reader.hpp"
 #include "tasks/prompt_file.hpp"
@@ -27,6 +29,12 @@ constexpr std::uintmax_t kLargestJson = std::uintmax_t{64} << 20;
 
 Facts start(const std::filesystem::path& path, const char* kind) {
   return {{"file", path.string()}, {"kind", kind}};
+}
+
+bool is_policy_name(const std::string& text) {
+  const auto entries = policy_registry();
+  return text == kDefaultPolicyName ||
+         std::any_of(entries.begin(), entries.end(), [&](const auto& one) { return one.name == text; });
 }
 
 /// What a probe costs at run time: it is applied once to every token, when the token enters the cache.
@@ -44,7 +52,7 @@ Facts probe_facts(const TokenProbe& probe) {
 }
 
 Facts policy_facts(const std::filesystem::path& path) {
-  const PolicyFile file = load_policy_file(path);
+  const PolicyFile file = std::filesystem::exists(path) ? load_policy_file(path) : resolve_policy(path.string());
   Facts out = start(path, "policy");
   out["policy"] = file.policy->name();
   const nlohmann::json settings = file.policy->to_json();
@@ -203,7 +211,10 @@ Facts line_facts(const std::filesystem::path& path) {
 
 nlohmann::ordered_json file_facts(const std::filesystem::path& path) {
   std::error_code error;
-  if (!std::filesystem::exists(path, error)) throw std::runtime_error(path.string() + ": does not exist; check the path");
+  if (!std::filesystem::exists(path, error)) {
+    if (is_policy_name(path.string())) return policy_facts(path);
+    throw std::runtime_error(path.string() + ": does not exist and is no policy's name; check the path");
+  }
   if (std::filesystem::is_directory(path, error)) {
     if (!std::filesystem::exists(path / "checkpoint.json", error))
       throw std::runtime_error(path.string() +

@@ -1,7 +1,8 @@
 # Installs the rooms, their headers, the program and the package files, so that another project says
 #   find_package(namm REQUIRED)
 #   target_link_libraries(app PRIVATE namm::core)
-# Two export sets: rooms that need llama.cpp are loaded only where it is found (component `llama`).
+# Two export sets: rooms that need llama.cpp or what only programs need are loaded only where that is
+# found (component `llama`).
 include(CMakePackageConfigHelpers)
 set(NAMM_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/namm)
 
@@ -19,7 +20,7 @@ foreach(room IN LISTS rooms)
   get_target_property(name ${room} EXPORT_NAME)
   set(export nammTargets)
   foreach(link IN LISTS links)
-    if(link STREQUAL "llama" OR link STREQUAL "spdlog::spdlog" OR link IN_LIST llama_rooms)
+    if(link STREQUAL "llama" OR link STREQUAL "spdlog::spdlog" OR link STREQUAL "BLAS::BLAS" OR link IN_LIST llama_rooms)
       set(export nammLlamaTargets)
       list(APPEND llama_rooms namm::${name})
       break()

@@ -7,8 +7,8 @@
 
 namespace namm::evolve {
 
-/// Keeps `policy` if it validated better than the best so far: over all budgets by `mean`, and under each by `by_budget` (empty
-/// where there is one budget only).
+/// Keeps `policy` if it validated better than the best so far: over all budgets by `mean`, and under each by `by_budget` (not
+/// looked at where there is one budget only).
 void keep_if_better(Checkpoint& state, const std::shared_ptr<const Policy>& policy, double mean,
                     std::span<const double> by_budget, std::int64_t generation);
 

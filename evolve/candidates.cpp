@@ -11,8 +11,8 @@ constexpr int kMostCandidates = 1 << 16;  // far beyond use; restarts grow the p
 
 }  // namespace
 
-std::unique_ptr<Strategy> start_strategy(const RunSettings& s, std::int64_t restart) {
-  const std::vector<float> start = s.prototype->parameters();
+std::unique_ptr<Strategy> start_strategy(const RunSettings& s, const Policy& from, std::int64_t restart) {
+  const std::vector<float> start = from.parameters();
   StrategySettings settings;
   settings.dimension = start.size();
   settings.population = s.population;

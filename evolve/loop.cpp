@@ -43,7 +43,7 @@ class Run {
         callbacks_(callbacks),
         stop_(stop),
         plan_(plan_of(settings)),
-        strategy_(start_strategy(settings)),
+        strategy_(start_strategy(settings, *settings.prototype)),
         fitness_(make_fitness(settings.fitness)),
         units_(units),
         evaluator_(units, *fitness_, settings.protocol),
@@ -74,6 +74,10 @@ class Run {
   bool begin() {
     state_.provenance = storable(settings_.provenance);
     if (!normalise()) return false;
+    if (settings_.fit_start) {
+      state_.prototype = settings_.fit_start();
+      strategy_ = start_strategy(settings_, *state_.prototype);
+    }
     state_.best = state_.prototype;
     const auto began = Clock::now();
     const PolicyPointer start[] = {state_.prototype};
@@ -113,7 +117,7 @@ class Run {
   bool continue_from_checkpoint() {
     Checkpoint loaded = load_checkpoint(folder_.checkpoint());
     expect_same_settings(folder_.checkpoint(), loaded.settings, state_.settings);
-    if (loaded.restart > 0) strategy_ = start_strategy(settings_, loaded.restart);
+    if (loaded.restart > 0) strategy_ = start_strategy(settings_, *loaded.prototype, loaded.restart);
     try {
       strategy_->restore(loaded.strategy);
     } catch (const std::runtime_error& error) {
@@ -157,7 +161,7 @@ class Run {
         keep_if_better(state_, contenders[i], (*validation)[i], validated_by_budget_[i], record.generation);
       if (stagnant(record.generation) && state_.restart < settings_.stop.restarts) {
         record.restarts = true;
-        strategy_ = start_strategy(settings_, state_.restart + 1);
+        strategy_ = start_strategy(settings_, *state_.prototype, state_.restart + 1);
         ++state_.restart;
         state_.progress_validation = state_.start_validation;
         state_.progress_generation = record.generation;

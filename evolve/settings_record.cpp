@@ -84,6 +84,7 @@ nlohmann::json describe_settings(const RunSettings& s, int population, const Hos
   if (s.stop.restarts > 0)
     record["restarts"] = {{"most", s.stop.restarts}, {"stagnant", s.stop.stagnant}, {"population", s.stop.restart_population}};
   if (!s.traces.empty()) record["traces"] = s.traces;
+  if (!s.start.empty()) record["start"] = s.start;
   return storable(record);
 }
 

@@ -33,7 +33,8 @@ Content read_content(const PromptRecord& record, const ContentReader& reader) {
 }
 
 std::shared_ptr<const Content> ContentMemory::of(const PromptRecord& record, const std::shared_ptr<const Policy>& policy) {
-  if (!policy->required().has(Statistic::content) || policy->reader() == nullptr) return nullptr;
+  if (!policy->required().has(Statistic::content) || policy->reader() == nullptr || !record.layers.front().has_rows())
+    return nullptr;
   if (!owner_ || owner_->reader() != policy->reader()) {
     known_.clear();
     owner_ = policy;

@@ -18,7 +18,7 @@ Content read_content(const PromptRecord& record, const ContentReader& reader);
 /// The same, remembered for the prompts that one reader met: candidates of one evolution share theirs. Not thread-safe.
 class ContentMemory {
  public:
-  /// Null if the policy reads no content.
+  /// Null if the policy reads no content or there are no keys to read.
   std::shared_ptr<const Content> of(const PromptRecord& record, const std::shared_ptr<const Policy>& policy);
 
  private:

@@ -147,4 +147,13 @@ Reader::Reader(const std::filesystem::path& path) try {
   throw std::runtime_error(path.string() + ": " + error.what());
 }
 
+std::vector<const PromptRecord*> Reader::training_prompts() const {
+  std::vector<const PromptRecord*> out;
+  for (const PromptRecord& prompt : prompts_)
+    if (prompt.facts.split == "train") out.push_back(&prompt);
+  if (out.empty())
+    for (const PromptRecord& prompt : prompts_) out.push_back(&prompt);
+  return out;
+}
+
 }  // namespace namm::trace

@@ -16,6 +16,8 @@ class Reader {
 
   const Settings& settings() const { return *settings_; }
   const std::vector<PromptRecord>& prompts() const { return prompts_; }
+  /// Those of the training split; all if there are none.
+  std::vector<const PromptRecord*> training_prompts() const;
   /// Bytes up to the end of the last whole prompt; less than the file's if recording was interrupted in the middle of one.
   std::uint64_t whole_bytes() const { return whole_bytes_; }
   std::uint64_t file_bytes() const { return file_bytes_; }

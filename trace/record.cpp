@@ -1,6 +1,7 @@
 #include "trace/record.hpp"
 
 #include <cstring>
+#include <stdexcept>
 
 #include "kernels/half.hpp"
 
@@ -59,6 +60,7 @@ UpdateStatistics LayerRecord::statistics(std::size_t head, std::size_t update) c
 }
 
 void LayerRecord::read_rows(std::size_t first, std::size_t count, std::vector<float>& keys, std::vector<float>& values) const {
+  if (!has_rows()) throw std::logic_error("trace: keys and values were not recorded");
   const auto heads = static_cast<std::size_t>(layer_->shape.kv_heads);
   const std::size_t key_width = heads * static_cast<std::size_t>(layer_->shape.key_size);
   const std::size_t value_width = heads * static_cast<std::size_t>(layer_->shape.value_size);

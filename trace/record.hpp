@@ -58,7 +58,8 @@ class LayerRecord {
   /// `head` counts the recorded heads.
   std::span<const float> token_values(std::size_t head, Layout::TokenValue which) const;
   UpdateStatistics statistics(std::size_t head, std::size_t update) const;
-  /// Keys, then values, of some tokens as floats: [count][kv_heads * size]. Nothing must be asked if Rows::none.
+  bool has_rows() const { return rows_ != Rows::none; }
+  /// Keys, then values, of some tokens as floats: [count][kv_heads * size]. Throws std::logic_error if there are none.
   void read_rows(std::size_t first, std::size_t count, std::vector<float>& keys, std::vector<float>& values) const;
 
  private:

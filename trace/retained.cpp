@@ -35,12 +35,9 @@ std::vector<double> head_weights(const Reader& trace, HeadWeights kind, int sink
   std::vector<double> out(trace.settings().heads(), 1.0);
   if (kind == HeadWeights::contribution) {
     std::fill(out.begin(), out.end(), 0.0);
-    const auto& prompts = trace.prompts();
-    const bool trained = std::any_of(prompts.begin(), prompts.end(), [](const auto& p) { return p.facts.split == "train"; });
-    for (const PromptRecord& prompt : prompts) {
-      if (trained && prompt.facts.split != "train") continue;
+    for (const PromptRecord* const prompt : trace.training_prompts()) {
       std::size_t number = 0;
-      for (const LayerRecord& layer : prompt.layers)
+      for (const LayerRecord& layer : prompt->layers)
         for (std::size_t h = 0; h < layer.layer().heads.size(); ++h)
           out[number++] += contribution(layer, h, static_cast<std::size_t>(std::max(sinks, 0)));
     }

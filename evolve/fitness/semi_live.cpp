@@ -32,10 +32,8 @@ bool reads_history(const Policy& policy) {
   return policy.required().has(Statistic::spectrogram) || policy.required().has(Statistic::window_mean);
 }
 
-/// What keys and values are read with; null if they are not.
-const ContentReader* reader_of(const Memory& memory) {
-  const bool reads = memory.policy && memory.policy->required().has(Statistic::content);
-  return reads ? memory.policy->reader() : nullptr;
+bool reads_content(const Memory& memory) {
+  return memory.policy && memory.policy->required().has(Statistic::content) && memory.policy->reader() != nullptr;
 }
 
 std::size_t bytes_of(const trace::Content& content) {
@@ -58,7 +56,7 @@ class SemiLive final : public Fitness {
     const std::shared_ptr<Prefill> prefill = prefill_of(host, memory, prompt, protocol);
     std::vector<HeadContent> kept;
     if (memory.policy && !memory.policy->keeps_everything()) {
-      trace::Replay replay(prefill->settings, prefill->record, memory, prefill->content);
+      trace::Replay replay(prefill->settings, prefill->record, memory, reads_content(memory) ? prefill->content : nullptr);
       replay.advance();
       replay.update();
       kept = replay.content();
@@ -70,38 +68,50 @@ class SemiLive final : public Fitness {
   }
 
  private:
-  using Key = std::tuple<std::string, std::size_t, std::size_t, bool, int, float, const ContentReader*, bool>;
+  struct Key {
+    std::tuple<std::string, std::size_t, std::size_t, bool, int, float> prompt;  // and how it is compressed
+    const ContentReader* reader = nullptr;                                       // of Prefill::content
+    bool all = false;                                                            // all statistics
+    auto operator<=>(const Key&) const = default;
+    /// Nobody asks for this one any more once there is `other`.
+    bool poorer_than(const Key& other) const {
+      return prompt == other.prompt && ((reader == nullptr && other.reader != nullptr) || (!all && other.all));
+    }
+  };
 
   std::shared_ptr<Prefill> prefill_of(Host& host, const Memory& memory, const Prompt& prompt,
                                       const ProtocolSettings& protocol) const {
-    Key key{prompt.sample.id,       prompt.context.size(),    prompt.answer.size(), protocol.question_after,
-            memory.interval_tokens, memory.spectrogram.decay, reader_of(memory),    false};
-    bool& all = std::get<7>(key);
+    Key key{{prompt.sample.id, prompt.context.size(), prompt.answer.size(), protocol.question_after, memory.interval_tokens,
+             memory.spectrogram.decay}};
     std::shared_ptr<Prefill> found;
+    std::shared_ptr<const Policy> reads;
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      all = all_ = all_ || (memory.policy && reads_history(*memory.policy));
+      if (reads_content(memory)) reads_ = memory.policy;
+      all_ = all_ || (memory.policy && reads_history(*memory.policy));
+      reads = reads_;
+      key.reader = reads ? reads->reader() : nullptr;
+      key.all = all_;
       std::shared_ptr<Prefill>& known = known_[key];
       if (!known) known = std::make_shared<Prefill>();
       found = known;
     }
     const std::lock_guard<std::mutex> lock(found->mutex);
     if (!found->snapshot) {
-      evaluate(host, memory, prompt, protocol, all, *found);
+      evaluate(host, memory, prompt, protocol, reads, key.all, *found);
       remember(key, found);
     }
     return found;
   }
 
-  static void evaluate(Host& host, const Memory& memory, const Prompt& prompt, const ProtocolSettings& protocol, bool all,
-                       Prefill& out) {
-    const ContentReader* const reader = reader_of(memory);
+  static void evaluate(Host& host, const Memory& memory, const Prompt& prompt, const ProtocolSettings& protocol,
+                       const std::shared_ptr<const Policy>& reads, bool all, Prefill& out) {
     trace::Settings settings;
     settings.host = host.description();
     settings.interval_tokens = memory.interval_tokens;
     settings.spectrogram = memory.spectrogram;
     settings.all_statistics = all;
-    settings.rows = reader != nullptr ? trace::Rows::f32 : trace::Rows::none;
+    settings.rows = reads ? trace::Rows::f32 : trace::Rows::none;
     settings.question_after = protocol.question_after;
     for (const LayerDescription& layer : settings.host.cached) {
       if (layer.window != 0) continue;
@@ -117,39 +127,46 @@ class SemiLive final : public Fitness {
     host.evaluate(prompt.context);
     if (!protocol.question_after && !prompt.question.empty()) host.evaluate(prompt.question);
     host.update();
-    out.snapshot = host.snapshot();
-    if (!out.snapshot)
-      throw std::invalid_argument("semi-live: needs a host that can go on from a snapshot; use answer-likelihood");
+    auto snapshot = host.snapshot();
+    if (!snapshot) throw std::invalid_argument("semi-live: needs a host that can go on from a snapshot; use answer-likelihood");
+    host.reset({});  // nothing holds the recorder any more
     const trace::PromptRecord record = recorder->finish();
-    if (reader != nullptr) {
-      out.reads = memory.policy;
-      out.content = std::make_shared<const trace::Content>(trace::read_content(record, *reader));
+    if (reads) {
+      out.reads = reads;
+      out.content = std::make_shared<const trace::Content>(trace::read_content(record, *reads->reader()));
     }
     // keys and values are most of the record, and every candidate of an evolution reads them with the same reader
     out.settings = settings;
     out.settings.rows = trace::Rows::none;
     out.record = trace::without_rows(record, out.settings);
-    out.bytes = out.snapshot->bytes() + trace::record_bytes(out.settings, record.facts.compressed.size()) +
+    out.bytes = snapshot->bytes() + trace::record_bytes(out.settings, record.facts.compressed.size()) +
                 (out.content ? bytes_of(*out.content) : 0);
+    out.snapshot = std::move(snapshot);  // last: it says that the others are there
   }
 
   void remember(const Key& key, const std::shared_ptr<Prefill>& made) const {
     const std::lock_guard<std::mutex> lock(mutex_);
+    // such as the full cache's, before any policy that reads keys was met
+    forget(std::find_if(order_.begin(), order_.end(), [&](const auto& one) { return one.first.poorer_than(key); }));
     order_.emplace_back(key, made);
     bytes_ += made->bytes;
-    while (bytes_ > kMostBytes && order_.size() > 1) {
-      const auto& [oldest, prefill] = order_.front();
-      bytes_ -= prefill->bytes;
-      if (const auto known = known_.find(oldest); known != known_.end() && known->second == prefill) known_.erase(known);
-      order_.pop_front();
-    }
+    while (bytes_ > kMostBytes && order_.size() > 1) forget(order_.begin());
+  }
+
+  void forget(std::deque<std::pair<Key, std::shared_ptr<Prefill>>>::iterator which) const {
+    if (which == order_.end()) return;
+    bytes_ -= which->second->bytes;
+    known_.erase(which->first);
+    order_.erase(which);
   }
 
   mutable std::mutex mutex_;  // guards what follows
   mutable std::map<Key, std::shared_ptr<Prefill>> known_;
   mutable std::deque<std::pair<Key, std::shared_ptr<Prefill>>> order_;
   mutable std::size_t bytes_ = 0;
-  mutable bool all_ = false;  // some policy met so far reads more than the accumulated attention
+  // what the policies met so far read, so that one prefill serves them all: with whose reader, and whether more than sums
+  mutable std::shared_ptr<const Policy> reads_;
+  mutable bool all_ = false;
 };
 
 }  // namespace

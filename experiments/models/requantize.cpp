@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <string>
 
 int main(int count, char** words) {
   if (count != 3) {
@@ -17,7 +18,13 @@ int main(int count, char** words) {
   llama_model_quantize_params settings = llama_model_quantize_default_params();
   settings.ftype = LLAMA_FTYPE_MOSTLY_Q8_0;
   settings.allow_requantize = true;
-  if (llama_model_quantize(words[1], words[2], &settings) == 0) return 0;
+  const std::string partial = std::string(words[2]) + ".partial";
+  std::error_code error;
+  if (llama_model_quantize(words[1], partial.c_str(), &settings) == 0) {
+    std::filesystem::rename(partial, words[2], error);
+    if (!error) return 0;
+  }
+  std::filesystem::remove(partial, error);
   std::fprintf(stderr, "requantize: %s could not be read or written as Q8_0\n", words[1]);
   return 1;
 }

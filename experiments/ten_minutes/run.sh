@@ -24,16 +24,18 @@ evolve() {  # NAME ARGUMENTS...
 }
 semi=(--model "$model" --fitness semi-live "${trained[@]}" --training-pool 12)
 
-evolve offsets-cma --policy "$probe" --mode pooled --population 12 --strategy cma "${semi[@]}"
 evolve light --policy linear --features light --mode uniform "${semi[@]}"
 evolve light-probe --policy linear --features light+probe --probe "$probe" --mode pooled "${semi[@]}"
 evolve namm --policy namm --features paper --mode uniform --strategy sep-cma-tpa "${semi[@]}"
-[ -e t.trace ] || "$namm" trace --model "$model" --output t.trace "${trained[@]}" --interval 512 --prompts 12 --validation 4 --statistics sums --keys none \
-  --workers 2 --quiet
-evolve light-retention --policy linear --features light --mode uniform --traces t.trace --stop-stagnant 50
+[ -e t.trace ] || "$namm" trace --model "$model" --output t.trace "${trained[@]}" --interval 512 --prompts 12 --validation 4 --statistics sums \
+  --keys none --workers 2 --quiet
+for start in zeros least-squares; do
+  evolve "light-retention-$start" --policy linear --features light --mode uniform --traces t.trace --start "$start" --stop-stagnant 50
+done
+evolve offsets --policy "$probe" --mode pooled --population 12 --step-size 0.3 --strategy sep-cma-tpa "${semi[@]}"
+evolve offsets-cma --policy "$probe" --mode pooled --population 12 --strategy cma "${semi[@]}"
 evolve light-live --policy linear --features light --mode uniform --model "$model" --fitness answer-likelihood "${trained[@]}" \
   --validate-every 2
-evolve offsets --policy "$probe" --mode pooled --population 12 --step-size 0.3 --strategy sep-cma-tpa "${semi[@]}"
 
 measure() {  # FILE ARGUMENTS...
   local resume=()
@@ -43,4 +45,4 @@ measure() {  # FILE ARGUMENTS...
 }
 cp "$probe" probe.json
 measure pooled.jsonl --mode pooled --policy probe.json,offsets/policy.json,offsets-cma/policy.json,light-probe/policy.json
-measure uniform.jsonl --mode uniform --policy light/policy.json,light-live/policy.json,light-retention/policy.json,namm/policy.json,default,h2o,h2o-mean
+measure uniform.jsonl --mode uniform --policy light/policy.json,light-live/policy.json,light-retention-zeros/policy.json,light-retention-least-squares/policy.json,namm/policy.json,default,h2o,h2o-mean

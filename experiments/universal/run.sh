@@ -26,3 +26,11 @@ measure smollm2.jsonl --model "$model" --interval 512 --length 700 --samples 3 -
   --tasks passkey,niah-multikey-1,kv-recall,multi-turn,vt,text
 measure host.jsonl --model "$root/experiments/hosts/jamba-recall.gguf" --interval 128 --length 1000 --samples 20 --budget 25% \
   --policy "default.json,$root/experiments/embedded_host/policies/linear-light-seed3.json" --tasks passkey,niah-single,kv-recall
+# what it drops of prose and of code, by kind of token
+[ -e "$root/build/texts/kjv.txt" ] || bash "$root/experiments/texts/fetch.sh" "$root/build/texts"
+for haystack in "$root/build/texts/kjv.txt" code; do
+  name=kinds-$(basename "$haystack" .txt)
+  measure "$name.jsonl" --model "$model" --interval 512 --length 700 --samples 8 --budget 25% --policy default,h2o --tasks text --haystack "$haystack" \
+    --details "$name-details.jsonl" --details-prompts 8
+  "$namm" report "$name.jsonl" "$name-details.jsonl" --output "$name.md"
+done

@@ -12,6 +12,8 @@ using namespace made_up;
 
 namespace {
 
+constexpr int kSinks = 4;
+
 /// What a head's tokens look like at the end; views of the record and of `queries_seen`.
 HeadTokens tokens_of(const LayerRecord& layer, std::size_t head, std::vector<std::int32_t>& positions,
                      std::vector<float>& queries_seen) {
@@ -46,7 +48,7 @@ void set_answers(const PromptRecord& prompt) {
     for (std::size_t head = 0; head < layer.layer().heads.size(); ++head) {
       const HeadTokens tokens = tokens_of(layer, head, positions, queries_seen);
       auto* const answer = const_cast<float*>(layer.token_values(head, Layout::answer).data());
-      for (std::size_t i = 0; i < tokens.size(); ++i) answer[i] = std::exp(wanted(tokens, i)) - 1e-3f;
+      for (std::size_t i = 0; i < tokens.size(); ++i) answer[i] = i < kSinks ? 1e6f : std::exp(wanted(tokens, i)) - 1e-3f;
     }
 }
 
@@ -66,7 +68,7 @@ TEST_CASE("least squares on a trace: a linear relation is found; validation prom
   const Reader trace(file.path());
   const auto start = make_policy("linear", {{"features", "light"}});
   const auto& linear = dynamic_cast<const NetworkPolicy&>(*start);
-  const auto fitted = calibrate::fit_linear(linear, trace, settings.spectrogram, 4);
+  const auto fitted = calibrate::fit_linear(linear, trace, settings.spectrogram, kSinks);
   const PromptRecord& prompt = trace.prompts()[2];
   std::vector<std::int32_t> positions;
   std::vector<float> queries_seen;
@@ -74,11 +76,11 @@ TEST_CASE("least squares on a trace: a linear relation is found; validation prom
     const HeadTokens tokens = tokens_of(prompt.layers[1], head, positions, queries_seen);
     std::vector<float> scores(tokens.size());
     fitted->score(tokens, scores);
-    for (std::size_t i = 4; i < tokens.size(); ++i) CHECK(scores[i] == Approx(wanted(tokens, i)).margin(2e-3));
+    for (std::size_t i = kSinks; i < tokens.size(); ++i) CHECK(scores[i] == Approx(wanted(tokens, i)).margin(2e-3));
   }
   CHECK(linear.parameters() == std::vector<float>(linear.parameter_count()));
 
   const auto network = make_policy("namm", {{"features", "paper"}});
-  CHECK_THROWS_WITH(calibrate::fit_linear(dynamic_cast<const NetworkPolicy&>(*network), trace, settings.spectrogram, 4),
+  CHECK_THROWS_WITH(calibrate::fit_linear(dynamic_cast<const NetworkPolicy&>(*network), trace, settings.spectrogram, kSinks),
                     Contains("needs the policy linear, is namm"));
 }

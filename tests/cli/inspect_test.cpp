@@ -137,6 +137,13 @@ TEST_CASE("policies, results, prompts and texts are recognised by their content"
   write(folder / "text.txt", "Just a text.\nOf two lines.\n");
   CHECK(inspected(folder / "text.txt")["kind"] == "text");
   write(folder / "empty", "");
+  const json shipped = inspected("default");
+  CHECK(shipped["policy"] == "linear");
+  CHECK(shipped["parameters"] == 9);
+  CHECK(shipped["provenance"].contains("fitness"));
+  check_refused(run_program({"inspect", "key-probe"}), 1, {"namm calibrate"});
+  check_refused(run_program({"inspect", "no-such-name"}), 1, {"no-such-name", "no policy's name"});
+
   check_refused(run_program({"inspect", folder / "empty"}), 1, {"empty", "is empty"});
   check_refused(run_program({"inspect", folder.path().string()}), 1, {folder.path().string(), "checkpoint.json"});
   check_refused(run_program({"inspect", "/dev/null"}), 1, {"/dev/null", "must be a file"});

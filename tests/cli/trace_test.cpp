@@ -87,6 +87,11 @@ TEST_CASE("evolve: a stage on a trace, then one on the model") {
   const nlohmann::json echoed = nlohmann::json::parse(read(folder / "run/run.json"));
   CHECK(echoed["stages"][0].contains("traces"));
   CHECK_FALSE(echoed["stages"][1].contains("traces"));
+
+  config["stages"][1] = {{"traces", folder / "t.trace"}, {"start", "least-squares"}};
+  write(folder / "late.json", config.dump());
+  check_refused(run_program({"evolve", "--config", folder / "late.json", "--output", folder / "late"}), 2, {"--start", "policy"});
+  CHECK_FALSE(std::filesystem::exists(folder / "late"));
 }
 
 TEST_CASE("evolve runs on a trace without the model, the same for any number of workers, and is evaluated live with it") {
@@ -120,6 +125,9 @@ TEST_CASE("evolve runs on a trace without the model, the same for any number of 
   REQUIRE(fitted.code == 0);
   CHECK(nlohmann::json::parse(read(folder / "fitted/policy.json"))["provenance"]["start_validation"].get<double>() >
         nlohmann::json::parse(read(folder / "one/policy.json"))["provenance"]["start_validation"].get<double>());
+  const std::string probe = std::string(NAMM_SOURCE_DIR) + "/experiments/calibrate/policies/jamba-recall-probe.json";
+  check_refused(evolve("x", {"--policy", probe}), 2, {"--keys f16"});
+  check_refused(evolve("x", {"--features", "light+probe", "--probe", probe, "--start", "least-squares"}), 2, {"--keys f16"});
   check_refused(evolve("x", {"--start", "middle"}), 2, {"--start", "least-squares", "middle"});
   check_refused(evolve("x", {"--start", "least-squares", "--policy", "namm"}), 2, {"least-squares", "linear", "namm"});
   check_refused(evolve("x", {"--validation", "9"}), 2, {"--validation", "is 9"});

@@ -4,6 +4,7 @@
 #include "namm/policies/registry.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
+#include "tests/llama/probe_policy.hpp"
 #include "tests/llama/seeded_policy.hpp"
 #include "tests/llama/tiny_model.hpp"
 
@@ -115,6 +116,15 @@ TEST_CASE("semi-live: nothing dropped is the full cache to the bit, one eviction
     const double expected = value(*live, once);
     CHECK(value(*semi, once) == Approx(expected).margin(1e-5));
     CHECK(std::abs(expected - full) > 1e-3);
+  }
+  // probes read keys at the prefill, each its own: whose turn it is must not matter
+  const std::shared_ptr<const Policy> probes[] = {probe_policy(host.description(), 1), probe_policy(host.description(), 2)};
+  double expected[2];
+  for (int i = 0; i < 2; ++i) expected[i] = value(*live, memory_of(probes[i], 40, 256));
+  CHECK(std::abs(expected[0] - expected[1]) > 1e-3);
+  for (const int i : {0, 1, 0, 0, 1}) {
+    CHECK(value(*semi, memory_of(probes[i], 40, 256)) == Approx(expected[i]).margin(1e-5));
+    CHECK(value(*semi, memory_of(nullptr, 200, 256)) == Approx(full).margin(1e-5));
   }
   // evictions on the way: the same kind of number, not the same
   const Memory often = memory_of(make_policy("h2o"), 30, 32);

@@ -1,11 +1,11 @@
 // Traces recorded on a live host, against that host.
 #include "adapters/llama_cpp/llama_host.hpp"
 
-#include "namm/policies/key_probe.hpp"
 #include "namm/policies/registry.hpp"
 #include "tests/check.hpp"
 #include "tests/core/samples.hpp"
 #include "tests/llama/context.hpp"
+#include "tests/llama/probe_policy.hpp"
 #include "tests/llama/tiny_model.hpp"
 #include "trace/recorder.hpp"
 #include "trace/replay.hpp"
@@ -48,22 +48,8 @@ trace::PromptRecord record(LlamaHost& host, const trace::Settings& settings, std
   return recorder->finish();
 }
 
-std::shared_ptr<const Policy> probe_policy(const HostDescription& host) {
-  std::vector<ProbeLayer> layers;
-  unsigned state = 1;
-  for (const LayerDescription& layer : host.cached) {
-    ProbeLayer one{
-        layer.layer, layer.kv_heads, static_cast<std::size_t>(layer.key_size), static_cast<std::size_t>(layer.value_size), {}};
-    one.weights.resize(static_cast<std::size_t>(layer.kv_heads) * (one.inputs(ProbeInput::layer) + 1));
-    for (float& weight : one.weights)
-      weight = static_cast<float>((state = state * 1664525u + 1013904223u) >> 16) / 65536.0f - 0.5f;
-    layers.push_back(std::move(one));
-  }
-  return std::make_shared<KeyProbePolicy>(std::make_shared<TokenProbe>(ProbeInput::layer, std::move(layers)));
-}
-
 std::shared_ptr<const Policy> made(const PolicyEntry& entry, const HostDescription& host) {
-  if (entry.fitted) return probe_policy(host);
+  if (entry.fitted) return probe_policy(host, 1);
   std::unique_ptr<Policy> policy = entry.make(nlohmann::json::object());
   std::vector<float> parameters = policy->parameters();
   for (std::size_t i = 0; i < parameters.size(); ++i) parameters[i] = 0.1f * static_cast<float>(static_cast<int>(i * 7 % 11) - 5);
@@ -110,6 +96,31 @@ TEST_CASE("trace: the first eviction of a replay is the live one, for every poli
     compare(entry, SelectionMode::threshold, 64, true);
     compare(entry, SelectionMode::uniform, 64, false);
     compare(entry, SelectionMode::pooled, 128, true);
+  }
+}
+
+TEST_CASE("trace: without keys and values everything else is as it was", "[llama][trace]") {
+  LlamaHost host(LlamaModel::load(write_tiny_model({})), {});
+  const auto tokens = random_tokens(kContext + kTail, 64, 23);
+  const trace::Settings settings = settings_for(host);
+  const trace::PromptRecord recorded = record(host, settings, tokens);
+  trace::Settings slim = settings;
+  slim.rows = trace::Rows::none;
+  const trace::PromptRecord rest = trace::without_rows(recorded, slim);
+  CHECK(rest.facts.compressed == recorded.facts.compressed);
+  REQUIRE(rest.layers.size() == recorded.layers.size());
+  for (std::size_t l = 0; l < rest.layers.size(); ++l) {
+    const trace::LayerRecord &a = rest.layers[l], &b = recorded.layers[l];
+    CHECK(std::equal(a.bytes().begin(), a.bytes().end(), b.bytes().begin()));
+    CHECK(a.bytes().size() < b.bytes().size());
+    for (std::size_t head = 0; head < a.layer().heads.size(); ++head) {
+      const auto one = a.statistics(head, 1).accumulated, other = b.statistics(head, 1).accumulated;
+      CHECK(std::equal(one.begin(), one.end(), other.begin(), other.end()));
+    }
+    CHECK(b.has_rows());
+    CHECK_FALSE(a.has_rows());
+    std::vector<float> keys, values;
+    CHECK_THROWS_AS(a.read_rows(0, 1, keys, values), std::logic_error);
   }
 }
 
