@@ -8,14 +8,14 @@
 #include "tests/trace/made_up.hpp"
 #include "trace/writer.hpp"
 
-using namespace made_up;
+using namespace namm;
 
 namespace {
 
 constexpr int kSinks = 4;
 
 /// What a head's tokens look like at the end; views of the record and of `queries_seen`.
-HeadTokens tokens_of(const LayerRecord& layer, std::size_t head, std::vector<std::int32_t>& positions,
+HeadTokens tokens_of(const trace::LayerRecord& layer, std::size_t head, std::vector<std::int32_t>& positions,
                      std::vector<float>& queries_seen) {
   const std::size_t tokens = layer.layout().tokens();
   positions.resize(tokens);
@@ -30,8 +30,8 @@ HeadTokens tokens_of(const LayerRecord& layer, std::size_t head, std::vector<std
   out.positions = positions;
   out.queries_seen = queries_seen;
   out.accumulated = layer.statistics(head, layer.layout().updates().size() - 1).accumulated;
-  out.key_norm = layer.token_values(head, Layout::key_norm);
-  out.value_norm = layer.token_values(head, Layout::value_norm);
+  out.key_norm = layer.token_values(head, trace::Layout::key_norm);
+  out.value_norm = layer.token_values(head, trace::Layout::value_norm);
   return out;
 }
 
@@ -41,13 +41,13 @@ float wanted(const HeadTokens& tokens, std::size_t token) {
   return 1.0f + 0.3f * std::log1p(age) + 0.1f * std::log(1e-6f + tokens.accumulated[token] / tokens.queries_seen[token]);
 }
 
-void set_answers(const PromptRecord& prompt) {
+void set_answers(const trace::PromptRecord& prompt) {
   std::vector<std::int32_t> positions;
   std::vector<float> queries_seen;
-  for (const LayerRecord& layer : prompt.layers)
+  for (const trace::LayerRecord& layer : prompt.layers)
     for (std::size_t head = 0; head < layer.layer().heads.size(); ++head) {
       const HeadTokens tokens = tokens_of(layer, head, positions, queries_seen);
-      auto* const answer = const_cast<float*>(layer.token_values(head, Layout::answer).data());
+      auto* const answer = const_cast<float*>(layer.token_values(head, trace::Layout::answer).data());
       for (std::size_t i = 0; i < tokens.size(); ++i) answer[i] = i < kSinks ? 1e6f : std::exp(wanted(tokens, i)) - 1e-3f;
     }
 }
@@ -55,21 +55,21 @@ void set_answers(const PromptRecord& prompt) {
 }  // namespace
 
 TEST_CASE("least squares on a trace: a linear relation is found; validation prompts and sinks do not count", "[calibrate]") {
-  const File file;
-  const Settings settings = made_up::settings();
+  const made_up::File file;
+  const trace::Settings settings = made_up::settings();
   {
-    Writer writer(file.path(), settings);
+    trace::Writer writer(file.path(), settings);
     for (unsigned i = 0; i < 6; ++i) {
-      const PromptRecord prompt = record(settings, 60 + i, i);
+      const trace::PromptRecord prompt = made_up::record(settings, 60 + i, i);
       if (prompt.facts.split == "train") set_answers(prompt);  // the others have nothing to do with their features
       writer.append(prompt);
     }
   }
-  const Reader trace(file.path());
+  const trace::Reader read(file.path());
   const auto start = make_policy("linear", {{"features", "light"}});
   const auto& linear = dynamic_cast<const NetworkPolicy&>(*start);
-  const auto fitted = calibrate::fit_linear(linear, trace, settings.spectrogram, kSinks);
-  const PromptRecord& prompt = trace.prompts()[2];
+  const auto fitted = calibrate::fit_linear(linear, read, settings.spectrogram, kSinks);
+  const trace::PromptRecord& prompt = read.prompts()[2];
   std::vector<std::int32_t> positions;
   std::vector<float> queries_seen;
   for (std::size_t head = 0; head < 2; ++head) {
@@ -81,6 +81,6 @@ TEST_CASE("least squares on a trace: a linear relation is found; validation prom
   CHECK(linear.parameters() == std::vector<float>(linear.parameter_count()));
 
   const auto network = make_policy("namm", {{"features", "paper"}});
-  CHECK_THROWS_WITH(calibrate::fit_linear(dynamic_cast<const NetworkPolicy&>(*network), trace, settings.spectrogram, kSinks),
+  CHECK_THROWS_WITH(calibrate::fit_linear(dynamic_cast<const NetworkPolicy&>(*network), read, settings.spectrogram, kSinks),
                     Contains("needs the policy linear, is namm"));
 }
