@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What each policy, feature set, strategy and fitness reaches in MINUTES (10) on two cores: evolved on six kinds of task under 12.5 %
-# and 25 % of the cache, then measured on six, of which four are other kinds. Needs a built tree with the target namm_requantize, and
+# and 25 % of the cache, then measured on six, of which three are other kinds. Needs a built tree with the target namm_requantize, and
 # a policy of `namm calibrate` for SmolLM2-135M-Instruct. What is there already is not done again.
 #   bash experiments/ten_minutes/run.sh PROBE.json [MINUTES] [OUTPUT_DIR]
 set -euo pipefail
@@ -40,7 +40,7 @@ evolve light-live --policy linear --features light --mode uniform --model "$mode
 measure() {  # FILE ARGUMENTS...
   local resume=()
   [ ! -e "$1" ] || resume=(--resume)
-  "$namm" eval --json "$1" "${resume[@]}" --model "$model" --seed 11 --workers 2 --interval 512 --length 700 --samples 4 --budget 25%,12.5% \
+  "$namm" eval --json "$1" "${resume[@]}" --model "$model" --seed 11 --workers 2 --interval 512 --length 700 --samples 6 --budget 25%,12.5% \
     --tasks passkey,niah-multikey-1,kv-recall,multi-turn,vt,text --quiet "${@:2}"
 }
 cp "$probe" probe.json
