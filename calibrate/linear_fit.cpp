@@ -16,7 +16,7 @@ namespace {
 
 constexpr double kPenalty = 1e-4;
 
-/// Keeps the raw features of every head it is shown; the last update stays.
+/// Keeps the features of every head it is shown; the last update stays.
 class FeatureRows final : public Policy {
  public:
   explicit FeatureRows(const NetworkPolicy& of) : of_(of) {}
@@ -26,9 +26,8 @@ class FeatureRows final : public Policy {
   void score(const HeadTokens& tokens, std::span<float> scores) const override {
     std::vector<float> rows(tokens.size() * of_.features().width);
     of_.features().compute(tokens, of_.normalisation(), rows);
-    std::vector<float> raw = of_.features().to_normalise(tokens);
 #pragma omp critical(namm_feature_rows)
-    heads_[{tokens.layer, tokens.kv_head}] = {std::move(rows), std::move(raw)};
+    heads_[{tokens.layer, tokens.kv_head}] = std::move(rows);
     std::fill(scores.begin(), scores.end(), 0.0f);
   }
   std::unique_ptr<Policy> clone() const override {
@@ -38,16 +37,14 @@ class FeatureRows final : public Policy {
     return nlohmann::json::object();
   }
 
-  struct Head {
-    std::vector<float> rows, to_normalise;  // [token][width], [token][normalised]
-  };
-  const Head& head(int layer, int kv_head) const {
+  /// [token][width]
+  const std::vector<float>& head(int layer, int kv_head) const {
     return heads_.at({layer, kv_head});
   }
 
  private:
   const NetworkPolicy& of_;
-  mutable std::map<std::pair<int, int>, Head> heads_;
+  mutable std::map<std::pair<int, int>, std::vector<float>> heads_;
 };
 
 /// Calls use(layer, its recorded head, what that head's tokens look like) for every head of every prompt, in their order.
@@ -79,27 +76,20 @@ std::shared_ptr<const Policy> fit_linear(const NetworkPolicy& policy, const trac
   if (policy.name() != "linear")
     throw std::invalid_argument("least-squares: needs the policy linear, is " + std::string(policy.name()) +
                                 "; the score of the others is not linear in their parameters");
-  auto fitted = std::make_shared<NetworkPolicy>(policy);
-  if (!features.normalised.empty()) {
-    NormalisationAccumulator accumulator(features.normalised.size());
-    for_each_head(policy, trace, spectrogram,
-                  [&](const auto&, std::size_t, const FeatureRows::Head& head) { accumulator.add(head.to_normalise); });
-    fitted->set_normalisation(accumulator.result());
-  }
   NormalEquations equations(width, 1);
   std::vector<float> targets;
-  for_each_head(*fitted, trace, spectrogram, [&](const trace::LayerRecord& layer, std::size_t h, const FeatureRows::Head& head) {
+  for_each_head(policy, trace, spectrogram, [&](const trace::LayerRecord& layer, std::size_t h, const std::vector<float>& rows) {
     const std::span<const float> attention = layer.token_values(h, trace::Layout::answer);
     if (attention.size() <= protected_tokens) return;
     targets.clear();
     for (std::size_t i = protected_tokens; i < attention.size(); ++i) {
       targets.push_back(std::log(attention[i] + kAttentionFloor));
-      if (features.base != kNoBase)
-        targets.back() -= head.rows[i * width + features.base];  // the network's output is added to it
+      if (features.base != kNoBase) targets.back() -= rows[i * width + features.base];  // the network's output is added to it
     }
-    equations.add(head.rows.data() + protected_tokens * width, targets.size(), width, targets);
+    equations.add(rows.data() + protected_tokens * width, targets.size(), width, targets);
   });
   const Eigen::VectorXf weights = equations.solve(kPenalty).cast<float>();
+  auto fitted = std::make_shared<NetworkPolicy>(policy);
   fitted->set_parameters({weights.data(), static_cast<std::size_t>(weights.size())});
   return fitted;
 }

@@ -56,16 +56,15 @@ bool start_is_fitted(const po::variables_map& values) {
 }
 
 /// Only says how: what it reads may be large, and a run that is resumed does not need it.
-std::function<std::shared_ptr<const Policy>()> fitted_start(const po::variables_map& values, const evolve::RunSettings& settings,
-                                                            bool fresh) {
+std::function<std::shared_ptr<const Policy>(const Policy&)> fitted_start(const po::variables_map& values,
+                                                                         const evolve::RunSettings& settings, bool fresh) {
   const auto trace = trace_from(values);
-  const auto network = std::dynamic_pointer_cast<const NetworkPolicy>(settings.prototype);
-  if (!trace || !fresh || !network || network->name() != "linear")
+  if (!trace || !fresh || settings.prototype->name() != "linear")
     throw std::invalid_argument("--start least-squares: needs recorded prompts (--traces) and a new policy linear, has " +
                                 std::string(trace ? "" : "no trace and ") + "policy \"" + values["policy"].as<std::string>() +
                                 "\"; leave it out");
-  return [network, trace, spectrogram = settings.spectrogram, sinks = settings.selection.sinks] {
-    return calibrate::fit_linear(*network, *trace, spectrogram, sinks);
+  return [trace, spectrogram = settings.spectrogram, sinks = settings.selection.sinks](const Policy& prototype) {
+    return calibrate::fit_linear(dynamic_cast<const NetworkPolicy&>(prototype), *trace, spectrogram, sinks);
   };
 }
 
@@ -157,7 +156,6 @@ evolve::RunSettings settings_from(const po::variables_map& values) {
   if (start_is_fitted(values)) {
     out.fit_start = fitted_start(values, out, fresh);
     out.start = values["start"].as<std::string>();
-    out.gather_normalisation = false;
   }
   out.strategy = values["strategy"].as<std::string>();
   out.population = values["population"].as<int>();

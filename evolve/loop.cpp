@@ -75,7 +75,7 @@ class Run {
     state_.provenance = storable(settings_.provenance);
     if (!normalise()) return false;
     if (settings_.fit_start) {
-      state_.prototype = settings_.fit_start();
+      state_.prototype = settings_.fit_start(*state_.prototype);
       strategy_ = start_strategy(settings_, *state_.prototype);
     }
     state_.best = state_.prototype;

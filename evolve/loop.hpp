@@ -23,7 +23,8 @@ namespace namm::evolve {
 struct RunSettings {
   std::shared_ptr<const Policy> prototype;  ///< its parameters are the start: zeros when fresh, a policy file's for a warm start
   std::string start;                        ///< names what `fit_start` does; empty if the prototype is the start
-  std::function<std::shared_ptr<const Policy>()> fit_start;  ///< called once, when a run begins: a start in the prototype's place
+  /// Called once, when a run begins, with the normalised prototype: gives the start in its place.
+  std::function<std::shared_ptr<const Policy>(const Policy&)> fit_start;
   bool gather_normalisation = true;  ///< before generation 0, for policies with a normalisation; false keeps the prototype's
   std::vector<std::shared_ptr<const tasks::Task>> tasks;
   std::vector<std::size_t> lengths_tokens = {
