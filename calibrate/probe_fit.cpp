@@ -4,12 +4,14 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <span>
 #include <stdexcept>
 #include <string>
 
 namespace namm::calibrate {
 namespace {
 
+constexpr double kLargestValueWeight = 4;
 constexpr std::array<double, 6> kPenalties = {1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0};
 
 std::size_t inputs_of(ProbeInput input, const LayerDescription& layer) {
@@ -17,34 +19,54 @@ std::size_t inputs_of(ProbeInput input, const LayerDescription& layer) {
   return input == ProbeInput::key ? keys : static_cast<std::size_t>(layer.kv_heads) * (keys + values);
 }
 
-std::size_t columns_of(ProbeInput input, ReadOut read_out, const LayerDescription& layer) {
-  return inputs_of(input, layer) * (read_out == ReadOut::quadratic ? 2 : 1);
+std::size_t columns_of(const ProbeSettings& settings, const LayerDescription& layer) {
+  return inputs_of(settings.input, layer) * (settings.read_out == ReadOut::quadratic ? 2 : 1);
+}
+
+/// Appends a head's targets, one for each token.
+void append_targets(std::span<const float> attention, std::span<const float> value_log_norms, double value_weight,
+                    std::vector<float>& to) {
+  double mean = 0;
+  for (const float norm : value_log_norms) mean += norm;
+  mean /= static_cast<double>(value_log_norms.size());
+  for (std::size_t i = 0; i < attention.size(); ++i)
+    to.push_back(static_cast<float>(std::log(attention[i] + kAttentionFloor) + value_weight * (value_log_norms[i] - mean)));
 }
 
 }  // namespace
 
-ProbeFit::ProbeFit(ProbeInput input, ReadOut read_out, const HostDescription& host)
-    : input_(input), read_out_(read_out), layers_(host.cached), scales_(host.cached.size()) {
+void check(const ProbeSettings& settings) {
+  if (!(settings.value_weight >= 0 && settings.value_weight <= kLargestValueWeight))
+    throw std::invalid_argument("value weight: must be from 0 to " + std::to_string(static_cast<int>(kLargestValueWeight)) +
+                                ", is " + std::to_string(settings.value_weight));
+}
+
+ProbeFit::ProbeFit(const ProbeSettings& settings, const HostDescription& host)
+    : settings_(settings), layers_(host.cached), scales_(host.cached.size()) {
+  check(settings);
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     const auto heads = static_cast<std::size_t>(layers_[l].kv_heads);
-    const std::size_t targets = input == ProbeInput::key ? 1 : heads;
+    const std::size_t targets = settings.input == ProbeInput::key ? 1 : heads;
     for (std::size_t h = 0; h < heads; h += targets)
       problems_.push_back(
-          {l, h, std::vector<NormalEquations>(kFolds, NormalEquations(columns_of(input, read_out, layers_[l]), targets))});
+          {l, h, std::vector<NormalEquations>(kFolds, NormalEquations(columns_of(settings, layers_[l]), targets))});
   }
 }
 
-double ProbeFit::bytes(ProbeInput input, ReadOut read_out, const HostDescription& host) {
-  double numbers = 0;
+double ProbeFit::bytes(const ProbeSettings& settings, const HostDescription& host, std::size_t tokens) {
+  double numbers = 0, widest = 0;
   for (const LayerDescription& layer : host.cached) {
-    const double size = static_cast<double>(columns_of(input, read_out, layer)) + 1;
-    numbers += kFolds * size * size * (input == ProbeInput::key ? layer.kv_heads : 1);
+    const double size = static_cast<double>(columns_of(settings, layer)) + 1;
+    numbers += kFolds * size * size * (settings.input == ProbeInput::key ? layer.kv_heads : 1);
+    widest = std::max(widest, size);
   }
-  return numbers * sizeof(double);
+  // a triangle of each is saved; columns are made as float and added as double
+  return 1.5 * numbers * sizeof(double) + static_cast<double>(tokens) * widest * (sizeof(float) + sizeof(double));
 }
 
 void ProbeFit::add(const Recorder& recording, std::size_t index) {
   std::vector<float> targets, columns;
+  whole_ = false;
   for (Problem& problem : problems_) {
     const auto found = recording.layers().find(layers_[problem.layer].layer);
     if (found == recording.layers().end() || found->second.kv_heads != layers_[problem.layer].kv_heads)
@@ -53,10 +75,10 @@ void ProbeFit::add(const Recorder& recording, std::size_t index) {
     NormalEquations& equations = problem.folds[index % kFolds];
     targets.clear();
     for (std::size_t h = problem.first_head; h < problem.first_head + equations.targets(); ++h)
-      for (const float attention : layer.attention[h]) targets.push_back(std::log(attention + kAttentionFloor));
-    const std::size_t first = input_ == ProbeInput::key ? problem.first_head * layer.key_size : 0;
-    const std::size_t inputs = inputs_of(input_, layers_[problem.layer]), tokens = recording.context_tokens();
-    if (read_out_ == ReadOut::linear) {
+      append_targets(layer.attention[h], layer.value_log_norms[h], settings_.value_weight, targets);
+    const std::size_t first = settings_.input == ProbeInput::key ? problem.first_head * layer.key_size : 0;
+    const std::size_t inputs = inputs_of(settings_.input, layers_[problem.layer]), tokens = recording.context_tokens();
+    if (settings_.read_out == ReadOut::linear) {
       equations.add(layer.inputs.data() + first, tokens, layer.width, targets);
       continue;
     }
@@ -72,6 +94,7 @@ void ProbeFit::add(const Recorder& recording, std::size_t index) {
     equations.add(columns.data(), tokens, 2 * inputs, targets);
   }
   ++recordings_;
+  whole_ = true;
 }
 
 ProbeFit::Result ProbeFit::fit() const {
@@ -121,7 +144,7 @@ ProbeFit::Result ProbeFit::fit() const {
     for (const NormalEquations& fold : problem.folds) all.add(fold);
     const Eigen::MatrixXf weights = all.solve(out.penalty).cast<float>();  // [columns + 1][targets]
     ProbeLayer& to = layers[problem.layer];
-    const auto inputs = static_cast<std::ptrdiff_t>(inputs_of(input_, layers_[problem.layer]));
+    const auto inputs = static_cast<std::ptrdiff_t>(inputs_of(settings_.input, layers_[problem.layer]));
     for (Eigen::Index h = 0; h < weights.cols(); ++h) {
       const float* const column = weights.col(h).data();  // inputs, their squares if there are, the constant
       to.weights.insert(to.weights.end(), column, column + inputs);
@@ -129,42 +152,54 @@ ProbeFit::Result ProbeFit::fit() const {
       to.square_weights.insert(to.square_weights.end(), column + inputs, column + weights.rows() - 1);
     }
   }
-  out.probe = std::make_shared<TokenProbe>(input_, std::move(layers));
+  out.probe = std::make_shared<TokenProbe>(settings_.input, std::move(layers));
   return out;
 }
 
-std::vector<std::vector<double>> ProbeFit::state() const {
-  std::vector<std::vector<double>> out;
+std::size_t ProbeFit::scale_size(std::size_t layer, std::size_t recordings) const {
+  if (settings_.read_out != ReadOut::quadratic || recordings == 0) return 0;
+  const auto heads = static_cast<std::size_t>(layers_[layer].kv_heads);
+  return inputs_of(settings_.input, layers_[layer]) * (settings_.input == ProbeInput::key ? heads : 1);
+}
+
+std::vector<double> ProbeFit::state() const {
+  std::vector<double> out;
+  out.reserve(state_size(recordings_));
   for (const SquareScale& scale : scales_) {
-    out.emplace_back(scale.centre.begin(), scale.centre.end());
-    out.emplace_back(scale.scale.begin(), scale.scale.end());
+    out.insert(out.end(), scale.centre.begin(), scale.centre.end());
+    out.insert(out.end(), scale.scale.begin(), scale.scale.end());
   }
   for (const Problem& problem : problems_)
-    for (const NormalEquations& fold : problem.folds) out.push_back(fold.state());
+    for (const NormalEquations& fold : problem.folds) fold.append_state(out);
   return out;
 }
 
-void ProbeFit::set_state(const std::vector<std::vector<double>>& state, std::size_t recordings) {
-  const std::size_t expected = 2 * scales_.size() + problems_.size() * kFolds;
-  if (state.size() != expected)
-    throw std::invalid_argument("calibration: must get " + std::to_string(expected) + " sums, got " +
+std::size_t ProbeFit::state_size(std::size_t recordings) const {
+  std::size_t out = 0;
+  for (std::size_t l = 0; l < layers_.size(); ++l) out += 2 * scale_size(l, recordings);
+  for (const Problem& problem : problems_)
+    for (const NormalEquations& fold : problem.folds) out += fold.state_size();
+  return out;
+}
+
+void ProbeFit::set_state(std::span<const double> state, std::size_t recordings) {
+  if (state.size() != state_size(recordings))
+    throw std::invalid_argument("calibration: must get " + std::to_string(state_size(recordings)) + " numbers, got " +
                                 std::to_string(state.size()));
-  std::size_t i = 0;
-  for (std::size_t l = 0; l < layers_.size(); ++l) {
-    const bool squares = read_out_ == ReadOut::quadratic && recordings > 0;
-    const std::size_t heads = static_cast<std::size_t>(layers_[l].kv_heads);
-    const std::size_t width = squares ? inputs_of(input_, layers_[l]) * (input_ == ProbeInput::key ? heads : 1) : 0;
+  const auto take = [&](std::size_t count) {
+    const std::span<const double> out = state.first(count);
+    state = state.subspan(count);
+    return out;
+  };
+  for (std::size_t l = 0; l < layers_.size(); ++l)
     for (std::vector<float>* const to : {&scales_[l].centre, &scales_[l].scale}) {
-      if (state[i].size() != width)
-        throw std::invalid_argument("calibration: must get scales of " + std::to_string(width) + " numbers, got " +
-                                    std::to_string(state[i].size()));
-      to->assign(state[i].begin(), state[i].end());
-      ++i;
+      const std::span<const double> numbers = take(scale_size(l, recordings));
+      to->assign(numbers.begin(), numbers.end());
     }
-  }
   for (Problem& problem : problems_)
-    for (NormalEquations& fold : problem.folds) fold.set_state(state[i++]);
+    for (NormalEquations& fold : problem.folds) fold.set_state(take(fold.state_size()));
   recordings_ = recordings;
+  whole_ = true;
 }
 
 ReadOut parse_read_out(std::string_view name) {

@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -20,16 +21,31 @@ enum class ReadOut {
   quadratic  ///< the numbers and their squares, standardised by the first recording: better, four times the memory to fit
 };
 
-/// Fits the probes of a model from recordings: ridge regression of ln(attention + 1e-3) on what the probe reads, streaming (only
-/// normal equations are kept), the penalty chosen by held-out recordings.
+/// What a probe is to read, and of what.
+struct ProbeSettings {
+  ProbeInput input = ProbeInput::layer;
+  ReadOut read_out = ReadOut::quadratic;
+  /// How much the size of a token's value counts beside its attention, 0 or more. A head adds attention x value to its output, so
+  /// 1 weighs a token by what it can add to it (value-aware pruning, arXiv 2406.12335).
+  double value_weight = 1;
+};
+/// Throws std::invalid_argument.
+void check(const ProbeSettings& settings);
+
+/// Fits the probes of a model from recordings: ridge regression of ln(attention + 1e-3) + value_weight x (ln |value| - its mean
+/// over the recording's tokens in that head) on what the probe reads, streaming (only normal equations are kept), the penalty
+/// chosen by held-out recordings. Values are compared within a head only: what a head's output is worth to the model is
+/// not known from how large its values are.
 class ProbeFit {
  public:
   static constexpr int kFolds = 3;
 
-  ProbeFit(ProbeInput input, ReadOut read_out, const HostDescription& host);
+  ProbeFit(const ProbeSettings& settings, const HostDescription& host);
   /// Recording number `index` goes to fold index % kFolds. Throws std::invalid_argument if it is of another model.
   void add(const Recorder& recording, std::size_t index);
   std::size_t recordings() const { return recordings_; }
+  /// False after an add() that threw: its sums then hold a part of a recording.
+  bool whole() const { return whole_; }
 
   struct Result {
     std::shared_ptr<const TokenProbe> probe;
@@ -40,25 +56,29 @@ class ProbeFit {
   /// Needs recordings in two folds or more to choose the penalty; with fewer the largest is taken and `explained` is NaN.
   Result fit() const;
 
-  /// For checkpoints. Throws std::invalid_argument on a state of another shape.
-  std::vector<std::vector<double>> state() const;
-  void set_state(const std::vector<std::vector<double>>& state, std::size_t recordings);
+  /// Everything, flat, for checkpoints. Throws std::invalid_argument on a state of another shape.
+  std::vector<double> state() const;
+  std::size_t state_size(std::size_t recordings) const;
+  void set_state(std::span<const double> state, std::size_t recordings);
 
-  /// Memory that the sums need, in bytes, for the estimate that is printed before the work.
-  static double bytes(ProbeInput input, ReadOut read_out, const HostDescription& host);
+  /// Memory that the sums need, with a copy of them to be saved and what adding a text of so many tokens takes, in bytes: for the
+  /// estimate that is printed before the work.
+  static double bytes(const ProbeSettings& settings, const HostDescription& host, std::size_t tokens);
 
  private:
+  std::size_t scale_size(std::size_t layer, std::size_t recordings) const;  // numbers in scales_[layer].centre
+
   struct Problem {          // one per head, or per layer if the heads of a layer read the same
     std::size_t layer = 0;  // index in layers_
     std::size_t first_head = 0;
     std::vector<NormalEquations> folds;
   };
-  ProbeInput input_;
-  ReadOut read_out_;
+  ProbeSettings settings_;
   std::vector<LayerDescription> layers_;
   std::vector<SquareScale> scales_;  // of layers_; empty ones before the first recording and for linear read-outs
   std::vector<Problem> problems_;
   std::size_t recordings_ = 0;
+  bool whole_ = true;
 };
 
 /// Throws std::invalid_argument.

@@ -1,10 +1,20 @@
 #include "calibrate/recorder.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
 namespace namm::calibrate {
+namespace {
+
+float log_norm(const float* value, std::size_t size) {
+  double sum = 1e-12;  // a value of zeros has a logarithm, too
+  for (std::size_t d = 0; d < size; ++d) sum += static_cast<double>(value[d]) * value[d];
+  return static_cast<float>(0.5 * std::log(sum));
+}
+
+}  // namespace
 
 Recorder::Recorder(ProbeInput input, std::int32_t context_tokens, std::vector<PositionRange> queries)
     : input_(input), context_tokens_(context_tokens), queries_(std::move(queries)) {}
@@ -32,12 +42,15 @@ void Recorder::read(const LayerTokens& tokens, std::span<float> out) const {
     layer.value_size = tokens.value_size;
     layer.width = input_ == ProbeInput::layer ? keys + values : keys;
     layer.attention.assign(heads, std::vector<float>(context_tokens()));
+    layer.value_log_norms.resize(heads);
     layer.inputs.reserve(context_tokens() * layer.width);
   }
   for (std::size_t i = 0; i < tokens.count() && tokens.positions[i] < context_tokens_; ++i) {
     layer.inputs.insert(layer.inputs.end(), tokens.keys + i * keys, tokens.keys + (i + 1) * keys);
     if (input_ == ProbeInput::layer)
       layer.inputs.insert(layer.inputs.end(), tokens.values + i * values, tokens.values + (i + 1) * values);
+    for (std::size_t h = 0; h < heads; ++h)
+      layer.value_log_norms[h].push_back(log_norm(tokens.values + i * values + h * tokens.value_size, tokens.value_size));
   }
 }
 

@@ -12,8 +12,9 @@ struct PositionRange {
   std::int32_t begin = 0, end = 0;
 };
 
-/// A policy that keeps everything and remembers, of the first `context_tokens` tokens of a sequence, what a probe reads and the
-/// largest attention (mean over the query heads of a group) that the queries at some positions paid them. For one sequence.
+/// A policy that keeps everything and remembers, of the first `context_tokens` tokens of a sequence, what a probe reads, how
+/// large their values are, and the largest attention (mean over the query heads of a group) that the queries at some positions
+/// paid them. For one sequence.
 class Recorder final : public Policy, private ContentReader, private AttentionListener {
  public:
   Recorder(ProbeInput input, std::int32_t context_tokens, std::vector<PositionRange> queries);
@@ -23,6 +24,8 @@ class Recorder final : public Policy, private ContentReader, private AttentionLi
     std::size_t key_size = 0, value_size = 0;
     std::vector<float> inputs;                  ///< [token][width]: keys of all heads, behind them the values if `layer` is read
     std::vector<std::vector<float>> attention;  ///< [kv_head][token]
+    /// [kv_head][token]: ln of the Euclidean norm of the token's value, at least -14.
+    std::vector<std::vector<float>> value_log_norms;
     std::size_t width = 0;
   };
   /// By index in the model.

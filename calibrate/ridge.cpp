@@ -77,20 +77,19 @@ double NormalEquations::variation() const {
   return squares_.sum() - products_.row(products_.rows() - 1).squaredNorm() / n;
 }
 
-std::vector<double> NormalEquations::state() const {
-  std::vector<double> out;
-  for (Eigen::Index c = 0; c < gram_.cols(); ++c)
-    for (Eigen::Index r = c; r < gram_.rows(); ++r) out.push_back(gram_(r, c));
-  out.insert(out.end(), products_.data(), products_.data() + products_.size());
-  out.insert(out.end(), squares_.data(), squares_.data() + squares_.size());
-  return out;
+void NormalEquations::append_state(std::vector<double>& to) const {
+  for (Eigen::Index c = 0; c < gram_.cols(); ++c) to.insert(to.end(), &gram_(c, c), gram_.col(c).data() + gram_.rows());
+  to.insert(to.end(), products_.data(), products_.data() + products_.size());
+  to.insert(to.end(), squares_.data(), squares_.data() + squares_.size());
+}
+
+std::size_t NormalEquations::state_size() const {
+  return static_cast<std::size_t>(gram_.rows() * (gram_.rows() + 1) / 2 + products_.size() + squares_.size());
 }
 
 void NormalEquations::set_state(std::span<const double> state) {
-  const std::size_t expected =
-      static_cast<std::size_t>(gram_.rows() * (gram_.rows() + 1) / 2 + products_.size() + squares_.size());
-  if (state.size() != expected)
-    throw std::invalid_argument("normal equations: must get " + std::to_string(expected) + " numbers, got " +
+  if (state.size() != state_size())
+    throw std::invalid_argument("normal equations: must get " + std::to_string(state_size()) + " numbers, got " +
                                 std::to_string(state.size()));
   for (const double x : state)
     if (!std::isfinite(x)) throw std::invalid_argument("normal equations: numbers must be finite");

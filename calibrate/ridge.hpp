@@ -29,7 +29,8 @@ class NormalEquations {
   double variation() const;
 
   /// Everything, flat, for checkpoints: the lower triangle of X'X, X'Y, the squares.
-  std::vector<double> state() const;
+  void append_state(std::vector<double>& to) const;
+  std::size_t state_size() const;
   /// Throws std::invalid_argument on a wrong count or a value that is not finite.
   void set_state(std::span<const double> state);
 

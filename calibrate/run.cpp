@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <condition_variable>
 #include <functional>
+#include <map>
+#include <mutex>
 #include <stdexcept>
 
 #include "calibrate/state_file.hpp"
@@ -20,7 +23,7 @@ Passage passage_of(const Host& host, const Settings& settings, std::size_t index
 /// Evaluates a passage with nothing evicted and gives what was recorded.
 std::shared_ptr<const Recorder> record(Host& host, const Settings& settings, const Passage& passage) {
   const auto recorder =
-      std::make_shared<Recorder>(settings.input, static_cast<std::int32_t>(passage.context.size()), passage.queries);
+      std::make_shared<Recorder>(settings.probe.input, static_cast<std::int32_t>(passage.context.size()), passage.queries);
   Memory memory;
   memory.policy = recorder;
   memory.interval_tokens = 1 << 24;
@@ -31,31 +34,75 @@ std::shared_ptr<const Recorder> record(Host& host, const Settings& settings, con
   return recorder;
 }
 
-/// Adds the recordings of all sources to the sums, in their order, so that the number of workers does not show in the last bits.
-/// False if it was stopped.
-bool record_all(const Settings& settings, evolve::HostPool& pool, ProbeFit& fit, std::int64_t& tokens_done,
-                const std::function<void(std::size_t)>& added, const std::atomic<bool>* stop) {
-  const std::size_t all = settings.sources.size();
-  while (fit.recordings() < all) {
-    const std::size_t first = fit.recordings(), count = std::min(all - first, static_cast<std::size_t>(pool.workers()));
-    std::vector<std::shared_ptr<const Recorder>> recordings(count);
-    std::vector<std::size_t> tokens(count);
-    const bool finished = pool.run(
-        count,
-        [&](std::size_t i, Host& host) {
-          const Passage passage = passage_of(host, settings, first + i);
-          tokens[i] = passage.tokens();
-          recordings[i] = record(host, settings, passage);
-        },
-        stop);
-    if (!finished) return false;
-    for (std::size_t i = 0; i < count; ++i) {
-      fit.add(*recordings[i], first + i);
-      tokens_done += static_cast<std::int64_t>(tokens[i]);
-    }
-    added(fit.recordings());
+/// Adds recordings to a fit in the order of their texts, whichever worker comes first, so that the number of workers does not
+/// show in the last bits. Whoever brings the next one adds it, and those that wait for it, while the others go on recording;
+/// nobody runs ahead by more than two texts per worker.
+class InOrder {
+ public:
+  InOrder(ProbeFit& fit, std::size_t workers, const std::function<void(std::size_t tokens)>& added)
+      : fit_(fit), next_(fit.recordings()), ahead_(2 * workers), added_(added) {}
+
+  /// Waits until text `index` may be recorded. False if it never will, since another one failed.
+  bool wait_for_turn(std::size_t index) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return failed_ || index < next_ + ahead_; });
+    return !failed_;
   }
-  return true;
+  void add(std::size_t index, std::shared_ptr<const Recorder> recording, std::size_t tokens) {
+    std::unique_lock lock(mutex_);
+    waiting_[index] = {std::move(recording), tokens};
+    if (adding_) return;  // who adds takes this one, too
+    adding_ = true;
+    while (!waiting_.empty() && waiting_.begin()->first == next_) {
+      const Finished finished = std::move(waiting_.extract(waiting_.begin()).mapped());
+      lock.unlock();
+      fit_.add(*finished.recording, next_);
+      added_(finished.tokens);
+      lock.lock();
+      ++next_;
+      changed_.notify_all();
+    }
+    adding_ = false;
+  }
+  void fail() {
+    const std::lock_guard lock(mutex_);
+    failed_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  struct Finished {
+    std::shared_ptr<const Recorder> recording;
+    std::size_t tokens = 0;
+  };
+  ProbeFit& fit_;  // touched by who adds alone
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<std::size_t, Finished> waiting_;
+  std::size_t next_, ahead_;
+  bool adding_ = false, failed_ = false;
+  const std::function<void(std::size_t)>& added_;
+};
+
+/// Records all sources that are not in `fit` yet and adds them. False if it was stopped.
+bool record_all(const Settings& settings, evolve::HostPool& pool, ProbeFit& fit, const std::function<void(std::size_t)>& added,
+                const std::atomic<bool>* stop) {
+  const std::size_t first = fit.recordings();
+  InOrder sums(fit, static_cast<std::size_t>(pool.workers()), added);
+  return pool.run(
+      settings.sources.size() - first,
+      [&](std::size_t unit, Host& host) {
+        const std::size_t index = first + unit;
+        if (!sums.wait_for_turn(index)) return;
+        try {
+          const Passage passage = passage_of(host, settings, index);
+          sums.add(index, record(host, settings, passage), passage.tokens());
+        } catch (...) {
+          sums.fail();
+          throw;
+        }
+      },
+      stop);
 }
 
 }  // namespace
@@ -72,9 +119,9 @@ Plan plan(const Host& host, const Settings& settings) {
 }
 
 Outcome run(const Settings& settings, evolve::HostPool& pool, const evolve::Progress& progress, const std::atomic<bool>* stop) {
-  ProbeFit fit(settings.input, settings.read_out, pool.host().description());
+  ProbeFit fit(settings.probe, pool.host().description());
   Outcome out;
-  if (settings.resume) load_state(settings.state, settings.identity, fit);
+  if (settings.resume) load_state(settings.state, settings.identity, settings.sources.size(), fit);
   auto saved = std::chrono::steady_clock::now();
   std::size_t saved_recordings = fit.recordings();
   const auto save = [&] {
@@ -83,14 +130,15 @@ Outcome run(const Settings& settings, evolve::HostPool& pool, const evolve::Prog
     saved = std::chrono::steady_clock::now();
     saved_recordings = fit.recordings();
   };
-  const auto added = [&](std::size_t recordings) {
+  const auto added = [&](std::size_t tokens) {
+    out.tokens += static_cast<std::int64_t>(tokens);
     if (std::chrono::steady_clock::now() - saved > kSaveEvery) save();
-    if (progress) progress(recordings, settings.sources.size());
+    if (progress) progress(fit.recordings(), settings.sources.size());
   };
   try {
-    out.stopped = !record_all(settings, pool, fit, out.tokens, added, stop);
+    out.stopped = !record_all(settings, pool, fit, added, stop);
   } catch (...) {
-    save();
+    if (fit.whole()) save();
     throw;
   }
   save();

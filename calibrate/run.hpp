@@ -15,8 +15,7 @@ namespace namm::calibrate {
 /// What is recorded and fitted. Together with the model it decides the result; workers do not.
 struct Settings {
   Target target = Target::reconstruction;
-  ProbeInput input = ProbeInput::layer;
-  ReadOut read_out = ReadOut::quadratic;
+  ProbeSettings probe;
   std::vector<Source> sources;       ///< recorded in this order
   std::vector<std::size_t> lengths;  ///< tokens of each source's context, take turns; 0 = all of it
   bool chat_template = true;
@@ -41,9 +40,9 @@ struct Plan {
 };
 Plan plan(const Host& host, const Settings& settings);
 
-/// Records every source, in groups of as many as there are workers, and fits. Saves the sums every half minute and whenever it
-/// ends, be it by an exception. When `stop` becomes true, what is recorded is fitted if that is anything. Throws
-/// std::runtime_error if `state` is damaged or of another run, or cannot be written; exceptions of hosts reach the caller.
+/// Records every source and fits. Saves the sums every half minute and whenever it ends, be it by an exception. When `stop`
+/// becomes true, what is recorded is fitted if that is anything. Throws std::runtime_error if `state` is damaged or of another
+/// run, or cannot be written; exceptions of hosts reach the caller.
 Outcome run(const Settings& settings, evolve::HostPool& pool, const evolve::Progress& progress = {},
             const std::atomic<bool>* stop = nullptr);
 

@@ -43,6 +43,10 @@ po::options_description calibrate_options() {
   options.add_options()("read-out", po::value<std::string>()->default_value("quadratic")->value_name("NAME"),
                         "what a probe is a function of: quadratic (what it reads and the squares of it) or linear (a quarter "
                         "of the memory to fit, half the work to use)");
+  options.add_options()(
+      "value-weight", po::value<double>()->default_value(1, "1")->value_name("W"),
+      "how much the size of a token's value counts beside its attention: 1 weighs a token by what it can add to "
+      "the head's output, 0 by attention alone");
   options.add_options()("texts", po::value<int>()->default_value(60)->value_name("N"),
                         "made-up texts: prose, facts, dialogue, records, code, lists, log, markup, table, refrain, in turns");
   options.add_options()("data", po::value<std::string>()->value_name("FILE"),
@@ -71,9 +75,10 @@ void print_estimate(Host& host, const calibrate::Settings& settings, const calib
   host.reset({});
   double numbers = 0;
   for (const LayerDescription& layer : host.description().cached)
-    numbers += layer.kv_heads * (layer.key_size + (settings.input == ProbeInput::layer ? layer.value_size : 0) + 1);
-  const double bytes = calibrate::ProbeFit::bytes(settings.input, settings.read_out, host.description()) +
-                       numbers * static_cast<double>(plan.longest_context) * sizeof(float) * workers;
+    numbers += layer.kv_heads * (layer.key_size + (settings.probe.input == ProbeInput::layer ? layer.value_size : 0) + 2);
+  // what the others have read waits for the worker with the longest text
+  const double bytes = calibrate::ProbeFit::bytes(settings.probe, host.description(), plan.longest_context) +
+                       numbers * static_cast<double>(plan.longest_context) * sizeof(float) * 2 * workers;
   std::fprintf(stderr, "%zu texts, %lld tokens: about %s, %s beside the model and its cache\n", settings.sources.size(),
                static_cast<long long>(plan.tokens),
                format_seconds(static_cast<double>(plan.tokens) * seconds / 64 / workers).c_str(), format_bytes(bytes).c_str());
@@ -96,8 +101,10 @@ calibrate::Settings settings_from(const po::variables_map& values) {
     throw std::invalid_argument("--output: must be given for a new calibration, or --resume for an old one; exactly one of them");
   calibrate::Settings out;
   out.target = calibrate::parse_target(values["target"].as<std::string>());
-  out.input = parse_probe_input(values["input"].as<std::string>());
-  out.read_out = calibrate::parse_read_out(values["read-out"].as<std::string>());
+  out.probe.input = parse_probe_input(values["input"].as<std::string>());
+  out.probe.read_out = calibrate::parse_read_out(values["read-out"].as<std::string>());
+  out.probe.value_weight = values["value-weight"].as<double>();
+  calibrate::check(out.probe);
   out.chat_template = !values.contains("no-chat");
   out.seed = values["seed"].as<std::uint64_t>();
   out.resume = values.contains("resume");
@@ -125,8 +132,9 @@ nlohmann::json identity_of(const po::variables_map& values, const calibrate::Set
   const auto text = [&](const char* name) { return values.contains(name) ? values[name].as<std::string>() : std::string(); };
   return {{"model", model},
           {"target", calibrate::to_string(settings.target)},
-          {"input", to_string(settings.input)},
-          {"read_out", to_string(settings.read_out)},
+          {"input", to_string(settings.probe.input)},
+          {"read_out", to_string(settings.probe.read_out)},
+          {"value_weight", settings.probe.value_weight},
           {"texts", settings.sources.size()},
           {"lengths_tokens", settings.lengths},
           {"chat_template", settings.chat_template},
@@ -155,7 +163,7 @@ void write_policy(const std::filesystem::path& path, const calibrate::Outcome& o
 int run_calibrate(const std::vector<std::string>& arguments) {
   const auto values =
       parse(arguments, calibrate_options(), "namm calibrate --model FILE --output DIR [options]",
-            "Fits, in closed form, how much attention a token of this model will get from what its key says: the "
+            "Fits, in closed form, what a token of this model will add to the output of a head, from its key and value: the "
             "policy `key-probe`, ready for run, eval and evolve.\nWhat is recorded is saved every half minute; Ctrl-C "
             "keeps what there is, --resume goes on.");
   if (!values) return 0;
@@ -191,8 +199,10 @@ int run_calibrate(const std::vector<std::string>& arguments) {
     throw std::runtime_error("calibrate: stopped before the first text was recorded; nothing is written");
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   write_policy(folder / "policy.json", outcome, memory, settings.identity, host.architecture);
-  write_file_atomically(folder / "calibration.json", summary_of(outcome, settings.identity, seconds).dump(1) + "\n");
-  std::printf("%s %zu of %zu texts in %s, peak memory %s: %.0f %% of the variance of ln(attention) explained on held-out texts\n",
+  write_file_atomically(
+      folder / "calibration.json",
+      summary_of(outcome, settings.identity, seconds).dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  std::printf("%s %zu of %zu texts in %s, peak memory %s: %.0f %% of the variance explained on held-out texts\n",
               outcome.stopped ? "stopped after" : "calibrated on", outcome.recordings, settings.sources.size(),
               format_seconds(seconds).c_str(), format_bytes(static_cast<double>(peak_resident_bytes())).c_str(),
               100 * outcome.fit.explained);

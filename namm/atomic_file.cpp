@@ -20,15 +20,16 @@ namespace {
 }
 
 /// Writes all of it; returns 0 or the system's error.
-int write_all(int file, std::string_view content) {
-  while (!content.empty()) {
-    const ssize_t written = ::write(file, content.data(), content.size());
-    if (written < 0) {
-      if (errno == EINTR) continue;
-      return errno;
+int write_all(int file, std::span<const std::string_view> pieces) {
+  for (std::string_view content : pieces)
+    while (!content.empty()) {
+      const ssize_t written = ::write(file, content.data(), content.size());
+      if (written < 0) {
+        if (errno == EINTR) continue;
+        return errno;
+      }
+      content.remove_prefix(static_cast<std::size_t>(written));
     }
-    content.remove_prefix(static_cast<std::size_t>(written));
-  }
   return 0;
 }
 
@@ -40,11 +41,11 @@ int own_output(const std::filesystem::path& path) {
 }
 
 /// Devices and pipes (/dev/stdout, /dev/null) cannot be replaced, only written to.
-void write_in_place(const std::filesystem::path& path, std::string_view content) {
+void write_in_place(const std::filesystem::path& path, std::span<const std::string_view> pieces) {
   const int own = own_output(path);
   const int file = own >= 0 ? ::dup(own) : ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
   if (file < 0) fail(path, "open", errno);
-  int error = write_all(file, content);
+  int error = write_all(file, pieces);
   if (::close(file) != 0 && error == 0) error = errno;
   if (error != 0) fail(path, "write", error);
 }
@@ -61,7 +62,11 @@ void sync_folder(const std::filesystem::path& folder) {
 }  // namespace
 
 void write_file_atomically(const std::filesystem::path& path, std::string_view content) {
-  if (own_output(path) >= 0) return write_in_place(path, content);
+  write_file_atomically(path, std::span(&content, 1));
+}
+
+void write_file_atomically(const std::filesystem::path& path, std::span<const std::string_view> pieces) {
+  if (own_output(path) >= 0) return write_in_place(path, pieces);
   std::error_code ignored;
   // a link stays a link: what it points to is replaced
   std::filesystem::path target = path;
@@ -72,7 +77,7 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view c
   struct stat old {};
   const bool exists = ::stat(path.c_str(), &old) == 0;
   if (exists && S_ISDIR(old.st_mode)) fail(path, "open", EISDIR);
-  if (exists && !S_ISREG(old.st_mode)) return write_in_place(path, content);
+  if (exists && !S_ISREG(old.st_mode)) return write_in_place(path, pieces);
 
   static std::atomic<unsigned> counter{0};
   std::filesystem::path temporary = target;
@@ -80,7 +85,7 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view c
   const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (file < 0) fail(path, "create " + temporary.filename().string(), errno);
   const char* step = "write";
-  int error = write_all(file, content);
+  int error = write_all(file, pieces);
   if (error == 0 && exists && ::fchmod(file, old.st_mode & 07777) != 0) step = "set permissions", error = errno;
   if (error == 0 && ::fsync(file) != 0) step = "sync", error = errno;
   if (::close(file) != 0 && error == 0) step = "close", error = errno;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# SmolLM2-135M-Instruct: the default read-out at 30, 60 and 90 texts, and offsets per KV head evolved on top of it. Needs a built tree.
+# SmolLM2-135M-Instruct: probes of attention alone at 30, 60 and 90 texts, and offsets per KV head evolved on top of it. Needs a built tree.
 #   bash experiments/calibrate/smollm2-quadratic.sh [OUTPUT_DIR]
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -11,7 +11,7 @@ model=$root/build/models/SmolLM2-135M-Instruct.Q4_1.gguf
 mkdir -p "$output"
 cd "$output"  # results name policies by their path from here
 for texts in 30 60 90; do
-  [ -e "$texts-texts/policy.json" ] || "$namm" calibrate --model "$model" --output "$texts-texts" --texts "$texts" --workers 2
+  [ -e "$texts-texts/policy.json" ] || "$namm" calibrate --model "$model" --output "$texts-texts" --value-weight 0 --texts "$texts" --workers 2
 done
 how=(--output offsets)
 [ ! -e offsets/checkpoint.json ] || how=(--resume offsets)

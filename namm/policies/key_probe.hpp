@@ -7,9 +7,10 @@
 
 namespace namm {
 
-/// A token is worth what its probe reads from it, an estimate of ln(attention it will receive), plus an offset of its head: what
-/// that head's attention is worth to the model. Comparable across heads, so made for pooled budgets. Reads no attention. The
-/// probe is fitted by `namm calibrate`; the offsets, one per (layer, KV head), begin as zeros and are what evolution changes.
+/// A token is worth what its probe reads from it, an estimate of what it will add to the head's output (ln), plus an offset of
+/// its head: what that head's attention is worth to the model. Comparable across heads, so made for pooled budgets. Reads no
+/// attention. The probe is fitted by `namm calibrate`; the offsets, one per (layer, KV head), begin as zeros and are what
+/// evolution changes.
 class KeyProbePolicy final : public Policy {
  public:
   explicit KeyProbePolicy(std::shared_ptr<const TokenProbe> probe);

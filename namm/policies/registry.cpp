@@ -15,7 +15,7 @@ constexpr PolicyEntry kPolicies[] = {
     {"namm", "backward attention memory over attention spectrograms (arXiv 2410.13166)", make_namm},
     {"namm-mlp", "the NAMM without attention between tokens (arXiv 2410.13166, appendix)", make_namm_mlp},
     {"linear", "one linear read-out of the token features", make_linear},
-    {"key-probe", "what a token's key says of the attention it will get; fitted by 'namm calibrate'", make_key_probe, true},
+    {"key-probe", "what keys and values say of what a token will add; fitted by 'namm calibrate'", make_key_probe, true},
     {"random", "a fixed random number per token: the floor", make_random},
     {"streaming", "sinks and the newest tokens (StreamingLLM, arXiv 2309.17453)", make_streaming},
     {"h2o", "attention received, summed over queries (H2O, arXiv 2306.14048)", make_h2o},

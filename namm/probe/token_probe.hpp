@@ -30,8 +30,9 @@ struct ProbeLayer {
 };
 
 /// Read-outs, one per (layer, KV head), of what a token is when it enters the cache: an estimate of ln(attention it will
-/// receive), linear in the token's numbers and, if a layer has a scale, in their squares. Specific to one model; fitted in closed
-/// form by `namm calibrate`. One dot product (or two) per token and head, no attention probabilities. Immutable.
+/// receive), and of the size of its value beside others of the head unless the fit left that out; linear in the token's numbers
+/// and, if a layer has a scale, in their squares. Specific to one model; fitted in closed form by `namm calibrate`. One dot
+/// product (or two) per token and head, no attention probabilities. Immutable.
 class TokenProbe final : public ContentReader {
  public:
   /// Layers ascending. Throws std::invalid_argument on a wrong number of weights.

@@ -96,7 +96,10 @@ TEST_CASE("Ridge regression does not depend on how the rows came, and its errors
   CHECK(whole.squared_error(weights) == Approx(error).epsilon(1e-6));
   CHECK(whole.variation() == Approx(variation).epsilon(1e-6));
   NormalEquations restored(5, 2);
-  restored.set_state(whole.state());
+  std::vector<double> sums;
+  whole.append_state(sums);
+  CHECK(sums.size() == whole.state_size());
+  restored.set_state(sums);
   CHECK(restored.solve(1e-3) == whole.solve(1e-3));
   CHECK(restored.rows() == 130);
 }
@@ -115,7 +118,8 @@ TEST_CASE("Ridge regression survives what carries no information") {
   CHECK_THROWS_AS(constant.add(x.data(), 4, 2, std::vector<float>(3)), std::invalid_argument);
   CHECK_THROWS_AS(constant.add(NormalEquations(3, 1)), std::invalid_argument);
   CHECK_THROWS_AS(constant.set_state(std::vector<double>(3)), std::invalid_argument);
-  std::vector<double> state = constant.state();
+  std::vector<double> state;
+  constant.append_state(state);
   state[1] = NAN;
   CHECK_THROWS_AS(constant.set_state(state), std::invalid_argument);
 }

@@ -2,6 +2,7 @@
 
 #include <fstream>
 #include <iterator>
+#include <limits>
 
 #include "calibrate/run.hpp"
 #include "calibrate/texts.hpp"
@@ -21,7 +22,8 @@ struct Folder {
 
 Settings settings_in(const std::filesystem::path& folder, std::size_t texts = 6) {
   Settings out;
-  out.input = ProbeInput::key;
+  out.probe.input = ProbeInput::key;
+  out.probe.value_weight = 0;
   out.lengths = {40, 60};
   for (std::size_t i = 0; i < texts; ++i) out.sources.push_back({make_text(1, i, 100), "", ""});
   out.state = folder / "calibration.state";
@@ -52,6 +54,29 @@ TEST_CASE("Calibration finds the read-out that the attention has") {
       }
 }
 
+TEST_CASE("Sizes of values count as much as is asked for, within each head") {
+  const Folder folder;
+  const auto fitted = [&](double value_weight) {
+    evolve::HostPool pool = pool_of(1);
+    Settings settings = settings_in(folder.path, 12);
+    settings.probe.value_weight = value_weight;
+    return run(settings, pool).fit;
+  };
+  const ProbeFit::Result without = fitted(0), with = fitted(1.5);
+  CHECK(with.explained > 0.99);  // but for the texts, whose means differ a little
+  for (std::size_t l = 0; l < 2; ++l)
+    for (std::size_t head = 0; head < scripted::kHeads; ++head) {
+      const float* const before = without.probe->layers()[l].weights.data() + head * 4;
+      const float* const after = with.probe->layers()[l].weights.data() + head * 4;
+      CHECK(after[0] - before[0] == Approx(1.5 * 0.4).margin(0.05));
+      CHECK(after[1] - before[1] == Approx(0).margin(0.05));
+      CHECK(after[2] - before[2] == Approx(-1.5 * 0.6 * static_cast<double>(head)).margin(0.05));
+      CHECK(std::abs(after[3] - before[3]) < 1);  // the 2 that all values have in common does not count
+    }
+  for (const double wrong : {-0.1, 4.5, std::numeric_limits<double>::quiet_NaN()})
+    CHECK_THROWS_WITH(fitted(wrong), Contains("value weight: must be from 0 to 4"));
+}
+
 TEST_CASE("A quadratic read-out finds what a linear one cannot") {
   const Folder folder;
   const auto explained = [&](ReadOut read_out) {
@@ -63,7 +88,7 @@ TEST_CASE("A quadratic read-out finds what a linear one cannot") {
         },
         1);
     Settings settings = settings_in(folder.path, 12);
-    settings.read_out = read_out;
+    settings.probe.read_out = read_out;
     const ProbeFit::Result fit = run(settings, pool).fit;
     for (const ProbeLayer& layer : fit.probe->layers()) CHECK(layer.scale.empty() == (read_out == ReadOut::linear));
     if (read_out == ReadOut::quadratic) {
@@ -84,11 +109,55 @@ TEST_CASE("A quadratic read-out finds what a linear one cannot") {
   CHECK(explained(ReadOut::linear) < 0.9);
 }
 
-TEST_CASE("Any number of workers gives the same probe, bit for bit") {
+namespace {
+
+/// Hosts that take longer for some texts, so that these are finished behind later ones; the last made fails at call `fail_at`.
+evolve::HostPool uneven_pool(int workers, int fail_at = -1) {
+  return evolve::HostPool(
+      [workers, fail_at, made = 0]() mutable {
+        auto host = std::make_unique<scripted::Host>();
+        host->uneven = true;
+        if (++made == workers) host->fail_at = fail_at;
+        return host;
+      },
+      workers);
+}
+
+nlohmann::json probe_of_all(const std::filesystem::path& folder, std::size_t texts) {
+  evolve::HostPool one = pool_of(1);
+  return run(settings_in(folder, texts), one).fit.probe->to_json();
+}
+
+}  // namespace
+
+TEST_CASE("Any number of workers gives the same probe, bit for bit, whoever is first") {
   const Folder folder;
-  evolve::HostPool one = pool_of(1), four = pool_of(4);
-  const nlohmann::json first = run(settings_in(folder.path), one).fit.probe->to_json();
-  CHECK(run(settings_in(folder.path), four).fit.probe->to_json() == first);
+  const nlohmann::json first = probe_of_all(folder.path, 24);
+  for (const int workers : {2, 3, 5}) {
+    evolve::HostPool pool = uneven_pool(workers);
+    CHECK(run(settings_in(folder.path, 24), pool).fit.probe->to_json() == first);
+  }
+}
+
+TEST_CASE("What several workers had recorded when one failed or they were stopped is gone on with, bit for bit") {
+  const Folder folder;
+  const nlohmann::json whole = probe_of_all(folder.path, 24);
+  std::filesystem::remove(folder.path / "calibration.state");
+  Settings rest = settings_in(folder.path, 24);
+  rest.resume = true;
+  evolve::HostPool failing = uneven_pool(3, 6);  // context and tail of a text are two calls
+  CHECK_THROWS_WITH(run(settings_in(folder.path, 24), failing), "scripted failure");
+  evolve::HostPool healthy = uneven_pool(3);
+  std::atomic<bool> stop = false;
+  const Outcome part = run(
+      rest, healthy, [&](std::size_t done, std::size_t) { stop = done >= 12; }, &stop);
+  CHECK(part.stopped);
+  CHECK(part.recordings >= 12);
+  CHECK(part.recordings <= 15);  // what was begun is finished
+  CHECK(part.fit.probe->to_json() != whole);
+  const Outcome resumed = run(rest, healthy);
+  CHECK(resumed.recordings == 24);
+  CHECK(resumed.fit.probe->to_json() == whole);
 }
 
 TEST_CASE("A calibration that was stopped and resumed gives the same probe, bit for bit") {
@@ -123,7 +192,10 @@ TEST_CASE("A run that fails keeps what was recorded") {
   evolve::HostPool healthy = pool_of(1);
   Settings rest = settings_in(folder.path);
   rest.resume = true;
-  CHECK(run(rest, healthy).recordings == 6);
+  const Outcome resumed = run(rest, healthy);
+  CHECK(resumed.recordings == 6);
+  evolve::HostPool again = pool_of(1);
+  CHECK(resumed.tokens < run(settings_in(folder.path), again).tokens * 5 / 6);  // two of the six were there
 }
 
 TEST_CASE("A state that does not belong or is damaged is refused in one line") {
@@ -134,17 +206,24 @@ TEST_CASE("A state that does not belong or is damaged is refused in one line") {
   settings.resume = true;
   Settings other = settings;
   other.identity = {{"seed", 2}};
-  CHECK_THROWS_WITH(run(other, pool), Contains("cannot be resumed: it was begun with other settings"));
+  CHECK_THROWS_WITH(run(other, pool), Contains("cannot be resumed: it was begun with other settings (seed)"));
   other = settings;
-  other.input = ProbeInput::layer;
+  other.probe.input = ProbeInput::layer;
   CHECK_THROWS_WITH(run(other, pool), Contains("cannot be resumed: calibration: must get"));
   other = settings;
-  other.read_out = ReadOut::linear;
-  CHECK_THROWS_WITH(run(other, pool), Contains("cannot be resumed: calibration: must get scales of 0 numbers, got 6"));
+  other.probe.read_out = ReadOut::linear;
+  CHECK_THROWS_WITH(run(other, pool), Contains("cannot be resumed: calibration: must get"));
   std::ifstream in(settings.state, std::ios::binary);
   const std::string bytes{std::istreambuf_iterator<char>(in), {}};
   for (const std::size_t length : {std::size_t{0}, std::size_t{1}, bytes.size() / 2, bytes.size() - 1}) {
     std::ofstream(settings.state, std::ios::binary) << bytes.substr(0, length);
+    CHECK_THROWS_WITH(run(settings, pool), Contains("damaged, cannot be resumed"));
+  }
+  const std::size_t count = bytes.find("\"recordings\":6") + 13;
+  for (const std::size_t at : {std::size_t{0}, count, bytes.find('\n'), bytes.size() / 2, bytes.size() - 1}) {
+    std::string changed = bytes;
+    changed[at] ^= 1;
+    std::ofstream(settings.state, std::ios::binary) << changed;
     CHECK_THROWS_WITH(run(settings, pool), Contains("damaged, cannot be resumed"));
   }
   std::filesystem::remove(settings.state);

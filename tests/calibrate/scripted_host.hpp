@@ -1,10 +1,12 @@
 #pragma once
 // A scripted model of two layers with two KV heads whose attention is known: a query pays every earlier token exp(a . key), a
 // different `a` for each head, so that a linear probe of the key can be right.
+#include <chrono>
 #include <cmath>
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "adapters/host.hpp"
@@ -24,7 +26,11 @@ inline std::vector<float> key_of(int layer, int head, namm::Token token) {
 inline float log_attention(int layer, int head, std::span<const float> key) {
   return -2.0f + 0.8f * key[0] - 0.5f * key[1] * static_cast<float>(head + 1) + 0.3f * key[2] * static_cast<float>(layer);
 }
-/// The same with a part that no linear read-out has.
+/// ln of the norm of its value.
+inline float value_log_norm(int head, std::span<const float> key) {
+  return 2.0f + 0.4f * key[0] - 0.6f * key[2] * static_cast<float>(head);
+}
+/// ln of an attention with a part that no linear read-out has.
 inline float log_attention(int layer, int head, std::span<const float> key, float bend) {
   return log_attention(layer, head, key) - bend * key[1] * key[1];
 }
@@ -54,19 +60,21 @@ class Host final : public namm::Host {
   void evaluate(std::span<const namm::Token> tokens) override {
     if (fail_at >= 0 && fail_at-- == 0) throw std::runtime_error("scripted failure");
     evaluated += tokens.size();
+    if (uneven && tokens.size() % 3 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(4));
     const auto first = static_cast<std::int32_t>(tokens_.size());
     tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
     std::vector<std::int32_t> positions(tokens_.size());
     for (std::size_t i = 0; i < positions.size(); ++i) positions[i] = static_cast<std::int32_t>(i);
     for (int layer = 0; layer < kLayers; ++layer) {
-      std::vector<float> keys, attention[kHeads], content(tokens.size() * kHeads);
+      std::vector<float> keys, values, attention[kHeads], content(tokens.size() * kHeads);
       for (const namm::Token token : tokens)
         for (int head = 0; head < kHeads; ++head) {
           const std::vector<float> key = key_of(layer, head, token);
           keys.insert(keys.end(), key.begin(), key.end());
+          values.insert(values.end(), {0.0f, -std::exp(value_log_norm(head, key)), 0.0f});
         }
       const std::span new_positions(positions.data() + first, tokens.size());
-      memory_.policy->reader()->read({layer, kHeads, kSize, kSize, new_positions, keys.data(), keys.data()}, content);
+      memory_.policy->reader()->read({layer, kHeads, kSize, kSize, new_positions, keys.data(), values.data()}, content);
       for (int head = 0; head < kHeads; ++head) {
         for (std::size_t q = 0; q < tokens.size(); ++q)
           for (std::size_t i = 0; i < tokens_.size(); ++i)
@@ -84,8 +92,9 @@ class Host final : public namm::Host {
   namm::CacheUsage usage() const override { return {}; }
 
   std::size_t evaluated = 0;
-  float bend = 0;    ///< of the attention, see log_attention()
-  int fail_at = -1;  ///< evaluate() throws when this many calls were made
+  float bend = 0;       ///< of the attention, see log_attention()
+  bool uneven = false;  ///< some texts take longer
+  int fail_at = -1;     ///< evaluate() throws when this many calls were made
 
  private:
   namm::HostDescription description_;

@@ -22,7 +22,7 @@ TEST_CASE("calibrate fits a policy that loses nothing at a quarter of the cache,
   CAPTURE(outcome.err);
   REQUIRE(outcome.code == 0);
   CHECK_THAT(outcome.err, Contains("16 texts"));  // what it will cost is said beforehand
-  CHECK_THAT(outcome.out, Contains("of the variance of ln(attention) explained"));
+  CHECK_THAT(outcome.out, Contains("% of the variance explained on held-out texts"));
   CHECK_FALSE(std::filesystem::exists(folder / "probe/calibration.state"));
   const json summary = json::parse(read(folder / "probe/calibration.json"));
   CHECK(summary["texts"] == 16);
