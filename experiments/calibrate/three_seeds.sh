@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SmolLM2-135M-Instruct, three seeds from texts to policy: calibrate with the defaults, evolve an offset per KV head for 12.5 % on top of it; then
 # measure on tasks, real prose, code, longer contexts, with the question seen and on the weights as they were published. Everything else runs on a copy with weights in
-# Q8_0. Needs a built tree with the target namm_requantize. About two hours on two cores; what is there already is not done again.
+# Q8_0. Needs a built tree with the target namm_requantize. About two hours on two cores (estimated); what is there already is not done again.
 #   bash experiments/calibrate/three_seeds.sh [OUTPUT_DIR]
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
