@@ -1,5 +1,6 @@
 #include "calibrate/state_file.hpp"
 
+#include <algorithm>
 #include <array>
 #include <fstream>
 #include <span>
