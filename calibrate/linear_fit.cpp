@@ -16,7 +16,13 @@ namespace {
 
 constexpr double kPenalty = 1e-4;
 
-/// Keeps the features of every head it is shown; the last update stays.
+/// What a policy's network is given and added to, of the tokens of one head.
+struct HeadRows {
+  std::vector<float> features;  ///< [token][width]
+  std::vector<float> base;      ///< [token]; empty without a calibrated policy
+};
+
+/// Keeps these of every head it is shown; the last update stays.
 class FeatureRows final : public Policy {
  public:
   explicit FeatureRows(const NetworkPolicy& of) : of_(of) {}
@@ -24,8 +30,13 @@ class FeatureRows final : public Policy {
   StatisticSet required() const override { return of_.required(); }
   const ContentReader* reader() const override { return of_.reader(); }
   void score(const HeadTokens& tokens, std::span<float> scores) const override {
-    std::vector<float> rows(tokens.size() * of_.features().width);
-    of_.features().compute(tokens, of_.normalisation(), rows);
+    HeadRows rows;
+    rows.features.resize(tokens.size() * of_.features().width);
+    of_.features().compute(tokens, of_.normalisation(), rows.features);
+    if (of_.base()) {
+      rows.base.resize(tokens.size());
+      of_.base()->score(tokens, rows.base);
+    }
 #pragma omp critical(namm_feature_rows)
     heads_[{tokens.layer, tokens.kv_head}] = std::move(rows);
     std::fill(scores.begin(), scores.end(), 0.0f);
@@ -37,14 +48,13 @@ class FeatureRows final : public Policy {
     return nlohmann::json::object();
   }
 
-  /// [token][width]
-  const std::vector<float>& head(int layer, int kv_head) const {
+  const HeadRows& head(int layer, int kv_head) const {
     return heads_.at({layer, kv_head});
   }
 
  private:
   const NetworkPolicy& of_;
-  mutable std::map<std::pair<int, int>, std::vector<float>> heads_;
+  mutable std::map<std::pair<int, int>, HeadRows> heads_;
 };
 
 /// Calls use(layer, its recorded head, what that head's tokens look like) for every head of every prompt, in their order.
@@ -78,15 +88,15 @@ std::shared_ptr<const Policy> fit_linear(const NetworkPolicy& policy, const trac
                                 "; the score of the others is not linear in their parameters");
   NormalEquations equations(width, 1);
   std::vector<float> targets;
-  for_each_head(policy, trace, spectrogram, [&](const trace::LayerRecord& layer, std::size_t h, const std::vector<float>& rows) {
+  for_each_head(policy, trace, spectrogram, [&](const trace::LayerRecord& layer, std::size_t h, const HeadRows& rows) {
     const std::span<const float> attention = layer.token_values(h, trace::Layout::answer);
     if (attention.size() <= protected_tokens) return;
     targets.clear();
     for (std::size_t i = protected_tokens; i < attention.size(); ++i) {
       targets.push_back(std::log(attention[i] + kAttentionFloor));
-      if (features.base != kNoBase) targets.back() -= rows[i * width + features.base];  // the network's output is added to it
+      if (!rows.base.empty()) targets.back() -= rows.base[i];  // the network's output is added to it
     }
-    equations.add(rows.data() + protected_tokens * width, targets.size(), width, targets);
+    equations.add(rows.features.data() + protected_tokens * width, targets.size(), width, targets);
   });
   const Eigen::VectorXf weights = equations.solve(kPenalty).cast<float>();
   auto fitted = std::make_shared<NetworkPolicy>(policy);

@@ -17,6 +17,7 @@
 #include "cli/options.hpp"
 #include "cli/version.hpp"
 #include "namm/atomic_file.hpp"
+#include "namm/json_fields.hpp"
 #include "namm/policies/key_probe.hpp"
 
 namespace namm::cli {
@@ -47,6 +48,9 @@ po::options_description calibrate_options() {
       "value-weight", po::value<double>()->default_value(1, "1")->value_name("W"),
       "how much the size of a token's value counts beside its attention: 1 weighs a token by what it can add to "
       "the head's output, 0 by attention alone");
+  options.add_options()(
+      "recency", po::value<float>()->default_value(1, "1")->value_name("R"),
+      "how much less a token is worth the older it is, 0 to 4: divided by (1 + age / 64) to the power R; 0 leaves the age out");
   options.add_options()("texts", po::value<int>()->default_value(60)->value_name("N"),
                         "made-up texts: prose, facts, dialogue, records, code, lists, log, markup, table, refrain, in turns");
   options.add_options()("data", po::value<std::string>()->value_name("FILE"),
@@ -105,6 +109,7 @@ calibrate::Settings settings_from(const po::variables_map& values) {
   out.probe.read_out = calibrate::parse_read_out(values["read-out"].as<std::string>());
   out.probe.value_weight = values["value-weight"].as<double>();
   calibrate::check(out.probe);
+  KeyProbePolicy::check_recency(values["recency"].as<float>());  // now, not behind the work
   out.chat_template = !values.contains("no-chat");
   out.seed = values["seed"].as<std::uint64_t>();
   out.resume = values.contains("resume");
@@ -143,14 +148,15 @@ nlohmann::json identity_of(const po::variables_map& values, const calibrate::Set
           {"seed", settings.seed}};
 }
 
-void write_policy(const std::filesystem::path& path, const calibrate::Outcome& outcome, const Memory& memory,
+void write_policy(const std::filesystem::path& path, const calibrate::Outcome& outcome, float recency, const Memory& memory,
                   const nlohmann::json& identity, const std::string& architecture) {
   PolicyFile file;
-  file.policy = std::make_shared<KeyProbePolicy>(outcome.fit.probe);
+  file.policy = std::make_shared<KeyProbePolicy>(outcome.fit.probe, recency);
   file.selection = memory.selection;
   file.interval_tokens = memory.interval_tokens;
   file.provenance = identity;
-  file.provenance.update({{"architecture", architecture},
+  file.provenance.update({{"recency", detail::number_of(recency)},
+                          {"architecture", architecture},
                           {"recorded", outcome.recordings},
                           {"date", today()},
                           {"version", kVersion},
@@ -198,7 +204,7 @@ int run_calibrate(const std::vector<std::string>& arguments) {
   if (outcome.recordings == 0)
     throw std::runtime_error("calibrate: stopped before the first text was recorded; nothing is written");
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  write_policy(folder / "policy.json", outcome, memory, settings.identity, host.architecture);
+  write_policy(folder / "policy.json", outcome, (*values)["recency"].as<float>(), memory, settings.identity, host.architecture);
   write_file_atomically(
       folder / "calibration.json",
       summary_of(outcome, settings.identity, seconds).dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");

@@ -9,7 +9,7 @@
 #include "cli/version.hpp"
 #include "evolve/fitness.hpp"
 #include "evolve/strategy.hpp"
-#include "namm/policies/key_probe.hpp"
+#include "namm/policies/network_policy.hpp"
 #include "namm/policies/registry.hpp"
 
 namespace namm::cli {
@@ -30,12 +30,12 @@ std::shared_ptr<const Policy> prototype_from(const po::variables_map& values, bo
     nlohmann::json settings = {{"features", values["features"].as<std::string>()}};
     if (values.contains("probe")) {
       const PolicyFile calibrated = resolve_policy(values["probe"].as<std::string>());
-      const auto probe = probe_of(*calibrated.policy);
-      if (!probe)
+      const auto base = calibrated_of(*calibrated.policy);
+      if (!base)
         throw std::invalid_argument("--probe: must be a policy file with a probe, as 'namm calibrate' writes them, is \"" +
                                     values["probe"].as<std::string>() + "\"");
       if (values["features"].defaulted()) settings["features"] = "probe";
-      settings["probe"] = probe->to_json();
+      settings.update(base->to_json());
       file.selection = calibrated.selection;
       file.interval_tokens = calibrated.interval_tokens;
     }
@@ -86,8 +86,8 @@ po::options_description evolve_options() {
                         "token features: light (8, no spectrogram), extended (34), paper (25); probe (4), or any of the three "
                         "followed by +probe, with --probe");
   options.add_options()("probe", po::value<std::string>()->value_name("FILE"),
-                        "policy file of 'namm calibrate' for this model: its probe becomes a feature, and the start is the probe "
-                        "alone; features default to probe then");
+                        "policy file of 'namm calibrate' for this model: its probe becomes a feature, and the start is the "
+                        "calibrated policy in it; features default to probe then");
   options.add_options()(
       "start", po::value<std::string>()->default_value("zeros")->value_name("NAME"),
       "of a new policy: zeros, or least-squares (linear, with --traces: fitted to the attention that the answers "

@@ -14,7 +14,8 @@
 #include "cli/run_curve.hpp"
 #include "evolve/checkpoint.hpp"
 #include "evolve/generation_record.hpp"
-#include "namm/policies/key_probe.hpp"
+#include "namm/json_fields.hpp"
+#include "namm/policies/network_policy.hpp"
 #include "namm/policies/registry.hpp"
 #include "namm/policy_file.hpp"
 #include "tasks/line_reader.hpp"
@@ -60,7 +61,10 @@ Facts policy_facts(const std::filesystem::path& path) {
     if (value.is_primitive()) out[name] = value;
   out["parameters"] = file.policy->parameter_count();
   out["reads_attention"] = file.policy->required().reads_attention();
-  if (const auto probe = probe_of(*file.policy)) out["probe"] = probe_facts(*probe);
+  if (const auto calibrated = calibrated_of(*file.policy)) {
+    out["recency"] = detail::number_of(calibrated->recency());
+    out["probe"] = probe_facts(*calibrated->probe());
+  }
   out["mode"] = to_string(file.selection.mode);
   out["budget"] = to_string(file.selection.budget);
   out["protected_sinks"] = file.selection.sinks;

@@ -54,16 +54,15 @@ constexpr StatisticSet kLightStatistics =
 constexpr StatisticSet kExtendedStatistics = kPaperStatistics | kLightStatistics;
 
 const FeatureSet kSets[] = {
-    {"paper", kPaperFeatures, kPaperStatistics, kPaperNormalised, kNoBase, alone<write_paper_features, kPaperFeatures>},
-    {"extended", kExtendedFeatures, kExtendedStatistics, kExtendedNormalised, kNoBase,
-     alone<write_extended_features, kExtendedFeatures>},
-    {"light", kLightFeatures, kLightStatistics, kLightNormalised, kNoBase, alone<write_light_features, kLightFeatures>},
-    {"probe", 1 + kProbeFeatures, Statistic::content, kProbeNormalised, 1, and_probe<write_age, 1>},
-    {"paper+probe", kPaperFeatures + kProbeFeatures, kPaperStatistics | Statistic::content, kPaperProbeNormalised, kPaperFeatures,
+    {"paper", kPaperFeatures, kPaperStatistics, kPaperNormalised, alone<write_paper_features, kPaperFeatures>},
+    {"extended", kExtendedFeatures, kExtendedStatistics, kExtendedNormalised, alone<write_extended_features, kExtendedFeatures>},
+    {"light", kLightFeatures, kLightStatistics, kLightNormalised, alone<write_light_features, kLightFeatures>},
+    {"probe", 1 + kProbeFeatures, Statistic::content, kProbeNormalised, and_probe<write_age, 1>},
+    {"paper+probe", kPaperFeatures + kProbeFeatures, kPaperStatistics | Statistic::content, kPaperProbeNormalised,
      and_probe<write_paper_features, kPaperFeatures>},
     {"extended+probe", kExtendedFeatures + kProbeFeatures, kExtendedStatistics | Statistic::content, kExtendedProbeNormalised,
-     kExtendedFeatures, and_probe<write_extended_features, kExtendedFeatures>},
-    {"light+probe", kLightFeatures + kProbeFeatures, kLightStatistics | Statistic::content, kLightProbeNormalised, kLightFeatures,
+     and_probe<write_extended_features, kExtendedFeatures>},
+    {"light+probe", kLightFeatures + kProbeFeatures, kLightStatistics | Statistic::content, kLightProbeNormalised,
      and_probe<write_light_features, kLightFeatures>},
 };
 

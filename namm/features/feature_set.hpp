@@ -8,16 +8,12 @@
 
 namespace namm {
 
-inline constexpr std::size_t kNoBase = static_cast<std::size_t>(-1);
-
 /// A named way to describe a token by `width` numbers, the input of a score network.
 struct FeatureSet {
   std::string_view name;
   std::size_t width;
   StatisticSet required;
   std::span<const std::size_t> normalised;  ///< ascending feature numbers that Normalisation applies to, in its order
-  /// The feature that a network's output is added to, so that a policy with all weights zero is this feature; none: kNoBase.
-  std::size_t base;
   /// Features before normalisation, out: [token][width].
   void (*raw)(const HeadTokens& tokens, std::span<float> out);
 

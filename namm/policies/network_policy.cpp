@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <stdexcept>
 
 namespace namm {
 namespace {
+
+constexpr const char* kCalibrated = "calibrated";
 
 bool all_finite(std::span<const float> values) {
   return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
@@ -20,8 +23,10 @@ void NetworkPolicy::score(const HeadTokens& tokens, std::span<float> scores) con
   std::vector<float> features(tokens.size() * features_->width);
   features_->compute(tokens, normalisation_, features);
   network_->score(features, features_->width, weights_, scores);
-  if (features_->base == kNoBase) return;
-  for (std::size_t i = 0; i < scores.size(); ++i) scores[i] += features[i * features_->width + features_->base];
+  if (!base_) return;
+  std::vector<float> base(tokens.size());
+  base_->score(tokens, base);
+  for (std::size_t i = 0; i < scores.size(); ++i) scores[i] += base[i];
 }
 
 void NetworkPolicy::set_parameters(std::span<const float> parameters) {
@@ -51,7 +56,10 @@ nlohmann::json NetworkPolicy::to_json() const {
   out["normalisation"] = {{"mean", detail::numbers_of(normalisation_.mean)},
                           {"variance", detail::numbers_of(normalisation_.variance)}};
   out["weights"] = detail::numbers_of(weights_);
-  if (probe_) out["probe"] = probe_->to_json();
+  if (base_) {
+    out.update(base_->to_json());
+    out["base"] = kCalibrated;
+  }
   return out;
 }
 
@@ -69,13 +77,28 @@ void NetworkPolicy::read(const detail::JsonFields& fields) {
     set_normalisation(std::move(normalisation));
   }
   if (fields.has("weights")) weights_ = fields.numbers("weights", weights_.size());
-  if (!features_->required.has(Statistic::content)) {
-    if (fields.has("probe")) fields.refuse("probe", "absent: features " + std::string(features_->name) + " have none");
-  } else if (fields.has("probe")) {
-    probe_ = TokenProbe::from_json(fields.need("probe"), "policy.probe.");
-  } else if (fields.has("weights")) {
-    fields.refuse("probe", "present with features " + std::string(features_->name));
+  const bool has_probe = features_->required.has(Statistic::content);
+  for (const char* const name : {"probe", "base", "offsets", "recency"})
+    if (!has_probe && fields.has(name))
+      fields.refuse(name, "absent: features " + std::string(features_->name) + " have no probe");
+  if (!has_probe) return;
+  if (fields.has("probe")) {
+    // earlier versions added the network to the normalised feature instead, and their weights were evolved for that
+    if (fields.has("weights") && !fields.has("base"))
+      fields.refuse("base", "\"calibrated\"",
+                    "the file is of an earlier version, whose weights mean something else; evolve it anew");
+    if (fields.has("base") && fields.text("base") != kCalibrated) fields.refuse("base", "\"calibrated\"");
+    base_ = std::make_shared<KeyProbePolicy>(KeyProbePolicy::from_fields(fields));
+    return;
   }
+  for (const char* const name : {"weights", "base", "offsets", "recency"})
+    if (fields.has(name)) fields.refuse("probe", "present with features " + std::string(features_->name));
+}
+
+std::shared_ptr<const KeyProbePolicy> calibrated_of(const Policy& policy) {
+  if (const auto* const alone = dynamic_cast<const KeyProbePolicy*>(&policy)) return std::make_shared<KeyProbePolicy>(*alone);
+  if (const auto* const network = dynamic_cast<const NetworkPolicy*>(&policy)) return network->base();
+  return nullptr;
 }
 
 const FeatureSet& detail::read_feature_set(const JsonFields& fields) {

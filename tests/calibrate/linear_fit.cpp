@@ -2,6 +2,7 @@
 #include "calibrate/linear_fit.hpp"
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "namm/policies/registry.hpp"
 #include "tests/check.hpp"
@@ -79,6 +80,26 @@ TEST_CASE("least squares on a trace: a linear relation is found; validation prom
     for (std::size_t i = kSinks; i < tokens.size(); ++i) CHECK(scores[i] == Approx(wanted(tokens, i)).margin(2e-3));
   }
   CHECK(linear.parameters() == std::vector<float>(linear.parameter_count()));
+
+  // what a calibrated policy says already is not fitted again: offsets of 2 take 2 from the constant
+  const auto fitted_on = [&](float offset) {
+    std::vector<ProbeLayer> layers;
+    for (const trace::LayerRecord& layer : prompt.layers) {
+      const LayerDescription& shape = layer.layer().shape;
+      const auto heads = static_cast<std::size_t>(shape.kv_heads), size = static_cast<std::size_t>(shape.key_size);
+      layers.push_back({shape.layer, shape.kv_heads, size, static_cast<std::size_t>(shape.value_size),
+                        std::vector<float>(heads * (size + 1), 0.1f)});
+    }
+    KeyProbePolicy calibrated(std::make_shared<TokenProbe>(ProbeInput::key, layers), 1);
+    calibrated.set_parameters(std::vector<float>(calibrated.parameter_count(), offset));
+    nlohmann::json of = calibrated.to_json();
+    of["features"] = "probe";
+    const auto on_probe = make_policy("linear", of);
+    return calibrate::fit_linear(dynamic_cast<const NetworkPolicy&>(*on_probe), read, settings.spectrogram, kSinks)->parameters();
+  };
+  const std::vector<float> without = fitted_on(0), with = fitted_on(2);
+  for (std::size_t i = 0; i + 1 < with.size(); ++i) CHECK(with[i] == Approx(without[i]).margin(1e-3));
+  CHECK(with.back() == Approx(without.back() - 2).margin(1e-3));
 
   const auto network = make_policy("namm", {{"features", "paper"}});
   CHECK_THROWS_WITH(calibrate::fit_linear(dynamic_cast<const NetworkPolicy&>(*network), read, settings.spectrogram, kSinks),

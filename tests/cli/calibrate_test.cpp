@@ -29,6 +29,7 @@ TEST_CASE("calibrate fits a policy that loses nothing at a quarter of the cache,
   CHECK(summary["explained"].get<double>() > 0.4);
   const namm::PolicyFile file = namm::load_policy_file(folder / "probe/policy.json");
   CHECK(file.policy->name() == "key-probe");
+  CHECK(file.policy->to_json().at("recency") == 1);
   CHECK_FALSE(file.policy->required().reads_attention());
   CHECK(file.selection.mode == namm::SelectionMode::pooled);
   CHECK(file.provenance["target"] == "reconstruction");
@@ -89,7 +90,8 @@ TEST_CASE("evolution on a probe begins as the probe and never ends below it on v
   const namm::PolicyFile evolved = namm::load_policy_file(folder / "run/policy.json");
   CHECK(evolved.policy->name() == "linear");
   CHECK(evolved.policy->reader() != nullptr);
-  CHECK(evolved.policy->parameter_count() == 5);  // age, probe, two neighbourhoods, constant
+  CHECK(evolved.policy->to_json().at("recency") == 1);  // all of the calibrated policy is in it
+  CHECK(evolved.policy->parameter_count() == 5);        // age, probe, two neighbourhoods, constant
   CHECK(evolved.selection.mode == namm::SelectionMode::pooled);
 }
 
@@ -104,6 +106,8 @@ TEST_CASE("calibrate says what is wrong in one line, before it works") {
   check_refused(run_program({"calibrate", "--model", host}), 2, {"--output", "exactly one of them"});
   check_refused(with({"--target", "future"}), 2, {"--target", "reconstruction, later, planted or answers", "future"});
   check_refused(with({"--input", "value"}), 2, {"probe input", "key or layer"});
+  check_refused(with({"--recency", "5"}), 2, {"recency", "from 0 to 4", "is 5", "0 leaves the age out"});
+  check_refused(with({"--recency", "nan"}), 2, {"recency"});
   check_refused(with({"--target", "answers"}), 2, {"needs texts, has none", "--tasks"});
   check_refused(with({"--data", folder / "none.txt"}), 1, {"none.txt"});
   check_refused(run_program({"calibrate", "--model", host, "--resume", folder / "nothing"}), 1,

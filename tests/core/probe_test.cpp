@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "namm/policies/key_probe.hpp"
 #include "namm/policies/network_policy.hpp"
 #include "namm/policies/registry.hpp"
 #include "namm/probe/token_probe.hpp"
@@ -152,7 +153,7 @@ TEST_CASE("A key probe's parameters are offsets of its heads") {
   settings["probe"]["layers"][0]["layer"] = 4;
   const auto policy = make_policy("key-probe", settings);
   REQUIRE(policy->parameter_count() == 2);
-  CHECK(policy->to_json() == settings);  // zeros are not written
+  CHECK(policy->to_json() == settings);  // zeros are not written, and absent ones are zeros: files of before mean what they did
   policy->set_parameters(std::vector<float>{0.5f, -2.0f});
   const std::vector<float> content = {1, 2, 3};
   HeadTokens tokens;
@@ -172,27 +173,73 @@ TEST_CASE("A key probe's parameters are offsets of its heads") {
   CHECK_THROWS_WITH(policy->set_parameters(std::vector<float>{NAN, 0}), Contains("must be finite"));
 }
 
-TEST_CASE("A network on probe features begins as the probe alone") {
+TEST_CASE("A key probe's recency takes from old tokens") {
+  json settings = {{"probe", samples::probe_settings()}, {"recency", 1.5}, {"offsets", {0, -2}}};
+  const auto policy = make_policy("key-probe", settings);
+  const std::vector<float> content = {1, 2, 3};
+  const std::vector<std::int32_t> positions = {0, 935, 999};
+  HeadTokens tokens;
+  tokens.positions = positions;
+  tokens.content = content;
+  tokens.kv_head = 1;
+  std::vector<float> scores(3);
+  policy->score(tokens, scores);
+  CHECK(scores[0] == Approx(1 - 2 - 1.5 * std::log(1 + 999 / 64.0)));
+  CHECK(scores[1] == Approx(2 - 2 - 1.5 * std::log(2.0)));  // 64 tokens older than the newest
+  CHECK(scores[2] == 1);
+  tokens.positions = {};
+  tokens.content = {};
+  policy->score(tokens, {});              // no tokens yet
+  CHECK(policy->parameter_count() == 2);  // it is a setting
+  CHECK(policy->to_json() == settings);
+  for (const json& wrong : {json(-0.1), json(4.5), json("1"), json(nullptr)}) {
+    settings["recency"] = wrong;
+    CHECK_THROWS_WITH(make_policy("key-probe", settings), Contains("policy.recency must be a"));
+  }
+  const auto probe = TokenProbe::from_json(settings["probe"], "");
+  CHECK_THROWS_WITH(KeyProbePolicy(probe, -0.1f), Contains("recency: must be from 0 to 4, is -0.1"));
+  CHECK_THROWS_WITH(KeyProbePolicy(probe, NAN), Contains("recency: must be from 0 to 4"));
+}
+
+TEST_CASE("A network on probe features begins as the calibrated policy") {
   const std::string features = GENERATE("probe", "light+probe", "paper+probe", "extended+probe");
   const std::string kind = GENERATE("linear", "namm", "namm-mlp");
   INFO(kind << " on " << features);
-  const auto policy = make_policy(kind, {{"features", features}, {"probe", samples::probe_settings()}});
+  const json calibrated = {{"probe", samples::probe_settings()}, {"offsets", {0.25, 1}}, {"recency", 0.5}};
+  json settings = calibrated;
+  settings["features"] = features;
+  const std::size_t normalised = feature_set(features).normalised.size();
+  settings["normalisation"] = {{"mean", std::vector<float>(normalised, -3)}, {"variance", std::vector<float>(normalised, 4)}};
+  const auto policy = make_policy(kind, settings);  // how its features are normalised does not matter
   CHECK(policy->reader() != nullptr);
   CHECK(policy->required().has(Statistic::content));
   std::mt19937 random(4);
   HeadStatistics statistics(samples::needing(policy->required()));
   samples::feed(statistics, random, 0, 70);
-  const HeadTokens tokens = statistics.view();
-  std::vector<float> scores(70);
+  HeadTokens tokens = statistics.view();
+  tokens.kv_head = 1;
+  std::vector<float> scores(70), wanted(70);
   policy->score(tokens, scores);
-  CHECK(std::equal(scores.begin(), scores.end(), tokens.content.begin()));
+  make_policy("key-probe", calibrated)->score(tokens, wanted);
+  CHECK(scores == wanted);
+  CHECK_FALSE(std::equal(scores.begin(), scores.end(), tokens.content.begin()));
   // and moves away from it as its weights do
   std::vector<float> weights(policy->parameter_count(), 0.05f);
   policy->set_parameters(weights);
   policy->score(tokens, scores);
-  CHECK_FALSE(std::equal(scores.begin(), scores.end(), tokens.content.begin()));
+  CHECK(scores != wanted);
   const auto back = make_policy(kind, policy->to_json());
   CHECK(back->to_json() == policy->to_json());
+  CHECK(calibrated_of(*back)->to_json() == calibrated_of(*policy)->to_json());
+  CHECK_THROWS_WITH(make_policy(kind, {{"features", "light"}, {"recency", 1}}),
+                    Contains("policy.recency must be absent: features light have no probe"));
+  CHECK_THROWS_WITH(make_policy(kind, {{"features", features}, {"recency", 1}}), Contains("policy.probe must be present"));
+  json earlier = policy->to_json();
+  earlier.erase("base");
+  CHECK_THROWS_WITH(make_policy(kind, earlier),
+                    Contains("policy.base must be \"calibrated\", is missing; the file is of an earlier version"));
+  earlier["base"] = "probe";
+  CHECK_THROWS_WITH(make_policy(kind, earlier), Contains("policy.base must be"));
 }
 
 TEST_CASE("Probe features are the probe, its neighbours and the age") {
@@ -213,5 +260,5 @@ TEST_CASE("Probe features are the probe, its neighbours and the age") {
   CHECK(out[20 * 4 + 3] == Approx(mean(13, 28)));
   CHECK(out[1 * 4 + 2] == Approx(mean(0, 5)));
   CHECK_THROWS_WITH(make_policy("linear", {{"features", "light"}, {"probe", samples::probe_settings()}}),
-                    Contains("must be absent: features light have none"));
+                    Contains("must be absent: features light have no probe"));
 }

@@ -73,7 +73,7 @@ inline nlohmann::json probe_settings(std::size_t size = 4) {
 /// Settings with which every entry of the registry can be made.
 inline nlohmann::json settings_of(const namm::PolicyEntry& entry) {
   if (!entry.fitted) return nlohmann::json::object();
-  return {{"probe", probe_settings()}};
+  return {{"probe", probe_settings()}, {"recency", 1}};
 }
 
 /// Appends `count` tokens at `first`, first + 1, ... and observes their rows.

@@ -18,7 +18,7 @@ inline std::shared_ptr<const Policy> probe_policy(const HostDescription& host, u
       weight = static_cast<float>((state = state * 1664525u + 1013904223u) >> 16) / 65536.0f - 0.5f;
     layers.push_back(std::move(one));
   }
-  return std::make_shared<KeyProbePolicy>(std::make_shared<TokenProbe>(ProbeInput::layer, std::move(layers)));
+  return std::make_shared<KeyProbePolicy>(std::make_shared<TokenProbe>(ProbeInput::layer, std::move(layers)), 1.0f);
 }
 
 }  // namespace namm::test
