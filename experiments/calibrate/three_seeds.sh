@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# SmolLM2-135M-Instruct, three seeds from texts to policy: calibrate with the defaults, evolve an offset per KV head for 12.5 % on top of it; then
+# SmolLM2-135M-Instruct, three seeds from texts to policy: calibrate with the defaults, evolve an offset per KV head for 12.5 % on top of it, without recency and with it; then
 # measure on tasks, real prose, code, longer contexts, with the question seen and on the weights as they were published. Everything else runs on a copy with weights in
-# Q8_0. Needs a built tree with the target namm_requantize. About two hours on two cores (estimated); what is there already is not done again.
+# Q8_0. Needs a built tree with the target namm_requantize. About three hours on two cores (estimated); what is there already is not done again.
 #   bash experiments/calibrate/three_seeds.sh [OUTPUT_DIR]
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -17,19 +17,32 @@ model=$root/build/models/SmolLM2-135M-Instruct.Q8_0.gguf
 mkdir -p "$output"
 cd "$output"  # results name policies by their path from here
 
+set_recency() {  # R FROM TO: the policy in folder TO is that of FROM but for its recency
+  python3 -c 'import json, sys
+file = json.load(open(sys.argv[2] + "/policy.json"))
+file["policy"]["recency"] = int(sys.argv[1])
+json.dump(file, open(sys.argv[3] + "/policy.json", "w"))' "$@"
+}
+
 for seed in 1 2 3; do
   [ -e "probe-$seed/policy.json" ] && [ ! -e "probe-$seed/calibration.state" ] || {
     how=(--output "probe-$seed")
     [ ! -e "probe-$seed/calibration.state" ] || how=(--resume "probe-$seed")
     "$namm" calibrate --model "$model" "${how[@]}" --seed "$seed" --workers 2
   }
-  [ ! -e "offsets-$seed/done" ] || continue
-  how=(--output "offsets-$seed")
-  [ ! -e "offsets-$seed/checkpoint.json" ] || how=(--resume "offsets-$seed")
-  "$namm" evolve --model "$model" "${how[@]}" --policy "probe-$seed/policy.json" --seed "$seed" --fitness semi-live --strategy sep-cma-tpa --step-size 0.3 --population 12 \
-    --generations 15 --prompts 2 --training-pool 12 --validation 4 --validate-every 5 --tasks passkey,niah-single-3,niah-multivalue,kv-recall,code-retrieval,text \
-    --length 512,900 --budget 12.5% --mode pooled --interval 512 --workers 2 --quiet
-  touch "offsets-$seed/done"
+  mkdir -p "plain-$seed" "offsets-plain-then-$seed"
+  set_recency 0 "probe-$seed" "plain-$seed"
+  for start in "probe-$seed" "plain-$seed"; do
+    offsets=offsets-${start/probe-/}
+    [ ! -e "$offsets/done" ] || continue
+    how=(--output "$offsets")
+    [ ! -e "$offsets/checkpoint.json" ] || how=(--resume "$offsets")
+    "$namm" evolve --model "$model" "${how[@]}" --policy "$start/policy.json" --seed "$seed" --fitness semi-live --strategy sep-cma-tpa --step-size 0.3 --population 12 \
+      --generations 15 --prompts 2 --training-pool 12 --validation 4 --validate-every 5 --tasks passkey,niah-single-3,niah-multivalue,kv-recall,code-retrieval,text \
+      --length 512,900 --budget 12.5% --mode pooled --interval 512 --workers 2 --quiet
+    touch "$offsets/done"
+  done
+  set_recency 1 "offsets-plain-$seed" "offsets-plain-then-$seed"
 done
 
 measure() {  # FILE ARGUMENTS...
@@ -39,11 +52,12 @@ measure() {  # FILE ARGUMENTS...
 }
 tasks=passkey,niah-multikey-1,kv-recall,multi-turn,vt,text
 probes=probe-1/policy.json,probe-2/policy.json,probe-3/policy.json
-offsets=offsets-1/policy.json,offsets-2/policy.json,offsets-3/policy.json
-measure tasks.jsonl --model "$model" --mode pooled --length 700 --samples 6 --tasks "$tasks" --budget 25%,12.5% --policy "$probes,$offsets"
+offsets=
+for kind in "" plain- plain-then-; do offsets+=,offsets-${kind}1/policy.json,offsets-${kind}2/policy.json,offsets-${kind}3/policy.json; done
+measure tasks.jsonl --model "$model" --mode pooled --length 700 --samples 6 --tasks "$tasks" --budget 25%,12.5% --policy "$probes$offsets"
 measure others.jsonl --model "$model" --mode pooled --length 700 --samples 6 --tasks "$tasks" --budget 25%,12.5% --policy h2o-mean,kvzip
 others() {  # FILE ARGUMENTS...: one seed beside the others' best
-  measure "$1" --mode pooled --budget 25%,12.5% --policy probe-1/policy.json,offsets-1/policy.json,h2o-mean,kvzip "${@:2}"
+  measure "$1" --mode pooled --budget 25%,12.5% --policy probe-1/policy.json,plain-1/policy.json,offsets-1/policy.json,offsets-plain-1/policy.json,offsets-plain-then-1/policy.json,h2o-mean,kvzip "${@:2}"
 }
 others prose.jsonl --model "$model" --length 700 --samples 6 --tasks text --haystack "$root/build/texts/kjv.txt"
 others manuals.jsonl --model "$model" --length 700 --samples 6 --tasks text --haystack "$root/build/texts/manuals.txt"

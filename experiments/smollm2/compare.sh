@@ -12,8 +12,8 @@ model=$root/build/models/SmolLM2-135M-Instruct.Q4_1.gguf
 mkdir -p "$output"
 cd "$output"  # results name policies by their path from here
 SECONDS=0
-[ -e probe-seed1/policy.json ] || "$namm" calibrate --model "$model" --output probe-seed1 --seed 1 --value-weight 0 --read-out linear --texts 30 --workers 2  # as in the tables
-[ -e key-only/policy.json ] || "$namm" calibrate --model "$model" --output key-only --seed 1 --input key --value-weight 0 --read-out linear --texts 30 --workers 2
+[ -e probe-seed1/policy.json ] || "$namm" calibrate --model "$model" --output probe-seed1 --seed 1 --value-weight 0 --recency 0 --read-out linear --texts 30 --workers 2  # as in the tables
+[ -e key-only/policy.json ] || "$namm" calibrate --model "$model" --output key-only --seed 1 --input key --value-weight 0 --recency 0 --read-out linear --texts 30 --workers 2
 cp "$root/experiments/embedded_host/policies/linear-light-seed3.json" .  # evolved on another model
 measure() {  # FILE TASKS ARGUMENTS...
   local how=()
