@@ -19,6 +19,7 @@ std::span<const Command> commands();
 
 int run_calibrate(const std::vector<std::string>& arguments);
 int run_evolve(const std::vector<std::string>& arguments);
+int run_average(const std::vector<std::string>& arguments);
 int run_trace(const std::vector<std::string>& arguments);
 int run_eval(const std::vector<std::string>& arguments);
 int run_bench(const std::vector<std::string>& arguments);

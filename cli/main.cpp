@@ -16,6 +16,7 @@ namespace {
 constexpr Command kCommands[] = {
     {"evolve", "evolves a memory policy for a model", run_evolve},
     {"calibrate", "fits a policy to a model in minutes, without labels", run_calibrate},
+    {"average", "writes the mean of the policies of several runs", run_average},
     {"trace", "records what policies read and what is looked back at, for evolution without the model", run_trace},
     {"eval", "policies x tasks x budgets: quality and savings beside the full cache", run_eval},
     {"run", "generates with a policy attached; prints the text, then the savings", run_run},

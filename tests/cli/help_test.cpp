@@ -3,7 +3,8 @@
 using namespace namm::test;
 
 TEST_CASE("every command prints its help with defaults on stdout") {
-  for (const char* command : {"evolve", "trace", "eval", "run", "attach", "bench", "report", "inspect", "prompts"})
+  for (const char* command :
+       {"evolve", "calibrate", "average", "trace", "eval", "run", "attach", "bench", "report", "inspect", "prompts"})
     for (const char* flag : {"--help", "-h"}) {
       CAPTURE(command, flag);
       const Outcome outcome = run_program({command, flag});
@@ -18,7 +19,8 @@ TEST_CASE("the program names its commands and its version") {
   const Outcome help = run_program({"--help"});
   CHECK(help.code == 0);
   CHECK(help.err.empty());
-  for (const char* command : {"evolve", "trace", "eval", "run", "attach", "bench", "report", "inspect", "prompts", "Exit codes"})
+  for (const char* command : {"evolve", "calibrate", "average", "trace", "eval", "run", "attach", "bench", "report", "inspect",
+                              "prompts", "Exit codes"})
     CHECK(help.out.find(command) != std::string::npos);
   const Outcome version = run_program({"--version"});
   CHECK(version.code == 0);

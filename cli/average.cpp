@@ -1,0 +1,78 @@
+#include <iostream>
+#include <stdexcept>
+
+#include "cli/command.hpp"
+#include "cli/console.hpp"
+#include "cli/date.hpp"
+#include "cli/options.hpp"
+#include "cli/version.hpp"
+#include "namm/json_fields.hpp"
+#include "namm/policies/average.hpp"
+#include "namm/policies/key_probe.hpp"
+#include "namm/policy_file.hpp"
+
+namespace namm::cli {
+namespace {
+
+/// The same calibrated policy with another recency. Throws std::invalid_argument if the policy is of another kind.
+std::shared_ptr<const Policy> with_recency(const Policy& policy, float recency) {
+  const auto* const calibrated = dynamic_cast<const KeyProbePolicy*>(&policy);
+  if (calibrated == nullptr)
+    throw std::invalid_argument("--recency: must be given with policies of 'namm calibrate' only, these are " +
+                                std::string(policy.name()) + "; leave it out");
+  auto out = std::make_shared<KeyProbePolicy>(calibrated->probe(), recency);
+  out->set_parameters(calibrated->parameters());
+  return out;
+}
+
+}  // namespace
+
+int run_average(const std::vector<std::string>& arguments) {
+  po::options_description options("Options", 110);
+  const auto positional = add_files(options, "policy files of several runs, at least two");
+  options.add_options()("output,o", po::value<std::string>()->required()->value_name("FILE"),
+                        "the policy file to write; a file there is replaced")(
+      "recency", po::value<float>()->value_name("R"),
+      "calibrated policies: the recency of the result, 0 to 4; default: the first file's");
+  add_general(options);
+  const auto values = parse(
+      arguments, options, "namm average FILE FILE... --output FILE [options]",
+      "Writes the first policy with the mean of all files' parameters: one run's are partly chance, the mean of several is less "
+      "so.\n"
+      "The runs should have begun with the same policy and differ in --seed. Compare the result with its parts: 'namm eval'.",
+      positional);
+  if (!values) return 0;
+  apply_general(*values);
+  if (values->contains("recency")) KeyProbePolicy::check_recency((*values)["recency"].as<float>());
+  const std::vector<std::string> names = files_from(*values);
+  if (names.size() < 2) throw std::invalid_argument("files: must be at least two, is one; a mean of one changes nothing");
+
+  PolicyFile out;
+  std::vector<std::shared_ptr<const Policy>> policies;
+  nlohmann::json parts = nlohmann::json::array();
+  for (const std::string& name : names) {
+    PolicyFile file = load_policy_file(name);
+    try {
+      require_averageable(policies.empty() ? *file.policy : *policies.front(), *file.policy);
+    } catch (const std::invalid_argument& error) {
+      throw std::runtime_error(name + ": " + error.what());
+    }
+    policies.push_back(file.policy);
+    parts.push_back(file.provenance);
+    if (policies.size() == 1) out = std::move(file);
+  }
+  out.policy = average(policies);
+  out.provenance = {{"averaged", std::move(parts)}, {"date", today()}, {"version", kVersion}, {"commit", kCommit}};
+  if (values->contains("recency")) {
+    const float recency = (*values)["recency"].as<float>();
+    out.policy = with_recency(*out.policy, recency);
+    out.provenance["recency"] = detail::number_of(recency);
+  }
+  const std::string path = (*values)["output"].as<std::string>();
+  save_policy_file(path, out);
+  std::cout << "policy: " << path << " (mean of " << names.size() << ", " << out.policy->name() << ", "
+            << out.policy->parameter_count() << " parameters)\n";
+  return 0;
+}
+
+}  // namespace namm::cli

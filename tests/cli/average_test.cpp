@@ -1,0 +1,58 @@
+#include "namm/policies/key_probe.hpp"
+#include "namm/policy_file.hpp"
+#include "tests/cli/program.hpp"
+
+using namespace namm::test;
+using nlohmann::json;
+
+namespace {
+
+/// A calibrated policy of the embedded host with every offset at `offset`.
+void write_offsets(const std::string& path, float offset) {
+  namm::PolicyFile file =
+      namm::load_policy_file(std::string(NAMM_SOURCE_DIR) + "/experiments/calibrate/policies/jamba-recall-probe.json");
+  const std::unique_ptr<namm::Policy> policy = file.policy->clone();
+  policy->set_parameters(std::vector<float>(policy->parameter_count(), offset));
+  file.policy = policy->clone();
+  namm::save_policy_file(path, file);
+}
+
+}  // namespace
+
+TEST_CASE("average writes the mean of several runs, with the recency asked for and where it comes from") {
+  const Folder folder;
+  write_offsets(folder / "a.json", 1.0f);
+  write_offsets(folder / "b.json", -2.5f);
+  const Outcome outcome =
+      run_program({"average", folder / "a.json", folder / "b.json", "--output", folder / "mean.json", "--recency", "1"});
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK(outcome.out.find("mean of 2, key-probe") != std::string::npos);
+  const namm::PolicyFile first = namm::load_policy_file(folder / "a.json"), mean = namm::load_policy_file(folder / "mean.json");
+  const auto& policy = dynamic_cast<const namm::KeyProbePolicy&>(*mean.policy);
+  CHECK(policy.recency() == 1.0f);
+  CHECK(policy.parameters() == std::vector<float>(policy.parameter_count(), -0.75f));
+  CHECK(policy.probe()->to_json() == dynamic_cast<const namm::KeyProbePolicy&>(*first.policy).probe()->to_json());
+  CHECK(mean.selection.budget.value == first.selection.budget.value);
+  CHECK(mean.provenance["averaged"] == json({first.provenance, first.provenance}));
+  CHECK(run_program({"inspect", folder / "mean.json"}).code == 0);
+}
+
+TEST_CASE("average names the file that does not fit and writes nothing") {
+  const Folder folder;
+  write_policy(folder / "linear.json");
+  write_offsets(folder / "a.json", 1.0f);
+  const std::string out = folder / "mean.json";
+  const auto refused = [&](std::vector<std::string> words, int code, const std::vector<std::string>& parts) {
+    words.insert(words.begin(), "average");
+    words.insert(words.end(), {"--output", out});
+    check_refused(run_program(words), code, parts);
+    CHECK_FALSE(std::filesystem::exists(out));
+  };
+  refused({folder / "a.json"}, 2, {"files", "at least two"});
+  refused({folder / "a.json", folder / "linear.json"}, 1, {"linear.json", "must be key-probe", "is linear"});
+  refused({folder / "linear.json", folder / "linear.json", "--recency", "1"}, 2, {"--recency", "linear"});
+  refused({folder / "a.json", folder / "a.json", "--recency", "5"}, 2, {"recency", "0 to 4", "is 5"});
+  refused({folder / "a.json", folder / "none.json"}, 1, {"none.json", "could not be read"});
+  check_refused(run_program({"average", folder / "a.json", folder / "a.json"}), 2, {"--output", "must be given"});
+}
