@@ -88,8 +88,9 @@ void print_estimate(Host& host, const calibrate::Settings& settings, const calib
                format_seconds(static_cast<double>(plan.tokens) * seconds / 64 / workers).c_str(), format_bytes(bytes).c_str());
 }
 
-nlohmann::json summary_of(const calibrate::Outcome& outcome, const nlohmann::json& identity, double seconds) {
+nlohmann::json summary_of(const calibrate::Outcome& outcome, const nlohmann::json& identity, float recency, double seconds) {
   return {{"settings", identity},
+          {"recency", detail::number_of(recency)},
           {"texts", outcome.recordings},
           {"penalty", outcome.fit.penalty},
           {"explained", outcome.fit.explained},
@@ -204,10 +205,12 @@ int run_calibrate(const std::vector<std::string>& arguments) {
   if (outcome.recordings == 0)
     throw std::runtime_error("calibrate: stopped before the first text was recorded; nothing is written");
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  write_policy(folder / "policy.json", outcome, (*values)["recency"].as<float>(), memory, settings.identity, host.architecture);
+  const auto recency = (*values)["recency"].as<float>();
+  write_policy(folder / "policy.json", outcome, recency, memory, settings.identity, host.architecture);
   write_file_atomically(
       folder / "calibration.json",
-      summary_of(outcome, settings.identity, seconds).dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+      summary_of(outcome, settings.identity, recency, seconds).dump(1, ' ', false, nlohmann::json::error_handler_t::replace) +
+          "\n");
   std::printf("%s %zu of %zu texts in %s, peak memory %s: %.0f %% of the variance explained on held-out texts\n",
               outcome.stopped ? "stopped after" : "calibrated on", outcome.recordings, settings.sources.size(),
               format_seconds(seconds).c_str(), format_bytes(static_cast<double>(peak_resident_bytes())).c_str(),

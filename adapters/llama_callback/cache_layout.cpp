@@ -1,51 +1,12 @@
 #include "adapters/llama_callback/cache_layout.hpp"
 
-#include <ggml.h>
-
-#include <cstdlib>
-#include <cstring>
 #include <stdexcept>
 #include <tuple>
 
+#include "adapters/llama_cpp/cache_tensor.hpp"
+
 namespace namm::llama {
 namespace {
-
-ggml_tensor* root(ggml_tensor* tensor) {
-  while (tensor->view_src) tensor = tensor->view_src;
-  return tensor;
-}
-const ggml_tensor* root(const ggml_tensor* tensor) {
-  return root(const_cast<ggml_tensor*>(tensor));
-}
-
-enum class CachePart { none, keys, values, recurrent, unknown };
-
-/// By the names that llama.cpp gives its caches: cache_k_l0, cache_v_l0, cache_r_l0, cache_s_l0; others are indexes and the like.
-CachePart cache_part(const ggml_tensor* tensor) {
-  if (!tensor || root(tensor)->op != GGML_OP_NONE) return CachePart::none;  // a copy inherits the name
-  const char* const name = root(tensor)->name;
-  if (std::strncmp(name, "cache_", 6) != 0) return CachePart::none;
-  if (std::strncmp(name, "cache_k_l", 9) == 0) return CachePart::keys;
-  if (std::strncmp(name, "cache_v_l", 9) == 0) return CachePart::values;
-  for (const char* const recurrent : {"cache_r_l", "cache_s_l", "cache_p_l"})
-    if (std::strncmp(name, recurrent, 9) == 0) return CachePart::recurrent;
-  return CachePart::unknown;
-}
-
-int layer_of(const ggml_tensor* tensor) {
-  return std::atoi(root(tensor)->name + 9);
-}
-
-/// What attention reads: the cache, or where an F32 cache is converted for flash attention, what is converted.
-const ggml_tensor* converted(const ggml_tensor* tensor) {
-  return tensor && tensor->op == GGML_OP_CPY && tensor->src[0] && tensor->src[0]->type == GGML_TYPE_F32 ? tensor->src[0] : tensor;
-}
-
-float parameter(const ggml_tensor* node, int index) {
-  float value;
-  std::memcpy(&value, node->op_params + index, sizeof value);
-  return value;
-}
 
 /// The cached keys that a softmax is over: through soft caps and biases back to their product with the queries; else null.
 const ggml_tensor* keys_of(const ggml_tensor* soft_max) {

@@ -2,47 +2,16 @@
 
 #include <ggml.h>
 
-#include <cstdlib>
-#include <cstring>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "adapters/llama_cpp/cache_tensor.hpp"
 #include "adapters/llama_cpp/cache_type.hpp"
 
 namespace namm::llama {
 namespace {
-
-const ggml_tensor* root(const ggml_tensor* tensor) {
-  while (tensor->view_src) tensor = tensor->view_src;
-  return tensor;
-}
-
-enum class CachePart { none, keys, values };
-
-/// What a node reads: a view of a cache, or where the runtime converts an F32 cache to F16 first, what it converts.
-const ggml_tensor* converted(const ggml_tensor* tensor) {
-  return tensor && tensor->op == GGML_OP_CPY && tensor->src[0] && tensor->src[0]->type == GGML_TYPE_F32 ? tensor->src[0] : tensor;
-}
-
-CachePart cache_part(const ggml_tensor* tensor) {
-  if (!tensor || root(tensor)->op != GGML_OP_NONE) return CachePart::none;  // a copy inherits the name
-  const char* const name = root(tensor)->name;
-  if (std::strncmp(name, "cache_k_l", 9) == 0) return CachePart::keys;
-  if (std::strncmp(name, "cache_v_l", 9) == 0) return CachePart::values;
-  return CachePart::none;
-}
-
-int layer_of(const ggml_tensor* tensor) {
-  return std::atoi(root(tensor)->name + 9);
-}
-
-float parameter(const ggml_tensor* node, int index) {
-  float value;
-  std::memcpy(&value, node->op_params + index, sizeof value);
-  return value;
-}
 
 /// What this attention node has that the store cannot do; empty if nothing.
 std::string obstacle(const ggml_tensor* node) {
@@ -80,8 +49,7 @@ bool supports_attention(const ggml_tensor* node) {
 }
 
 bool supports_write(const ggml_tensor* node) {
-  if (cache_part(node) == CachePart::none || node->src[0]->type != GGML_TYPE_F32 || node->src[1]->type != GGML_TYPE_I64)
-    return false;
+  if (!holds_keys_or_values(node) || node->src[0]->type != GGML_TYPE_F32 || node->src[1]->type != GGML_TYPE_I64) return false;
   return adopt(root(node)) != nullptr;
 }
 
@@ -152,11 +120,11 @@ bool takes_node(const ggml_tensor* node) {
     case GGML_OP_FLASH_ATTN_EXT:
       return supports_attention(node);
     case GGML_OP_CPY:  // of an F32 cache for attention, which reads the store: nothing to do
-      return converted(node) != node && cache_part(converted(node)) != CachePart::none && adopt(root(converted(node)));
+      return converted(node) != node && holds_keys_or_values(converted(node)) && adopt(root(converted(node)));
     default:
       // anything else that reads a cache of ours would read an empty tensor
       for (const ggml_tensor* source : node->src)
-        if (cache_part(source) != CachePart::none)
+        if (holds_keys_or_values(source))
           if (Instance* const owner = owner_of(root(source)))
             owner->problem =
                 std::string("it reads the KV cache with ")

@@ -8,17 +8,13 @@
 #include <stdexcept>
 #include <string>
 
+#include "adapters/llama_cpp/cache_tensor.hpp"
+
 namespace namm::llama {
 namespace {
 
 // ggml's rotary parameters, as ggml_rope_ext() stores them in the node
 enum RotaryParameter { kMode = 2, kFrequencyScale = 6, kExtrapolation = 7, kMagnitude = 8 };
-
-float parameter(const ggml_tensor* node, int index) {
-  float value;
-  std::memcpy(&value, node->op_params + index, sizeof value);
-  return value;
-}
 
 bool is_view(const ggml_tensor* node) {
   return node->op == GGML_OP_VIEW || node->op == GGML_OP_RESHAPE || node->op == GGML_OP_PERMUTE;

@@ -3,10 +3,10 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <cstring>
 #include <mutex>
 #include <unordered_map>
 
+#include "adapters/llama_cpp/cache_tensor.hpp"
 #include "adapters/llama_cpp/instance.hpp"
 #include "ggml-backend-impl.h"
 #include "ggml.h"
@@ -29,11 +29,6 @@ std::unordered_map<const void*, Originals> originals;  // by buffer
 Originals original_of(const void* buffer) {
   const std::lock_guard<std::mutex> lock(mutex);
   return originals.at(buffer);
-}
-
-const ggml_tensor* root(const ggml_tensor* tensor) {
-  while (tensor->view_src) tensor = tensor->view_src;
-  return tensor;
 }
 
 void tell_of_copy() {
@@ -67,7 +62,7 @@ void set(ggml_backend_buffer_t buffer, ggml_tensor* tensor, const void* data, st
 void note_rows(const ggml_tensor* tensor, std::size_t offset, const void* data, std::size_t size) {
   active->copies_.emplace_back(static_cast<const std::byte*>(data), size);
   const ggml_tensor* const cache = root(tensor);
-  if (std::strncmp(cache->name, "cache_k_l", 9) != 0) return;
+  if (cache_part(cache) != CachePart::keys) return;
   const auto begin =
       static_cast<std::size_t>(static_cast<const char*>(tensor->data) - static_cast<const char*>(cache->data)) + offset;
   const std::size_t cells = static_cast<std::size_t>(cache->ne[1]), first = begin / cache->nb[1];

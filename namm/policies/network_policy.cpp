@@ -77,22 +77,22 @@ void NetworkPolicy::read(const detail::JsonFields& fields) {
     set_normalisation(std::move(normalisation));
   }
   if (fields.has("weights")) weights_ = fields.numbers("weights", weights_.size());
-  const bool has_probe = features_->required.has(Statistic::content);
-  for (const char* const name : {"probe", "base", "offsets", "recency"})
-    if (!has_probe && fields.has(name))
-      fields.refuse(name, "absent: features " + std::string(features_->name) + " have no probe");
-  if (!has_probe) return;
-  if (fields.has("probe")) {
-    // earlier versions added the network to the normalised feature instead, and their weights were evolved for that
-    if (fields.has("weights") && !fields.has("base"))
-      fields.refuse("base", "\"calibrated\"",
-                    "the file is of an earlier version, whose weights mean something else; evolve it anew");
-    if (fields.has("base") && fields.text("base") != kCalibrated) fields.refuse("base", "\"calibrated\"");
-    base_ = std::make_shared<KeyProbePolicy>(KeyProbePolicy::from_fields(fields));
+  if (!features_->required.has(Statistic::content)) {
+    for (const char* const name : {"probe", "base", "offsets", "recency"})
+      if (fields.has(name)) fields.refuse(name, "absent: features " + std::string(features_->name) + " have no probe");
     return;
   }
-  for (const char* const name : {"weights", "base", "offsets", "recency"})
-    if (fields.has(name)) fields.refuse("probe", "present with features " + std::string(features_->name));
+  if (!fields.has("probe")) {
+    for (const char* const name : {"weights", "base", "offsets", "recency"})
+      if (fields.has(name)) fields.refuse("probe", "present with features " + std::string(features_->name));
+    return;
+  }
+  // earlier versions added the network to the normalised feature instead, and their weights were evolved for that
+  if (fields.has("weights") && !fields.has("base"))
+    fields.refuse("base", "\"calibrated\"",
+                  "the file is of an earlier version, whose weights mean something else; evolve it anew");
+  if (fields.has("base") && fields.text("base") != kCalibrated) fields.refuse("base", "\"calibrated\"");
+  base_ = std::make_shared<KeyProbePolicy>(KeyProbePolicy::from_fields(fields));
 }
 
 std::shared_ptr<const KeyProbePolicy> calibrated_of(const Policy& policy) {

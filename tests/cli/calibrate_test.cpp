@@ -26,6 +26,7 @@ TEST_CASE("calibrate fits a policy that loses nothing at a quarter of the cache,
   CHECK_FALSE(std::filesystem::exists(folder / "probe/calibration.state"));
   const json summary = json::parse(read(folder / "probe/calibration.json"));
   CHECK(summary["texts"] == 16);
+  CHECK(summary["recency"] == 1);
   CHECK(summary["explained"].get<double>() > 0.4);
   const namm::PolicyFile file = namm::load_policy_file(folder / "probe/policy.json");
   CHECK(file.policy->name() == "key-probe");
