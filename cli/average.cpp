@@ -1,8 +1,10 @@
 #include <iostream>
+#include <memory>
 #include <stdexcept>
+#include <string>
+#include <vector>
 
 #include "cli/command.hpp"
-#include "cli/console.hpp"
 #include "cli/date.hpp"
 #include "cli/options.hpp"
 #include "cli/version.hpp"
@@ -25,6 +27,22 @@ std::shared_ptr<const Policy> with_recency(const Policy& policy, float recency) 
   return out;
 }
 
+/// Policies are averaged that were evolved under the same conditions: nothing of the others is dropped unsaid.
+void require_same_conditions(const PolicyFile& first, const PolicyFile& file) {
+  const auto require = [](bool same, const char* field, const std::string& wanted, const std::string& is) {
+    if (!same) throw std::invalid_argument(std::string(field) + ": must be that of the first file, " + wanted + ", is " + is);
+  };
+  const SelectionSettings &a = first.selection, &b = file.selection;
+  require(a.mode == b.mode, "selection.mode", std::string(to_string(a.mode)), std::string(to_string(b.mode)));
+  require(to_string(a.budget) == to_string(b.budget), "selection.budget", to_string(a.budget), to_string(b.budget));
+  require(a.sinks == b.sinks, "selection.sinks", std::to_string(a.sinks), std::to_string(b.sinks));
+  require(a.recent == b.recent, "selection.recent", std::to_string(a.recent), std::to_string(b.recent));
+  require(first.interval_tokens == file.interval_tokens, "interval_tokens", std::to_string(first.interval_tokens),
+          std::to_string(file.interval_tokens));
+  require(first.spectrogram.decay == file.spectrogram.decay, "spectrogram.decay", std::to_string(first.spectrogram.decay),
+          std::to_string(file.spectrogram.decay));
+}
+
 }  // namespace
 
 int run_average(const std::vector<std::string>& arguments) {
@@ -39,7 +57,8 @@ int run_average(const std::vector<std::string>& arguments) {
       arguments, options, "namm average FILE FILE... --output FILE [options]",
       "Writes the first policy with the mean of all files' parameters: one run's are partly chance, the mean of several is less "
       "so.\n"
-      "The runs should have begun with the same policy and differ in --seed. Compare the result with its parts: 'namm eval'.",
+      "The runs must have begun with the same policy file, under the same budget; they differ in --seed. Compare the result with "
+      "its parts: 'namm eval'.",
       positional);
   if (!values) return 0;
   apply_general(*values);
@@ -54,6 +73,7 @@ int run_average(const std::vector<std::string>& arguments) {
     PolicyFile file = load_policy_file(name);
     try {
       require_averageable(policies.empty() ? *file.policy : *policies.front(), *file.policy);
+      if (!policies.empty()) require_same_conditions(out, file);
     } catch (const std::invalid_argument& error) {
       throw std::runtime_error(name + ": " + error.what());
     }

@@ -21,7 +21,7 @@ cd "$output"  # results name policies by their path from here
 set_recency() {  # R FROM TO: the policy in folder TO is that of FROM but for its recency
   python3 -c 'import json, sys
 file = json.load(open(sys.argv[2] + "/policy.json"))
-file["policy"]["recency"] = int(sys.argv[1])
+file["policy"]["recency"] = file["provenance"]["recency"] = int(sys.argv[1])
 json.dump(file, open(sys.argv[3] + "/policy.json", "w"))' "$@"
 }
 
@@ -59,7 +59,7 @@ measure() {  # FILE ARGUMENTS...
 }
 tasks=passkey,niah-multikey-1,kv-recall,multi-turn,vt,text
 probes=probe-1/policy.json,probe-2/policy.json,probe-3/policy.json
-offsets=,averaged-1/policy.json,averaged-2/policy.json
+offsets=,averaged-1/policy.json,averaged-2/policy.json,offsets-plain-4/policy.json,offsets-plain-5/policy.json,offsets-plain-6/policy.json
 for kind in "" plain- plain-then-; do offsets+=,offsets-${kind}1/policy.json,offsets-${kind}2/policy.json,offsets-${kind}3/policy.json; done
 measure tasks.jsonl --model "$model" --mode pooled --length 700 --samples 6 --tasks "$tasks" --budget 25%,12.5% --policy "$probes$offsets"
 measure others.jsonl --model "$model" --mode pooled --length 700 --samples 6 --tasks "$tasks" --budget 25%,12.5% --policy h2o-mean,kvzip

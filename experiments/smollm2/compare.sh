@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All policies side by side on SmolLM2-135M-Instruct (weights in Q8_0): 50, 25 and 12.5 % of the cache, 700-token prompts of six tasks that nothing was fitted to, and the report of it.
-# First experiments/calibrate/three_seeds.sh, whose calibrated policy (probe-1) and averaged offsets (averaged-1) it takes from THREE_SEEDS. Goes on where it was stopped. Needs a built tree.
+# First experiments/calibrate/three_seeds.sh, whose calibrated policy (probe-1) and averaged offsets (averaged-1) it takes from THREE_SEEDS. What is done is not done again; an evolution that was stopped begins anew. Needs a built tree.
 #   bash experiments/smollm2/compare.sh [OUTPUT_DIR]
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -10,16 +10,24 @@
 namespace namm {
 namespace {
 
-/// What the parameters belong to, without their values.
+/// What the parameters belong to, without their values: an object of fields as in the policy file.
 nlohmann::json meaning_of(const Policy& policy) {
-  if (const auto* const calibrated = dynamic_cast<const KeyProbePolicy*>(&policy)) {
-    nlohmann::json heads = nlohmann::json::array();
-    for (const ProbeLayer& layer : calibrated->probe()->layers()) heads.push_back({layer.layer, layer.kv_heads});
-    return heads;
-  }
   nlohmann::json fields = policy.to_json();
   fields.erase("weights");
-  return fields;
+  const auto* const calibrated = dynamic_cast<const KeyProbePolicy*>(&policy);
+  if (calibrated == nullptr) return fields;
+  // probes fitted to other texts estimate the same, so offsets of their heads mean the same
+  nlohmann::json layers = nlohmann::json::array();
+  for (const ProbeLayer& layer : calibrated->probe()->layers())
+    layers.push_back({layer.layer, layer.kv_heads, layer.key_size, layer.value_size});
+  return {{"layers", layers}, {"recency", calibrated->recency()}};
+}
+
+void require_same_fields(const nlohmann::json& some, const nlohmann::json& others) {
+  for (const auto& [name, value] : some.items())
+    if (!others.contains(name) || others[name] != value)
+      throw std::invalid_argument(
+          "policy." + name + ": must be that of the first policy, is another; average runs that began with the same policy file");
 }
 
 }  // namespace
@@ -30,10 +38,9 @@ void require_averageable(const Policy& first, const Policy& other) {
     throw std::invalid_argument("policy: must have parameters to be averaged, is " + kind + ", which has none");
   if (other.name() != first.name())
     throw std::invalid_argument("policy: must be " + kind + " as the first, is " + std::string(other.name()));
-  if (meaning_of(other) != meaning_of(first))
-    throw std::invalid_argument(
-        "policy: must have the features, shape and normalisation of the first, has others; average runs "
-        "that began with the same policy");
+  const nlohmann::json wanted = meaning_of(first), there = meaning_of(other);
+  require_same_fields(wanted, there);
+  require_same_fields(there, wanted);
 }
 
 std::unique_ptr<Policy> average(std::span<const std::shared_ptr<const Policy>> policies) {

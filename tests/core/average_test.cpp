@@ -42,11 +42,11 @@ TEST_CASE("The average has the mean of all parameters and everything else of the
 TEST_CASE("Policies whose parameters mean different things are not averaged") {
   const std::shared_ptr<const Policy> light = make_policy("linear", {{"features", "light"}});
   CHECK_THROWS_WITH(require_averageable(*light, *make_policy("namm")), Contains("must be linear as the first, is namm"));
-  CHECK_THROWS_WITH(require_averageable(*light, *make_policy("linear", {{"features", "extended"}})), Contains("features"));
+  CHECK_THROWS_WITH(require_averageable(*light, *make_policy("linear", {{"features", "extended"}})), Contains("policy.features"));
   const std::unique_ptr<Policy> scaled = light->clone();
   const std::size_t count = dynamic_cast<const NetworkPolicy&>(*light).features().normalised.size();
   dynamic_cast<NetworkPolicy&>(*scaled).set_normalisation({std::vector<float>(count, 0.0f), std::vector<float>(count, 4.0f)});
-  CHECK_THROWS_WITH(require_averageable(*light, *scaled), Contains("normalisation"));
+  CHECK_THROWS_WITH(require_averageable(*light, *scaled), Contains("policy.normalisation"));
 }
 
 TEST_CASE("Calibrated policies are averaged across probes of the same layers and heads, no others") {
@@ -57,6 +57,7 @@ TEST_CASE("Calibrated policies are averaged across probes of the same layers and
   };
   const KeyProbePolicy first = probe_of(5, 3, 1.0f);
   CHECK_NOTHROW(require_averageable(first, probe_of(5, 3, 2.0f)));
-  CHECK_THROWS_WITH(require_averageable(first, probe_of(6, 3, 1.0f)), Contains("shape"));
-  CHECK_THROWS_WITH(require_averageable(first, probe_of(5, 2, 1.0f)), Contains("shape"));
+  CHECK_THROWS_WITH(require_averageable(first, probe_of(6, 3, 1.0f)), Contains("policy.layers"));
+  CHECK_THROWS_WITH(require_averageable(first, probe_of(5, 2, 1.0f)), Contains("policy.layers"));
+  CHECK_THROWS_WITH(require_averageable(first, KeyProbePolicy(first.probe(), 0.5f)), Contains("policy.recency"));
 }
