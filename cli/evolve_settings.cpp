@@ -15,6 +15,10 @@
 namespace namm::cli {
 namespace {
 
+constexpr const char* kAuto = "auto";
+// from here on a few dozen generations teach a full covariance nothing, and its decompositions cost (docs/strategies.md)
+constexpr std::size_t kFewParameters = 30;
+
 template <class Entries>
 std::string names_of(const Entries& entries) {
   std::string out;
@@ -99,8 +103,10 @@ po::options_description evolve_options() {
   add_tasks(options, "512");
   options.add_options()("fitness", po::value<std::string>()->default_value("answer-likelihood")->value_name("NAME"),
                         names_of(evolve::fitness_registry()).c_str());
-  options.add_options()("strategy", po::value<std::string>()->default_value("cma")->value_name("NAME"),
-                        names_of(evolve::strategy_registry()).c_str());
+  options.add_options()("strategy", po::value<std::string>()->default_value(kAuto)->value_name("NAME"),
+                        ("auto (cma below " + std::to_string(kFewParameters) + " parameters, else sep-cma-tpa), " +
+                         names_of(evolve::strategy_registry()))
+                            .c_str());
   options.add_options()("population", po::value<int>()->default_value(0)->value_name("N"),
                         "offspring per generation; 0 = 4 + 3 ln n");
   options.add_options()("step-size", po::value<double>()->default_value(0)->value_name("S"),
@@ -157,13 +163,15 @@ evolve::RunSettings settings_from(const po::variables_map& values) {
     out.fit_start = fitted_start(values, out, fresh);
     out.start = values["start"].as<std::string>();
   }
+  const std::size_t parameters = out.prototype->parameter_count();
   out.strategy = values["strategy"].as<std::string>();
+  if (out.strategy == kAuto) out.strategy = parameters < kFewParameters ? "cma" : "sep-cma-tpa";
   out.population = values["population"].as<int>();
   const double step = values["step-size"].as<double>();
   if (!(step >= 0) || !std::isfinite(step))
     throw std::invalid_argument("--step-size: must be positive (or 0 for the default), is " + std::to_string(step) +
                                 "; for example 0.3");
-  out.step_size = step > 0 ? step : out.prototype->parameter_count() < 100 ? 0.3 : 0.065;
+  out.step_size = step > 0 ? step : parameters < 100 ? 0.3 : 0.065;
   out.generations = values["generations"].as<std::int64_t>();
   out.validate_every = values["validate-every"].as<std::int64_t>();
   const auto positive = [&](const char* name, int low) {

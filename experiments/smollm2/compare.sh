@@ -33,7 +33,7 @@ on_probe namm-paper-probe --policy namm --features paper+probe --strategy sep-cm
 measure() {  # FILE ARGUMENTS...
   local how=()
   [ ! -e "$1" ] || how=(--resume)
-  "$namm" eval --model "$model" --json "$1" "${how[@]}" --interval 512 --tasks passkey,niah-multikey-1,kv-recall,multi-turn,vt,text --length 700 --samples 4 --seed 11 --workers 2 \
+  "$namm" eval --model "$model" --json "$1" "${how[@]}" --interval 512 --tasks passkey,niah-multikey-1,kv-recall,multi-turn,vt,text --length 700 --samples 3 --seed 11 --workers 2 \
     "${@:2}" > /dev/null
 }
 policies=probe-1,averaged-1,key-only,linear-light-probe,linear-extended-probe,namm-light-probe,namm-paper-probe

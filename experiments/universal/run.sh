@@ -28,7 +28,7 @@ measure() {  # FILE ARGUMENTS...
   "$namm" eval --json "$1" "${resume[@]}" --mode uniform --seed 11 --workers 2 "${@:2}"
 }
 policies=default,default-1/policy.json,default-2/policy.json,default-3/policy.json,default-mean.json
-measure smollm2.jsonl --model "$model" --interval 512 --length 700 --samples 4 --budget 25%,50%,12.5% --policy "$policies,h2o" --tasks passkey,niah-multikey-1,kv-recall,multi-turn,vt,text
+measure smollm2.jsonl --model "$model" --interval 512 --length 700 --samples 3 --budget 25%,50%,12.5% --policy "$policies,h2o" --tasks passkey,niah-multikey-1,kv-recall,multi-turn,vt,text
 measure host.jsonl --model "$root/experiments/hosts/jamba-recall.gguf" --interval 128 --length 1000 --samples 20 --budget 25% \
   --policy "$policies,$root/experiments/embedded_host/policies/linear-light-seed3.json" --tasks passkey,niah-single,kv-recall
 # what it drops of prose and of code, by kind of token

@@ -33,6 +33,24 @@ TEST_CASE("A run may start from the policy that comes with the program") {
   CHECK(json::parse(read(folder / "run/policy.json"))["policy"] == shipped["policy"]);
 }
 
+TEST_CASE("The strategy goes by the number of parameters unless one is named") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  const auto strategy_of = [&](const std::string& name, const std::vector<std::string>& more) {
+    std::vector<std::string> words = {"evolve", "--model",       host,          "--tasks",      "passkey", "--length",
+                                      "64",     "--generations", "0",           "--validation", "1",       "--budget",
+                                      "50%",    "--output",      folder / name, "--quiet"};
+    words.insert(words.end(), more.begin(), more.end());
+    const Outcome outcome = run_program(words);
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    return json::parse(read(folder / (name + "/policy.json")))["provenance"]["strategy"].get<std::string>();
+  };
+  CHECK(strategy_of("few", {"--policy", "linear", "--features", "light"}) == "cma");
+  CHECK(strategy_of("many", {"--policy", "namm", "--features", "light"}) == "sep-cma-tpa");
+  CHECK(strategy_of("named", {"--policy", "namm", "--features", "light", "--strategy", "es"}) == "es");
+}
+
 TEST_CASE("run.json repeats a run byte for byte, and flags win over it") {
   NAMM_NEED_HOST(host);
   const Folder folder;
@@ -40,7 +58,7 @@ TEST_CASE("run.json repeats a run byte for byte, and flags win over it") {
   const json echoed = json::parse(read(folder / "flags/run.json"));
   CHECK(echoed["tasks"] == "passkey");
   CHECK(echoed["generations"] == 2);
-  CHECK(echoed["strategy"] == "cma");  // defaults, too
+  CHECK(echoed["strategy"] == "auto");  // defaults, too
   CHECK_FALSE(echoed.contains("output"));
   const Outcome again = run_program({"evolve", "--config", folder / "flags/run.json", "--output", folder / "again", "--quiet"});
   CAPTURE(again.err);
