@@ -26,8 +26,8 @@ on_probe() {  # FOLDER ARGUMENTS...: a network added to the calibrated policy, e
     touch "$1/done"
   }
 }
-on_probe linear-light-probe --policy linear --features light+probe
-on_probe linear-extended-probe --policy linear --features extended+probe
+on_probe linear-light-probe --policy linear --features light+probe --strategy cma
+on_probe linear-extended-probe --policy linear --features extended+probe --strategy cma
 on_probe namm-light-probe --policy namm --features light+probe --strategy sep-cma-tpa
 on_probe namm-paper-probe --policy namm --features paper+probe --strategy sep-cma-tpa
 measure() {  # FILE ARGUMENTS...
@@ -39,7 +39,7 @@ measure() {  # FILE ARGUMENTS...
 policies=probe-1,averaged-1,key-only,linear-light-probe,linear-extended-probe,namm-light-probe,namm-paper-probe
 policies=${policies//,//policy.json,}/policy.json,default,h2o-mean,h2o,snapkv,tova,streaming,knorm,random,expected-attention
 measure pooled.jsonl --policy "$policies,kvzip,oracle" --mode pooled --budget 50%,25%,12.5% --details details.jsonl --details-prompts 1
-measure uniform.jsonl --policy "$policies" --mode uniform --budget 25%
+measure uniform.jsonl --policy probe-1/policy.json,averaged-1/policy.json,h2o,h2o-mean,snapkv,random --mode uniform --budget 25%
 "$namm" report pooled.jsonl uniform.jsonl details.jsonl --output comparison.md
 "$namm" report pooled.jsonl uniform.jsonl details.jsonl --output comparison.html
 echo "after $SECONDS s: $output/comparison.md, comparison.html"
