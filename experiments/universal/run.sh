@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The policy `default`: begins with the one evolved on the embedded host, goes on on SmolLM2-135M-Instruct (weights in Q8_0) with three seeds, their mean, and is evaluated on both.
+# A successor of the policy `default`: begins with the one evolved on the embedded host, goes on on SmolLM2-135M-Instruct (weights in Q8_0) with three seeds, their mean, and is evaluated on both.
 # Needs a built tree with the target namm_requantize.
 #   bash experiments/universal/run.sh [OUTPUT_DIR]
 set -euo pipefail
@@ -28,13 +28,13 @@ measure() {  # FILE ARGUMENTS...
   "$namm" eval --json "$1" "${resume[@]}" --mode uniform --seed 11 --workers 2 "${@:2}"
 }
 policies=default,default-1/policy.json,default-2/policy.json,default-3/policy.json,default-mean.json
-measure smollm2.jsonl --model "$model" --interval 512 --length 700 --samples 3 --budget 25%,50%,12.5% --policy "$policies,h2o" --tasks passkey,niah-multikey-1,kv-recall,multi-turn,vt,text
-measure host.jsonl --model "$root/experiments/hosts/jamba-recall.gguf" --interval 128 --length 1000 --samples 20 --budget 25% \
+measure three-seeds.jsonl --model "$model" --interval 512 --length 700 --samples 3 --budget 25% --policy "$policies,h2o" --tasks passkey,niah-multikey-1,kv-recall,multi-turn,vt,text
+measure three-seeds-host.jsonl --model "$root/experiments/hosts/jamba-recall.gguf" --interval 128 --length 1000 --samples 20 --budget 25% \
   --policy "$policies,$root/experiments/embedded_host/policies/linear-light-seed3.json" --tasks passkey,niah-single,kv-recall
 # what it drops of prose and of code, by kind of token
 for haystack in "$root/build/texts/kjv.txt" code; do
   name=kinds-$(basename "$haystack" .txt)
-  measure "$name.jsonl" --model "$model" --interval 512 --length 700 --samples 8 --budget 25% --policy default,default-mean.json,h2o,h2o-mean --tasks text --haystack "$haystack" \
-    --details "$name-details.jsonl" --details-prompts 8
+  measure "$name.jsonl" --model "$model" --interval 512 --length 700 --samples 6 --budget 25% --policy default,default-mean.json,h2o,h2o-mean --tasks text --haystack "$haystack" \
+    --details "$name-details.jsonl" --details-prompts 6
   "$namm" report "$name.jsonl" "$name-details.jsonl" --output "$name.md"
 done
