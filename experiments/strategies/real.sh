@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Which strategy evolves the better policy on a real fitness: the embedded host, semi-live, 12.5 % of the cache per head, the same number of evaluations for all.
-# Needs a built tree. What is there already is not done again. About an hour on one core; the validations of all runs are put into real.jsonl.
+# Needs a built tree. What is there already is not done again. About an hour on one core (estimated; the records are of part of it); the validations of all runs are put into real.jsonl.
 #   bash experiments/strategies/real.sh [OUTPUT_DIR]
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
