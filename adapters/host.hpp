@@ -117,6 +117,12 @@ class Host {
   /// Forgets the sequence and goes on from the snapshot, without a policy; of the named heads only the tokens at these positions
   /// (ascending) are left. Throws std::invalid_argument if it is not a snapshot of such a host.
   virtual void branch(const Snapshot& from, std::span<const HeadContent> kept);
+  /// For each of several branches of a snapshot (branch(); all heads with all tokens where none are named) the natural
+  /// log-probability of each token of `answer` behind `question`, which may be empty. A host may read the branches side by side;
+  /// then values differ from branch() in their last digits. What it holds afterwards is undefined until the next reset or branch.
+  virtual std::vector<std::vector<double>> branch_log_likelihoods(const Snapshot& from,
+                                                                  std::span<const std::vector<HeadContent>> branches,
+                                                                  std::span<const Token> question, std::span<const Token> answer);
 };
 
 }  // namespace namm

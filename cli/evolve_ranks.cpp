@@ -74,6 +74,7 @@ void follow(const std::vector<std::string>& arguments, evolve::MpiChannel& chann
       hosts.prepare(stage);
       const evolve::RunSettings settings = measuring_settings_from(stage.values);
       const auto fitness = evolve::make_fitness(settings.fitness);
+      fitness->remember_at_most(settings.prompt_memory_bytes);
       if (evolve::serve_units(channel, hosts.pool(), *fitness, settings.protocol, settings.tasks,
                               {hosts.identity(settings), machine_name()}, &interrupted()))
         return;

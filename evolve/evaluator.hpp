@@ -14,8 +14,10 @@ class Evaluator {
   Evaluator(UnitPool& pool, const Fitness& fitness, const ProtocolSettings& protocol)
       : pool_(pool), fitness_(fitness), protocol_(protocol) {}
 
-  /// result[i] belongs to units[i]. The longest prompts are begun first, so that nobody waits long for the last one. Nothing if
-  /// `stop` became true before all were measured. Exceptions of the hosts and of the fitness reach the caller.
+  /// result[i] belongs to units[i]. The longest prompts are begun first, so that nobody waits long for the last one. Neighbours
+  /// in `units` of one prompt with ascending memories are measured together, as many as the fitness likes; who does it has no
+  /// influence on that. Nothing if `stop` became true before all were measured. Exceptions of the hosts and of the fitness reach
+  /// the caller.
   std::optional<std::vector<double>> measure(std::span<const Memory> memories, std::span<const Prompt> prompts,
                                              std::span<const Unit> units, const std::atomic<bool>* stop = nullptr,
                                              const Progress& progress = {});

@@ -2,12 +2,17 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "evolve/protocol.hpp"
 
 namespace namm::evolve {
 
-/// How good an answer is when the cache is pruned. Stateless: measure() is called from several threads, each with its own host.
+/// What a fitness remembers of prompts if nobody says otherwise, bytes.
+inline constexpr std::size_t kPromptMemory = std::size_t{2} << 30;
+
+/// How good an answer is when the cache is pruned. measure() is called from several threads, each with its own host; what a
+/// fitness remembers of prompts changes no value.
 class Fitness {
  public:
   /// How a mean over prompts is compared with the full cache's mean on the same prompts.
@@ -18,9 +23,16 @@ class Fitness {
   virtual ~Fitness() = default;
   virtual std::string_view name() const = 0;
   virtual Relation relation() const = 0;
+  /// A fitness that remembers prompts forgets the oldest ones beyond this.
+  virtual void remember_at_most(std::size_t /*bytes*/) {}
   /// One number, higher = better. Throws std::invalid_argument if the prompt lacks what is measured, std::runtime_error from the
   /// host.
   virtual double measure(Host& host, const Memory& memory, const Prompt& prompt, const ProtocolSettings& protocol) const = 0;
+  /// Memories that are worth measuring together on one prompt; 1: nothing is gained by it.
+  virtual std::size_t together() const { return 1; }
+  /// The values of measure() for several memories, to the last digits.
+  virtual std::vector<double> measure_together(Host& host, std::span<const Memory> memories, const Prompt& prompt,
+                                               const ProtocolSettings& protocol) const;
 };
 
 struct FitnessEntry {

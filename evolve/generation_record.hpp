@@ -25,7 +25,8 @@ GenerationRecord summarise(std::span<const double> values);
 /// The deterministic part of a record: everything but the seconds.
 nlohmann::json to_log_line(const GenerationRecord& record);
 
-/// The rest: wall clock, by whom the units were measured, how long each took (milliseconds, longest first), bytes between ranks.
+/// The rest: wall clock, by whom the units were measured, how long each, or each group measured together, took
+/// (milliseconds, longest first), bytes between ranks.
 nlohmann::json to_timing_line(const GenerationRecord& record, const UnitPool& units);
 
 }  // namespace namm::evolve

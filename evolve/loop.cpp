@@ -50,6 +50,7 @@ class Run {
         training_(evaluator_, base_memory(settings), settings.budgets, settings.training_pool > 0),
         validation_(evaluator_, base_memory(settings), settings.budgets, true),
         folder_(settings.output, settings.resume) {
+    fitness_->remember_at_most(settings.prompt_memory_bytes);
     state_.settings = describe_settings(settings, strategy_->population(), pool.host().description());
   }
 

@@ -41,6 +41,7 @@ struct RunSettings {
   std::string fitness = "answer-likelihood";
   std::string traces;  ///< what tells the recorded prompts from others, where the fitness is measured on those; else empty
   ProtocolSettings protocol;
+  std::size_t prompt_memory_bytes = kPromptMemory;  ///< of prompts that the fitness remembers; changes no result
 
   std::string strategy = "cma";
   int population = 0;  ///< 0 = the strategy's default

@@ -15,26 +15,34 @@ struct Unit {
   std::size_t prompt = 0;
 };
 
-/// What is to be measured. Units are begun in this order, which has no influence on the values.
+/// What is to be measured. Groups are begun in this order, which has no influence on the values.
 struct UnitBatch {
   const Fitness& fitness;
   const ProtocolSettings& protocol;
   std::span<const Memory> memories;
   std::span<const Prompt> prompts;
   std::span<const Unit> units;
+  std::span<const std::size_t> groups;  ///< where each group begins in `units`: of one prompt, measured together
+
+  std::span<const Unit> group(std::size_t number) const {
+    const std::size_t end = number + 1 < groups.size() ? groups[number + 1] : units.size();
+    return units.subspan(groups[number], end - groups[number]);
+  }
+  /// The values of a group's units.
+  std::vector<double> measure(std::size_t number, Host& host) const;
 };
 
 /// What measuring took; nothing of it has an influence on a result.
 struct UnitCosts {
-  std::vector<float> seconds;                        ///< per unit, wall clock of its worker, in no order that means anything
+  std::vector<float> seconds;                        ///< per group, wall clock of its worker, in no order that means anything
   std::uint64_t bytes_sent = 0, bytes_received = 0;  ///< between ranks, as rank 0 sees it
 };
 
-/// Those who measure units: threads of this process, or ranks on many machines.
+/// Those who measure groups of units: threads of this process, or ranks on many machines.
 class UnitPool {
  public:
   virtual ~UnitPool() = default;
-  /// Units that can be under way at the same time.
+  /// Groups that can be under way at the same time.
   virtual int workers() const = 0;
   virtual int ranks() const { return 1; }
   /// values[i] becomes that of batch.units[i]. False if `stop` became true before all were measured. Exceptions of hosts and of

@@ -1,25 +1,34 @@
-// LlamaHost's snapshots: the runtime's own state (cells, recurrent layers) beside the store's lists.
+#include "adapters/llama_cpp/host_snapshot.hpp"
+
 #include <llama.h>
 
 #include <stdexcept>
 
 #include "adapters/llama_cpp/llama_host.hpp"
-#include "adapters/llama_cpp/page_buffer.hpp"
 #include "adapters/llama_cpp/row_trace.hpp"
+#include "adapters/llama_cpp/tail_batch.hpp"
 
 namespace namm::llama {
 namespace {
 
-struct HostSnapshot final : Snapshot {
-  std::size_t bytes() const override { return CacheStore::kv_bytes(*store) + logits.size() * sizeof(float); }
-  PageBuffer state;  // as long as a full cache, of which rows are never touched: they cost no memory
-  std::size_t state_bytes = 0;
-  std::shared_ptr<const SavedStore> store;
-  int position = 0;
-  std::vector<float> logits;
-};
+const HostSnapshot& of_a_host(const Snapshot& from) {
+  const auto* const snapshot = dynamic_cast<const HostSnapshot*>(&from);
+  if (snapshot == nullptr)
+    throw std::invalid_argument("snapshot: must be one of a llama.cpp host attached by the backend, is another's");
+  return *snapshot;
+}
 
 }  // namespace
+
+void install(const HostSnapshot& from, std::span<const HeadContent> kept, llama_context* context, CacheStore& store,
+             int sequence) {
+  RowTrace rows;
+  const std::size_t read =
+      llama_state_seq_set_data(context, reinterpret_cast<const std::uint8_t*>(from.state.data()), from.state_bytes, sequence);
+  if (read != from.state_bytes)
+    throw std::runtime_error("snapshot: llama.cpp must take its state back, refused it; enlarge the context (--context)");
+  store.install(CacheStore::branch(*from.store, kept), rows.rows());
+}
 
 std::shared_ptr<const Snapshot> LlamaHost::snapshot() {
   if (!store_) return nullptr;
@@ -36,18 +45,26 @@ std::shared_ptr<const Snapshot> LlamaHost::snapshot() {
 }
 
 void LlamaHost::branch(const Snapshot& from, std::span<const HeadContent> kept) {
-  const auto* const snapshot = dynamic_cast<const HostSnapshot*>(&from);
-  if (!store_ || snapshot == nullptr)
-    throw std::invalid_argument("snapshot: must be one of a llama.cpp host attached by the backend, is another's");
+  const HostSnapshot& snapshot = of_a_host(from);
+  if (!store_) throw std::invalid_argument("snapshot: must be gone on from by a host attached by the backend, this one is not");
   reset({});
-  RowTrace rows;
-  const std::size_t read =
-      llama_state_seq_set_data(context_, reinterpret_cast<const std::uint8_t*>(snapshot->state.data()), snapshot->state_bytes, 0);
-  if (read != snapshot->state_bytes)
-    throw std::runtime_error("snapshot: llama.cpp must take its state back, refused it; enlarge the context (--context)");
-  store_->install(CacheStore::branch(*snapshot->store, kept), rows.rows());
-  position_ = snapshot->position;
-  logits_ = snapshot->logits;
+  install(snapshot, kept, context_, *store_, 0);
+  position_ = snapshot.position;
+  logits_ = snapshot.logits;
+}
+
+std::vector<std::vector<double>> LlamaHost::branch_log_likelihoods(const Snapshot& from,
+                                                                   std::span<const std::vector<HeadContent>> branches,
+                                                                   std::span<const Token> question,
+                                                                   std::span<const Token> answer) {
+  const HostSnapshot& snapshot = of_a_host(from);
+  if (!tails_) tails_ = std::make_unique<TailBatch>(*model_, settings_);
+  std::vector<std::vector<double>> out;
+  while (out.size() < branches.size()) {
+    const auto some = branches.subspan(out.size(), std::min(branches.size() - out.size(), TailBatch::kMost));
+    for (std::vector<double>& nats : tails_->log_likelihoods(snapshot, some, question, answer)) out.push_back(std::move(nats));
+  }
+  return out;
 }
 
 }  // namespace namm::llama

@@ -4,23 +4,18 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <stdexcept>
 #include <utility>
 
 #include "adapters/llama_cpp/attach_scope.hpp"
+#include "adapters/llama_cpp/context_params.hpp"
+#include "adapters/llama_cpp/log_probability.hpp"
+#include "adapters/llama_cpp/tail_batch.hpp"
 
 namespace namm::llama {
 namespace {
 
 constexpr int kOutputRows = 32;  // rows of logits computed at once; a row is as long as the vocabulary
-
-double log_probability(std::span<const float> logits, Token token) {
-  const float maximum = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float x : logits) sum += std::exp(static_cast<double>(x) - maximum);
-  return static_cast<double>(logits[static_cast<std::size_t>(token)]) - maximum - std::log(sum);
-}
 
 struct Batch {
   explicit Batch(int tokens) : batch(llama_batch_init(tokens, 0, 1)) {}
@@ -56,14 +51,9 @@ LlamaHost::LlamaHost(std::shared_ptr<const LlamaModel> model, const LlamaHostSet
 }
 
 void LlamaHost::open_stock(bool flash_attention, int cells) {
-  llama_context_params params = llama_context_default_params();
-  params.n_ctx = static_cast<std::uint32_t>((cells + 255) / 256 * 256);
-  params.n_batch = params.n_ubatch = static_cast<std::uint32_t>(settings_.chunk_tokens);
+  llama_context_params params = context_params(settings_, cells);
   params.n_outputs_max = kOutputRows;
-  params.n_threads = params.n_threads_batch = settings_.threads;
-  params.type_k = params.type_v = GGML_TYPE_F16;
   params.offload_kqv = callback_ != nullptr;
-  params.swa_full = false;
   params.flash_attn_type = flash_attention ? LLAMA_FLASH_ATTN_TYPE_ENABLED : LLAMA_FLASH_ATTN_TYPE_DISABLED;
   if (callback_) {
     params.cb_eval = CallbackMemory::callback;

@@ -12,6 +12,8 @@ struct llama_context;
 
 namespace namm::llama {
 
+class TailBatch;
+
 /// Who holds the KV cache that a memory is attached to.
 enum class Attachment {
   backend,   ///< a CacheStore of ours, in host memory: any length per head, freed memory is freed
@@ -54,6 +56,10 @@ class LlamaHost final : public Host {
   /// Null unless attached by the backend.
   std::shared_ptr<const Snapshot> snapshot() override;
   void branch(const Snapshot& from, std::span<const HeadContent> kept) override;
+  std::vector<std::vector<double>> branch_log_likelihoods(const Snapshot& from,
+                                                          std::span<const std::vector<HeadContent>> branches,
+                                                          std::span<const Token> question,
+                                                          std::span<const Token> answer) override;
   /// Null unless attached by the backend, or by the callback.
   CacheStore* store() const { return store_; }
   const CallbackMemory* callback_memory() const { return callback_.get(); }
@@ -74,7 +80,8 @@ class LlamaHost final : public Host {
   llama_context* context_ = nullptr;
   CacheStore* store_ = nullptr;
   std::unique_ptr<CallbackMemory> callback_;
-  bool flash_attention_ = true;  // of the context, as its cells
+  std::unique_ptr<TailBatch> tails_;  // when branches are first read together
+  bool flash_attention_ = true;       // of the context, as its cells
   int cells_ = 0;
   int interval_tokens_ = 512;
   int position_ = 0;

@@ -31,6 +31,13 @@ std::unique_ptr<Fitness> make_fitness(std::string_view name) {
   throw std::invalid_argument(unknown_name("fitness", name, fitness_registry()));
 }
 
+std::vector<double> Fitness::measure_together(Host& host, std::span<const Memory> memories, const Prompt& prompt,
+                                              const ProtocolSettings& protocol) const {
+  std::vector<double> out;
+  for (const Memory& memory : memories) out.push_back(measure(host, memory, prompt, protocol));
+  return out;
+}
+
 double relative_fitness(Fitness::Relation relation, std::span<const TaskMeans> tasks) {
   double sum = 0;
   for (const TaskMeans& task : tasks) {

@@ -14,8 +14,6 @@
 namespace namm::evolve {
 namespace {
 
-constexpr std::size_t kMostBytes = std::size_t{2} << 30;  // of prompts remembered; the oldest go first
-
 /// One prompt, evaluated once: what policies read of it, and the full cache at its end.
 struct Prefill {
   std::mutex mutex;  // held by who fills it in
@@ -50,21 +48,33 @@ class SemiLive final : public Fitness {
   std::string_view name() const override { return "semi-live"; }
   Relation relation() const override { return Relation::difference; }
   double measure(Host& host, const Memory& memory, const Prompt& prompt, const ProtocolSettings& protocol) const override {
+    return measure_together(host, std::span(&memory, 1), prompt, protocol).front();
+  }
+  void remember_at_most(std::size_t bytes) override { most_bytes_ = bytes; }
+  /// Question and answer are short: read behind several candidates' cells at once, they cost less.
+  std::size_t together() const override { return 8; }
+  std::vector<double> measure_together(Host& host, std::span<const Memory> memories, const Prompt& prompt,
+                                       const ProtocolSettings& protocol) const override {
     if (prompt.answer.empty())
       throw std::invalid_argument("semi-live: every prompt must have a gold answer, prompt '" + prompt.sample.id +
                                   "' has none; leave plain texts out");
-    const std::shared_ptr<Prefill> prefill = prefill_of(host, memory, prompt, protocol);
-    std::vector<HeadContent> kept;
-    if (memory.policy && !memory.policy->keeps_everything()) {
-      trace::Replay replay(prefill->settings, prefill->record, memory, reads_content(memory) ? prefill->content : nullptr);
-      replay.advance();
-      replay.update();
-      kept = replay.content();
+    std::vector<std::shared_ptr<Prefill>> prefills;
+    std::vector<std::vector<HeadContent>> kept;
+    for (const Memory& memory : memories) {
+      prefills.push_back(prefill_of(host, memory, prompt, protocol));
+      kept.push_back(kept_by(memory, *prefills.back()));
     }
-    host.branch(*prefill->snapshot, kept);
-    if (protocol.question_after && !prompt.question.empty()) host.evaluate(prompt.question);
-    const std::vector<double> nats = host.log_likelihood(prompt.answer);
-    return std::accumulate(nats.begin(), nats.end(), 0.0) / static_cast<double>(prompt.answer.size());
+    const std::span<const Token> question =
+        protocol.question_after ? std::span<const Token>(prompt.question) : std::span<const Token>();
+    std::vector<double> out;
+    for (std::size_t end = 0; out.size() < memories.size();) {
+      const std::size_t begin = end;
+      while (end < memories.size() && prefills[end] == prefills[begin]) ++end;
+      for (const std::vector<double>& nats : host.branch_log_likelihoods(
+               *prefills[begin]->snapshot, std::span(kept).subspan(begin, end - begin), question, prompt.answer))
+        out.push_back(std::accumulate(nats.begin(), nats.end(), 0.0) / static_cast<double>(prompt.answer.size()));
+    }
+    return out;
   }
 
  private:
@@ -78,6 +88,15 @@ class SemiLive final : public Fitness {
       return prompt == other.prompt && ((reader == nullptr && other.reader != nullptr) || (!all && other.all));
     }
   };
+
+  /// What a memory would have kept; empty: everything.
+  static std::vector<HeadContent> kept_by(const Memory& memory, const Prefill& prefill) {
+    if (!memory.policy || memory.policy->keeps_everything()) return {};
+    trace::Replay replay(prefill.settings, prefill.record, memory, reads_content(memory) ? prefill.content : nullptr);
+    replay.advance();
+    replay.update();
+    return replay.content();
+  }
 
   std::shared_ptr<Prefill> prefill_of(Host& host, const Memory& memory, const Prompt& prompt,
                                       const ProtocolSettings& protocol) const {
@@ -150,7 +169,7 @@ class SemiLive final : public Fitness {
     forget(std::find_if(order_.begin(), order_.end(), [&](const auto& one) { return one.first.poorer_than(key); }));
     order_.emplace_back(key, made);
     bytes_ += made->bytes;
-    while (bytes_ > kMostBytes && order_.size() > 1) forget(order_.begin());
+    while (bytes_ > most_bytes_ && order_.size() > 1) forget(order_.begin());
   }
 
   void forget(std::deque<std::pair<Key, std::shared_ptr<Prefill>>>::iterator which) const {
@@ -164,6 +183,7 @@ class SemiLive final : public Fitness {
   mutable std::map<Key, std::shared_ptr<Prefill>> known_;
   mutable std::deque<std::pair<Key, std::shared_ptr<Prefill>>> order_;
   mutable std::size_t bytes_ = 0;
+  std::size_t most_bytes_ = kPromptMemory;
   // what the policies met so far read, so that one prefill serves them all: with whose reader, and whether more than sums
   mutable std::shared_ptr<const Policy> reads_;
   mutable bool all_ = false;

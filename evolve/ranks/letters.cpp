@@ -9,15 +9,27 @@
 namespace namm::evolve::letters {
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kVersion = 2;
 
 // One function per type lists its fields; a Writer or a Reader goes over them.
+
+template <class Visit, class Part>
+void part(Visit& visit, Part& x) {
+  auto& selection = x.memory.selection;
+  auto& spectrogram = x.memory.spectrogram;
+  visit(x.policy), visit(x.memory.interval_tokens);
+  visit(selection.mode), visit(selection.budget.unit), visit(selection.budget.value), visit(selection.sinks),
+      visit(selection.recent);
+  visit(spectrogram.fft_size), visit(spectrogram.hop), visit(spectrogram.decay);
+}
 
 struct Writer {
   ByteWriter to;
   template <class T>
   void operator()(const T& value) {
-    if constexpr (std::is_same_v<T, std::string>) {
+    if constexpr (std::is_same_v<T, Job::Part>) {
+      part(*this, value);
+    } else if constexpr (std::is_same_v<T, std::string>) {
       to.text(value);
     } else if constexpr (std::is_same_v<T, bool>) {
       to.number<std::uint8_t>(value ? 1 : 0);
@@ -42,7 +54,9 @@ struct Reader {
   ByteReader from;
   template <class T>
   void operator()(T& value) {
-    if constexpr (std::is_same_v<T, std::string>) {
+    if constexpr (std::is_same_v<T, Job::Part>) {
+      part(*this, value);
+    } else if constexpr (std::is_same_v<T, std::string>) {
       value = from.text();
     } else if constexpr (std::is_same_v<T, bool>) {
       value = from.number<std::uint8_t>() != 0;
@@ -86,14 +100,9 @@ void fields(Visit& visit, T& x) {
       for (std::size_t i = 0; i + 1 < places.size(); i += 2) sample.evidence.push_back({places[i], places[i + 1]});
     }
   } else if constexpr (std::is_same_v<Type, Job>) {
-    auto& selection = x.memory.selection;
-    auto& spectrogram = x.memory.spectrogram;
-    visit(x.number), visit(x.prompt), visit(x.policy), visit(x.memory.interval_tokens);
-    visit(selection.mode), visit(selection.budget.unit), visit(selection.budget.value), visit(selection.sinks),
-        visit(selection.recent);
-    visit(spectrogram.fft_size), visit(spectrogram.hop), visit(spectrogram.decay);
+    visit(x.number), visit(x.prompt), visit(x.parts);
   } else if constexpr (std::is_same_v<Type, Measured>) {
-    visit(x.number), visit(x.value), visit(x.seconds);
+    visit(x.number), visit(x.values), visit(x.seconds);
   } else if constexpr (std::is_same_v<Type, Failed>) {
     visit(x.wrong_usage), visit(x.interrupted), visit(x.what);
   } else if constexpr (std::is_same_v<Type, Stop>) {

@@ -41,15 +41,19 @@ struct PromptLetter {
   Prompt prompt;           ///< without its task
   std::uint32_t task = 0;  ///< index into the run's tasks
 };
+/// Memories that are measured together on one prompt.
 struct Job {
+  struct Part {
+    Memory memory;                    ///< without its policy
+    std::uint64_t policy = kNothing;  ///< a Parameters letter's id
+  };
   std::uint64_t number = 0, prompt = 0;
-  Memory memory;                    ///< without its policy
-  std::uint64_t policy = kNothing;  ///< a Parameters letter's id
+  std::vector<Part> parts;
   static constexpr std::uint64_t kNothing = ~std::uint64_t{0};
 };
 struct Measured {
   std::uint64_t number = 0;
-  double value = 0;
+  std::vector<double> values;  ///< of the parts
   float seconds = 0;
 };
 struct Failed {

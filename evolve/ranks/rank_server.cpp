@@ -23,7 +23,8 @@ constexpr std::chrono::microseconds kServerPause{200};
 
 /// A job with what it is about, which may be forgotten while it waits.
 struct Work {
-  letters::Job job;
+  std::uint64_t number = 0;
+  std::vector<Memory> memories;
   std::shared_ptr<const Prompt> prompt;
 };
 
@@ -94,10 +95,13 @@ class Store {
     letter.prompt.task = tasks_.at(letter.task);
     prompts_[letter.id] = std::make_shared<Prompt>(std::move(letter.prompt));
   }
-  Work work(letters::Job job) const {
-    if (job.policy != letters::Job::kNothing) job.memory.policy = policies_.at(job.policy);
-    const std::uint64_t prompt = job.prompt;
-    return {std::move(job), prompts_.at(prompt)};
+  Work work(const letters::Job& job) const {
+    Work out{job.number, {}, prompts_.at(job.prompt)};
+    for (const letters::Job::Part& part : job.parts) {
+      out.memories.push_back(part.memory);
+      if (part.policy != letters::Job::kNothing) out.memories.back().policy = policies_.at(part.policy);
+    }
+    return out;
   }
   void forget() {
     policies_.clear();
@@ -121,8 +125,9 @@ bool serve_units(Channel& channel, HostPool& pool, const Fitness& fitness, const
     while (const auto work = desk.wait()) {
       try {
         const auto began = Clock::now();
-        const double value = fitness.measure(host, work->job.memory, *work->prompt, protocol);
-        desk.answer(letters::Measured{work->job.number, value, std::chrono::duration<float>(Clock::now() - began).count()});
+        std::vector<double> values = fitness.measure_together(host, work->memories, *work->prompt, protocol);
+        const float seconds = std::chrono::duration<float>(Clock::now() - began).count();
+        desk.answer(letters::Measured{work->number, std::move(values), seconds});
       } catch (...) {
         desk.answer(failure());
       }
@@ -162,7 +167,7 @@ bool serve_units(Channel& channel, HostPool& pool, const Fitness& fitness, const
         if (auto* parameters = std::get_if<letters::Parameters>(&content)) store.add(*parameters);
         if (auto* prompt = std::get_if<letters::PromptLetter>(&content)) store.add(std::move(*prompt));
         if (auto* job = std::get_if<letters::Job>(&content)) {
-          desk.put(store.work(std::move(*job)));
+          desk.put(store.work(*job));
           ++busy;
         }
         if (std::holds_alternative<letters::Forget>(content)) store.forget();

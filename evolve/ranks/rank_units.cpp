@@ -31,25 +31,28 @@ std::string first_difference(const std::string& ours, const std::string& theirs)
 
 }  // namespace
 
-/// The units that nobody has begun, and the values that are there: shared with the threads of this process.
+/// The groups that nobody has begun, and the values that are there: shared with the threads of this process.
 class RankUnits::Batch {
  public:
-  Batch(std::size_t count, std::span<double> values, UnitCosts& costs) : values_(values), costs_(costs), have_(count) {}
+  Batch(const UnitBatch& batch, PromptHolders& holders, std::span<double> values, UnitCosts& costs)
+      : batch_(batch), queue_(batch, holders), values_(values), costs_(costs), have_(batch.groups.size()) {}
 
-  std::optional<std::size_t> take() {
+  std::optional<std::size_t> take(int rank) {
     const std::lock_guard lock(mutex_);
-    if (closed_ || next_ == have_.size()) return std::nullopt;
-    return next_++;
+    return closed_ ? std::nullopt : queue_.take(rank);
   }
   void close() {
     const std::lock_guard lock(mutex_);
     closed_ = true;
   }
-  void put(std::size_t index, double value, float seconds) {
+  void put(std::size_t index, std::span<const double> values, float seconds) {
     const std::lock_guard lock(mutex_);
     if (index >= have_.size() || have_[index]) return;
+    if (values.size() != batch_.group(index).size())
+      throw std::runtime_error("values: must be " + std::to_string(batch_.group(index).size()) + ", one for each memory, are " +
+                               std::to_string(values.size()) + "; start the same namm on all ranks");
     have_[index] = true;
-    values_[index] = value;
+    std::copy(values.begin(), values.end(), values_.begin() + static_cast<std::ptrdiff_t>(batch_.groups[index]));
     costs_.seconds.push_back(seconds);
     ++done_;
   }
@@ -60,10 +63,12 @@ class RankUnits::Batch {
 
  private:
   mutable std::mutex mutex_;
+  const UnitBatch& batch_;
+  GroupQueue queue_;
   std::span<double> values_;
   UnitCosts& costs_;
   std::vector<bool> have_;
-  std::size_t next_ = 0, done_ = 0;
+  std::size_t done_ = 0;
   bool closed_ = false;
 };
 
@@ -135,14 +140,16 @@ std::uint64_t RankUnits::shape_of(const Policy& policy) {
 
 void RankUnits::hand_out(int rank, const UnitBatch& batch, std::size_t index) {
   Rank& to = ranks_[static_cast<std::size_t>(rank)];
-  const Unit& unit = batch.units[index];
-  const Memory& memory = batch.memories[unit.memory];
+  const std::span<const Unit> group = batch.group(index);
   letters::Job job;
   job.number = first_job_ + index;
-  job.prompt = unit.prompt;
-  job.memory = memory;
-  job.memory.policy = nullptr;
-  if (memory.policy) {
+  job.prompt = group.front().prompt;
+  for (const Unit& unit : group) {
+    const Memory& memory = batch.memories[unit.memory];
+    letters::Job::Part& part = job.parts.emplace_back();
+    part.memory = memory;
+    part.memory.policy = nullptr;
+    if (!memory.policy) continue;
     auto found = policies_.find(memory.policy.get());
     if (found == policies_.end())
       found =
@@ -151,13 +158,13 @@ void RankUnits::hand_out(int rank, const UnitBatch& batch, std::size_t index) {
     const PolicyLetter& policy = found->second;
     if (to.shapes.insert(policy.shape).second) send(rank, shapes_[policy.shape]);
     if (to.policies.insert(policy.id).second) send(rank, letters::Parameters{policy.id, policy.shape, policy.values});
-    job.policy = policy.id;
+    part.policy = policy.id;
   }
-  if (to.prompts.insert(unit.prompt).second) {
-    const Prompt& prompt = batch.prompts[unit.prompt];
+  if (to.prompts.insert(job.prompt).second) {
+    const Prompt& prompt = batch.prompts[job.prompt];
     const auto task = std::find(tasks_.begin(), tasks_.end(), prompt.task);
     if (task == tasks_.end()) throw std::logic_error("prompt " + prompt.sample.id + ": its task is not one of the run's");
-    send(rank, letters::PromptLetter{unit.prompt, prompt, static_cast<std::uint32_t>(task - tasks_.begin())});
+    send(rank, letters::PromptLetter{job.prompt, prompt, static_cast<std::uint32_t>(task - tasks_.begin())});
   }
   send(rank, job);
   if (to.busy++ == 0) to.heard = Clock::now();
@@ -176,16 +183,15 @@ void RankUnits::end_batch() {
 
 bool RankUnits::measure(const UnitBatch& batch, std::span<double> values, UnitCosts& costs, const std::atomic<bool>* stop,
                         const Progress& progress) {
-  const std::size_t count = batch.units.size();
-  Batch shared(count, values, costs);
+  const std::size_t count = batch.groups.size();
+  Batch shared(batch, holders_, values, costs);
   const int threads = omp_get_max_threads();  // a new thread would begin with the machine's number
   const auto own = [&](std::size_t, Host& host) {
     try {
-      while (const auto index = shared.take()) {
+      while (const auto index = shared.take(0)) {
         const auto began = Clock::now();
-        const Unit& unit = batch.units[*index];
-        const double value = batch.fitness.measure(host, batch.memories[unit.memory], batch.prompts[unit.prompt], batch.protocol);
-        shared.put(*index, value, std::chrono::duration<float>(Clock::now() - began).count());
+        const std::vector<double> measured = batch.measure(*index, host);
+        shared.put(*index, measured, std::chrono::duration<float>(Clock::now() - began).count());
       }
     } catch (...) {
       shared.close();
@@ -219,7 +225,7 @@ bool RankUnits::measure(const UnitBatch& batch, std::span<double> values, UnitCo
       const letters::Any content = letters::read(letter->bytes);
       if (const auto* measured = std::get_if<letters::Measured>(&content)) {
         if (from.busy > 0) --from.busy;
-        if (measured->number >= first_job_) shared.put(measured->number - first_job_, measured->value, measured->seconds);
+        if (measured->number >= first_job_) shared.put(measured->number - first_job_, measured->values, measured->seconds);
       } else if (const auto* failed = std::get_if<letters::Failed>(&content)) {
         if (failed->interrupted || (stop != nullptr && *stop)) {
           interrupted = true;
@@ -234,7 +240,7 @@ bool RankUnits::measure(const UnitBatch& batch, std::span<double> values, UnitCo
     for (int rank = 1; rank < channel_.ranks() && !interrupted; ++rank) {
       Rank& to = ranks_[static_cast<std::size_t>(rank)];
       while (to.busy < to.workers) {
-        const auto index = shared.take();
+        const auto index = shared.take(rank);
         if (!index) break;
         hand_out(rank, batch, *index);
         idle = false;

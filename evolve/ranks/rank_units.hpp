@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "evolve/ranks/channel.hpp"
+#include "evolve/ranks/group_queue.hpp"
 #include "evolve/ranks/letters.hpp"
 #include "evolve/unit_pool.hpp"
 
@@ -64,6 +65,7 @@ class RankUnits final : public UnitPool {
   std::vector<Rank> ranks_;  // [0] is not used
   std::map<std::string, std::uint64_t> shape_ids_;
   std::vector<letters::Shape> shapes_;
+  PromptHolders holders_;
   std::map<const Policy*, PolicyLetter> policies_;  // of this batch
   std::uint64_t first_job_ = 0;                     // number of this batch's first job
   std::uint64_t next_id_ = 0;                       // of a policy

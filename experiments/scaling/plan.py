@@ -16,7 +16,7 @@ import json
 import random
 import sys
 
-JOB, RESULT, POLICY_HEAD = 66, 22, 26  # bytes of letters, evolve/ranks/letters.cpp; a policy is a head and 4 bytes per parameter
+JOB, RESULT, POLICY_HEAD = 74, 30, 26  # bytes of letters, evolve/ranks/letters.cpp; a policy is a head and 4 bytes per parameter
 
 
 def load(path):

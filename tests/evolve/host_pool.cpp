@@ -93,6 +93,48 @@ TEST_CASE("pool: what a worker throws reaches the caller, and the pool can be us
   CHECK_THROWS_WITH(HostPool([]() -> std::unique_ptr<Host> { throw std::runtime_error("no model"); }, 1), Equals("no model"));
 }
 
+namespace {
+
+/// Says how many were measured with it, and which memory and prompt it was.
+class Counting final : public Fitness {
+ public:
+  std::string_view name() const override { return "counting"; }
+  Relation relation() const override { return Relation::difference; }
+  double measure(Host&, const Memory&, const Prompt&, const ProtocolSettings&) const override { throw std::logic_error("alone"); }
+  std::size_t together() const override { return 3; }
+  std::vector<double> measure_together(Host&, std::span<const Memory> memories, const Prompt& prompt,
+                                       const ProtocolSettings&) const override {
+    std::vector<double> out;
+    for (const Memory& memory : memories)
+      out.push_back(static_cast<double>(1000 * memories.size() + 100 * prompt.context.size()) + memory.interval_tokens);
+    return out;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("evaluator: neighbours on one prompt are measured together, in equal parts, whoever measures", "[pool]") {
+  std::vector<Memory> memories(9);
+  for (std::size_t m = 0; m < memories.size(); ++m) memories[m].interval_tokens = static_cast<int>(m);
+  std::vector<Prompt> prompts(2);
+  prompts[0].context = {1};
+  prompts[1].context = {1, 2};
+  std::vector<Unit> units = {{8, 0}, {8, 1}};  // as the full cache: alone
+  for (std::size_t p = 0; p < 2; ++p)
+    for (std::size_t m = 0; m < (p == 0 ? 7 : 2); ++m) units.push_back({m, p});
+  units.push_back({0, 1});  // not ascending: another group
+  const std::vector<double> expected = {1108, 1208, 2100, 2101, 2102, 2103, 3104, 3105, 3106, 2200, 2201, 1200};
+  const Counting counting;
+  for (const int workers : {1, 2, 3}) {
+    HostPool pool(factory(), workers);
+    ThreadUnits threads(pool);
+    Evaluator evaluator(threads, counting, {});
+    CHECK(evaluator.measure(memories, prompts, {})->empty());
+    CHECK(*evaluator.measure(memories, prompts, units) == expected);
+    CHECK(evaluator.take_costs().seconds.size() == 7);
+  }
+}
+
 TEST_CASE("evaluator: the values do not depend on the number of workers", "[pool]") {
   const std::vector<std::shared_ptr<const tasks::Task>> tasks = {std::make_shared<fake::Task>()};
   PromptPlan plan;

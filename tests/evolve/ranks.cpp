@@ -52,12 +52,16 @@ TEST_CASE("letters are read back as they were written, and nothing else is", "[r
 
   letters::Job job;
   job.number = 12;
-  job.memory.selection = {SelectionMode::pooled, parse_budget("25%"), 3, 5};
-  job.memory.interval_tokens = 77;
+  job.parts.resize(2);
+  job.parts[0].memory.selection = {SelectionMode::pooled, parse_budget("25%"), 3, 5};
+  job.parts[0].memory.interval_tokens = 77;
+  job.parts[1].policy = 9;
   const auto read_job = std::get<letters::Job>(letters::read(letters::write(job)));
-  CHECK(read_job.memory.selection == job.memory.selection);
-  CHECK(read_job.memory.interval_tokens == 77);
-  CHECK(read_job.policy == letters::Job::kNothing);
+  REQUIRE(read_job.parts.size() == 2);
+  CHECK(read_job.parts[0].memory.selection == job.parts[0].memory.selection);
+  CHECK(read_job.parts[0].memory.interval_tokens == 77);
+  CHECK(read_job.parts[0].policy == letters::Job::kNothing);
+  CHECK(read_job.parts[1].policy == 9);
   CHECK(std::holds_alternative<letters::Bye>(letters::read(letters::write(letters::Bye{}))));
 
   for (std::size_t length = 0; length < bytes.size(); ++length)
@@ -65,6 +69,28 @@ TEST_CASE("letters are read back as they were written, and nothing else is", "[r
   std::vector<std::byte> damaged = bytes;
   for (std::byte& byte : damaged) byte = std::byte{0xff};
   CHECK_THROWS_WITH(letters::read(damaged), Contains("start the same namm on all ranks"));
+}
+
+TEST_CASE("a rank is given what it has read before, then what nobody has, then the rest", "[ranks]") {
+  std::vector<Prompt> prompts(3);
+  for (std::size_t p = 0; p < prompts.size(); ++p) prompts[p].sample.id = std::to_string(p);
+  const std::vector<Unit> units = {{0, 0}, {0, 1}, {0, 2}, {1, 0}, {1, 1}, {1, 2}, {2, 0}, {2, 1}, {2, 2}};
+  const std::vector<std::size_t> groups = {0, 1, 2, 3, 4, 5, 6, 7, 8};
+  const auto order = [&](std::string_view fitness_name, PromptHolders& holders, const std::vector<int>& takers) {
+    const auto fitness = make_fitness(fitness_name);
+    GroupQueue queue({*fitness, {}, {}, prompts, units, groups}, holders);
+    std::vector<std::size_t> taken;
+    for (const int rank : takers) taken.push_back(queue.take(rank).value());
+    CHECK_FALSE(queue.take(0));
+    CHECK_FALSE(queue.take(1));
+    return taken;
+  };
+  const std::vector<int> takers = {0, 1, 0, 1, 0, 1, 1, 1, 0};
+  PromptHolders holders, others;
+  // rank 0 has prompts 0 and 2, rank 1 has prompt 1 and in the end helps with what is left
+  CHECK(order("semi-live", holders, takers) == std::vector<std::size_t>{0, 1, 2, 4, 3, 7, 5, 8, 6});
+  CHECK(order("semi-live", holders, {1, 1, 1, 1, 0, 0, 0, 0, 0}) == std::vector<std::size_t>{1, 2, 4, 5, 0, 3, 6, 8, 7});
+  CHECK(order("answer-likelihood", others, takers) == std::vector<std::size_t>{0, 1, 2, 3, 4, 5, 6, 7, 8});
 }
 
 TEST_CASE("1, 2 and 4 ranks write the same bytes as threads", "[ranks]") {

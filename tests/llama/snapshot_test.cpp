@@ -93,6 +93,76 @@ TEST_CASE("snapshot: a branch of everything goes on to the bit, a branch of some
   }
 }
 
+TEST_CASE("snapshot: branches read side by side say what they say one after the other", "[llama][snapshot]") {
+  for (const Backbone& backbone : backbones()) {
+    CAPTURE(backbone.name);
+    const auto model = LlamaModel::load(write_tiny_model(backbone.shape));
+    llama::LlamaHostSettings settings;
+    settings.context_tokens = 512;
+    settings.chunk_tokens = 64;  // so that nine branches' texts take several turns
+    LlamaHost host(model, settings);
+    const auto tokens = random_tokens(200, backbone.shape.vocabulary, 37);
+    const std::span all(tokens);
+    host.reset({});
+    for (std::size_t i = 0; i < 120; i += 60) host.evaluate(all.subspan(i, 60));
+    const auto snapshot = host.snapshot();
+    REQUIRE(snapshot);
+    std::vector<std::vector<HeadContent>> branches(2 * 8 + 1);  // two turns and one; the first two keep everything
+    for (std::size_t b = 2; b < branches.size(); ++b)
+      for (const LayerDescription& layer : host.description().cached)
+        for (int h = 0; h < layer.kv_heads && layer.window == 0; ++h) {
+          HeadContent& head = branches[b].emplace_back(HeadContent{layer.layer, h, {}});
+          for (std::int32_t p = static_cast<std::int32_t>(b) % 5; p < 120; p += 3 + h + static_cast<std::int32_t>(b))
+            head.positions.push_back(p);
+        }
+    struct Text {
+      std::size_t question, answer;
+    };
+    for (const auto& [question, answer] : {Text{12, 5}, Text{0, 1}, Text{0, 6}, Text{1, 1}, Text{3, 40}}) {
+      CAPTURE(question, answer);
+      const auto asked = all.subspan(120, question), answered = all.subspan(120 + question, answer);
+      const auto expected = host.Host::branch_log_likelihoods(*snapshot, branches, asked, answered);
+      REQUIRE(expected.size() == branches.size());
+      for (const std::size_t count : {0, 1, 7, 8, 9, 17}) {
+        const auto got = host.branch_log_likelihoods(*snapshot, std::span(branches).first(count), asked, answered);
+        REQUIRE(got.size() == count);
+        for (std::size_t b = 0; b < count; ++b) {
+          REQUIRE(got[b].size() == answer);
+          for (std::size_t i = 0; i < answer; ++i) REQUIRE(got[b][i] == Approx(expected[b][i]).margin(1e-4));
+        }
+      }
+      if (question > 0) CHECK(std::abs(expected[2][0] - expected[0][0]) > 1e-4);  // dropping makes a difference
+    }
+    CHECK_THROWS_WITH(host.branch_log_likelihoods(*snapshot, std::span(branches).first(1), {}, std::vector<Token>(500, 1)),
+                      Contains("enlarge it (--context)"));
+  }
+}
+
+TEST_CASE("semi-live: candidates measured together have the values they have alone", "[llama][snapshot]") {
+  LlamaHost host(LlamaModel::load(write_tiny_model({})), {});
+  evolve::Prompt prompt;
+  prompt.sample.id = "p";
+  prompt.context = random_tokens(130, 64, 5);
+  prompt.question = random_tokens(12, 64, 6);
+  prompt.answer = random_tokens(5, 64, 7);
+  const auto semi = evolve::make_fitness("semi-live");
+  CHECK(semi->together() > 1);
+  std::vector<Memory> memories = {memory_of(nullptr, 200, 256)};
+  for (const char* const name : {"h2o", "snapkv", "random", "streaming", "namm", "full"})
+    memories.push_back(memory_of(make_policy(name), 40, 256));
+  memories.push_back(memory_of(probe_policy(host.description(), 1), 40, 256));  // has a prefill of its own
+  memories.push_back(memory_of(make_policy("h2o"), 30, 32));
+  for (const bool question_after : {true, false}) {
+    evolve::ProtocolSettings protocol;
+    protocol.question_after = question_after;
+    const std::vector<double> together = semi->measure_together(host, memories, prompt, protocol);
+    REQUIRE(together.size() == memories.size());
+    for (std::size_t i = 0; i < memories.size(); ++i)
+      CHECK(together[i] == Approx(semi->measure(host, memories[i], prompt, protocol)).margin(1e-5));
+    CHECK(std::abs(together[1] - together[0]) > 1e-3);
+  }
+}
+
 TEST_CASE("semi-live: nothing dropped is the full cache to the bit, one eviction at the end is the live one",
           "[llama][snapshot]") {
   LlamaHost host(LlamaModel::load(write_tiny_model({})), {});
