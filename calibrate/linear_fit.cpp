@@ -83,9 +83,6 @@ std::shared_ptr<const Policy> fit_linear(const NetworkPolicy& policy, const trac
                                          const SpectrogramSettings& spectrogram, int sinks) {
   const FeatureSet& features = policy.features();
   const std::size_t width = features.width, protected_tokens = static_cast<std::size_t>(std::max(sinks, 0));
-  if (policy.name() != "linear")
-    throw std::invalid_argument("least-squares: needs the policy linear, is " + std::string(policy.name()) +
-                                "; the score of the others is not linear in their parameters");
   NormalEquations equations(width, 1);
   std::vector<float> targets;
   for_each_head(policy, trace, spectrogram, [&](const trace::LayerRecord& layer, std::size_t h, const HeadRows& rows) {
@@ -100,7 +97,7 @@ std::shared_ptr<const Policy> fit_linear(const NetworkPolicy& policy, const trac
   });
   const Eigen::VectorXf weights = equations.solve(kPenalty).cast<float>();
   auto fitted = std::make_shared<NetworkPolicy>(policy);
-  fitted->set_parameters({weights.data(), static_cast<std::size_t>(weights.size())});
+  fitted->set_read_out({weights.data(), static_cast<std::size_t>(weights.size())});
   return fitted;
 }
 

@@ -3,19 +3,18 @@
 #include <cmath>
 #include <stdexcept>
 
-#include "calibrate/linear_fit.hpp"
 #include "cli/date.hpp"
+#include "cli/evolve_start.hpp"
 #include "cli/evolve_traces.hpp"
 #include "cli/version.hpp"
 #include "evolve/fitness.hpp"
 #include "evolve/strategy.hpp"
-#include "namm/policies/network_policy.hpp"
-#include "namm/policies/registry.hpp"
 
 namespace namm::cli {
 namespace {
 
 constexpr const char* kAuto = "auto";
+constexpr int kPromptMebibytes = static_cast<int>(evolve::kPromptMemory >> 20);
 // from here on a few dozen generations teach a full covariance nothing, and its decompositions cost (docs/strategies.md)
 constexpr std::size_t kFewParameters = 30;
 
@@ -24,52 +23,6 @@ std::string names_of(const Entries& entries) {
   std::string out;
   for (const auto& entry : entries) out += (out.empty() ? "" : ", ") + std::string(entry.name);
   return out;
-}
-
-std::shared_ptr<const Policy> prototype_from(const po::variables_map& values, bool& fresh, PolicyFile& file) {
-  const std::string name = values["policy"].as<std::string>();
-  file = resolve_policy(name);
-  fresh = name != kDefaultPolicyName && std::filesystem::path(name).extension() != ".json" && !std::filesystem::exists(name);
-  if (fresh && file.policy->parameter_count() > 0) {
-    nlohmann::json settings = {{"features", values["features"].as<std::string>()}};
-    if (values.contains("probe")) {
-      const PolicyFile calibrated = resolve_policy(values["probe"].as<std::string>());
-      const auto base = calibrated_of(*calibrated.policy);
-      if (!base)
-        throw std::invalid_argument("--probe: must be a policy file with a probe, as 'namm calibrate' writes them, is \"" +
-                                    values["probe"].as<std::string>() + "\"");
-      if (values["features"].defaulted()) settings["features"] = "probe";
-      settings.update(base->to_json());
-      file.selection = calibrated.selection;
-      file.interval_tokens = calibrated.interval_tokens;
-    }
-    file.policy = make_policy(name, settings);
-    return file.policy;
-  }
-  if (file.policy->parameter_count() == 0)
-    throw std::invalid_argument("--policy: must have parameters to evolve (namm, namm-mlp, linear or a policy file), is \"" +
-                                name + "\"; `namm eval` measures the others as they are");
-  return file.policy;
-}
-
-bool start_is_fitted(const po::variables_map& values) {
-  const std::string start = values["start"].as<std::string>();
-  if (start != "zeros" && start != "least-squares")
-    throw std::invalid_argument("--start: must be zeros or least-squares, is \"" + start + "\"");
-  return start == "least-squares";
-}
-
-/// Only says how: what it reads may be large, and a run that is resumed does not need it.
-std::function<std::shared_ptr<const Policy>(const Policy&)> fitted_start(const po::variables_map& values,
-                                                                         const evolve::RunSettings& settings, bool fresh) {
-  const auto trace = trace_from(values);
-  if (!trace || !fresh || settings.prototype->name() != "linear")
-    throw std::invalid_argument("--start least-squares: needs recorded prompts (--traces) and a new policy linear, has " +
-                                std::string(trace ? "" : "no trace and ") + "policy \"" + values["policy"].as<std::string>() +
-                                "\"; leave it out");
-  return [trace, spectrogram = settings.spectrogram, sinks = settings.selection.sinks](const Policy& prototype) {
-    return calibrate::fit_linear(dynamic_cast<const NetworkPolicy&>(prototype), *trace, spectrogram, sinks);
-  };
 }
 
 }  // namespace
@@ -93,9 +46,9 @@ po::options_description evolve_options() {
                         "policy file of 'namm calibrate' for this model: its probe becomes a feature, and the start is the "
                         "calibrated policy in it; features default to probe then");
   options.add_options()(
-      "start", po::value<std::string>()->default_value("zeros")->value_name("NAME"),
-      "of a new policy: zeros, or least-squares (linear, with --traces: fitted to the attention that the answers "
-      "paid each token)");
+      "start", po::value<std::string>()->default_value("zeros")->value_name("WHAT"),
+      "of a new policy: zeros; least-squares (with --traces: its linear part, fitted to the attention that the answers paid each "
+      "token); or a file of a linear policy, which namm and namm-mlp contain");
   options.add_options()(
       "budget,b", po::value<std::string>()->default_value("25%")->value_name("B,C"),
       "budgets to evolve under, in turn; the first becomes the policy's default, the best for each is kept, too");
@@ -116,6 +69,8 @@ po::options_description evolve_options() {
                         "training prompts per task and generation, the same for all candidates");
   options.add_options()("training-pool", po::value<int>()->default_value(0)->value_name("N"),
                         "different training prompts per task; 0 = new ones every generation");
+  options.add_options()("prompt-memory", po::value<int>()->default_value(kPromptMebibytes)->value_name("MIB"),
+                        "of prompts that semi-live remembers, in each process; beyond it they are read again");
   options.add_options()("validation", po::value<int>()->default_value(8)->value_name("N"),
                         "validation prompts per task; they decide which policy is kept");
   options.add_options()("validate-every", po::value<std::int64_t>()->default_value(5)->value_name("N"), "generations");
@@ -142,25 +97,26 @@ evolve::RunSettings measuring_settings_from(const po::variables_map& values) {
   out.lengths_tokens = std::move(tasks.lengths_tokens);
   out.protocol = tasks.protocol;
   out.fitness = values["fitness"].as<std::string>();
+  require_at_least("--prompt-memory", values["prompt-memory"].as<int>(), 1);
+  out.prompt_memory_bytes = static_cast<std::size_t>(values["prompt-memory"].as<int>()) << 20;
   if (const auto trace = trace_from(values)) measure_on_trace(values, *trace, out);
   return out;
 }
 
 evolve::RunSettings settings_from(const po::variables_map& values) {
   evolve::RunSettings out = measuring_settings_from(values);
-  bool fresh = true;
-  PolicyFile file;
-  out.prototype = prototype_from(values, fresh, file);
-  out.gather_normalisation = fresh;
+  EvolveStart start = start_from(values);
+  out.prototype = start.file.policy;
+  out.gather_normalisation = start.fresh;
   out.budgets = parse_budgets(values["budget"].as<std::string>());
   for (const Budget& budget : out.budgets) {
-    const Memory memory = make_memory(file, memory_from(values), budget);
+    const Memory memory = make_memory(start.file, memory_from(values), budget);
     out.selection = memory.selection;
     out.spectrogram = memory.spectrogram;
     out.interval_tokens = memory.interval_tokens;
   }
-  if (start_is_fitted(values)) {
-    out.fit_start = fitted_start(values, out, fresh);
+  if (start.fitted) {
+    out.fit_start = fitted_start(values, out);
     out.start = values["start"].as<std::string>();
   }
   const std::size_t parameters = out.prototype->parameter_count();

@@ -12,6 +12,7 @@ class BamNetwork final : public ScoreNetwork {
   std::size_t parameter_count(std::size_t width) const override {
     return width * 3 * kHead + 3 * kHead + kHead * 2 * width + 2 * width + width + 1;
   }
+  std::size_t read_out(std::size_t width) const override { return parameter_count(width) - width - 1; }
   void score(std::span<const float> features, std::size_t width, std::span<const float> parameters,
              std::span<float> scores) const override {
     kernels::bam_scores(features.data(), scores.size(), width, parameters.data(), scores.data());

@@ -18,6 +18,8 @@ class MlpNetwork final : public ScoreNetwork {
     return depth_ == 1 ? read_out : width * width + (bias_ ? width : 0) + read_out;
   }
 
+  std::size_t read_out(std::size_t width) const override { return parameter_count(width) - width - (bias_ ? 1 : 0); }
+
   void score(std::span<const float> features, std::size_t width, std::span<const float> parameters,
              std::span<float> scores) const override {
     const float* w1 = parameters.data();

@@ -12,6 +12,9 @@ class ScoreNetwork {
  public:
   virtual ~ScoreNetwork() = default;
   virtual std::size_t parameter_count(std::size_t width) const = 0;
+  /// Where the read-out of the features begins in the flat parameters: w [width], and behind it b if the network has one. With
+  /// all others at zero the score is F w (+ b): every network contains the linear one.
+  virtual std::size_t read_out(std::size_t width) const = 0;
   /// features: [scores.size()][width] row-major in position order; parameters: parameter_count(width) values.
   virtual void score(std::span<const float> features, std::size_t width, std::span<const float> parameters,
                      std::span<float> scores) const = 0;

@@ -34,6 +34,13 @@ void NetworkPolicy::set_parameters(std::span<const float> parameters) {
   std::copy(parameters.begin(), parameters.end(), weights_.begin());
 }
 
+void NetworkPolicy::set_read_out(std::span<const float> weights) {
+  detail::check_parameters(name_, weights, features_->width + 1);
+  const std::size_t first = network_->read_out(features_->width);
+  std::fill(weights_.begin(), weights_.end(), 0.0f);
+  std::copy_n(weights.begin(), weights_.size() - first, weights_.begin() + static_cast<std::ptrdiff_t>(first));
+}
+
 void NetworkPolicy::set_normalisation(Normalisation normalisation) {
   const std::size_t count = features_->normalised.size();
   const bool identity = normalisation.mean.empty() && normalisation.variance.empty();

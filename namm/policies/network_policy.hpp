@@ -26,6 +26,10 @@ class NetworkPolicy final : public Policy {
   std::size_t parameter_count() const override { return weights_.size(); }
   std::vector<float> parameters() const override { return weights_; }
   void set_parameters(std::span<const float> parameters) override;
+  /// All weights zero but for the read-out of the features: weights [width], then a constant, which a network without one leaves
+  /// out. The order of the tokens is that of a `linear` policy with these weights. Throws std::invalid_argument on a wrong count
+  /// or a value that is not finite.
+  void set_read_out(std::span<const float> weights);
   std::unique_ptr<Policy> clone() const override { return std::make_unique<NetworkPolicy>(*this); }
   /// {"features": name, "normalisation": {"mean": [...], "variance": [...]}, "weights": [...]}, the fields of the network's
   /// shape; where the features have a probe, the fields of the calibrated policy and "base": "calibrated".

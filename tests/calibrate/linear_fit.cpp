@@ -101,7 +101,20 @@ TEST_CASE("least squares on a trace: a linear relation is found; validation prom
   for (std::size_t i = 0; i + 1 < with.size(); ++i) CHECK(with[i] == Approx(without[i]).margin(1e-3));
   CHECK(with.back() == Approx(without.back() - 2).margin(1e-3));
 
-  const auto network = make_policy("namm", {{"features", "paper"}});
-  CHECK_THROWS_WITH(calibrate::fit_linear(dynamic_cast<const NetworkPolicy&>(*network), read, settings.spectrogram, kSinks),
-                    Contains("needs the policy linear, is namm"));
+  // networks contain the linear policy; one without a constant leaves it out
+  for (const auto& [name, fields, constant] :
+       {std::tuple{"namm", nlohmann::json{{"features", "light"}}, 0.0f},
+        std::tuple{"namm-mlp", nlohmann::json{{"features", "light"}, {"depth", 2}, {"bias", true}}, 0.0f},
+        std::tuple{"namm-mlp", nlohmann::json{{"features", "light"}, {"depth", 2}, {"bias", false}},
+                   fitted->parameters().back()}}) {
+    CAPTURE(name);
+    const auto network = make_policy(name, fields);
+    const auto begun = calibrate::fit_linear(dynamic_cast<const NetworkPolicy&>(*network), read, settings.spectrogram, kSinks);
+    CHECK(begun->name() == name);
+    const HeadTokens tokens = tokens_of(prompt.layers[1], 0, positions, queries_seen);
+    std::vector<float> scores(tokens.size()), linear_scores(tokens.size());
+    begun->score(tokens, scores);
+    fitted->score(tokens, linear_scores);
+    for (std::size_t i = 0; i < tokens.size(); ++i) CHECK(scores[i] == Approx(linear_scores[i] - constant).margin(1e-4));
+  }
 }

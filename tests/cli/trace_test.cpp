@@ -98,11 +98,11 @@ TEST_CASE("evolve runs on a trace without the model, the same for any number of 
   NAMM_NEED_HOST(host);
   const Folder folder;
   REQUIRE(run_program(words(host, "--output", folder / "t.trace", {"--statistics", "sums", "--keys", "none"})).code == 0);
-  const auto evolve = [&](const std::string& output, std::vector<std::string> more) {
+  const auto evolve = [&](const std::string& output, std::vector<std::string> more, const Surroundings& surroundings = {}) {
     std::vector<std::string> all{"evolve", "--traces", folder / "t.trace", "--output", folder / output, "--budget", "25%"};
     all.insert(all.end(), {"--population", "6", "--generations", "3", "--prompts", "1"});
     all.insert(all.end(), more.begin(), more.end());
-    return run_program(all);
+    return run_program(all, surroundings);
   };
   const Outcome one = evolve("one", {});
   CAPTURE(one.err);
@@ -129,7 +129,35 @@ TEST_CASE("evolve runs on a trace without the model, the same for any number of 
   check_refused(evolve("x", {"--policy", probe}), 2, {"--keys f16"});
   check_refused(evolve("x", {"--features", "light+probe", "--probe", probe, "--start", "least-squares"}), 2, {"--keys f16"});
   check_refused(evolve("x", {"--start", "middle"}), 2, {"--start", "least-squares", "middle"});
-  check_refused(evolve("x", {"--start", "least-squares", "--policy", "namm"}), 2, {"least-squares", "linear", "namm"});
+  check_refused(evolve("x", {"--start", "least-squares", "--policy", folder / "one/policy.json"}), 2, {"--start", "new policy"});
+  const auto start_of = [&](const std::string& run) {
+    return nlohmann::json::parse(read(folder / (run + "/policy.json")))["provenance"]["start_validation"].get<double>();
+  };
+  const auto best_of = [&](const std::string& run) {
+    return nlohmann::json::parse(read(folder / (run + "/policy.json")))["provenance"]["validation"].get<double>();
+  };
+  write(folder / "namm", "");  // a name is a name, whatever lies in the folder
+  Surroundings there;
+  there.launcher = {"env", "-C", folder.path().string()};
+  REQUIRE(evolve("fitted-namm", {"--start", "least-squares", "--policy", "namm"}, there).code == 0);
+  CHECK(start_of("fitted-namm") == Approx(start_of("fitted")).margin(1e-9));
+  for (const char* const policy : {"namm", "namm-mlp", "linear"}) {  // begins with what the linear policy reached
+    const Outcome wider = evolve(std::string("from-") + policy, {"--policy", policy, "--start", folder / "fitted/policy.json"});
+    CAPTURE(policy, wider.err);
+    REQUIRE(wider.code == 0);
+    CHECK(start_of(std::string("from-") + policy) == Approx(best_of("fitted")).margin(1e-9));
+    const auto policy_of = [&](const std::string& run) {
+      return nlohmann::json::parse(read(folder / (run + "/policy.json"))).at("policy");
+    };
+    CHECK(policy_of(std::string("from-") + policy).at("normalisation") == policy_of("fitted").at("normalisation"));
+    CHECK(policy_of(std::string("from-") + policy).at("features") == "light");
+  }
+  check_refused(evolve("x", {"--policy", "namm", "--start", folder / "from-namm/policy.json"}), 2,
+                {"--start", "linear", "has namm"});
+  check_refused(evolve("x", {"--policy", "namm", "--start", folder / "none.json"}), 1, {"none.json"});
+  check_refused(evolve("x", {"--policy", "namm", "--start", folder / "one/policy.json", "--features", "extended"}), 2,
+                {"--features", "light", "extended"});
+  check_refused(evolve("x", {"--start", folder / "one/policy.json", "--probe", probe}), 2, {"--probe", "start"});
   check_refused(evolve("x", {"--validation", "9"}), 2, {"--validation", "is 9"});
   check_refused(evolve("x", {"--features", "paper"}), 2, {"spectrogram", "--statistics all"});
   check_refused(evolve("x", {"--interval", "100"}), 2, {"interval", "multiple of the recorded 128"});
@@ -138,28 +166,20 @@ TEST_CASE("evolve runs on a trace without the model, the same for any number of 
 TEST_CASE("evolve measures candidates on branches of one prefill per prompt: semi-live") {
   NAMM_NEED_HOST(host);
   const Folder folder;
-  const Outcome outcome = run_program({"evolve",
-                                       "--model",
-                                       host,
-                                       "--fitness",
-                                       "semi-live",
-                                       "--output",
-                                       folder / "run",
-                                       "--tasks",
-                                       "passkey",
-                                       "--length",
-                                       "200",
-                                       "--population",
-                                       "4",
-                                       "--generations",
-                                       "2",
-                                       "--prompts",
-                                       "1",
-                                       "--validation",
-                                       "1",
-                                       "--workers",
-                                       "2"});
+  const auto evolve = [&](const std::string& output, const std::vector<std::string>& more) {
+    std::vector<std::string> all{"evolve",   "--model",       host,      "--fitness", "semi-live",
+                                 "--output", folder / output, "--tasks", "passkey"};
+    all.insert(all.end(),
+               {"--length", "200", "--population", "4", "--generations", "2", "--prompts", "2", "--training-pool", "2"});
+    all.insert(all.end(), {"--validation", "1", "--workers", "2"});
+    all.insert(all.end(), more.begin(), more.end());
+    return run_program(all);
+  };
+  const Outcome outcome = evolve("run", {});
   CAPTURE(outcome.err);
   REQUIRE(outcome.code == 0);
   CHECK_THAT(outcome.out, Contains("done after 2 generations"));
+  REQUIRE(evolve("forgetful", {"--prompt-memory", "1"}).code == 0);  // less than a prompt: each is read again and again
+  CHECK(read(folder / "run/log.jsonl") == read(folder / "forgetful/log.jsonl"));
+  check_refused(evolve("x", {"--prompt-memory", "0"}), 2, {"--prompt-memory", "at least 1"});
 }

@@ -59,6 +59,30 @@ std::vector<float> slow_bam(const std::vector<float>& features, std::size_t toke
 
 }  // namespace
 
+TEST_CASE("every network contains the linear one: its read-out alone, and nothing else, moves a score from zero") {
+  std::mt19937 random(11);
+  for (const std::size_t width : {1u, 8u, 25u}) {
+    const std::vector<float> features = normal(random, 40 * width, 1.0f), weights = normal(random, width + 1, 1.0f);
+    std::vector<float> wanted(40), got(40);
+    linear_network()->score(features, width, weights, wanted);
+    for (const auto& [network, biased] : {std::pair{linear_network(), true}, std::pair{bam_network(), true},
+                                          std::pair{mlp_network(1, true), true}, std::pair{mlp_network(1, false), false},
+                                          std::pair{mlp_network(2, true), true}, std::pair{mlp_network(2, false), false}}) {
+      std::vector<float> parameters(network->parameter_count(width));
+      const std::size_t first = network->read_out(width);
+      REQUIRE(parameters.size() == first + width + (biased ? 1 : 0));
+      std::copy_n(weights.begin(), parameters.size() - first, parameters.begin() + static_cast<std::ptrdiff_t>(first));
+      network->score(features, width, parameters, got);
+      for (std::size_t t = 0; t < got.size(); ++t)
+        CHECK(got[t] == Approx(wanted[t] - (biased ? 0.0f : weights.back())).margin(1e-5));
+      std::fill(parameters.begin() + static_cast<std::ptrdiff_t>(first), parameters.end(), 0.0f);
+      for (std::size_t i = 0; i < first; ++i) parameters[i] = 0.5f;
+      network->score(features, width, parameters, got);
+      CHECK(got == std::vector<float>(40, 0.0f));
+    }
+  }
+}
+
 TEST_CASE("BAM agrees with the formula at every length around its tiles and any width") {
   std::mt19937 random(21);
   for (const std::size_t width : {1u, 7u, 25u, 34u}) {

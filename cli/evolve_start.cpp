@@ -1,0 +1,105 @@
+#include "cli/evolve_start.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "calibrate/linear_fit.hpp"
+#include "cli/evolve_traces.hpp"
+#include "namm/policies/network_policy.hpp"
+#include "namm/policies/registry.hpp"
+
+namespace namm::cli {
+namespace {
+
+constexpr const char* kZeros = "zeros";
+constexpr const char* kLeastSquares = "least-squares";
+
+/// As resolve_policy: a name is a name, whatever lies in the folder.
+bool is_policy_name(const std::string& name) {
+  const auto known = policy_registry();
+  return std::any_of(known.begin(), known.end(), [&](const PolicyEntry& entry) { return entry.name == name; });
+}
+
+bool is_file(const std::string& name) {
+  std::error_code ignored;
+  return name.ends_with(".json") || std::filesystem::exists(name, ignored);
+}
+
+/// --probe: the policy is added to a calibrated one.
+void add_probe(const po::variables_map& values, PolicyFile& file, nlohmann::json& settings) {
+  const std::string name = values["probe"].as<std::string>();
+  const PolicyFile calibrated = resolve_policy(name);
+  const auto base = calibrated_of(*calibrated.policy);
+  if (!base)
+    throw std::invalid_argument("--probe: must be a policy file with a probe, as 'namm calibrate' writes them, is \"" + name +
+                                "\"");
+  if (values["features"].defaulted()) settings["features"] = "probe";
+  settings.update(base->to_json());
+  file.selection = calibrated.selection;
+  file.interval_tokens = calibrated.interval_tokens;
+}
+
+/// --start FILE: a policy that begins as the linear one in the file.
+PolicyFile containing(const po::variables_map& values, const std::string& policy_name) {
+  const std::string name = values["start"].as<std::string>();
+  PolicyFile file = resolve_policy(name);
+  const auto* const linear = dynamic_cast<const NetworkPolicy*>(file.policy.get());
+  if (linear == nullptr || linear->name() != "linear")
+    throw std::invalid_argument("--start: must be a file of a linear policy, '" + name + "' has " +
+                                std::string(file.policy->name()) + "; begin with it as --policy");
+  const std::string features(linear->features().name);
+  if (!values["features"].defaulted() && values["features"].as<std::string>() != features)
+    throw std::invalid_argument("--features: must be those of the start, " + features + ", are " +
+                                values["features"].as<std::string>() + "; leave them out");
+  if (values.contains("probe"))
+    throw std::invalid_argument("--probe: must be that of the start, which brings its own; leave it out");
+  nlohmann::json settings = linear->to_json();
+  settings.erase("weights");
+  std::unique_ptr<Policy> policy = make_policy(policy_name, settings);
+  dynamic_cast<NetworkPolicy&>(*policy).set_read_out(linear->parameters());
+  file.policy = std::move(policy);
+  return file;
+}
+
+}  // namespace
+
+EvolveStart start_from(const po::variables_map& values) {
+  const std::string name = values["policy"].as<std::string>(), start = values["start"].as<std::string>();
+  EvolveStart out;
+  out.file = resolve_policy(name);
+  if (out.file.policy->parameter_count() == 0)
+    throw std::invalid_argument("--policy: must have parameters to evolve (namm, namm-mlp, linear or a policy file), is \"" +
+                                name + "\"; `namm eval` measures the others as they are");
+  out.fresh = is_policy_name(name);
+  out.fitted = start == kLeastSquares;
+  if (start != kZeros && !out.fitted && !is_file(start))
+    throw std::invalid_argument("--start: must be zeros, least-squares or a file of a linear policy, is \"" + start + "\"");
+  if (start != kZeros && !out.fresh)
+    throw std::invalid_argument("--start: needs a new policy (linear, namm or namm-mlp), has \"" + name + "\"; leave it out");
+  if (!out.fresh) return out;
+  if (start != kZeros && !out.fitted) {
+    out.file = containing(values, name);
+    out.fresh = false;
+    return out;
+  }
+  nlohmann::json settings = {{"features", values["features"].as<std::string>()}};
+  if (values.contains("probe")) add_probe(values, out.file, settings);
+  out.file.policy = make_policy(name, settings);
+  return out;
+}
+
+std::function<std::shared_ptr<const Policy>(const Policy&)> fitted_start(const po::variables_map& values,
+                                                                         const evolve::RunSettings& settings) {
+  const auto trace = trace_from(values);
+  if (!trace)
+    throw std::invalid_argument(
+        "--start least-squares: needs recorded prompts (--traces), has none; record some (namm trace), or give --start the file "
+        "of a run that began so");
+  return [trace, spectrogram = settings.spectrogram, sinks = settings.selection.sinks](const Policy& prototype) {
+    return calibrate::fit_linear(dynamic_cast<const NetworkPolicy&>(prototype), *trace, spectrogram, sinks);
+  };
+}
+
+}  // namespace namm::cli
