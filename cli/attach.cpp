@@ -40,7 +40,7 @@ preload::Settings settings_from(const po::variables_map& values) {
     throw std::invalid_argument("--budget: must be given with the policy " + name + ", is missing; for example --budget 25%");
   const Memory memory = make_memory(file, memory_from(values), budget);
   preload::Settings out;
-  out.policy = fs::exists(name) ? fs::absolute(name).string() : name;
+  out.policy = is_policy_name(name) ? name : fs::absolute(name).string();
   out.budget = to_string(budget);
   out.mode = to_string(memory.selection.mode);
   out.interval_tokens = memory.interval_tokens;

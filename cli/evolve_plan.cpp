@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "cli/evolve_settings.hpp"
+#include "cli/evolve_start.hpp"
 #include "cli/run_config.hpp"
 
 namespace namm::cli {
@@ -36,6 +37,7 @@ nlohmann::json EvolvePlan::config() const {
     nlohmann::json one = run_config_of(stage.values, options, of_process.subspan(kEchoed));
     if (one.contains("data")) one.erase("tasks");  // one or the other
     if (stage.values.contains("probe") && stage.values["features"].defaulted()) one["features"] = "probe";
+    if (begins_with_file(stage.values)) one.erase("features");  // they are the file's
     if (stage.continues)
       for (const char* name : {"policy", "features", "probe", "start"}) one.erase(name);
     list.push_back(std::move(one));

@@ -16,17 +16,6 @@ namespace {
 constexpr const char* kZeros = "zeros";
 constexpr const char* kLeastSquares = "least-squares";
 
-/// As resolve_policy: a name is a name, whatever lies in the folder.
-bool is_policy_name(const std::string& name) {
-  const auto known = policy_registry();
-  return std::any_of(known.begin(), known.end(), [&](const PolicyEntry& entry) { return entry.name == name; });
-}
-
-bool is_file(const std::string& name) {
-  std::error_code ignored;
-  return name.ends_with(".json") || std::filesystem::exists(name, ignored);
-}
-
 /// --probe: the policy is added to a calibrated one.
 void add_probe(const po::variables_map& values, PolicyFile& file, nlohmann::json& settings) {
   const std::string name = values["probe"].as<std::string>();
@@ -44,7 +33,7 @@ void add_probe(const po::variables_map& values, PolicyFile& file, nlohmann::json
 /// --start FILE: a policy that begins as the linear one in the file.
 PolicyFile containing(const po::variables_map& values, const std::string& policy_name) {
   const std::string name = values["start"].as<std::string>();
-  PolicyFile file = resolve_policy(name);
+  PolicyFile file = load_policy_file(name);
   const auto* const linear = dynamic_cast<const NetworkPolicy*>(file.policy.get());
   if (linear == nullptr || linear->name() != "linear")
     throw std::invalid_argument("--start: must be a file of a linear policy, '" + name + "' has " +
@@ -54,7 +43,8 @@ PolicyFile containing(const po::variables_map& values, const std::string& policy
     throw std::invalid_argument("--features: must be those of the start, " + features + ", are " +
                                 values["features"].as<std::string>() + "; leave them out");
   if (values.contains("probe"))
-    throw std::invalid_argument("--probe: must be that of the start, which brings its own; leave it out");
+    throw std::invalid_argument("--probe: must not be given with --start " + name + ", which has the features " + features +
+                                " and their probe, if any; leave it out");
   nlohmann::json settings = linear->to_json();
   settings.erase("weights");
   std::unique_ptr<Policy> policy = make_policy(policy_name, settings);
@@ -65,6 +55,12 @@ PolicyFile containing(const po::variables_map& values, const std::string& policy
 
 }  // namespace
 
+bool begins_with_file(const po::variables_map& values) {
+  const std::string start = values["start"].as<std::string>();
+  std::error_code ignored;
+  return start != kZeros && start != kLeastSquares && (start.ends_with(".json") || std::filesystem::exists(start, ignored));
+}
+
 EvolveStart start_from(const po::variables_map& values) {
   const std::string name = values["policy"].as<std::string>(), start = values["start"].as<std::string>();
   EvolveStart out;
@@ -72,14 +68,14 @@ EvolveStart start_from(const po::variables_map& values) {
   if (out.file.policy->parameter_count() == 0)
     throw std::invalid_argument("--policy: must have parameters to evolve (namm, namm-mlp, linear or a policy file), is \"" +
                                 name + "\"; `namm eval` measures the others as they are");
-  out.fresh = is_policy_name(name);
+  out.fresh = name != kDefaultPolicyName && is_policy_name(name);
   out.fitted = start == kLeastSquares;
-  if (start != kZeros && !out.fitted && !is_file(start))
+  if (start != kZeros && !out.fitted && !begins_with_file(values))
     throw std::invalid_argument("--start: must be zeros, least-squares or a file of a linear policy, is \"" + start + "\"");
   if (start != kZeros && !out.fresh)
     throw std::invalid_argument("--start: needs a new policy (linear, namm or namm-mlp), has \"" + name + "\"; leave it out");
   if (!out.fresh) return out;
-  if (start != kZeros && !out.fitted) {
+  if (begins_with_file(values)) {
     out.file = containing(values, name);
     out.fresh = false;
     return out;

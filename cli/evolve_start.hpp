@@ -14,6 +14,9 @@ struct EvolveStart {
   bool fitted = false;  ///< --start least-squares
 };
 
+/// --start names a file.
+bool begins_with_file(const po::variables_map& values);
+
 /// From --policy, --features, --probe and --start. Throws std::invalid_argument.
 EvolveStart start_from(const po::variables_map& values);
 

@@ -32,12 +32,6 @@ Facts start(const std::filesystem::path& path, const char* kind) {
   return {{"file", path.string()}, {"kind", kind}};
 }
 
-bool is_policy_name(const std::string& text) {
-  const auto entries = policy_registry();
-  return text == kDefaultPolicyName ||
-         std::any_of(entries.begin(), entries.end(), [&](const auto& one) { return one.name == text; });
-}
-
 /// What a probe costs at run time: it is applied once to every token, when the token enters the cache.
 Facts probe_facts(const TokenProbe& probe) {
   std::size_t heads = 0, weights = 0;

@@ -30,7 +30,7 @@ class Fitness {
   virtual double measure(Host& host, const Memory& memory, const Prompt& prompt, const ProtocolSettings& protocol) const = 0;
   /// Memories that are worth measuring together on one prompt; 1: nothing is gained by it.
   virtual std::size_t together() const { return 1; }
-  /// The values of measure() for several memories, to the last digits.
+  /// The values of measure() for several memories, but for the last digits.
   virtual std::vector<double> measure_together(Host& host, std::span<const Memory> memories, const Prompt& prompt,
                                                const ProtocolSettings& protocol) const;
 };

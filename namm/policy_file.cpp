@@ -1,5 +1,6 @@
 #include "namm/policy_file.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <memory>
@@ -130,10 +131,15 @@ void save_policy_file(const std::filesystem::path& path, const PolicyFile& file)
   write_file_atomically(path, content.dump(1, ' ', false, json::error_handler_t::replace) + "\n");
 }
 
+bool is_policy_name(std::string_view text) {
+  const auto known = policy_registry();
+  return text == kDefaultPolicyName ||
+         std::any_of(known.begin(), known.end(), [&](const PolicyEntry& entry) { return entry.name == text; });
+}
+
 PolicyFile resolve_policy(const std::string& name_or_path) {
   if (name_or_path == kDefaultPolicyName) return read_policy_file(std::string(kDefaultPolicy));
-  for (const PolicyEntry& entry : policy_registry()) {
-    if (entry.name != name_or_path) continue;
+  if (is_policy_name(name_or_path)) {
     PolicyFile file;
     file.policy = make_policy(name_or_path);
     return file;

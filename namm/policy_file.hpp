@@ -31,6 +31,9 @@ void save_policy_file(const std::filesystem::path& path, const PolicyFile& file)
 /// The evolved policy that comes with the program (experiments/universal).
 inline constexpr std::string_view kDefaultPolicyName = "default";
 
+/// True for "default" and the names of the registry, whatever lies in the folder.
+bool is_policy_name(std::string_view text);
+
 /// "default", "h2o" or "some/file.json": the shipped policy, a registry name, or a policy file if the text ends in .json or names
 /// an existing file.
 PolicyFile resolve_policy(const std::string& name_or_path);

@@ -6,7 +6,7 @@
 namespace namm::llama {
 
 /// What all contexts of a host have in common: an F16 cache of `cells` per sequence, rounded up to what the runtime hands out.
-/// One cache for all sequences: a saved state can only be read by a context with as many of them.
+/// One cache for all sequences, as for one: a state can only be read by a context with as many caches as the one that wrote it.
 inline llama_context_params context_params(const LlamaHostSettings& settings, int cells, int sequences = 1) {
   llama_context_params params = llama_context_default_params();
   params.n_seq_max = static_cast<std::uint32_t>(sequences);

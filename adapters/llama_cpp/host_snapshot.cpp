@@ -2,6 +2,7 @@
 
 #include <llama.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "adapters/llama_cpp/llama_host.hpp"
@@ -26,7 +27,8 @@ void install(const HostSnapshot& from, std::span<const HeadContent> kept, llama_
   const std::size_t read =
       llama_state_seq_set_data(context, reinterpret_cast<const std::uint8_t*>(from.state.data()), from.state_bytes, sequence);
   if (read != from.state_bytes)
-    throw std::runtime_error("snapshot: llama.cpp must take its state back, refused it; enlarge the context (--context)");
+    throw std::runtime_error("snapshot: llama.cpp must take its state back, refused it: " + last_llama_error() +
+                             "; use a larger --context");
   store.install(CacheStore::branch(*from.store, kept), rows.rows());
 }
 
@@ -58,10 +60,12 @@ std::vector<std::vector<double>> LlamaHost::branch_log_likelihoods(const Snapsho
                                                                    std::span<const Token> question,
                                                                    std::span<const Token> answer) {
   const HostSnapshot& snapshot = of_a_host(from);
+  const std::size_t most = TailBatch::most(*model_, settings_);
+  if (most == 1) return Host::branch_log_likelihoods(from, branches, question, answer);
   if (!tails_) tails_ = std::make_unique<TailBatch>(*model_, settings_);
   std::vector<std::vector<double>> out;
   while (out.size() < branches.size()) {
-    const auto some = branches.subspan(out.size(), std::min(branches.size() - out.size(), TailBatch::kMost));
+    const auto some = branches.subspan(out.size(), std::min(branches.size() - out.size(), most));
     for (std::vector<double>& nats : tails_->log_likelihoods(snapshot, some, question, answer)) out.push_back(std::move(nats));
   }
   return out;

@@ -1,6 +1,7 @@
 #include "adapters/llama_cpp/tail_batch.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <stdexcept>
 
 #include "adapters/llama_cpp/attach_scope.hpp"
@@ -14,18 +15,28 @@ constexpr std::size_t kOutputRows = 128;  // rows of logits computed at once; a 
 
 }  // namespace
 
+std::size_t TailBatch::most(const LlamaModel& model, const LlamaHostSettings& settings) {
+  // LongRoPE: the runtime takes other rotations for long contexts than for short ones, and this one is long for all branches
+  // together; then the keys in the snapshot would be rotated otherwise than the text behind them
+  const std::string original = model.metadata(model.description().architecture + ".rope.scaling.original_context_length");
+  const long limit = original.empty() ? 0 : std::strtol(original.c_str(), nullptr, 10);
+  if (limit > 0 && settings.context_tokens <= limit && settings.context_tokens * static_cast<long>(kMost) > limit) return 1;
+  return std::min(kMost, static_cast<std::size_t>(std::max(settings.chunk_tokens, 1)));
+}
+
 TailBatch::TailBatch(const LlamaModel& model, const LlamaHostSettings& settings)
     : context_tokens_(settings.context_tokens),
       chunk_tokens_(settings.chunk_tokens),
       vocabulary_(llama_vocab_n_tokens(model.vocab())) {
-  llama_context_params params = context_params(settings, settings.context_tokens, static_cast<int>(kMost));
+  llama_context_params params = context_params(settings, settings.context_tokens, static_cast<int>(most(model, settings)));
   params.n_outputs_max = kOutputRows;
   params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
   AttachScope scope(Memory{});
   context_ = llama_init_from_model(model.get(), params);
   if (!context_)
     throw std::runtime_error("model " + model.description().model +
-                             ": llama.cpp cannot create a context of several sequences: " + last_llama_error());
+                             ": llama.cpp cannot create a context for several candidates: " + last_llama_error() +
+                             "; use a smaller --context or fewer --workers");
   try {
     store_ = &scope.finish();
     store_->expect(llama_model_n_swa(model.get()), true);
@@ -56,6 +67,9 @@ std::vector<std::vector<double>> TailBatch::log_likelihoods(const HostSnapshot& 
     throw std::runtime_error("context: holds " + std::to_string(context_tokens_) + " tokens, " +
                              std::to_string(static_cast<std::size_t>(from.position) + text.size()) +
                              " are needed; enlarge it (--context)");
+  if (question.empty() && from.logits.empty())
+    throw std::invalid_argument(
+        "snapshot: must be taken behind at least one token, or a question must follow; nothing was evaluated");
   if (question.empty())
     for (std::vector<double>& nats : out) nats.push_back(log_probability(from.logits, answer[0]));
 

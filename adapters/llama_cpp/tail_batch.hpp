@@ -13,7 +13,10 @@ struct LlamaHostSettings;
 /// the weights, which all branches share then.
 class TailBatch {
  public:
-  static constexpr std::size_t kMost = 8;  ///< branches at a time
+  /// Branches at a time, at most.
+  static constexpr std::size_t kMost = 8;
+  /// How many of them this model and these settings allow; 1: branches must be read one after the other.
+  static std::size_t most(const LlamaModel& model, const LlamaHostSettings& settings);
 
   /// Throws std::runtime_error if the runtime cannot create the context.
   TailBatch(const LlamaModel& model, const LlamaHostSettings& settings);
@@ -21,7 +24,7 @@ class TailBatch {
   TailBatch(const TailBatch&) = delete;
   TailBatch& operator=(const TailBatch&) = delete;
 
-  /// As Host::branch_log_likelihoods, at most kMost branches.
+  /// As Host::branch_log_likelihoods, at most most() branches.
   std::vector<std::vector<double>> log_likelihoods(const HostSnapshot& from, std::span<const std::vector<HeadContent>> branches,
                                                    std::span<const Token> question, std::span<const Token> answer);
 

@@ -51,27 +51,22 @@ class SemiLive final : public Fitness {
     return measure_together(host, std::span(&memory, 1), prompt, protocol).front();
   }
   void remember_at_most(std::size_t bytes) override { most_bytes_ = bytes; }
-  /// Question and answer are short: read behind several candidates' cells at once, they cost less.
+  /// Question and answer are short: read behind several candidates' cells at once, they cost less (llama::TailBatch::kMost).
   std::size_t together() const override { return 8; }
   std::vector<double> measure_together(Host& host, std::span<const Memory> memories, const Prompt& prompt,
                                        const ProtocolSettings& protocol) const override {
     if (prompt.answer.empty())
       throw std::invalid_argument("semi-live: every prompt must have a gold answer, prompt '" + prompt.sample.id +
                                   "' has none; leave plain texts out");
-    std::vector<std::shared_ptr<Prefill>> prefills;
-    std::vector<std::vector<HeadContent>> kept;
-    for (const Memory& memory : memories) {
-      prefills.push_back(prefill_of(host, memory, prompt, protocol));
-      kept.push_back(kept_by(memory, *prefills.back()));
-    }
     const std::span<const Token> question =
         protocol.question_after ? std::span<const Token>(prompt.question) : std::span<const Token>();
     std::vector<double> out;
-    for (std::size_t end = 0; out.size() < memories.size();) {
-      const std::size_t begin = end;
-      while (end < memories.size() && prefills[end] == prefills[begin]) ++end;
-      for (const std::vector<double>& nats : host.branch_log_likelihoods(
-               *prefills[begin]->snapshot, std::span(kept).subspan(begin, end - begin), question, prompt.answer))
+    while (out.size() < memories.size()) {
+      const std::span<const Memory> some = same_prefill(memories.subspan(out.size()));
+      const std::shared_ptr<Prefill> prefill = prefill_of(host, some, prompt, protocol);
+      std::vector<std::vector<HeadContent>> kept;
+      for (const Memory& memory : some) kept.push_back(kept_by(memory, *prefill));
+      for (const std::vector<double>& nats : host.branch_log_likelihoods(*prefill->snapshot, kept, question, prompt.answer))
         out.push_back(std::accumulate(nats.begin(), nats.end(), 0.0) / static_cast<double>(prompt.answer.size()));
     }
     return out;
@@ -89,6 +84,21 @@ class SemiLive final : public Fitness {
     }
   };
 
+  /// The first ones that one prefill can serve. What is read side by side follows from them alone, not from what is remembered.
+  static std::span<const Memory> same_prefill(std::span<const Memory> memories) {
+    const ContentReader* reader = nullptr;
+    std::size_t count = 0;
+    for (const Memory& memory : memories) {
+      if (memory.interval_tokens != memories[0].interval_tokens || memory.spectrogram != memories[0].spectrogram) break;
+      if (reads_content(memory)) {
+        if (reader != nullptr && reader != memory.policy->reader()) break;
+        reader = memory.policy->reader();
+      }
+      ++count;
+    }
+    return memories.first(count);
+  }
+
   /// What a memory would have kept; empty: everything.
   static std::vector<HeadContent> kept_by(const Memory& memory, const Prefill& prefill) {
     if (!memory.policy || memory.policy->keeps_everything()) return {};
@@ -98,16 +108,19 @@ class SemiLive final : public Fitness {
     return replay.content();
   }
 
-  std::shared_ptr<Prefill> prefill_of(Host& host, const Memory& memory, const Prompt& prompt,
+  std::shared_ptr<Prefill> prefill_of(Host& host, std::span<const Memory> memories, const Prompt& prompt,
                                       const ProtocolSettings& protocol) const {
+    const Memory& memory = memories.front();
     Key key{{prompt.sample.id, prompt.context.size(), prompt.answer.size(), protocol.question_after, memory.interval_tokens,
              memory.spectrogram.decay}};
     std::shared_ptr<Prefill> found;
     std::shared_ptr<const Policy> reads;
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      if (reads_content(memory)) reads_ = memory.policy;
-      all_ = all_ || (memory.policy && reads_history(*memory.policy));
+      for (const Memory& one : memories) {
+        if (reads_content(one)) reads_ = one.policy;
+        all_ = all_ || (one.policy && reads_history(*one.policy));
+      }
       reads = reads_;
       key.reader = reads ? reads->reader() : nullptr;
       key.all = all_;

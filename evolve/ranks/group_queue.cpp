@@ -7,8 +7,8 @@ constexpr std::size_t kMostPrompts = 1 << 14;  // a run with new prompts in ever
 
 }  // namespace
 
-std::set<int>& PromptHolders::of(const Prompt& prompt) {
-  return ranks_[prompt.sample.id + " " + std::to_string(prompt.context.size())];
+int& PromptHolders::of(const Prompt& prompt) {
+  return ranks_.try_emplace(prompt.sample.id + " " + std::to_string(prompt.context.size()), kNobody).first->second;
 }
 
 void PromptHolders::limit() {
@@ -26,11 +26,11 @@ std::optional<std::size_t> GroupQueue::take(int rank) {
   if (first_ == holders_.size()) return std::nullopt;
   std::size_t chosen = first_;
   for (std::size_t g = first_; shares_ && g < holders_.size(); ++g) {
-    if (holders_[g] == nullptr || (!holders_[g]->empty() && !holders_[g]->contains(rank))) continue;
+    if (holders_[g] == nullptr || (*holders_[g] != PromptHolders::kNobody && *holders_[g] != rank)) continue;
     chosen = g;
     break;
   }
-  holders_[chosen]->insert(rank);
+  if (*holders_[chosen] == PromptHolders::kNobody) *holders_[chosen] = rank;
   holders_[chosen] = nullptr;
   return chosen;
 }

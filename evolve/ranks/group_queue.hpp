@@ -1,7 +1,6 @@
 #pragma once
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -9,19 +8,21 @@
 
 namespace namm::evolve {
 
-/// Which ranks have measured on a prompt, and may hold what a fitness remembers of it. Survives batches.
+/// Which rank was the first to measure on a prompt: it holds what a fitness remembers of it, as long as that remembers. Survives
+/// batches.
 class PromptHolders {
  public:
-  std::set<int>& of(const Prompt& prompt);
+  static constexpr int kNobody = -1;
+  int& of(const Prompt& prompt);
   /// Forgets everything if it has grown large; costs time, not values.
   void limit();
 
  private:
-  std::map<std::string, std::set<int>> ranks_;
+  std::map<std::string, int> ranks_;
 };
 
 /// The groups of a batch that nobody has begun, in their order. Where a fitness shares work between the groups of a prompt, a
-/// rank gets those of prompts that it or nobody has had; the others' only when nothing else is left. Not thread-safe.
+/// rank gets those of prompts that it or nobody holds; the others' only when nothing else is left. Not thread-safe.
 class GroupQueue {
  public:
   /// Both live longer than the queue.
@@ -30,8 +31,8 @@ class GroupQueue {
   std::optional<std::size_t> take(int rank);
 
  private:
-  std::vector<std::set<int>*> holders_;  // [group]; null: taken
-  std::size_t first_ = 0;                // none before it is left
+  std::vector<int*> holders_;  // [group]; null: taken
+  std::size_t first_ = 0;      // none before it is left
   bool shares_;
 };
 

@@ -109,7 +109,7 @@ TEST_CASE("a stage on a trace and a semi-live one: the same bytes for any number
   REQUIRE(run_program({"trace", "--model", host, "--output", trace, "--tasks", "passkey", "--length", "200", "--prompts", "2",
                        "--validation", "1", "--statistics", "sums", "--keys", "none"})
               .code == 0);
-  nlohmann::json config = {{"model", host}, {"population", 6},          {"generations", 2},
+  nlohmann::json config = {{"model", host}, {"population", 20},         {"generations", 2},
                            {"prompts", 2},  {"budget", {"50%", "25%"}}, {"interval", 128}};
   config["stages"] = {{{"traces", trace}},
                       {{"fitness", "semi-live"}, {"tasks", {"passkey", "kv-recall"}}, {"length", 200}, {"validation", 2}}};

@@ -166,20 +166,39 @@ TEST_CASE("evolve runs on a trace without the model, the same for any number of 
 TEST_CASE("evolve measures candidates on branches of one prefill per prompt: semi-live") {
   NAMM_NEED_HOST(host);
   const Folder folder;
-  const auto evolve = [&](const std::string& output, const std::vector<std::string>& more) {
-    std::vector<std::string> all{"evolve",   "--model",       host,      "--fitness", "semi-live",
-                                 "--output", folder / output, "--tasks", "passkey"};
+  const auto evolve = [&](const std::string& output, const std::string& generations, const std::vector<std::string>& more) {
+    std::vector<std::string> all{"evolve", "--model", host, "--fitness", "semi-live", "--output", folder / output};
     all.insert(all.end(),
-               {"--length", "200", "--population", "4", "--generations", "2", "--prompts", "2", "--training-pool", "2"});
-    all.insert(all.end(), {"--validation", "1", "--workers", "2"});
+               {"--tasks", "passkey", "--length", "200", "--validation", "1", "--validate-every", "1", "--workers", "2"});
+    all.insert(all.end(), {"--generations", generations, "--training-pool", "2"});
     all.insert(all.end(), more.begin(), more.end());
     return run_program(all);
   };
-  const Outcome outcome = evolve("run", {});
+  const auto resume = [&](const std::string& output) {
+    const Outcome outcome = run_program({"evolve", "--resume", folder / output, "--generations", "2", "--workers", "1"});
+    CAPTURE(output, outcome.err);
+    CHECK(outcome.code == 0);
+    return read(folder / (output + "/log.jsonl"));
+  };
+  const std::vector<std::string> two{"--prompts", "2", "--population", "4"}, one{"--prompts", "1", "--population", "20"};
+  const Outcome outcome = evolve("run", "2", two);
   CAPTURE(outcome.err);
   REQUIRE(outcome.code == 0);
   CHECK_THAT(outcome.out, Contains("done after 2 generations"));
-  REQUIRE(evolve("forgetful", {"--prompt-memory", "1"}).code == 0);  // less than a prompt: each is read again and again
-  CHECK(read(folder / "run/log.jsonl") == read(folder / "forgetful/log.jsonl"));
-  check_refused(evolve("x", {"--prompt-memory", "0"}), 2, {"--prompt-memory", "at least 1"});
+  REQUIRE(evolve("forgetful", "2", {"--prompts", "2", "--population", "4", "--prompt-memory", "1"}).code == 0);
+  CHECK(read(folder / "run/log.jsonl") == read(folder / "forgetful/log.jsonl"));  // less than a prompt: read again and again
+  check_refused(evolve("x", "2", {"--prompt-memory", "0"}), 2, {"--prompt-memory", "at least 1"});
+
+  // the full cache is measured again by who resumes; a single prompt and three groups of candidates
+  REQUIRE(evolve("whole", "2", one).code == 0);
+  REQUIRE(evolve("early", "1", one).code == 0);
+  CHECK(resume("early") == read(folder / "whole/log.jsonl"));
+
+  // features come from the start, also when it is resumed
+  REQUIRE(evolve("paper", "1", {"--prompts", "1", "--population", "4", "--features", "paper"}).code == 0);
+  REQUIRE(
+      evolve("wide", "1", {"--prompts", "1", "--population", "4", "--policy", "namm", "--start", folder / "paper/policy.json"})
+          .code == 0);
+  CHECK(nlohmann::json::parse(read(folder / "wide/policy.json")).at("policy").at("features") == "paper");
+  CHECK_THAT(resume("wide"), Contains("\"generation\":2"));
 }

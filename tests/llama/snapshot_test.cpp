@@ -133,8 +133,20 @@ TEST_CASE("snapshot: branches read side by side say what they say one after the 
       }
       if (question > 0) CHECK(std::abs(expected[2][0] - expected[0][0]) > 1e-4);  // dropping makes a difference
     }
+    const auto longest = random_tokens(512 - 120 + 1, backbone.shape.vocabulary, 38);  // the context is full then, eight times
+    CHECK(host.branch_log_likelihoods(*snapshot, std::span(branches).first(8), {}, longest).back().size() == longest.size());
     CHECK_THROWS_WITH(host.branch_log_likelihoods(*snapshot, std::span(branches).first(1), {}, std::vector<Token>(500, 1)),
                       Contains("enlarge it (--context)"));
+    settings.chunk_tokens = 3;  // fewer than branches
+    LlamaHost small(model, settings);
+    const auto answered = all.subspan(120, 5);
+    const auto expected = host.branch_log_likelihoods(*snapshot, branches, {}, answered);
+    const auto got = small.branch_log_likelihoods(*snapshot, branches, {}, answered);
+    for (std::size_t b = 0; b < branches.size(); ++b)
+      for (std::size_t i = 0; i < answered.size(); ++i) REQUIRE(got[b][i] == Approx(expected[b][i]).margin(1e-4));
+    small.reset({});
+    CHECK_THROWS_WITH(small.branch_log_likelihoods(*small.snapshot(), std::span(branches).first(1), {}, answered),
+                      Contains("nothing was evaluated"));
   }
 }
 
