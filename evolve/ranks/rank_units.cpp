@@ -52,6 +52,7 @@ class RankUnits::Batch {
       throw std::runtime_error("values: must be " + std::to_string(batch_.group(index).size()) + ", one for each memory, are " +
                                std::to_string(values.size()) + "; start the same namm on all ranks");
     have_[index] = true;
+    queue_.done(index);
     std::copy(values.begin(), values.end(), values_.begin() + static_cast<std::ptrdiff_t>(batch_.groups[index]));
     costs_.seconds.push_back(seconds);
     ++done_;

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "evolve/group_queue.hpp"
 #include "evolve/ranks/channel.hpp"
-#include "evolve/ranks/group_queue.hpp"
 #include "evolve/ranks/letters.hpp"
 #include "evolve/unit_pool.hpp"
 

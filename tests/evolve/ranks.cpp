@@ -1,5 +1,8 @@
 // Units measured by ranks: the same bytes as on threads, whatever their number, and a clear end if one fails.
 #include "evolve/loop.hpp"
+
+#include <map>
+
 #include "tests/check.hpp"
 #include "tests/evolve/loop_fixture.hpp"
 #include "tests/evolve/mailbox.hpp"
@@ -71,26 +74,34 @@ TEST_CASE("letters are read back as they were written, and nothing else is", "[r
   CHECK_THROWS_WITH(letters::read(damaged), Contains("start the same namm on all ranks"));
 }
 
-TEST_CASE("a rank is given the prompts that it was the first to read, or that nobody has; then the rest", "[ranks]") {
+TEST_CASE("a worker is given prompts that its rank or nobody holds, and on which nobody works; then the rest", "[ranks]") {
   std::vector<Prompt> prompts(3);
   for (std::size_t p = 0; p < prompts.size(); ++p) prompts[p].sample.id = std::to_string(p);
-  const std::vector<Unit> units = {{0, 0}, {0, 1}, {0, 2}, {1, 0}, {1, 1}, {1, 2}, {2, 0}, {2, 1}, {2, 2}};
+  const std::vector<Unit> units = {{0, 0}, {1, 0}, {2, 0}, {0, 1}, {1, 1}, {2, 1}, {0, 2}, {1, 2}, {2, 2}};
   const std::vector<std::size_t> groups = {0, 1, 2, 3, 4, 5, 6, 7, 8};
+  // takers: 10 * rank + worker, each done with one group before it takes the next
   const auto order = [&](std::string_view fitness_name, PromptHolders& holders, const std::vector<int>& takers) {
     const auto fitness = make_fitness(fitness_name);
     GroupQueue queue({*fitness, {}, {}, prompts, units, groups}, holders);
     std::vector<std::size_t> taken;
-    for (const int rank : takers) taken.push_back(queue.take(rank).value());
+    std::map<int, std::size_t> under_way;
+    for (const int taker : takers) {
+      if (const auto before = under_way.find(taker); before != under_way.end()) queue.done(before->second);
+      taken.push_back(queue.take(taker / 10).value());
+      under_way[taker] = taken.back();
+    }
     CHECK_FALSE(queue.take(0));
     CHECK_FALSE(queue.take(1));
     return taken;
   };
-  const std::vector<int> takers = {0, 1, 0, 1, 0, 1, 1, 1, 0};
-  PromptHolders holders, others;
-  // rank 0 has prompts 0 and 2, rank 1 has prompt 1 and in the end helps with what is left
-  CHECK(order("semi-live", holders, takers) == std::vector<std::size_t>{0, 1, 2, 4, 3, 7, 5, 6, 8});
-  CHECK(order("semi-live", holders, {1, 1, 1, 1, 0, 0, 0, 0, 0}) == std::vector<std::size_t>{1, 4, 7, 0, 2, 3, 5, 6, 8});
-  CHECK(order("answer-likelihood", others, takers) == std::vector<std::size_t>{0, 1, 2, 3, 4, 5, 6, 7, 8});
+  using Order = std::vector<std::size_t>;
+  PromptHolders holders, others, alone;
+  CHECK(order("semi-live", holders, {0, 10, 0, 10, 0, 10, 10, 10, 0}) == Order{0, 3, 1, 4, 2, 5, 6, 7, 8});
+  // now rank 0 holds prompt 0, rank 1 the others, though rank 0 has helped with the last one
+  CHECK(order("semi-live", holders, {10, 10, 10, 10, 0, 0, 0, 0, 0}) == Order{3, 4, 5, 6, 0, 1, 2, 7, 8});
+  // two workers of one process begin at different prompts
+  CHECK(order("semi-live", alone, {0, 1, 0, 1, 1, 1, 1, 0, 0}) == Order{0, 3, 1, 4, 5, 6, 7, 2, 8});
+  CHECK(order("answer-likelihood", others, {0, 10, 0, 10, 0, 10, 10, 10, 0}) == Order{0, 1, 2, 3, 4, 5, 6, 7, 8});
 }
 
 TEST_CASE("1, 2 and 4 ranks write the same bytes as threads", "[ranks]") {

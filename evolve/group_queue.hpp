@@ -21,18 +21,27 @@ class PromptHolders {
   std::map<std::string, int> ranks_;
 };
 
-/// The groups of a batch that nobody has begun, in their order. Where a fitness shares work between the groups of a prompt, a
-/// rank gets those of prompts that it or nobody holds; the others' only when nothing else is left. Not thread-safe.
+/// The groups of a batch that nobody has begun, in their order. Where a fitness shares work between the groups of a prompt, what
+/// is given next is of a prompt that the rank or nobody holds, and on which nobody works now (who did would wait for the other);
+/// other prompts come when nothing else is left. Not thread-safe.
 class GroupQueue {
  public:
   /// Both live longer than the queue.
   GroupQueue(const UnitBatch& batch, PromptHolders& holders);
   /// Nothing if all are begun.
   std::optional<std::size_t> take(int rank);
+  /// A group that was taken has been measured.
+  void done(std::size_t group);
 
  private:
-  std::vector<int*> holders_;  // [group]; null: taken
-  std::size_t first_ = 0;      // none before it is left
+  struct Place {
+    std::size_t prompt = 0;
+    int* holder = nullptr;
+    bool taken = false;
+  };
+  std::vector<Place> groups_;
+  std::map<std::size_t, int> working_;  // [prompt] groups under way
+  std::size_t first_ = 0;               // none before it is left
   bool shares_;
 };
 
