@@ -11,7 +11,7 @@
 namespace namm::llama {
 namespace {
 
-constexpr std::size_t kOutputRows = 128;  // rows of logits computed at once; a row is as long as the vocabulary
+constexpr std::size_t kTailRows = 128;  // rows of logits computed at once; a row is as long as the vocabulary
 
 }  // namespace
 
@@ -29,7 +29,7 @@ TailBatch::TailBatch(const LlamaModel& model, const LlamaHostSettings& settings)
       chunk_tokens_(settings.chunk_tokens),
       vocabulary_(llama_vocab_n_tokens(model.vocab())) {
   llama_context_params params = context_params(settings, settings.context_tokens, static_cast<int>(most(model, settings)));
-  params.n_outputs_max = kOutputRows;
+  params.n_outputs_max = kTailRows;
   params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
   AttachScope scope(Memory{});
   context_ = llama_init_from_model(model.get(), params);
@@ -87,8 +87,8 @@ std::vector<std::vector<double>> TailBatch::log_likelihoods(const HostSnapshot& 
   } memory(static_cast<int>(most_tokens * count));
   llama_batch& batch = memory.batch;
   for (std::size_t begin = 0; begin < text.size();) {
-    // at most kOutputRows / count of them with an output
-    const std::size_t end = std::min({text.size(), begin + most_tokens, std::max(begin, first_output) + kOutputRows / count});
+    // at most kTailRows / count of them with an output
+    const std::size_t end = std::min({text.size(), begin + most_tokens, std::max(begin, first_output) + kTailRows / count});
     batch.n_tokens = 0;
     for (std::size_t b = 0; b < count; ++b)
       for (std::size_t i = begin; i < end; ++i) {

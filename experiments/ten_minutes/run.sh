@@ -22,11 +22,13 @@ search=(--budget 12.5%,25% --interval 512 --prompts 4 --validation 4 --generatio
 evolve() {  # NAME ARGUMENTS...
   [ -e "$1/done" ] || { rm -rf "$1" && "$namm" evolve --output "$1" "${search[@]}" "${@:2}" && touch "$1/done"; }
 }
-semi=(--model "$model" --fitness semi-live "${trained[@]}" --training-pool 12)
+semi=(--model "$model" --fitness semi-live "${trained[@]}" --training-pool 12 --prompt-memory 6000)
 
 evolve light --policy linear --features light --mode uniform "${semi[@]}"
 evolve light-probe --policy linear --features light+probe --probe "$probe" --mode pooled "${semi[@]}"
+evolve linear-paper --policy linear --features paper --mode uniform "${semi[@]}"
 evolve namm --policy namm --features paper --mode uniform --strategy sep-cma-tpa "${semi[@]}"
+evolve namm-on-light --policy namm --start light/policy.json --mode uniform "${semi[@]}"
 [ -e t.trace ] || "$namm" trace --model "$model" --output t.trace "${trained[@]}" --interval 512 --prompts 12 --validation 4 --statistics sums \
   --keys none --workers 2 --quiet
 for start in zeros least-squares; do
@@ -45,4 +47,4 @@ measure() {  # FILE ARGUMENTS...
 }
 cp "$probe" probe.json
 measure pooled.jsonl --mode pooled --policy probe.json,offsets/policy.json,offsets-cma/policy.json,light-probe/policy.json
-measure uniform.jsonl --mode uniform --policy light/policy.json,light-live/policy.json,light-retention-zeros/policy.json,light-retention-least-squares/policy.json,namm/policy.json,default,h2o,h2o-mean
+measure uniform.jsonl --mode uniform --policy light/policy.json,light-live/policy.json,light-retention-zeros/policy.json,light-retention-least-squares/policy.json,namm/policy.json,linear-paper/policy.json,namm-on-light/policy.json,default,h2o,h2o-mean
