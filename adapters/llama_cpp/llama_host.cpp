@@ -11,19 +11,12 @@
 #include "adapters/llama_cpp/context_params.hpp"
 #include "adapters/llama_cpp/log_probability.hpp"
 #include "adapters/llama_cpp/tail_batch.hpp"
+#include "adapters/llama_cpp/token_batch.hpp"
 
 namespace namm::llama {
 namespace {
 
 constexpr int kOutputRows = 32;  // rows of logits computed at once; a row is as long as the vocabulary
-
-struct Batch {
-  explicit Batch(int tokens) : batch(llama_batch_init(tokens, 0, 1)) {}
-  ~Batch() { llama_batch_free(batch); }
-  Batch(const Batch&) = delete;
-  Batch& operator=(const Batch&) = delete;
-  llama_batch batch;
-};
 
 }  // namespace
 
@@ -146,7 +139,7 @@ void LlamaHost::reset(const Memory& memory) {
 }
 
 void LlamaHost::decode(std::span<const Token> tokens, bool all_logits) {
-  Batch batch(static_cast<int>(tokens.size()));
+  TokenBatch batch(static_cast<int>(tokens.size()));
   batch.batch.n_tokens = static_cast<std::int32_t>(tokens.size());
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     batch.batch.token[i] = tokens[i];

@@ -7,6 +7,7 @@
 #include "adapters/llama_cpp/attach_scope.hpp"
 #include "adapters/llama_cpp/context_params.hpp"
 #include "adapters/llama_cpp/log_probability.hpp"
+#include "adapters/llama_cpp/token_batch.hpp"
 
 namespace namm::llama {
 namespace {
@@ -78,13 +79,7 @@ std::vector<std::vector<double>> TailBatch::log_likelihoods(const HostSnapshot& 
   // of the text's tokens, those from `first_output` on have a token of the answer behind them
   const std::size_t first_output = question.empty() ? 0 : question.size() - 1;
   const std::size_t most_tokens = std::max<std::size_t>(1, static_cast<std::size_t>(chunk_tokens_) / count);
-  struct Batch {
-    explicit Batch(int tokens) : batch(llama_batch_init(tokens, 0, 1)) {}
-    ~Batch() { llama_batch_free(batch); }
-    Batch(const Batch&) = delete;
-    Batch& operator=(const Batch&) = delete;
-    llama_batch batch;
-  } memory(static_cast<int>(most_tokens * count));
+  TokenBatch memory(static_cast<int>(most_tokens * count));
   llama_batch& batch = memory.batch;
   for (std::size_t begin = 0; begin < text.size();) {
     // at most kTailRows / count of them with an output
