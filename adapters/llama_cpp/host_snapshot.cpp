@@ -12,10 +12,12 @@
 namespace namm::llama {
 namespace {
 
-const HostSnapshot& of_a_host(const Snapshot& from) {
+/// `store`: of the host that is to go on from it; null if the backend does not hold its cache.
+const HostSnapshot& of_a_host(const Snapshot& from, const CacheStore* store) {
   const auto* const snapshot = dynamic_cast<const HostSnapshot*>(&from);
-  if (snapshot == nullptr)
-    throw std::invalid_argument("snapshot: must be one of a llama.cpp host attached by the backend, is another's");
+  if (store == nullptr || snapshot == nullptr)
+    throw std::invalid_argument(
+        "snapshot: must be one of a llama.cpp host attached by the backend, and gone on from by such a host; use its own host");
   return *snapshot;
 }
 
@@ -47,8 +49,7 @@ std::shared_ptr<const Snapshot> LlamaHost::snapshot() {
 }
 
 void LlamaHost::branch(const Snapshot& from, std::span<const HeadContent> kept) {
-  const HostSnapshot& snapshot = of_a_host(from);
-  if (!store_) throw std::invalid_argument("snapshot: must be gone on from by a host attached by the backend, this one is not");
+  const HostSnapshot& snapshot = of_a_host(from, store_);
   reset({});
   install(snapshot, kept, context_, *store_, 0);
   position_ = snapshot.position;
@@ -59,7 +60,7 @@ std::vector<std::vector<double>> LlamaHost::branch_log_likelihoods(const Snapsho
                                                                    std::span<const std::vector<HeadContent>> branches,
                                                                    std::span<const Token> question,
                                                                    std::span<const Token> answer) {
-  const HostSnapshot& snapshot = of_a_host(from);
+  const HostSnapshot& snapshot = of_a_host(from, store_);
   const std::size_t most = TailBatch::most(*model_, settings_);
   if (most == 1) return Host::branch_log_likelihoods(from, branches, question, answer);
   if (!tails_) tails_ = std::make_unique<TailBatch>(*model_, settings_);

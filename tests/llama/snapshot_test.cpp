@@ -23,6 +23,15 @@ Memory memory_of(std::shared_ptr<const Policy> policy, double tokens, int interv
   return out;
 }
 
+evolve::Prompt some_prompt() {
+  evolve::Prompt prompt;
+  prompt.sample.id = "p";
+  prompt.context = random_tokens(130, 64, 5);
+  prompt.question = random_tokens(12, 64, 6);
+  prompt.answer = random_tokens(5, 64, 7);
+  return prompt;
+}
+
 std::vector<float> logits_of(const Host& host) {
   return {host.logits().begin(), host.logits().end()};
 }
@@ -152,11 +161,7 @@ TEST_CASE("snapshot: branches read side by side say what they say one after the 
 
 TEST_CASE("semi-live: candidates measured together have the values they have alone", "[llama][snapshot]") {
   LlamaHost host(LlamaModel::load(write_tiny_model({})), {});
-  evolve::Prompt prompt;
-  prompt.sample.id = "p";
-  prompt.context = random_tokens(130, 64, 5);
-  prompt.question = random_tokens(12, 64, 6);
-  prompt.answer = random_tokens(5, 64, 7);
+  const evolve::Prompt prompt = some_prompt();
   const auto semi = evolve::make_fitness("semi-live");
   CHECK(semi->together() > 1);
   std::vector<Memory> memories = {memory_of(nullptr, 200, 256)};
@@ -178,11 +183,7 @@ TEST_CASE("semi-live: candidates measured together have the values they have alo
 TEST_CASE("semi-live: nothing dropped is the full cache to the bit, one eviction at the end is the live one",
           "[llama][snapshot]") {
   LlamaHost host(LlamaModel::load(write_tiny_model({})), {});
-  evolve::Prompt prompt;
-  prompt.sample.id = "p";
-  prompt.context = random_tokens(130, 64, 5);
-  prompt.question = random_tokens(12, 64, 6);
-  prompt.answer = random_tokens(5, 64, 7);
+  evolve::Prompt prompt = some_prompt();
   const auto live = evolve::make_fitness("answer-likelihood"), semi = evolve::make_fitness("semi-live");
   const evolve::ProtocolSettings protocol;
   const auto value = [&](const evolve::Fitness& fitness, const Memory& memory) {
