@@ -14,7 +14,7 @@ class Instance;
 ///
 ///     AttachScope scope(memory);
 ///     llama_context* context = llama_init_from_model(model, params);   // flash attention enabled, F16 cache
-///     auto attachment = scope.finish();                                // throws if the context cannot be attached to
+///     CacheStore& store = scope.finish();                              // throws if the context cannot be attached to
 class AttachScope {
  public:
   explicit AttachScope(Memory memory);
@@ -27,7 +27,6 @@ class AttachScope {
   CacheStore& finish();
 
  private:
-  friend class Instance;
   friend Instance* instance_of_scope();
   Memory memory_;
   Instance* instance_ = nullptr;

@@ -69,6 +69,12 @@ void add_query(QueryGroup& group, std::size_t query, std::int32_t cell, CellMap&
   cells.give(static_cast<std::size_t>(cell), group.sequence, position);
 }
 
+std::int32_t newest_before_batch(CellMap& cells, std::int32_t sequence) {
+  for (const auto& [known, newest] : cells.before)
+    if (known == sequence) return newest;
+  return cells.before.emplace_back(sequence, cells.newest[static_cast<std::size_t>(sequence)]).second;
+}
+
 /// The runtime removed the end of the sequence: what lies behind `newest_seen` goes.
 void cut(CellMap& cells, std::int32_t sequence, std::int32_t newest_seen, BatchPlan& plan) {
   for (std::size_t c = 0; c < cells.owner.size(); ++c) {
@@ -131,8 +137,13 @@ BatchPlan plan_batch(const MaskView& mask, std::span<const std::int32_t> written
       sequence = static_cast<std::int32_t>(cells.newest.size());
       cells.newest.push_back(-1);
       cells.held.push_back(0);
-    } else if (cells.cuts && newest_seen < cells.newest[static_cast<std::size_t>(sequence)]) {
-      cut(cells, sequence, newest_seen, plan);
+    }
+    const std::int32_t before = newest_before_batch(cells, sequence);
+    if (newest_seen < cells.newest[static_cast<std::size_t>(sequence)]) {
+      if (cells.cuts && newest_seen < before && !cells.branched.contains(sequence))
+        cut(cells, sequence, newest_seen, plan);
+      else
+        cells.branched.insert(sequence);
     }
     std::size_t g = 0;
     while (g < plan.groups.size() && plan.groups[g].sequence != sequence) ++g;

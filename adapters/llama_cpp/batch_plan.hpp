@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <set>
 #include <span>
 #include <utility>
 #include <vector>
@@ -24,9 +25,14 @@ struct CellMap {
   std::vector<std::int32_t> position;  ///< [cell] of the owner's token
   std::vector<std::int32_t> newest;    ///< [sequence] newest position so far, -1 = none yet
   std::vector<std::int32_t> held;      ///< [sequence] cells it owns
-  /// No sequence is a copy of another: then cells behind the newest one that a query sees were removed by the runtime (it cut the
-  /// end of the sequence off), and the sequence goes on from there. With copies they may be another branch's.
+  /// Sequences with branches: the runtime copied them, and the copies share their list.
+  std::set<std::int32_t> branched;
+  /// Copies are announced by `branched`. Then cells of any other sequence behind the newest one that a query sees were removed by
+  /// the runtime (it cut the end off), and the sequence goes on from there. Else they may be another branch's.
   bool cuts = false;
+  /// (sequence, its newest position before the runtime's batch) of those that the batch went on with: what it has added since
+  /// cannot have been cut. Cleared where a batch begins.
+  std::vector<std::pair<std::int32_t, std::int32_t>> before;
   void grow(std::size_t cells);
   void give(std::size_t cell, std::int32_t sequence, std::int32_t at);  ///< a free cell
   void take(std::size_t cell);                                          ///< back from its owner

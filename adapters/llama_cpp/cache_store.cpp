@@ -5,12 +5,9 @@
 #include <utility>
 
 #include "adapters/llama_cpp/cache_store_parts.hpp"
-#include "adapters/llama_cpp/group_attention.hpp"
-#include "kernels/half.hpp"
 #include "namm/update.hpp"
 
 namespace namm::llama {
-
 namespace {
 
 StatisticsSettings settings_of(const Memory& memory) {
@@ -22,7 +19,8 @@ StatisticsSettings settings_of(const Memory& memory) {
 
 }  // namespace
 
-CacheStore::CacheStore(Memory memory) : memory_(std::move(memory)), statistics_(settings_of(memory_)) {}
+CacheStore::CacheStore(Memory memory)
+    : memory_(std::move(memory)), statistics_(settings_of(memory_)), staged_(std::make_unique<Staging>()) {}
 CacheStore::~CacheStore() = default;
 
 void CacheStore::add_layer(const void* group, const LayerShape& shape, std::size_t cells_per_stream, int streams) {
@@ -65,156 +63,8 @@ bool CacheStore::reads_queries() const {
   return reads_content() && memory_.policy->reader()->reads_queries();
 }
 
-void CacheStore::write_keys(int index, const float* rows, std::size_t stride, std::span<const std::int64_t> cells,
-                            const float* plain, const Rotation* rotation) {
-  Layer& layer = layer_of(index);
-  Group& group = *layer.group;
-  if (layer.batch == group.batch) {  // this layer had its turn: a new batch begins
-    ++group.batch;
-    group.plans.clear();
-    group.attended = 0;
-  }
-  layer.batch = group.batch;
-  layer.cells.assign(cells.begin(), cells.end());
-  layer.rotation = rotation;
-  const std::size_t width = layer.shape.key_size * layer.shape.kv_heads;
-  layer.keys.resize(cells.size() * width);
-  for (std::size_t i = 0; i < cells.size(); ++i)
-    kernels::floats_to_halves(rows + i * stride, layer.keys.data() + i * width, width);
-  if (plain)
-    layer.plain_keys.assign(plain, plain + cells.size() * width);
-  else
-    layer.plain_keys.clear();
-}
-
-void CacheStore::write_values(int index, const float* rows, std::size_t stride, std::size_t tokens) {
-  Layer& layer = layer_of(index);
-  const std::size_t width = layer.shape.value_size * layer.shape.kv_heads;
-  layer.values.resize(tokens * width);
-  for (std::size_t i = 0; i < tokens; ++i) kernels::floats_to_halves(rows + i * stride, layer.values.data() + i * width, width);
-  layer.plain_values.clear();
-  if (!reads_content()) return;
-  for (std::size_t i = 0; i < tokens; ++i)
-    layer.plain_values.insert(layer.plain_values.end(), rows + i * stride, rows + i * stride + width);
-}
-
 HeadList CacheStore::make_list(const LayerShape& shape) const {
   return {shape.key_size, shape.value_size, statistics_};
-}
-
-void CacheStore::attend(int index, const AttentionCall& call) {
-  Layer& layer = layer_of(index);
-  Group& group = *layer.group;
-  const auto per_stream = static_cast<std::size_t>(call.queries_per_stream);
-  const bool staged = !layer.cells.empty();
-  if (staged && (layer.cells.size() != per_stream * call.streams ||
-                 layer.keys.size() / layer.shape.key_size != layer.values.size() / layer.shape.value_size))
-    throw std::runtime_error("KV cache: layer " + std::to_string(index) + " attends with " +
-                             std::to_string(per_stream * call.streams) + " queries but was written " +
-                             std::to_string(layer.cells.size()) + " tokens; this graph is not supported");
-  for (int s = 0; s < call.streams; ++s) {
-    const int stream = call.first_stream + s;
-    auto plan = group.plans.find(stream);
-    if (plan == group.plans.end()) {
-      std::vector<std::int32_t> written(per_stream);
-      for (std::size_t i = 0; i < per_stream; ++i)
-        written[i] = static_cast<std::int32_t>(layer.cells[s * per_stream + i] -
-                                               static_cast<std::int64_t>(stream * group.cells_per_stream));
-      CellMap& cells = group.cells[stream];
-      cells.cuts = cuts_;
-      plan = group.plans.emplace(stream, plan_batch(call.masks[static_cast<std::size_t>(s)], written, cells)).first;
-    }
-    if (staged) drop_reused(layer, stream, plan->second);
-    for (const QueryGroup& queries : plan->second.groups) {
-      Sequence& sequence = group.sequences[sequence_key(stream, queries.sequence)];
-      auto& heads = sequence.layers[index];
-      while (heads.size() < static_cast<std::size_t>(layer.shape.kv_heads)) heads.push_back(make_list(layer.shape));
-      if (staged) append(layer, heads, queries, s * per_stream);
-      if (call.plain_queries) show_queries(layer, queries, call, s * per_stream);
-      attend_group(heads, queries, call, s, {index, memory_.policy ? memory_.policy->listener() : nullptr});
-    }
-  }
-  threads_ = call.threads;
-  if (!staged) return;
-  layer.cells.clear();
-  ++group.attended;
-  if (std::all_of(groups_.begin(), groups_.end(), [](const auto& g) { return g->attended == g->layers; })) finish_batch();
-}
-
-void CacheStore::append(const Layer& layer, std::vector<HeadList>& heads, const QueryGroup& queries, std::size_t first_token) {
-  const LayerShape& shape = layer.shape;
-  const std::size_t key_width = shape.key_size * shape.kv_heads, value_width = shape.value_size * shape.kv_heads;
-  // the tokens of a group lie one behind the other unless the runtime interleaves sequences
-  for (std::size_t i = 0; i < queries.queries.size();) {
-    std::size_t end = i + 1;
-    while (end < queries.queries.size() && queries.queries[end] == queries.queries[end - 1] + 1) ++end;
-    const std::size_t token = first_token + static_cast<std::size_t>(queries.queries[i]);
-    const std::span cells(queries.cells.data() + i, end - i), positions(queries.positions.data() + i, end - i);
-    std::vector<float> content;
-    if (reads_content()) {
-      content.resize(heads.size() * (end - i));
-      memory_.policy->reader()->read(
-          {shape.layer, shape.kv_heads, shape.key_size, shape.value_size, positions, layer.plain_keys.data() + token * key_width,
-           layer.plain_values.data() + token * value_width, layer.rotation},
-          content);
-    }
-    for (std::size_t h = 0; h < heads.size(); ++h)
-      heads[h].append(cells, positions, {layer.keys.data() + token * key_width + h * shape.key_size, key_width},
-                      {layer.values.data() + token * value_width + h * shape.value_size, value_width},
-                      content.empty() ? std::span<const float>() : std::span(content).subspan(h * (end - i), end - i));
-    i = end;
-  }
-}
-
-void CacheStore::show_queries(const Layer& layer, const QueryGroup& queries, const AttentionCall& call,
-                              std::size_t first_token) const {
-  const auto heads = static_cast<std::size_t>(call.query_heads);
-  for (std::size_t i = 0; i < queries.queries.size(); ++i) {
-    const std::size_t token = first_token + static_cast<std::size_t>(queries.queries[i]);
-    memory_.policy->reader()->read_queries({layer.shape.layer,
-                                            heads,
-                                            layer.shape.key_size,
-                                            {queries.positions.data() + i, 1},
-                                            call.plain_queries + token * heads * layer.shape.key_size,
-                                            call.scale});
-  }
-}
-
-void CacheStore::drop_reused(const Layer& layer, int stream, const BatchPlan& plan) {
-  if (plan.reused.empty()) return;
-  std::vector<bool> reused(layer.group->cells_per_stream);
-  for (const auto& [owner, cell] : plan.reused) reused[static_cast<std::size_t>(cell)] = true;
-  std::int32_t last_owner = CellMap::kNobody;
-  for (const auto& [owner, cell] : plan.reused) {
-    if (owner == last_owner) continue;
-    last_owner = owner;
-    const auto sequence = layer.group->sequences.find(sequence_key(stream, owner));
-    if (sequence == layer.group->sequences.end()) continue;
-    for (HeadList& list : sequence->second.layers[layer.shape.layer]) {
-      std::vector<std::int32_t> kept;
-      for (std::size_t e = 0; e < list.size(); ++e)
-        if (!reused[static_cast<std::size_t>(list.cells()[e])]) kept.push_back(static_cast<std::int32_t>(e));
-      list.keep(kept);
-    }
-  }
-}
-
-void CacheStore::finish_batch() {
-  for (auto& group : groups_) group->attended = 0;  // else a cache whose layers come last would count as done in the next batch
-  find_windows();
-  note_sequences();
-  measure();
-  for (auto& group : groups_)
-    for (const auto& [stream, plan] : group->plans)
-      for (const QueryGroup& queries : plan.groups) {
-        Sequence& sequence = group->sequences[sequence_key(stream, queries.sequence)];
-        const std::int64_t before = queries.positions.front();
-        if (before / memory_.interval_tokens == sequence.tokens_seen / memory_.interval_tokens) continue;
-        if (group->windowed)
-          leave_window(sequence, queries);
-        else
-          update_sequence(sequence);
-      }
 }
 
 void CacheStore::update_sequence(Sequence& sequence) {
@@ -262,13 +112,13 @@ void CacheStore::reset(Memory memory) {
     group->attended = 0;
     ++group->batch;
   }
-  for (auto& [index, layer] : layers_) layer->cells.clear();
+  staged_->cells.clear();
   shares_.clear();
 }
 
 void CacheStore::measure() {
-  usage_.tokens_seen = usage_.entries = usage_.entries_full = usage_.kv_bytes = usage_.kv_bytes_full = usage_.statistics_bytes =
-      0;
+  usage_.tokens_seen = usage_.entries = usage_.entries_full = usage_.kv_bytes = usage_.kv_bytes_full = 0;
+  usage_.statistics_bytes = static_cast<std::int64_t>(staged_->bytes());
   for (const auto& group : groups_) {
     std::int64_t group_tokens = 0;
     for (const auto& [stream, cells] : group->cells)

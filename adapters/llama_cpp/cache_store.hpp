@@ -84,9 +84,15 @@ class CacheStore {
   ~CacheStore();
 
   /// What the user of the context knows and the graphs do not tell. `window_tokens`: of sliding-window layers
-  /// (llama_model_n_swa), 0 = none; those layers drop what left the window, policies decide about the others. `cuts`: no sequence
-  /// is ever copied, so that the end of one which the runtime removed is recognised and released (CellMap::cuts).
+  /// (llama_model_n_swa), 0 = none; those layers drop what left the window, policies decide about the others. `cuts`: sequences
+  /// are never copied, or branched() tells. Then the end of one that the runtime removed is recognised and released, and windows
+  /// are left: without it a copy might still need what the newest token does not see.
   void expect(int window_tokens, bool cuts);
+  /// The runtime's batch begins, of which parts (ubatches) come one by one. Without a call each part counts as a batch, which is
+  /// the same unless a batch has tokens of several branches.
+  void batch_begins();
+  /// The runtime made a copy of the sequence. The copies share one list: its end is no longer cut and its windows are not left.
+  void branched(std::int64_t key);
 
   /// Announces a layer before the first batch. `group` tells layers of different caches of one context apart (sliding window).
   void add_layer(const void* group, const LayerShape& shape, std::size_t cells_per_stream, int streams = 1);
@@ -143,8 +149,10 @@ class CacheStore {
   struct Layer;
   struct Group;
   struct Sequence;
+  struct Staging;
   Layer& layer_of(int layer);
   HeadList make_list(const LayerShape& shape) const;
+  Staging& stage(int layer);
   void append(const Layer& layer, std::vector<HeadList>& heads, const QueryGroup& queries, std::size_t first_token);
   void show_queries(const Layer& layer, const QueryGroup& queries, const AttentionCall& call, std::size_t first_token) const;
   void drop_reused(const Layer& layer, int stream, const BatchPlan& plan);
@@ -152,7 +160,7 @@ class CacheStore {
   void find_windows();
   bool windows_unknown(const Sequence& sequence) const;
   void note_sequences();
-  void leave_window(Sequence& sequence, const QueryGroup& queries);
+  void leave_window(Sequence& sequence, const QueryGroup& queries, const CellMap& cells);
   Group* primary() const;
   SequenceUse use_of(const Group& group, std::int64_t key, const Sequence& sequence) const;
   void update_sequence(Sequence& sequence);
@@ -167,9 +175,10 @@ class CacheStore {
   std::vector<std::unique_ptr<Group>> groups_;
   std::map<int, std::unique_ptr<Layer>> layers_;
   CacheUsage usage_;
+  std::unique_ptr<Staging> staged_;
   std::vector<BatchShare> shares_;
   int window_tokens_ = 0, streams_ = 1;
-  bool cuts_ = false;
+  bool cuts_ = false, batches_told_ = false;
   int threads_ = 1;
 };
 

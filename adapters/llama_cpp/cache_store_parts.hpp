@@ -7,11 +7,20 @@ namespace namm::llama {
 struct CacheStore::Layer {
   LayerShape shape;
   Group* group = nullptr;
-  std::uint64_t batch = 0;                      // the batch it was last written in
-  std::vector<std::int64_t> cells;              // staged, until the mask tells whose they are
-  std::vector<std::uint16_t> keys, values;      // staged rows [token][kv_heads * size]
+  std::uint64_t batch = 0;  // the batch it was last written in
+};
+
+/// What a layer was written, until its mask tells whose it is. Layers take turns, so one place serves all of them.
+struct CacheStore::Staging {
+  int layer = -1;
+  std::vector<std::int64_t> cells;              // none: the layer has attended
+  std::vector<std::uint16_t> keys, values;      // rows [token][kv_heads * size]
   std::vector<float> plain_keys, plain_values;  // the same for the policy's reader; empty if it has none
   const Rotation* rotation = nullptr;           // of the keys, while the batch is computed
+  std::size_t bytes() const {
+    return cells.capacity() * sizeof(std::int64_t) + (keys.capacity() + values.capacity()) * sizeof(std::uint16_t) +
+           (plain_keys.capacity() + plain_values.capacity()) * sizeof(float);
+  }
 };
 
 struct CacheStore::Sequence {

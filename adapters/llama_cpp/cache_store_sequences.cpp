@@ -12,6 +12,21 @@ void CacheStore::expect(int window_tokens, bool cuts) {
   find_windows();
 }
 
+void CacheStore::batch_begins() {
+  batches_told_ = true;
+  for (auto& group : groups_)
+    for (auto& [stream, cells] : group->cells) cells.before.clear();
+}
+
+void CacheStore::branched(std::int64_t key) {
+  Group* const first = primary();
+  if (!first) return;
+  const auto found = first->sequences.find(key);
+  if (found == first->sequences.end()) return;
+  first->cells[stream_of(key)].branched.insert(sequence_of(key));
+  for (const auto& [group, peer] : found->second.peers) group->cells[stream_of(peer)].branched.insert(sequence_of(peer));
+}
+
 /// Of two caches the one with fewer cells is that of the sliding-window layers. With as many cells (swa_full) it is the one whose
 /// queries see less, once a sequence is longer than the window.
 void CacheStore::find_windows() {
@@ -73,9 +88,10 @@ void CacheStore::note_sequences() {
     }
 }
 
-/// A sliding-window layer drops what the newest query does not see: no later one will.
-void CacheStore::leave_window(Sequence& sequence, const QueryGroup& queries) {
+/// A sliding-window layer drops what the newest query does not see: no later one will, but in another branch.
+void CacheStore::leave_window(Sequence& sequence, const QueryGroup& queries, const CellMap& cells) {
   if (!evicts(memory_)) return;  // a full cache is the runtime's own: until the cells are written again
+  if (!cuts_ || cells.branched.contains(queries.sequence)) return;
   const auto newest = static_cast<std::int32_t>(queries.queries.size()) - 1;
   for (auto& [index, heads] : sequence.layers)
     for (HeadList& list : heads) {

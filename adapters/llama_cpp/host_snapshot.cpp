@@ -42,6 +42,8 @@ std::shared_ptr<const Snapshot> LlamaHost::snapshot() {
   out->state_bytes =
       llama_state_seq_get_data(context_, reinterpret_cast<std::uint8_t*>(out->state.data()), out->state.mapped(), 0);
   if (out->state_bytes == 0) throw std::runtime_error("snapshot: llama.cpp must give its state, gave none");
+  out->touched_bytes = out->state_bytes;
+  for (const auto& row : rows.copies()) out->touched_bytes -= row.size();
   out->store = store_->capture(rows.rows());
   out->position = position_;
   out->logits = logits_;

@@ -57,6 +57,7 @@ void LlamaHost::open_stock(bool flash_attention, int cells) {
     throw std::runtime_error("model " + description_.model + ": llama.cpp cannot create a context: " + last_llama_error());
   flash_attention_ = flash_attention;
   cells_ = cells;
+  most_tokens_ = llama_n_batch(context_);  // the chunk's, or a smaller cache's
 }
 
 void LlamaHost::open_with_store() {
@@ -175,8 +176,7 @@ void LlamaHost::keep_logits(int row) {
 void LlamaHost::evaluate(std::span<const Token> tokens) {
   while (!tokens.empty()) {
     const int until_update = interval_tokens_ - position_ % interval_tokens_;
-    const auto count =
-        std::min({tokens.size(), static_cast<std::size_t>(until_update), static_cast<std::size_t>(settings_.chunk_tokens)});
+    const auto count = std::min({tokens.size(), static_cast<std::size_t>(until_update), most_tokens_});
     decode(tokens.first(count), false);
     tokens = tokens.subspan(count);
     if (tokens.empty()) keep_logits(-1);
@@ -193,8 +193,8 @@ std::vector<double> LlamaHost::log_likelihood(std::span<const Token> tokens) {
   std::vector<double> out;
   while (!tokens.empty()) {
     const int until_update = interval_tokens_ - position_ % interval_tokens_;
-    const auto count = std::min({tokens.size(), static_cast<std::size_t>(until_update), static_cast<std::size_t>(kOutputRows),
-                                 static_cast<std::size_t>(settings_.chunk_tokens)});
+    const auto count =
+        std::min({tokens.size(), static_cast<std::size_t>(until_update), static_cast<std::size_t>(kOutputRows), most_tokens_});
     out.push_back(log_probability(logits_, tokens[0]));
     decode(tokens.first(count), true);
     for (std::size_t i = 0; i < count; ++i) {

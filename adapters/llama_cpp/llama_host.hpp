@@ -83,6 +83,7 @@ class LlamaHost final : public Host {
   std::unique_ptr<TailBatch> tails_;  // when branches are first read together
   bool flash_attention_ = true;       // of the context, as its cells
   int cells_ = 0;
+  std::size_t most_tokens_ = 0;  // of a batch
   int interval_tokens_ = 512;
   int position_ = 0;
   std::vector<float> logits_;

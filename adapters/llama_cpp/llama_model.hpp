@@ -33,7 +33,7 @@ class LlamaModel {
   HostDescription description_;
 };
 
-/// llama.cpp's own log goes to spdlog's debug level; its newest warning or error is kept for our error lines.
+/// llama.cpp's own log goes to spdlog's debug level; its newest error is kept for our error lines.
 std::string last_llama_error();
 
 }  // namespace namm::llama

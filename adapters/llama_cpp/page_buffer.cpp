@@ -24,7 +24,10 @@ void PageBuffer::resize(std::size_t bytes) {
     data_ = static_cast<std::byte*>(fresh);
   } else {
     void* const moved = mremap(data_, mapped_, wanted, MREMAP_MAYMOVE);
-    if (moved == MAP_FAILED) throw std::bad_alloc();
+    if (moved == MAP_FAILED) {
+      if (wanted < mapped_) return;  // no room for another mapping: nothing is freed, nothing is lost
+      throw std::bad_alloc();
+    }
     data_ = static_cast<std::byte*>(moved);
   }
   mapped_ = wanted;

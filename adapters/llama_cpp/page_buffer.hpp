@@ -18,7 +18,7 @@ class PageBuffer {
   }
   ~PageBuffer();
 
-  /// Makes at least `bytes` bytes usable and gives whole pages behind them back. Throws std::bad_alloc.
+  /// Makes at least `bytes` bytes usable and gives whole pages behind them back. Throws std::bad_alloc, never where it shrinks.
   void resize(std::size_t bytes);
   std::byte* data() { return data_; }
   const std::byte* data() const { return data_; }

@@ -11,6 +11,7 @@
 
 #include "adapters/llama_cpp/cache_store_parts.hpp"
 #include "namm/bytes.hpp"
+#include "namm/fnv1a.hpp"
 
 namespace namm::llama {
 
@@ -18,12 +19,6 @@ namespace {
 
 [[noreturn]] void damaged(const std::string& what) {
   throw std::runtime_error(std::string("saved state: ").append(what).append("; the file is damaged, save it again"));
-}
-
-std::uint64_t hash(const std::string& text) {  // FNV-1a
-  std::uint64_t out = 0xcbf29ce484222325u;
-  for (const char c : text) out = (out ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  return out;
 }
 
 }  // namespace
@@ -34,7 +29,7 @@ std::string CacheStore::fingerprint() const {
   const std::string_view name = memory_.policy->name();
   const nlohmann::json made_by = {memory_.policy->to_json(), memory_.spectrogram.decay, statistics_.window_queries};
   char digits[20];
-  std::snprintf(digits, sizeof digits, " %016llx", static_cast<unsigned long long>(hash(made_by.dump())));
+  std::snprintf(digits, sizeof digits, " %016llx", static_cast<unsigned long long>(fnv1a(made_by.dump())));
   return std::string(name).append(digits);
 }
 
@@ -169,7 +164,8 @@ std::shared_ptr<SavedStore> CacheStore::read(ByteReader& in) const {
     for (std::uint64_t i = 0; i < rows; ++i) {
       const bool known = std::any_of(part.sequences.begin(), part.sequences.end(),
                                      [&](const SavedStore::Sequence& s) { return s.number == part.owner[i]; });
-      if (known ? part.position[i] < 0 : part.owner[i] != CellMap::kNobody)
+      const bool placed = part.position[i] >= 0 && part.position[i] < INT32_MAX;
+      if (known ? !placed : part.owner[i] != CellMap::kNobody)
         damaged("each row must have a sequence and a position, row " + std::to_string(i) + " has not");
     }
   }

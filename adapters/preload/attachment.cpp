@@ -30,6 +30,7 @@ std::int32_t Attachment::newest(std::int32_t sequence) const {
 void Attachment::before_batch() {
   const std::lock_guard<std::mutex> lock(mutex_);
   in_batch_ = true;
+  store_.batch_begins();
   batch_began_ = now_seconds();
   for (std::int32_t s = 0; s < sequence_count_; ++s) before_[static_cast<std::size_t>(s)] = newest(s);
 }
@@ -48,12 +49,29 @@ int Attachment::after_batch(int status) {
   }
   const std::vector<llama::BatchShare> shares = store_.take_shares();
   for (const llama::BatchShare& share : shares) evaluated += share.last - share.first + 1;
-  if (advanced > evaluated && status == 0) store_.expect(window_tokens_, false);  // tokens shared by sequences: branches
+  if (advanced > evaluated && status == 0) {  // tokens of several sequences each: branches, of whichever key
+    std::vector<std::int32_t> sequences;
+    for (const Advance& advance : advances) sequences.push_back(advance.sequence);
+    for (const llama::BatchShare& share : shares) {
+      names_.share(share.key, sequences);
+      store_.branched(share.key);
+    }
+  }
   for (const std::int64_t key : names_.learn(advances, shares, store_.streams() > 1)) forget(key);
   if (!shares.empty())
     requests_.batch(
         shares, store_.sequences(), [this](std::int64_t key) { return names_.sequence_of(key); }, batch_began_, batch_ended_);
-  return poisoned_ && status == 0 ? -3 : status;
+  return status == 0 && lost(advances) ? -3 : status;
+}
+
+void Attachment::refused(std::int32_t sequence) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  refused_.insert(sequence);
+}
+
+bool Attachment::lost(std::span<const Advance> advances) const {
+  return std::any_of(advances.begin(), advances.end(),
+                     [&](const Advance& advance) { return refused_.contains(-1) || refused_.contains(advance.sequence); });
 }
 
 void Attachment::forget(std::int64_t key) {
@@ -64,10 +82,12 @@ void Attachment::forget(std::int64_t key) {
 void Attachment::forget_all() {
   requests_.end_all();
   names_.clear();
+  refused_.clear();
   for (const llama::SequenceUse& use : store_.sequences()) store_.forget(use.key);
 }
 
 void Attachment::forget_sequence(std::int32_t sequence) {
+  refused_.erase(sequence);
   for (const std::int64_t key : names_.remove(sequence)) forget(key);
 }
 
@@ -87,32 +107,42 @@ void Attachment::kept_only(std::int32_t sequence) {
     if (s != sequence) forget_sequence(s);
 }
 
-bool Attachment::copying() {
+bool Attachment::copying(std::int32_t source, std::int32_t target) {
   const std::lock_guard<std::mutex> lock(mutex_);
+  if (source == target) return true;  // nothing is copied
   if (store_.streams() > 1) return false;
-  store_.expect(window_tokens_, false);
+  std::vector<std::int64_t> keys = names_.copied(source, target);
+  if (keys.empty() && newest(source) >= 0)  // a sequence of which nothing is known: it may be any
+    for (const llama::SequenceUse& use : store_.sequences()) {
+      names_.share(use.key, std::vector<std::int32_t>{source, target});
+      keys.push_back(use.key);
+    }
+  for (const std::int64_t key : keys) store_.branched(key);
   return true;
 }
 
-/// The newest position that evictions have had in view, -1 if there were none.
-std::int32_t Attachment::oldest_kept(std::int32_t sequence) const {
+/// The newest position that evictions have had in view, -1 if there were none. What left a window has been in view of the
+/// `window_tokens` - 1 positions behind it, too.
+std::int32_t Attachment::oldest_kept(std::int32_t sequence, std::int32_t window_tokens) const {
   std::int32_t out = -1;
   const std::vector<std::int64_t> keys = names_.keys_of(sequence);
   for (const llama::SequenceUse& use : store_.sequences())
     if (std::find(keys.begin(), keys.end(), use.key) != keys.end())
-      out = std::max({out, static_cast<std::int32_t>(use.exact_from) - 1, use.oldest_in_window});
+      out = std::max({out, static_cast<std::int32_t>(use.exact_from) - 1,
+                      use.oldest_in_window < 0 ? -1 : use.oldest_in_window + window_tokens});
   return out;
 }
 
 std::int32_t Attachment::oldest_position(std::int32_t sequence, std::int32_t real) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return real < 0 ? real : std::min(std::max(real, oldest_kept(sequence)), newest(sequence));
+  return real < 0 ? real : std::min(std::max(real, oldest_kept(sequence, 0)), newest(sequence));
 }
 
 bool Attachment::can_cut(std::int32_t sequence, std::int32_t from) {
   const std::lock_guard<std::mutex> lock(mutex_);
+  const std::int32_t window = std::max(window_tokens_ - 2, 0);  // position P sees P - n + 1 and later
   for (std::int32_t s = 0; s < sequence_count_; ++s)
-    if ((sequence < 0 || s == sequence) && from <= std::min(newest(s), oldest_kept(s))) return false;
+    if ((sequence < 0 || s == sequence) && from <= std::min(newest(s), oldest_kept(s, window))) return false;
   return true;
 }
 
@@ -131,6 +161,7 @@ std::size_t Attachment::load_state(std::int32_t sequence, std::span<const std::b
   for (auto& [key, names] : read_state(state_source(), sequence, from, forget)) {
     if (sequence >= 0) names = {sequence};
     names_.restored(key, names);
+    if (names.size() > 1) store_.branched(key);
   }
   return state_bytes(from);
 }

@@ -1,5 +1,6 @@
 #pragma once
 #include <mutex>
+#include <set>
 
 #include "adapters/preload/hooks.hpp"
 #include "adapters/preload/request_log.hpp"
@@ -16,13 +17,15 @@ class Attachment {
 
   const void* memory() const { return memory_; }
   void before_batch();
-  /// `failure`: what went wrong in the store, empty if nothing. Returns the status for the program.
+  /// Returns the status for the program.
   int after_batch(int status);
   void cleared();
   void removed(std::int32_t sequence);
   void kept_only(std::int32_t sequence);
-  bool copying();
-  void refused() { poisoned_ = true; }
+  /// False if that cannot be followed; nothing is copied then.
+  bool copying(std::int32_t source, std::int32_t target);
+  /// Something that cannot be followed was asked for a sequence (-1: all) and not done: its batches fail until it is removed.
+  void refused(std::int32_t sequence);
   std::int32_t oldest_position(std::int32_t sequence, std::int32_t real);
   /// True if nothing behind position `from` - 1 has shaped what is left of the sequence: nothing was evicted since.
   bool can_cut(std::int32_t sequence, std::int32_t from);
@@ -35,10 +38,11 @@ class Attachment {
 
  private:
   std::int32_t newest(std::int32_t sequence) const;
+  bool lost(std::span<const Advance> advances) const;
   void forget(std::int64_t key);
   void forget_all();
   void forget_sequence(std::int32_t sequence);
-  std::int32_t oldest_kept(std::int32_t sequence) const;
+  std::int32_t oldest_kept(std::int32_t sequence, std::int32_t window_tokens) const;
   StateSource state_source();
 
   Runtime runtime_;
@@ -52,7 +56,8 @@ class Attachment {
   RequestLog requests_;
   std::vector<std::int32_t> before_;
   double batch_began_ = 0, batch_ended_ = 0;
-  bool poisoned_ = false, in_batch_ = false;
+  std::set<std::int32_t> refused_;  // sequences that are not what the program takes them for
+  bool in_batch_ = false;
 };
 
 /// Seconds of the steady clock.

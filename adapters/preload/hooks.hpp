@@ -43,10 +43,10 @@ struct Hooks {
   void (*removed)(const void* memory, std::int32_t sequence);  ///< all of it
   void (*kept_only)(const void* memory, std::int32_t sequence);
   /// True if the copy may go on: within one stream, where it copies no keys and values.
-  bool (*copying)(const void* memory);
-  /// Something the store does not follow: printed, and the context's next batch fails, so that nothing goes on as if it had
-  /// worked.
-  void (*refused)(const void* memory, const char* operation);
+  bool (*copying)(const void* memory, std::int32_t source, std::int32_t target);
+  /// Something the store does not follow: printed, and batches with this sequence (-1: all) fail until it is removed, so that
+  /// nothing goes on as if it had worked.
+  void (*refused)(const void* memory, std::int32_t sequence, const char* operation);
   /// True if the sequence (-1: every one) can be cut so that `from` is the first position gone; else the reason was printed.
   bool (*cutting)(const void* memory, std::int32_t sequence, std::int32_t from);
   // Saved states, of one sequence or (-1) of the context, with what the policy holds; 0 and a printed reason if that fails.
@@ -58,7 +58,7 @@ struct Hooks {
                               std::size_t count);
   std::size_t (*load_session)(void* context, std::int32_t sequence, const char* path, std::int32_t* tokens, std::size_t capacity,
                               std::size_t* count);
-  /// The oldest position the sequence can be cut to and go on as if the rest had never been; `real` is llama.cpp's own answer.
+  /// The oldest position the sequence can be cut to and go on with what it held there; `real` is llama.cpp's own answer.
   std::int32_t (*oldest_position)(const void* memory, std::int32_t sequence, std::int32_t real);
   void (*say)(const char* sentence);
 };

@@ -153,7 +153,7 @@ bool llama_memory_seq_rm(void* memory, std::int32_t sequence, std::int32_t from,
 }
 void llama_memory_seq_cp(void* memory, std::int32_t source, std::int32_t target, std::int32_t from, std::int32_t to) {
   NAMM_REAL(llama_memory_seq_cp, void(void*, std::int32_t, std::int32_t, std::int32_t, std::int32_t));
-  if (ours(memory) && !loaded->copying(memory)) return;
+  if (ours(memory) && !loaded->copying(memory, source, target)) return;
   original(memory, source, target, from, to);
 }
 void llama_memory_seq_keep(void* memory, std::int32_t sequence) {
@@ -164,12 +164,12 @@ void llama_memory_seq_keep(void* memory, std::int32_t sequence) {
 void llama_memory_seq_add(void* memory, std::int32_t sequence, std::int32_t from, std::int32_t to, std::int32_t delta) {
   NAMM_REAL(llama_memory_seq_add, void(void*, std::int32_t, std::int32_t, std::int32_t, std::int32_t));
   if (!ours(memory)) return original(memory, sequence, from, to, delta);
-  if (delta != 0) loaded->refused(memory, "moving positions (llama_memory_seq_add, a context shift)");
+  if (delta != 0) loaded->refused(memory, sequence, "moving positions (llama_memory_seq_add, a context shift)");
 }
 void llama_memory_seq_div(void* memory, std::int32_t sequence, std::int32_t from, std::int32_t to, int divisor) {
   NAMM_REAL(llama_memory_seq_div, void(void*, std::int32_t, std::int32_t, std::int32_t, int));
   if (!ours(memory)) return original(memory, sequence, from, to, divisor);
-  if (divisor != 1) loaded->refused(memory, "dividing positions (llama_memory_seq_div, self-extend)");
+  if (divisor != 1) loaded->refused(memory, sequence, "dividing positions (llama_memory_seq_div, self-extend)");
 }
 std::int32_t llama_memory_seq_pos_min(void* memory, std::int32_t sequence) {
   NAMM_REAL(llama_memory_seq_pos_min, std::int32_t(void*, std::int32_t));

@@ -6,12 +6,9 @@
 namespace namm::preload {
 
 void RequestLog::finish(std::map<std::int64_t, Open>::iterator which) {
-  Request& request = which->second.request;
+  const Request& request = which->second.request;
   // prompts alone are warm-ups and probes (embeddings have no cache to save in)
-  if (request.generated_tokens > 0) {
-    request.number = ++count_;
-    ended_(request);
-  }
+  if (request.generated_tokens > 0) ended_(request);
   open_.erase(which);
 }
 

@@ -11,7 +11,7 @@ namespace namm::preload {
 
 /// One prompt and what was generated behind it, in one sequence.
 struct Request {
-  std::int64_t number = 0;         ///< counts from 1
+  std::int64_t number = 0;         ///< from 1, over all contexts: given by who writes it down
   std::int32_t sequence = -1;      ///< the runtime's, a slot of the server; -1: not certain
   std::int64_t reused_tokens = 0;  ///< of the prompt, already in the cache
   std::int64_t prompt_tokens = 0;  ///< evaluated
@@ -45,7 +45,6 @@ class RequestLog {
   void finish(std::map<std::int64_t, Open>::iterator which);
   Ended ended_;
   std::map<std::int64_t, Open> open_;
-  std::int64_t count_ = 0;
 };
 
 }  // namespace namm::preload

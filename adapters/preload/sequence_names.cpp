@@ -8,6 +8,7 @@ namespace namm::preload {
 std::vector<std::int64_t> SequenceNames::learn(std::span<const Advance> advances, std::span<const llama::BatchShare> shares,
                                                bool streams) {
   for (const llama::BatchShare& share : shares) {
+    if (shared_.contains(share.key)) continue;  // the positions of branches run on, one behind the other: they tell nothing
     std::set<std::int32_t> fits;
     for (const Advance& advance : advances)
       if (advance.before == share.first - 1 && advance.after == share.last && (!streams || advance.sequence == share.stream))
@@ -22,11 +23,12 @@ std::vector<std::int64_t> SequenceNames::learn(std::span<const Advance> advances
     known = both.empty() ? fits : both;
   }
   // a sequence that went on did so in one of this batch's keys
-  for (auto& [key, sequences] : candidates_) {
-    if (std::any_of(shares.begin(), shares.end(), [&, k = key](const llama::BatchShare& share) { return share.key == k; }))
-      continue;
-    for (const Advance& advance : advances) sequences.erase(advance.sequence);
-  }
+  for (auto* const keys : {&candidates_, &shared_})
+    for (auto& [key, sequences] : *keys) {
+      if (std::any_of(shares.begin(), shares.end(), [&, k = key](const llama::BatchShare& share) { return share.key == k; }))
+        continue;
+      for (const Advance& advance : advances) sequences.erase(advance.sequence);
+    }
   settle();
   return take_empty();
 }
@@ -45,35 +47,62 @@ void SequenceNames::settle() {
 
 std::vector<std::int64_t> SequenceNames::take_empty() {
   std::vector<std::int64_t> out;
-  std::erase_if(candidates_, [&](const auto& entry) {
-    if (!entry.second.empty()) return false;
-    out.push_back(entry.first);
-    return true;
-  });
+  for (auto* const keys : {&candidates_, &shared_})
+    std::erase_if(*keys, [&](const auto& entry) {
+      if (!entry.second.empty()) return false;
+      out.push_back(entry.first);
+      return true;
+    });
   return out;
 }
 
+void SequenceNames::share(std::int64_t key, std::span<const std::int32_t> sequences) {
+  std::set<std::int32_t>& all = shared_[key];
+  all.insert(sequences.begin(), sequences.end());
+  if (const auto known = candidates_.extract(key)) all.merge(known.mapped());
+}
+
+std::vector<std::int64_t> SequenceNames::copied(std::int32_t source, std::int32_t target) {
+  const std::vector<std::int64_t> keys = keys_of(source);
+  for (const std::int64_t key : keys) share(key, std::span(&target, 1));
+  return keys;
+}
+
 std::vector<std::int64_t> SequenceNames::remove(std::int32_t sequence) {
-  for (auto& [key, sequences] : candidates_) sequences.erase(sequence);
+  for (auto* const keys : {&candidates_, &shared_})
+    for (auto& [key, sequences] : *keys) sequences.erase(sequence);
   return take_empty();
+}
+
+void SequenceNames::clear() {
+  candidates_.clear();
+  shared_.clear();
+}
+
+void SequenceNames::restored(std::int64_t key, std::span<const std::int32_t> sequences) {
+  if (sequences.size() > 1)
+    share(key, sequences);
+  else if (!sequences.empty())
+    candidates_[key] = {sequences.front()};
 }
 
 std::vector<std::int64_t> SequenceNames::keys_of(std::int32_t sequence) const {
   std::vector<std::int64_t> out;
-  for (const auto& [key, sequences] : candidates_)
-    if (sequences.contains(sequence)) out.push_back(key);
+  for (const auto* const keys : {&candidates_, &shared_})
+    for (const auto& [key, sequences] : *keys)
+      if (sequences.contains(sequence)) out.push_back(key);
   return out;
 }
 
 std::vector<std::int32_t> SequenceNames::candidates_of(std::int64_t key) const {
-  const auto found = candidates_.find(key);
-  if (found == candidates_.end()) return {};
-  return {found->second.begin(), found->second.end()};
+  for (const auto* const keys : {&candidates_, &shared_})
+    if (const auto found = keys->find(key); found != keys->end()) return {found->second.begin(), found->second.end()};
+  return {};
 }
 
 std::int32_t SequenceNames::sequence_of(std::int64_t key) const {
-  const auto found = candidates_.find(key);
-  return found != candidates_.end() && found->second.size() == 1 ? *found->second.begin() : -1;
+  const std::vector<std::int32_t> sequences = candidates_of(key);
+  return sequences.size() == 1 ? sequences.front() : -1;
 }
 
 }  // namespace namm::preload

@@ -17,18 +17,22 @@ struct Advance {
 
 /// Which of the runtime's sequences (slots) each sequence of a store is. The graphs do not say; positions do, up to sequences
 /// that began in the same batch with the same length: these stay several candidates until one goes on without the other.
+/// A sequence of the store with branches is all of its sequences at once, and ends with the last of them.
 class SequenceNames {
  public:
   /// `streams`: each sequence has a stream of its own, of the same number. Returns the keys that can be no sequence any more:
   /// their sequence began anew.
   std::vector<std::int64_t> learn(std::span<const Advance> advances, std::span<const llama::BatchShare> shares, bool streams);
+  /// The runtime copied a sequence. Returns the keys that hold both from now on, as far as is known.
+  std::vector<std::int64_t> copied(std::int32_t source, std::int32_t target);
+  /// The key may hold tokens of all these sequences.
+  void share(std::int64_t key, std::span<const std::int32_t> sequences);
   /// The runtime removed a sequence. Returns the keys that can be no sequence any more.
   std::vector<std::int64_t> remove(std::int32_t sequence);
-  void clear() { candidates_.clear(); }
-  /// A key came out of a saved state; it is one of these sequences.
-  void restored(std::int64_t key, std::span<const std::int32_t> sequences) {
-    if (!sequences.empty()) candidates_[key] = {sequences.begin(), sequences.end()};
-  }
+  void clear();
+  /// A key came out of a saved state, which does not say whether several sequences were candidates or branches: taken for
+  /// branches, nothing of theirs is released too early.
+  void restored(std::int64_t key, std::span<const std::int32_t> sequences);
   /// The sequences that the key may be; empty if nothing is known.
   std::vector<std::int32_t> candidates_of(std::int64_t key) const;
 
@@ -40,7 +44,8 @@ class SequenceNames {
  private:
   std::vector<std::int64_t> take_empty();
   void settle();
-  std::map<std::int64_t, std::set<std::int32_t>> candidates_;  // by key
+  std::map<std::int64_t, std::set<std::int32_t>> candidates_;  // by key: it is one of these
+  std::map<std::int64_t, std::set<std::int32_t>> shared_;      // by key: it is, or may be, all of these
 };
 
 }  // namespace namm::preload

@@ -119,3 +119,31 @@ TEST_CASE("plan_batch: a query that sees two sequences is refused", "[llama][pla
   both.causal({2}, {0, 1});
   CHECK_THROWS_AS(plan_batch(both.view(), Ints{2}, cells), std::runtime_error);
 }
+
+TEST_CASE("plan_batch: a sequence whose end was removed goes on from there", "[llama][plan]") {
+  CellMap cells;
+  cells.cuts = true;
+  Mask first(4, 8);
+  first.causal({0, 1, 2, 3});
+  plan_batch(first.view(), Ints{0, 1, 2, 3}, cells);
+  Mask second(2, 8);
+  second.causal({4, 5}, {0, 1});
+  SECTION("in a batch of its own") {
+    cells.before.clear();
+    const BatchPlan plan = plan_batch(second.view(), Ints{4, 5}, cells);
+    REQUIRE(plan.reused.size() == 2);  // cells 2 and 3
+    CHECK(plan.groups[0].positions == Ints{2, 3});
+    CHECK(cells.branched.empty());
+  }
+  SECTION("in the same batch nothing was removed: it is a branch") {
+    const BatchPlan plan = plan_batch(second.view(), Ints{4, 5}, cells);
+    CHECK(plan.reused.empty());
+    CHECK(plan.groups[0].positions == Ints{4, 5});
+    CHECK(cells.branched.size() == 1);
+  }
+  SECTION("nor of one that was copied") {
+    cells.before.clear();
+    cells.branched.insert(0);
+    CHECK(plan_batch(second.view(), Ints{4, 5}, cells).reused.empty());
+  }
+}

@@ -172,3 +172,23 @@ TEST_CASE("CacheStore: reset forgets and a layer must be announced", "[llama][st
   CHECK(feed(store, {0}, 70, 70, 1) == first);
   CHECK_THROWS_AS(feed(store, {5}, 1, 1, 1), std::logic_error);
 }
+
+TEST_CASE("CacheStore: what a long batch is staged in is not kept", "[llama][store]") {
+  CacheStore store(Memory{});
+  for (const int layer : {0, 1}) store.add_layer(&store, {layer, kHeads, kSize, kSize}, kCells);
+  feed(store, {0, 1}, 400, 400, 1);
+  const CacheUsage usage = store.usage();
+  CHECK(usage.statistics_bytes_peak >= usage.statistics_bytes + 400 * kHeads * kSize * 2 * 2);
+}
+
+TEST_CASE("CacheStore: layers that read the cache of another are refused", "[llama][store]") {
+  CacheStore store(Memory{});
+  for (const int layer : {0, 1}) store.add_layer(&store, {layer, kHeads, kSize, kSize}, kCells);
+  feed(store, {0}, 4, 4, 1);
+  Mask mask(4, kCells);
+  mask.causal({0, 1, 2, 3});
+  AttentionCall call;
+  call.queries_per_stream = 4;
+  call.masks = {mask.view()};
+  CHECK_THROWS_WITH(store.attend(0, call), Contains("keys and values of its own") && Contains("layer 0"));
+}

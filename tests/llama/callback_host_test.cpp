@@ -214,6 +214,10 @@ TEST_CASE("LlamaHost: by callback, cells smaller than the text hold it, and too 
   }
   CHECK_THAT(message, Contains("256 cells") && Contains("raise --cells"));
   memory.selection.budget.value = 100;
+  memory.interval_tokens = 512;  // more than there are cells: a batch cannot be as long
+  host.reset(memory);
+  CHECK_THROWS_WITH(host.evaluate(tokens), Contains("256 cells") && Contains("raise --cells"));
+  memory.interval_tokens = 64;
   host.reset(memory);  // goes on after the error
   host.evaluate(tokens);
   CHECK(host.usage().entries < 164 * 6 + 1);

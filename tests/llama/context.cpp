@@ -42,7 +42,7 @@ Context::Context(std::shared_ptr<const llama::LlamaModel> model, const ContextSe
     callback_ = settings.callback;
     if (!scope) return;
     store_ = &scope->finish();
-    store_->expect(llama_model_n_swa(model_->get()), false);
+    store_->expect(llama_model_n_swa(model_->get()), true);
   } catch (...) {
     llama_free(context_);
     throw;

@@ -63,8 +63,8 @@ TEST_CASE("what the store cannot follow is refused, and nothing goes on", "[prel
   const Outcome shift = attached(model, {"eval:0:40:1", "can_shift", "shift:0", "step:0:1:2"});
   CHECK(shift.out == "0\nfailed -3\n");
   CHECK_THAT(shift.err, Contains("moving positions") && Contains("must be left off"));
-  const Outcome copy = attached(model, {"streams:2", "eval:0:40:1", "copy:0:1", "step:0:1:2"});
-  CHECK(copy.out == "failed -3\n");
+  const Outcome copy = attached(model, {"streams:2", "eval:0:40:1", "copy:0:1", "step:0:1:2", "step:1:1:2"});
+  CHECK(copy.out == "failed -3\n");  // of the sequence that was to be a copy, not of its source
   CHECK_THAT(copy.err, Contains("another stream"));
   const Outcome middle = attached(model, {"eval:0:40:1", "middle:0:4:8", "max:0"});
   CHECK(middle.out == "not removed\n39\n");
@@ -81,6 +81,55 @@ TEST_CASE("a copy within one cache is a branch", "[preload][attach]") {
   const Words actions = {"unified:2",  "eval:0:64:1", "copy:0:1",   "step:0:5:2", "logits",
                          "step:1:5:3", "logits",      "step:0:2:4", "logits"};
   CHECK(apart(attached(model, actions), alone(model, actions)) < 0.01);
+}
+
+TEST_CASE("a branch that ends leaves the others what they share", "[preload][attach]") {
+  const std::string model = model_file();
+  const Words actions = {"unified:3", "eval:0:64:1", "copy:0:1",   "step:1:5:2", "logits",     "rm:1",   "step:0:3:3",
+                         "logits",    "copy:0:2",    "step:2:3:4", "rm:0",       "step:2:2:5", "logits", "eval:0:20:6",
+                         "logits",    "copy:2:1",    "keep:1",     "step:1:2:7", "logits"};
+  CHECK(apart(attached(model, actions), alone(model, actions)) < 0.01);
+}
+
+TEST_CASE("branches that begin in one batch are followed", "[preload][attach]") {
+  const std::string model = model_file();
+  for (const char* const begin : {"together:20:10:1", "together:50:40:1"}) {  // in one part of the batch, in several
+    CAPTURE(begin);
+    const Words actions = {"unified:2",  begin,    "logits", "step:0:3:2", "logits",
+                           "step:1:3:3", "logits", "rm:1",   "step:0:2:4", "logits"};
+    CHECK(apart(attached(model, actions), alone(model, actions)) < 0.01);
+  }
+}
+
+TEST_CASE("windows are left by a sequence, not by its branches", "[preload][attach]") {
+  TinyShape shape;
+  shape.architecture = "gemma2";
+  const std::string model = write_tiny_model(shape).string();
+  const Words roomy = {"--policy", "h2o-mean", "--budget", "1000", "--interval", "16"};  // nothing is evicted but by windows
+  const Words actions = {"unified:2", "eval:0:40:1", "copy:0:1", "step:1:60:2", "step:0:3:3", "logits"};
+  CHECK(apart(attached(model, actions, roomy), alone(model, actions)) < 0.01);
+  // the update at 96 leaves positions 72 and later in the window, which a token at 95 sees
+  const Words cut = {"swa:full", "unified:1", "eval:0:100:1", "cut:0:94", "cut:0:95", "step:0:3:2", "logits"};
+  const Outcome outcome = attached(model, cut, roomy);
+  CHECK(outcome.out.rfind("failed cut\n", 0) == 0);
+  Outcome logits = outcome;
+  logits.out.erase(0, logits.out.find('\n') + 1);
+  CHECK(apart(logits, alone(model, {"swa:full", "unified:1", "eval:0:100:1", "cut:0:95", "step:0:3:2", "logits"})) < 0.01);
+}
+
+TEST_CASE("after a copy elsewhere, evictions still limit where a sequence is cut", "[preload][attach]") {
+  const Words actions = {"unified:3", "eval:0:32:1",  "copy:0:1", "rm:1", "eval:2:100:3",
+                         "cut:2:90",  "eval:2:100:4", "cut:2:80", "max:2"};  // updates at 64 and, after the cut, at 128
+  CHECK(attached(model_file(), actions, kEvicting).out == "failed cut\n189\n");
+}
+
+TEST_CASE("what was refused fails until the sequence is removed", "[preload][attach]") {
+  const std::string model = model_file();
+  const Outcome copy = attached(
+      model, {"streams:2", "eval:0:40:1", "copy:0:1", "step:1:1:2", "step:0:1:3", "rm:1", "step:1:2:4", "step:0:2:5", "max:0"});
+  CHECK(copy.out == "failed -3\n42\n");
+  const Outcome shift = attached(model, {"unified:2", "eval:0:40:1", "shift:0", "step:0:1:2", "clear", "eval:0:8:3", "max:0"});
+  CHECK(shift.out == "failed -3\n7\n");
 }
 
 TEST_CASE("a context that cannot be attached to is refused", "[preload][attach]") {

@@ -1,10 +1,11 @@
 // Uses llama.cpp's public API and nothing else: plain_program MODEL ACTION... Each action is one word:
 //   streams:N  unified:N   a context with N sequences (first action; default unified:1)
-//   fa:off  kv:q4_0        before it: flash attention off, type of the cache
+//   fa:off  kv:q4_0  swa:full    before it: flash attention off, type of the cache, window layers with as many cells as others
 //   eval:SEQ:COUNT:SEED    evaluates COUNT random tokens behind SEQ, in chunks of 32
 //   step:SEQ:COUNT:SEED    the same one by one
 //   turn:SEQ:COUNT:SEED    the same tokens, half of them in chunks and the others one by one
 //   both:COUNT:SEED        COUNT tokens of sequences 0 and 1 in one batch each chunk, the same seed + sequence
+//   together:COUNT:OWN:SEED    one batch: COUNT tokens that both have, then OWN of each
 //   cut:SEQ:P  rm:SEQ  clear  copy:A:B  shift:SEQ  keep:SEQ  middle:SEQ:A:B
 //   save:SEQ  load:SEQ     the state of a sequence, in memory (seq -1: of all), and its size on success
 //   save_file:SEQ:PATH  load_file:SEQ:PATH    the same in a file, with the tokens 7 8 9
@@ -42,7 +43,8 @@ struct Program {
 
   bool create(int sequences, bool unified) {
     params.n_ctx = 1024;
-    params.n_batch = params.n_ubatch = 64;
+    params.n_batch = 256;
+    params.n_ubatch = 64;
     params.n_seq_max = static_cast<std::uint32_t>(sequences);
     params.kv_unified = unified;
     params.n_threads = params.n_threads_batch = 1;
@@ -85,6 +87,25 @@ struct Program {
       }
       decode(batch);
     }
+  }
+
+  /// One batch: `count` tokens that belong to sequences 0 and 1, then `own` of each.
+  void begin_together(int count, int own, int seed) {
+    llama_batch batch = llama_batch_init(512, 0, 2);
+    const auto add = [&](llama_token token, llama_pos position, const std::vector<llama_seq_id>& sequences) {
+      const int i = batch.n_tokens++;
+      batch.token[i] = token;
+      batch.pos[i] = position;
+      batch.n_seq_id[i] = static_cast<std::int32_t>(sequences.size());
+      std::copy(sequences.begin(), sequences.end(), batch.seq_id[i]);
+      batch.logits[i] = true;
+    };
+    for (int i = 0; const llama_token token : tokens(count, seed)) add(token, i++, {0, 1});
+    for (const int s : {0, 1})
+      for (int i = count; const llama_token token : tokens(own, seed + 1 + s)) add(token, i++, {s});
+    const int status = llama_decode(context, batch);
+    llama_batch_free(batch);
+    if (status != 0) std::printf("failed %d\n", status);
   }
 
   void take_turn(int sequence, int count, int seed) {
@@ -154,6 +175,7 @@ struct Program {
     if (what == "step") evaluate({n(1)}, n(2), n(3), 1);
     if (what == "turn") take_turn(n(1), n(2), n(3));
     if (what == "both") evaluate({0, 1}, n(1), n(2), 16);
+    if (what == "together") begin_together(n(1), n(2), n(3));
     if (what == "cut" && !llama_memory_seq_rm(memory(), n(1), n(2), -1)) std::puts("failed cut");
     if (what == "rm" && !llama_memory_seq_rm(memory(), n(1), -1, -1)) std::puts("failed rm");
     if (what == "middle") std::puts(llama_memory_seq_rm(memory(), n(1), n(2), n(3)) ? "removed" : "not removed");
@@ -202,6 +224,8 @@ int main(int argc, char** argv) {
     for (std::string word; std::getline(line, word, ':');) words.push_back(word);
     if (words[0] == "fa") {
       program.params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
+    } else if (words[0] == "swa") {
+      program.params.swa_full = true;
     } else if (words[0] == "kv") {
       for (int t = 0; t < GGML_TYPE_COUNT; ++t)
         if (ggml_type_name(static_cast<ggml_type>(t)) && words[1] == ggml_type_name(static_cast<ggml_type>(t)))

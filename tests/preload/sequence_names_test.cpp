@@ -59,3 +59,29 @@ TEST_CASE("positions that fit nobody lead to no conclusion", "[preload]") {
   CHECK(names.keys_of(0).empty());
   CHECK(names.remove(0).empty());  // its cells will be written again
 }
+
+TEST_CASE("branches end with the last of them", "[preload]") {
+  SequenceNames names;
+  names.learn(Advances{{0, -1, 9}, {3, -1, 4}}, Shares{{100, 0, 0, 9}, {101, 0, 0, 4}}, false);
+  CHECK(names.copied(0, 1) == Keys{100});
+  CHECK(names.sequence_of(100) == -1);
+  CHECK(names.learn(Advances{{1, 9, 10}}, Shares{{100, 0, 10, 10}}, false).empty());  // not a sign that it is 1 alone
+  CHECK(names.learn(Advances{{0, 9, 11}}, Shares{{100, 0, 11, 12}}, false).empty());  // positions of its own
+  CHECK(names.candidates_of(100) == std::vector<std::int32_t>{0, 1});
+  CHECK(names.copied(1, 2) == Keys{100});
+  CHECK(names.remove(1).empty());
+  CHECK(names.remove(0).empty());
+  CHECK(names.keys_of(2) == Keys{100});
+  CHECK(names.sequence_of(100) == 2);
+  CHECK(names.remove(2) == Keys{100});
+  CHECK(names.sequence_of(101) == 3);
+}
+
+TEST_CASE("a copied twin may be in either key", "[preload]") {
+  SequenceNames names;
+  names.learn(Advances{{0, -1, 9}, {1, -1, 9}}, Shares{{100, 0, 0, 9}, {101, 0, 0, 9}}, false);
+  CHECK(names.copied(0, 2) == Keys{100, 101});
+  CHECK(names.remove(0).empty());
+  CHECK(names.remove(2).empty());
+  CHECK(names.remove(1) == Keys{100, 101});
+}
