@@ -20,15 +20,10 @@ class Hindsight : public Policy {
   void score(const HeadTokens& tokens, std::span<float> scores) const override;
 };
 
-struct HindsightEntry {
-  std::string_view name, summary;
-  std::shared_ptr<const Hindsight> (*make)();
-};
 /// `oracle`: attention from the question and the gold answer. `kvzip`: attention while the model repeats the context (KVzip,
 /// arXiv 2505.23416), which a runtime could afford as a second pass over every prompt. `expected-attention`: a baseline that
-/// reads the context alone, but all of it before the first token is dropped.
-std::span<const HindsightEntry> hindsight_registry();
-/// Null if there is none of this name.
+/// reads the context alone, but all of it before the first token is dropped (arXiv 2510.00636). Null if there is none of this
+/// name.
 std::shared_ptr<const Hindsight> make_hindsight(std::string_view name);
 
 }  // namespace namm::calibrate

@@ -53,6 +53,17 @@ ProbeFit::ProbeFit(const ProbeSettings& settings, const HostDescription& host)
   }
 }
 
+std::size_t ProbeFit::probe_numbers(const ProbeSettings& settings, const HostDescription& host) {
+  std::size_t out = 0;
+  for (const LayerDescription& layer : host.cached) {
+    const auto heads = static_cast<std::size_t>(layer.kv_heads);
+    out += heads * (columns_of(settings, layer) + 1);
+    if (settings.read_out == ReadOut::quadratic)  // centre and scale of what all heads read together
+      out += 2 * inputs_of(settings.input, layer) * (settings.input == ProbeInput::key ? heads : 1);
+  }
+  return out;
+}
+
 double ProbeFit::bytes(const ProbeSettings& settings, const HostDescription& host, std::size_t tokens) {
   double numbers = 0, widest = 0;
   for (const LayerDescription& layer : host.cached) {

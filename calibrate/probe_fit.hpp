@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -61,6 +62,8 @@ class ProbeFit {
   std::size_t state_size(std::size_t recordings) const;
   void set_state(std::span<const double> state, std::size_t recordings);
 
+  /// Numbers that a fitted probe holds: weights, and what makes squares comparable.
+  static std::size_t probe_numbers(const ProbeSettings& settings, const HostDescription& host);
   /// Memory that the sums need, with a copy of them to be saved and what adding a text of so many tokens takes, in bytes: for the
   /// estimate that is printed before the work.
   static double bytes(const ProbeSettings& settings, const HostDescription& host, std::size_t tokens);

@@ -39,7 +39,7 @@ std::shared_ptr<const Recorder> record(Host& host, const Settings& settings, con
 /// nobody runs ahead by more than two texts per worker.
 class InOrder {
  public:
-  InOrder(ProbeFit& fit, std::size_t workers, const std::function<void(std::size_t tokens)>& added)
+  InOrder(ProbeFit& fit, std::size_t workers, const std::function<void()>& added)
       : fit_(fit), next_(fit.recordings()), ahead_(2 * workers), added_(added) {}
 
   /// Waits until text `index` may be recorded. False if it never will, since another one failed.
@@ -48,16 +48,16 @@ class InOrder {
     changed_.wait(lock, [&] { return failed_ || index < next_ + ahead_; });
     return !failed_;
   }
-  void add(std::size_t index, std::shared_ptr<const Recorder> recording, std::size_t tokens) {
+  void add(std::size_t index, std::shared_ptr<const Recorder> recording) {
     std::unique_lock lock(mutex_);
-    waiting_[index] = {std::move(recording), tokens};
+    waiting_[index] = std::move(recording);
     if (adding_) return;  // who adds takes this one, too
     adding_ = true;
     while (!waiting_.empty() && waiting_.begin()->first == next_) {
-      const Finished finished = std::move(waiting_.extract(waiting_.begin()).mapped());
+      const std::shared_ptr<const Recorder> finished = std::move(waiting_.extract(waiting_.begin()).mapped());
       lock.unlock();
-      fit_.add(*finished.recording, next_);
-      added_(finished.tokens);
+      fit_.add(*finished, next_);
+      added_();
       lock.lock();
       ++next_;
       changed_.notify_all();
@@ -71,21 +71,17 @@ class InOrder {
   }
 
  private:
-  struct Finished {
-    std::shared_ptr<const Recorder> recording;
-    std::size_t tokens = 0;
-  };
   ProbeFit& fit_;  // touched by who adds alone
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::map<std::size_t, Finished> waiting_;
+  std::map<std::size_t, std::shared_ptr<const Recorder>> waiting_;
   std::size_t next_, ahead_;
   bool adding_ = false, failed_ = false;
-  const std::function<void(std::size_t)>& added_;
+  const std::function<void()>& added_;
 };
 
 /// Records all sources that are not in `fit` yet and adds them. False if it was stopped.
-bool record_all(const Settings& settings, evolve::HostPool& pool, ProbeFit& fit, const std::function<void(std::size_t)>& added,
+bool record_all(const Settings& settings, evolve::HostPool& pool, ProbeFit& fit, const std::function<void()>& added,
                 const std::atomic<bool>* stop) {
   const std::size_t first = fit.recordings();
   InOrder sums(fit, static_cast<std::size_t>(pool.workers()), added);
@@ -95,8 +91,7 @@ bool record_all(const Settings& settings, evolve::HostPool& pool, ProbeFit& fit,
         const std::size_t index = first + unit;
         if (!sums.wait_for_turn(index)) return;
         try {
-          const Passage passage = passage_of(host, settings, index);
-          sums.add(index, record(host, settings, passage), passage.tokens());
+          sums.add(index, record(host, settings, passage_of(host, settings, index)));
         } catch (...) {
           sums.fail();
           throw;
@@ -130,8 +125,7 @@ Outcome run(const Settings& settings, evolve::HostPool& pool, const evolve::Prog
     saved = std::chrono::steady_clock::now();
     saved_recordings = fit.recordings();
   };
-  const auto added = [&](std::size_t tokens) {
-    out.tokens += static_cast<std::int64_t>(tokens);
+  const auto added = [&] {
     if (std::chrono::steady_clock::now() - saved > kSaveEvery) save();
     if (progress) progress(fit.recordings(), settings.sources.size());
   };

@@ -28,8 +28,7 @@ struct Settings {
 struct Outcome {
   ProbeFit::Result fit;
   std::size_t recordings = 0;
-  std::int64_t tokens = 0;  ///< evaluated by this call
-  bool stopped = false;     ///< `state` holds what was recorded
+  bool stopped = false;  ///< `state` holds what was recorded
 };
 
 /// What will be evaluated, for the size of the context and the estimate that is printed before the work.

@@ -9,6 +9,7 @@
 #include "cli/command.hpp"
 #include "cli/console.hpp"
 #include "cli/interrupt.hpp"
+#include "cli/json_lines.hpp"
 #include "cli/options.hpp"
 #include "kernels/machine_peak.hpp"
 #include "namm/atomic_file.hpp"
@@ -70,6 +71,7 @@ ModelBenchSettings model_settings_from(const po::variables_map& values, BenchClo
   out.decode_tokens = values["decode"].as<int>();
   out.repetitions = values["repetitions"].as<int>();
   require_at_least("--decode", out.decode_tokens, 1);
+  require_at_most("--decode", out.decode_tokens, static_cast<int>(tasks::kMostLengthTokens));
   for (const std::string& text : split_list(values["length"].as<std::string>(), "--length"))
     out.lengths.push_back(parse_length(text));
   if (values.contains("policy")) {
@@ -82,6 +84,9 @@ ModelBenchSettings model_settings_from(const po::variables_map& values, BenchClo
                                   ", is missing; for example --budget 25%");
     out.budget_text = to_string(budget);
     out.memories.push_back(make_memory(file, memory_from(values), budget));
+  } else if (const std::string option = given_memory_option(values); !option.empty()) {
+    throw std::invalid_argument(option + ": must be given with --policy, is given without; name a policy, for example --policy " +
+                                std::string(kDefaultPolicyName));
   }
   out.model = llama::LlamaModel::load(values["model"].as<std::string>());
   return out;
@@ -124,11 +129,12 @@ int run_bench(const std::vector<std::string>& arguments) {
   results.clock = clock == "wall" ? BenchClock::wall : BenchClock::processor;
   require_at_least("--threads", results.threads, 1);
   require_at_least("--repetitions", results.repetitions, 1);
-  for (const char* name : {"policy", "budget"})
-    if (values->contains(name) && !values->contains("model"))
-      throw std::invalid_argument(std::string("--") + name + ": must be given with --model, which is missing; name a GGUF file");
+  const std::string option = values->contains("policy") ? "--policy" : given_memory_option(*values);
+  if (!option.empty() && !values->contains("model"))
+    throw std::invalid_argument(option + ": must be given with --model, which is missing; name a GGUF file");
   const std::vector<const BenchKernel*> kernels = kernels_from(*values);
   const bool quiet = values->contains("quiet");
+  if (values->contains("json")) require_writable("--json", (*values)["json"].as<std::string>());
   std::optional<ModelBenchSettings> model;
   if (values->contains("model")) model = model_settings_from(*values, results.clock);
   if (!kernels.empty()) {

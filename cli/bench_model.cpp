@@ -16,7 +16,7 @@ struct Sample {
   std::int64_t peak_rss_bytes, kv_bytes;
 };
 
-std::vector<Token> text_of(const Host& host, std::size_t tokens) {
+std::vector<Token> made_up_prompt(const Host& host, std::size_t tokens) {
   std::vector<Token> out = host.tokenize(calibrate::make_text(1, 0, tokens * 8), true);
   const std::size_t have = out.size();
   while (out.size() < tokens) out.push_back(out[1 + out.size() % (have - 1)]);
@@ -35,7 +35,7 @@ Sample run_once(const ModelBenchSettings& settings, const Memory* memory, std::s
   Memory none;
   none.interval_tokens = host_settings.chunk_tokens;
   host.reset(memory ? *memory : none);
-  const std::vector<Token> prompt = text_of(host, length);
+  const std::vector<Token> prompt = made_up_prompt(host, length);
   Sample out{};
   double start = now(settings.clock);
   host.evaluate(prompt);

@@ -13,6 +13,7 @@
 #include "cli/console.hpp"
 #include "cli/date.hpp"
 #include "cli/evaluation.hpp"
+#include "cli/fingerprint.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/options.hpp"
 #include "cli/version.hpp"
@@ -68,15 +69,23 @@ po::options_description calibrate_options() {
   return options;
 }
 
+/// A policy that no command could read is not worth the work.
+void check_size(const calibrate::ProbeSettings& probe, const HostDescription& host) {
+  const std::size_t numbers = calibrate::ProbeFit::probe_numbers(probe, host);
+  if (numbers <= kMostPolicyNumbers) return;
+  const bool key = probe.input == ProbeInput::key, linear = probe.read_out == calibrate::ReadOut::linear;
+  throw std::invalid_argument("calibrate: the probes of a model must have at most " + std::to_string(kMostPolicyNumbers) +
+                              " numbers to fit into a policy file, have " + std::to_string(numbers) + " with --input " +
+                              std::string(to_string(probe.input)) + " --read-out " +
+                              std::string(calibrate::to_string(probe.read_out)) +
+                              (key && linear ? "; the model is too large for probes"
+                               : key         ? "; give --read-out linear"
+                                             : "; give --input key, or --read-out linear if that halves it enough"));
+}
+
 /// What it will cost, measured on a few tokens.
 void print_estimate(Host& host, const calibrate::Settings& settings, const calibrate::Plan& plan, int workers) {
-  const std::vector<Token> some(64, host.tokenize("the", false).front());
-  host.reset({});
-  host.evaluate(some);  // the first one also reads the weights from the disk
-  const auto start = std::chrono::steady_clock::now();
-  host.evaluate(some);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  host.reset({});
+  const double seconds_each = seconds_per_token(host, plan.longest);
   double numbers = 0;
   for (const LayerDescription& layer : host.description().cached)
     numbers += layer.kv_heads * (layer.key_size + (settings.probe.input == ProbeInput::layer ? layer.value_size : 0) + 2);
@@ -85,7 +94,7 @@ void print_estimate(Host& host, const calibrate::Settings& settings, const calib
                        numbers * static_cast<double>(plan.longest_context) * sizeof(float) * 2 * workers;
   std::fprintf(stderr, "%zu texts, %lld tokens: about %s, %s beside the model and its cache\n", settings.sources.size(),
                static_cast<long long>(plan.tokens),
-               format_seconds(static_cast<double>(plan.tokens) * seconds / 64 / workers).c_str(), format_bytes(bytes).c_str());
+               format_seconds(static_cast<double>(plan.tokens) * seconds_each / workers).c_str(), format_bytes(bytes).c_str());
 }
 
 nlohmann::json summary_of(const calibrate::Outcome& outcome, const nlohmann::json& identity, float recency, double seconds) {
@@ -136,17 +145,19 @@ std::filesystem::path folder_from(const po::variables_map& values, bool resume) 
 /// What a resumed calibration must agree on, and where a policy comes from.
 nlohmann::json identity_of(const po::variables_map& values, const calibrate::Settings& settings, const std::string& model) {
   const auto text = [&](const char* name) { return values.contains(name) ? values[name].as<std::string>() : std::string(); };
-  return {{"model", model},
-          {"target", calibrate::to_string(settings.target)},
-          {"input", to_string(settings.probe.input)},
-          {"read_out", to_string(settings.probe.read_out)},
-          {"value_weight", settings.probe.value_weight},
-          {"texts", settings.sources.size()},
-          {"lengths_tokens", settings.lengths},
-          {"chat_template", settings.chat_template},
-          {"data", text("data")},
-          {"tasks", text("tasks")},
-          {"seed", settings.seed}};
+  nlohmann::json out = {{"model", model},
+                        {"target", calibrate::to_string(settings.target)},
+                        {"input", to_string(settings.probe.input)},
+                        {"read_out", to_string(settings.probe.read_out)},
+                        {"value_weight", settings.probe.value_weight},
+                        {"texts", settings.sources.size()},
+                        {"lengths_tokens", settings.lengths},
+                        {"chat_template", settings.chat_template},
+                        {"data", text("data")},
+                        {"tasks", text("tasks")},
+                        {"seed", settings.seed}};
+  if (values.contains("data")) out["data_content"] = file_fingerprint(text("data"));
+  return out;
 }
 
 void write_policy(const std::filesystem::path& path, const calibrate::Outcome& outcome, float recency, const Memory& memory,
@@ -163,6 +174,7 @@ void write_policy(const std::filesystem::path& path, const calibrate::Outcome& o
                           {"version", kVersion},
                           {"commit", kCommit}});
   save_policy_file(path, file);
+  load_policy_file(path);  // what was recorded is removed only once its policy can be read
 }
 
 }  // namespace
@@ -190,6 +202,7 @@ int run_calibrate(const std::vector<std::string>& arguments) {
   const calibrate::Plan plan = calibrate::plan(*tokeniser, settings);
   evolve::HostPool pool(host_factory(model, model_options, static_cast<int>(plan.longest) + 1), model_options.workers);
   const HostDescription& host = pool.host().description();
+  check_size(settings.probe, host);
   settings.identity = identity_of(*values, settings, host.model);
   std::error_code failed;
   std::filesystem::create_directories(folder, failed);

@@ -1,5 +1,4 @@
 #pragma once
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,8 +13,6 @@ struct Command {
   /// exception for failures (1).
   int (*run)(const std::vector<std::string>& arguments);
 };
-
-std::span<const Command> commands();
 
 int run_calibrate(const std::vector<std::string>& arguments);
 int run_evolve(const std::vector<std::string>& arguments);

@@ -42,7 +42,7 @@ bool is_details_file(const std::filesystem::path& path) {
   if (!reader.next(line)) return false;
   const std::string_view start = std::string_view(line).substr(0, 4096);
   if (start.find("\"policy\"") == std::string_view::npos && start.find("\"kinds\"") == std::string_view::npos) return false;
-  const nlohmann::json object = nlohmann::json::parse(line, nullptr, false);
+  const nlohmann::json object = detail::try_json(line);
   return object.is_object() && object.contains("record");
 }
 
@@ -55,10 +55,15 @@ void load_details(const std::filesystem::path& path, DetailsFile& into) {
   for (std::string line; reader.next(line);) {
     if (line.find_first_not_of(" \t") == std::string::npos) continue;
     try {
-      detail::check_json(line);
-      const nlohmann::json object = nlohmann::json::parse(line);
+      const nlohmann::json object = detail::parse_json(line);
       if (object.is_object() && object.value("record", nlohmann::json()) == "prompt") {
-        put(into.prompts, prompts, prompt_details_from_json(object));
+        PromptDetails prompt = prompt_details_from_json(object);
+        const auto before = prompts.find(key(prompt));
+        if (before != prompts.end() && into.prompts[before->second].pieces.size() != prompt.pieces.size())
+          throw std::runtime_error("prompt " + prompt.prompt + " must have the pieces of the one of that name before it (" +
+                                   std::to_string(into.prompts[before->second].pieces.size()) + "), has " +
+                                   std::to_string(prompt.pieces.size()) + "; report evaluations of other settings apart");
+        put(into.prompts, prompts, std::move(prompt));
       } else {
         RetentionDetails retention = retention_details_from_json(object);
         const auto prompt = prompts.find(key_of_prompt(retention));

@@ -53,7 +53,7 @@ nlohmann::json settings_of(const po::variables_map& values, const ModelOptions& 
   if (values.contains("data"))
     out["data"] = file_fingerprint(text("data"));
   else
-    out["haystack"] = std::filesystem::exists(text("haystack")) ? file_fingerprint(text("haystack")) : text("haystack");
+    out["haystack"] = haystack_fingerprint(text("haystack"));
   return out;
 }
 
@@ -116,17 +116,18 @@ bool evaluate_group(Session& session, evolve::HostPool& pool, const std::vector<
                         [&](std::size_t done, std::size_t all) { session.bar.show(label, done, all); });
     if (!measured) return false;
     if (c == 0) reference = *measured;
-    if (earlier != nullptr) {
-      session.records.push_back(*earlier);
-      continue;
-    }
-    summarise(*measured, reference, record);
     record.peak_rss_bytes = peak_resident_bytes();
+    // also of a full cache that was measured earlier: --details may be another file now, or of more prompts
     const evolve::ProtocolSettings& protocol = session.tasks.protocol;
     for (std::size_t i = 0; i < std::min(session.watched, prompts.size()); ++i) {
       if (c == 0) session.details.append(to_json(describe_prompt(pool.host(), prompts[i], protocol, record)));
       session.details.append(to_json(describe_retention(prompts[i], protocol, (*measured)[i], reference[i], record)));
     }
+    if (earlier != nullptr) {
+      session.records.push_back(*earlier);
+      continue;
+    }
+    summarise(*measured, reference, record);
     session.results.append(to_json(record));
     session.records.push_back(std::move(record));
   }

@@ -1,11 +1,22 @@
 #include "cli/eval_candidates.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 
 #include "calibrate/hindsight.hpp"
 #include "cli/fingerprint.hpp"
 
 namespace namm::cli {
+namespace {
+
+/// Whether results could not tell them apart: the budget counts as it is written there.
+bool same_row(const Candidate& a, const Candidate& b) {
+  return a.name == b.name && a.memory.selection.mode == b.memory.selection.mode &&
+         to_string(a.memory.selection.budget) == to_string(b.memory.selection.budget);
+}
+
+}  // namespace
 
 std::vector<Candidate> candidates_from(const po::variables_map& values) {
   const std::vector<MemoryOptions> memories = memories_from(values);
@@ -17,7 +28,14 @@ std::vector<Candidate> candidates_from(const po::variables_map& values) {
     if (!file.policy) file = resolve_policy(name);
     if (file.policy->keeps_everything()) continue;
     for (const Budget& budget : budgets)
-      for (const MemoryOptions& options : memories) out.push_back({name, make_memory(file, options, budget)});
+      for (const MemoryOptions& options : memories) {
+        Candidate candidate{name, make_memory(file, options, budget)};
+        if (std::any_of(out.begin(), out.end(), [&](const Candidate& one) { return same_row(one, candidate); }))
+          throw std::invalid_argument("--policy, --budget, --mode: must name what is measured once, name " + name + " at " +
+                                      to_string(budget) + ", " + std::string(to_string(candidate.memory.selection.mode)) +
+                                      " twice; remove one");
+        out.push_back(std::move(candidate));
+      }
   }
   return out;
 }

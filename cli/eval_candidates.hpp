@@ -12,7 +12,8 @@ struct Candidate {
   Memory memory;
 };
 
-/// --policy x --mode x --budget; policies that keep everything are left out (`full` is always measured, once).
+/// --policy x --mode x --budget; policies that keep everything are left out (`full` is always measured, once). Throws
+/// std::invalid_argument if one of the others is named twice.
 std::vector<Candidate> candidates_from(const po::variables_map& values);
 
 /// Tells memories apart that have the same name: 16 hexadecimal digits of the policy, its statistics and its protected tokens.

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <limits>
 #include <string>
+#include <string_view>
 
 #include "calibrate/hindsight.hpp"
 #include "cli/presentation.hpp"
@@ -38,10 +39,10 @@ double kl_divergence(std::span<const float> full, std::span<const float> pruned)
   return std::max(0.0, sum);
 }
 
-/// A score that looks at the beginning of the answer alone is known once the greedy answer leaves the only one accepted.
-bool decided_by_beginning(const tasks::Sample& sample) {
-  if (sample.answers.size() != 1) return false;
-  return sample.metric.empty() || sample.metric == "prefix" || sample.metric == "exact";
+/// A score that looks at the beginning of the answer alone is known, and 0, once no accepted answer begins like that any more.
+bool decided_by_beginning(const tasks::Sample& sample, std::string_view begun) {
+  const bool beginning = sample.metric.empty() || sample.metric == "prefix" || sample.metric == "exact";
+  return beginning && !tasks::may_become(sample.answers, begun);
 }
 
 }  // namespace
@@ -86,7 +87,7 @@ Measurement measure_prompt(Host& host, const Memory& memory, const evolve::Promp
     out.decode_tokens += rest.tokens.size();
   }
   out.decode_seconds = seconds_since(start);
-  if (!greedy_is_gold && !decided_by_beginning(prompt.sample)) {
+  if (!greedy_is_gold && !decided_by_beginning(prompt.sample, text)) {
     evolve::present(host, memory, prompt, protocol);
     text = host.generate(prompt.task->max_answer_tokens(), true).text;
   }
@@ -164,6 +165,19 @@ void summarise(std::span<const Measurement> measured, std::span<const Measuremen
   }
   record.prefill_tokens_per_second = prefill / prefill_seconds;
   record.decode_tokens_per_second = decode / decode_seconds;
+}
+
+double seconds_per_token(Host& host, std::size_t longest) {
+  const std::size_t count = std::clamp<std::size_t>(longest, 1, 64);
+  const std::vector<Token> some(count, host.tokenize("the", false).front());
+  host.reset({});
+  host.evaluate(some);  // the first time finds weights that are not in memory yet
+  host.reset({});
+  const auto start = Clock::now();
+  host.evaluate(some);
+  const double seconds = seconds_since(start);
+  host.reset({});
+  return seconds / static_cast<double>(count);
 }
 
 std::int64_t peak_resident_bytes() {

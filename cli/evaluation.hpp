@@ -43,6 +43,10 @@ std::optional<std::vector<Measurement>> measure_prompts(evolve::HostPool& pool, 
 /// Means, intervals and rates of measurements, next to the full cache's on the same prompts.
 void summarise(std::span<const Measurement> measured, std::span<const Measurement> full, ResultRecord& record);
 
+/// Seconds that a host takes to read a token, for estimates; measured on 64 tokens, or `longest` if that is less, so that they
+/// fit where the longest text does. Leaves the host reset.
+double seconds_per_token(Host& host, std::size_t longest);
+
 /// Peak resident memory of the process (VmHWM) since the last reset, bytes; 0 if the system does not tell.
 std::int64_t peak_resident_bytes();
 void reset_peak_resident();

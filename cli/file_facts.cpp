@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <set>
 #include <stdexcept>
@@ -15,6 +16,7 @@
 #include "evolve/checkpoint.hpp"
 #include "evolve/generation_record.hpp"
 #include "namm/json_fields.hpp"
+#include "namm/json_limits.hpp"
 #include "namm/policies/network_policy.hpp"
 #include "namm/policies/registry.hpp"
 #include "namm/policy_file.hpp"
@@ -179,7 +181,7 @@ Facts trace_facts(const std::filesystem::path& path) {
 nlohmann::json whole_object(const std::filesystem::path& path) {
   if (std::filesystem::file_size(path) > kLargestJson) return nullptr;
   std::ifstream in(path, std::ios::binary);
-  nlohmann::json content = nlohmann::json::parse(in, nullptr, false);
+  nlohmann::json content = detail::try_json(std::string(std::istreambuf_iterator<char>(in), {}));
   return content.is_object() ? content : nlohmann::json(nullptr);
 }
 
@@ -190,7 +192,7 @@ Facts line_facts(const std::filesystem::path& path) {
   std::string line;
   while (reader.next(line) && line.find_first_not_of(" \t") == std::string::npos) {
   }
-  const nlohmann::json first = nlohmann::json::parse(line, nullptr, false);
+  const nlohmann::json first = detail::try_json(line);
   if (first.is_object() && first.contains("policy") && first.contains("quality")) return result_facts(path);
   if (first.is_object() && first.contains("generation")) {
     Facts out = start(path, "log of a run");

@@ -122,10 +122,6 @@ std::size_t GgufHeader::array_length(const std::string& key) const {
   return id < 0 || gguf_get_kv_type(context_.get(), id) != GGUF_TYPE_ARRAY ? 0 : gguf_get_arr_n(context_.get(), id);
 }
 
-bool GgufHeader::has_tensor(const std::string& name) const {
-  return gguf_find_tensor(context_.get(), name.c_str()) >= 0;
-}
-
 std::int64_t GgufHeader::tensors() const {
   return gguf_get_n_tensors(context_.get());
 }

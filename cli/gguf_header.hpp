@@ -24,7 +24,6 @@ class GgufHeader {
   /// Length of an array of any type; 0 if absent.
   std::size_t array_length(const std::string& key) const;
 
-  bool has_tensor(const std::string& name) const;
   std::int64_t tensors() const;
   double parameters() const;  ///< numbers in all tensors
 

@@ -81,4 +81,12 @@ void JsonLines::append(const nlohmann::json& line) {
   made_ = false;
 }
 
+void require_writable(const std::string& option, const std::filesystem::path& path) {
+  std::error_code ignored;
+  const std::filesystem::file_status about = std::filesystem::status(path, ignored);
+  const bool other =
+      std::filesystem::exists(about) && !std::filesystem::is_regular_file(about) && !std::filesystem::is_directory(about);
+  if (!other) JsonLines(option, path, JsonLines::Start::afresh);
+}
+
 }  // namespace namm::cli

@@ -39,4 +39,8 @@ class JsonLines {
   bool replacing_ = false;  // the old content still stands
 };
 
+/// For a file that is written behind long work: throws now what a JsonLines would. Leaves no file that was not there; pipes and
+/// devices are not touched.
+void require_writable(const std::string& option, const std::filesystem::path& path);
+
 }  // namespace namm::cli

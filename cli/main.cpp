@@ -55,10 +55,6 @@ int dispatch(const std::vector<std::string>& words) {
 
 }  // namespace
 
-std::span<const Command> commands() {
-  return kCommands;
-}
-
 }  // namespace namm::cli
 
 int main(int argc, char** argv) {

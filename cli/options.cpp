@@ -29,9 +29,9 @@ std::string nearest_option(const std::string& typed, const po::options_descripti
 std::size_t parse_length(const std::string& text) {
   std::size_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || value < 32)
-    throw std::invalid_argument("--length: must be a number of tokens from 32 on, is \"" + text +
-                                "\"; for example --length 512,1000");
+  if (error != std::errc{} || end != text.data() + text.size() || value < 32 || value > tasks::kMostLengthTokens)
+    throw std::invalid_argument("--length: must be a number of tokens from 32 to " + std::to_string(tasks::kMostLengthTokens) +
+                                ", is \"" + text + "\"; for example --length 512,1000");
   return value;
 }
 
@@ -137,14 +137,16 @@ void add_memory(po::options_description& options) {
 
 std::vector<MemoryOptions> memories_from(const po::variables_map& values) {
   MemoryOptions out;
-  const auto number = [&](const char* name, int low) -> std::optional<int> {
+  const auto number = [&](const char* name, int low, int high) -> std::optional<int> {
     if (!values.contains(name)) return std::nullopt;
     require_at_least(std::string("--") + name, values[name].as<int>(), low);
+    require_at_most(std::string("--") + name, values[name].as<int>(), high);
     return values[name].as<int>();
   };
-  out.interval_tokens = number("interval", 16);
-  out.sinks = number("protect-sinks", 0);
-  out.recent = number("protect-recent", 0);
+  // the limits of policy files
+  out.interval_tokens = number("interval", 16, 1 << 24);
+  out.sinks = number("protect-sinks", 0, 1 << 20);
+  out.recent = number("protect-recent", 0, 1 << 20);
   if (!values.contains("mode")) return {out};
   std::vector<MemoryOptions> list;
   for (const std::string& name : split_list(values["mode"].as<std::string>(), "--mode")) {
@@ -159,6 +161,12 @@ MemoryOptions memory_from(const po::variables_map& values) {
   if (list.size() > 1)
     throw std::invalid_argument("--mode: must be one mode here, is \"" + values["mode"].as<std::string>() + "\"; choose one");
   return list.front();
+}
+
+std::string given_memory_option(const po::variables_map& values) {
+  for (const char* const name : {"budget", "mode", "interval", "protect-sinks", "protect-recent"})
+    if (values.contains(name)) return std::string("--") + name;
+  return {};
 }
 
 Memory make_memory(const PolicyFile& file, const MemoryOptions& options, const Budget& budget) {
@@ -242,6 +250,12 @@ void require_at_least(const std::string& option, std::int64_t value, std::int64_
   if (value < low)
     throw std::invalid_argument(option + ": must be at least " + std::to_string(low) + ", is " + std::to_string(value) +
                                 "; see --help");
+}
+
+void require_at_most(const std::string& option, std::int64_t value, std::int64_t high) {
+  if (value > high)
+    throw std::invalid_argument(option + ": must be at most " + std::to_string(high) + ", is " + std::to_string(value) +
+                                "; give less");
 }
 
 }  // namespace namm::cli

@@ -68,6 +68,8 @@ void add_memory(po::options_description& options);
 std::vector<MemoryOptions> memories_from(const po::variables_map& values);
 /// The same for commands that take one: throws std::invalid_argument if --mode names several.
 MemoryOptions memory_from(const po::variables_map& values);
+/// "--budget", or the first of these options that was given; "" if none was. For commands where --budget has no default.
+std::string given_memory_option(const po::variables_map& values);
 /// The policy of `file` under `budget` with these options. Throws std::invalid_argument if the budget cannot hold the protected
 /// tokens.
 Memory make_memory(const PolicyFile& file, const MemoryOptions& options, const Budget& budget);
@@ -84,10 +86,12 @@ TaskOptions tasks_from(const po::variables_map& values, tasks::FileSplits splits
 
 /// "a,b,c" -> parts; throws std::invalid_argument naming the option if a part is empty.
 std::vector<std::string> split_list(const std::string& text, const std::string& option);
-/// A number of tokens from 32 on. Throws std::invalid_argument naming --length.
+/// A number of tokens from 32 to tasks::kMostLengthTokens. Throws std::invalid_argument naming --length.
 std::size_t parse_length(const std::string& text);
 std::vector<Budget> parse_budgets(const std::string& text);
 /// Throws std::invalid_argument "--name: must be ..., is ...; ..." unless low <= value.
 void require_at_least(const std::string& option, std::int64_t value, std::int64_t low);
+/// The same unless value <= high.
+void require_at_most(const std::string& option, std::int64_t value, std::int64_t high);
 
 }  // namespace namm::cli

@@ -2,19 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
+#include "cli/console.hpp"
 #include "cli/result_means.hpp"
 #include "cli/run_curve.hpp"
 
 namespace namm::cli {
 namespace {
-
-std::string text_of(const char* format, double value) {
-  char text[64];
-  std::snprintf(text, sizeof text, format, value);
-  return text;
-}
 
 ChartSeries& series_of(LineChart& chart, const LineStyles& styles, const std::string& label) {
   for (ChartSeries& series : chart.series)
@@ -36,8 +30,9 @@ LineChart chart_of(const ResultRows& rows, const std::string& title, const char*
       continue;
     }
     const double low = (r.*interval)[0], high = (r.*interval)[1];
-    std::string tip = "budget " + r.budget + ": " + text_of("%.3f", r.*value);
-    if (std::isfinite(low) && std::isfinite(high)) tip += " [" + text_of("%.3f", low) + ", " + text_of("%.3f", high) + "]";
+    std::string tip = "budget " + r.budget + ": " + format_number("%.3f", r.*value);
+    if (std::isfinite(low) && std::isfinite(high))
+      tip += " [" + format_number("%.3f", low) + ", " + format_number("%.3f", high) + "]";
     series_of(chart, styles, styles.label(r.policy, r.mode, r.interval_tokens))
         .points.push_back({1 - r.logical_saving, r.*value, low, high, tip});
   }
@@ -88,12 +83,13 @@ std::vector<LineChart> quality_charts(const ReportContent& content, const LineSt
                            &ResultRecord::answer_log_likelihood_delta, &ResultRecord::answer_log_likelihood_delta_ci95, styles));
   };
   const auto models = models_of(content.records);
-  for (const ResultRows& records : models) {
-    const std::string model = models.size() > 1 ? origin(records.front()) + ", " : "";
-    const auto tables = tables_of(records);
-    if (tables.size() > 1) both(means_of(records).rows, model + "mean over " + std::to_string(tables.size()) + " tables");
+  for (const ModelResults& results : models) {
+    const std::string model = models.size() > 1 ? results.origin + ", " : "";
+    const auto tables = tables_of(results.rows);
+    if (tables.size() > 1) both(means_of(results.rows).rows, model + "mean over " + std::to_string(tables.size()) + " tables");
     for (const ResultRows& rows : tables)
-      both(rows, model + rows.front().task + ", " + std::to_string(rows.front().length_tokens) + " tokens");
+      both(rows, model + rows.front().task + ", " + std::to_string(rows.front().length_tokens) +
+                     " tokens, n = " + std::to_string(rows.front().samples));
   }
   return out;
 }

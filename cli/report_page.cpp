@@ -123,8 +123,9 @@ void add_runs(Chapters& chapters, const ReportContent& content) {
 
 std::string title_of(const ReportContent& content) {
   std::string models;
-  for (const ResultRows& rows : models_of(content.records))
-    if (models.find(rows.front().model) == std::string::npos) models += (models.empty() ? "" : ", ") + rows.front().model;
+  for (const ModelResults& results : models_of(content.records))
+    if (const std::string& model = results.rows.front().model; models.find(model) == std::string::npos)
+      models += (models.empty() ? "" : ", ") + model;
   return models.empty() ? "Memory policies" : "Memory policies on " + models;
 }
 
@@ -139,10 +140,13 @@ std::string html_page(const ReportContent& content) {
   add_runs(chapters, content);
   chapters.add("terms", "What the words mean", std::string(kTerms));
   std::string subtitle;
-  for (const ResultRows& rows : models_of(content.records))
-    subtitle += "<p class=lead>" + escape_html(origin(rows.front())) + ", " + std::to_string(tables_of(rows).size()) +
-                (tables_of(rows).size() == 1 ? " table" : " tables") + " of " + std::to_string(rows.front().samples) +
-                " prompts; made with " + escape_html(rows.front().version + " (" + rows.front().commit + ")") + "</p>\n";
+  for (const ModelResults& results : models_of(content.records)) {
+    const ResultRecord& first = results.rows.front();
+    const std::size_t tables = tables_of(results.rows).size();
+    subtitle += "<p class=lead>" + escape_html(results.origin) + ", " + std::to_string(tables) +
+                (tables == 1 ? " table" : " tables") + " of " + std::to_string(first.samples) + " prompts; made with " +
+                escape_html(first.version + " (" + first.commit + ")") + "</p>\n";
+  }
   const std::string title = escape_html(title_of(content));
   return "<!DOCTYPE html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n"
          "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'; "

@@ -29,8 +29,7 @@ std::vector<ResultRecord> read_records(const std::filesystem::path& path, bool c
     more = reader.next(next);
     if ((!more && cut) || line.find_first_not_of(" \t") == std::string::npos) continue;
     try {
-      detail::check_json(line);
-      out.push_back(record_from_json(nlohmann::json::parse(line)));
+      out.push_back(record_from_json(detail::parse_json(line)));
     } catch (const std::exception& error) {
       throw std::runtime_error(where + detail::one_line(error.what()) + "; give a file written by 'namm eval --json'");
     }

@@ -1,8 +1,11 @@
 #include "cli/result_means.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <map>
+#include <set>
 #include <tuple>
 
 namespace namm::cli {
@@ -35,29 +38,83 @@ ResultRecord average(const ResultRows& rows) {
   return out;
 }
 
+auto table_key(const ResultRecord& r) {
+  return std::tuple(r.task, r.length_tokens, r.samples);
+}
+
+auto variant_key(const ResultRecord& r) {
+  const bool full = is_full(r);
+  const std::string none;
+  return std::tuple(r.policy, full ? none : r.mode, full ? none : r.budget, full ? 0 : r.interval_tokens, full ? none : r.memory);
+}
+
+/// Of several records of one row, the last in the place of the first.
+ResultRows measured_last(const ResultRows& rows) {
+  ResultRows out;
+  for (const ResultRows& same : grouped(rows, [](const ResultRecord& r) { return std::tuple_cat(table_key(r), variant_key(r)); }))
+    out.push_back(same.back());
+  return out;
+}
+
+std::string model_text(const ResultRecord& record) {
+  return record.model + " (" + record.architecture + "), seed " + std::to_string(record.seed) +
+         (record.attachment == "backend" ? "" : ", attachment " + record.attachment);
+}
+
+std::string json_text(const nlohmann::json& value) {
+  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+/// "question after: no".
+std::string setting_text(const nlohmann::json& settings, const std::string& name) {
+  std::string label = name;
+  std::replace(label.begin(), label.end(), '_', ' ');
+  const auto found = settings.find(name);
+  if (found == settings.end()) return label + ": not told";
+  if (found->is_boolean()) return label + (found->get<bool>() ? ": yes" : ": no");
+  return label + ": " + (found->is_string() ? found->get<std::string>() : json_text(*found));
+}
+
+/// Names of the settings that differ.
+std::set<std::string> differences(const nlohmann::json& a, const nlohmann::json& b) {
+  std::set<std::string> out;
+  nlohmann::json both = a;
+  both.update(b);
+  for (const auto& [name, value] : both.items())
+    if (!a.contains(name) || !b.contains(name) || a[name] != b[name]) out.insert(name);
+  return out;
+}
+
 }  // namespace
 
 bool is_full(const ResultRecord& record) {
   return record.policy == "full";
 }
 
-std::string origin(const ResultRecord& record) {
-  return record.model + " (" + record.architecture + "), seed " + std::to_string(record.seed) +
-         (record.attachment == "backend" ? "" : ", attachment " + record.attachment);
-}
-
-std::vector<ResultRows> models_of(std::span<const ResultRecord> records) {
-  return grouped(records, [](const ResultRecord& r) { return std::tuple(r.model, r.architecture, r.seed, r.attachment); });
+std::vector<ModelResults> models_of(std::span<const ResultRecord> records) {
+  std::vector<ModelResults> out;
+  for (const ResultRows& rows :
+       grouped(records, [](const ResultRecord& r) { return std::tuple(model_text(r), json_text(r.settings)); }))
+    out.push_back({model_text(rows.front()), measured_last(rows)});
+  std::map<std::string, const nlohmann::json*> first;  // of each origin, its first group's settings
+  std::map<std::string, std::set<std::string>> different;
+  for (const ModelResults& one : out) {
+    const nlohmann::json& settings = one.rows.front().settings;
+    const auto [place, fresh] = first.emplace(one.origin, &settings);
+    if (!fresh) different[one.origin].merge(differences(*place->second, settings));
+  }
+  for (ModelResults& one : out)
+    if (const auto found = different.find(one.origin); found != different.end())
+      for (const std::string& name : found->second) one.origin += ", " + setting_text(one.rows.front().settings, name);
+  return out;
 }
 
 std::vector<ResultRows> tables_of(std::span<const ResultRecord> records) {
-  return grouped(records, [](const ResultRecord& r) { return std::tuple(r.task, r.length_tokens); });
+  return grouped(records, table_key);
 }
 
 std::vector<ResultRows> variants_of(std::span<const ResultRecord> records) {
-  return grouped(records, [](const ResultRecord& r) {
-    return std::tuple(r.policy, is_full(r) ? "" : r.mode, is_full(r) ? "" : r.budget, is_full(r) ? 0 : r.interval_tokens);
-  });
+  return grouped(records, variant_key);
 }
 
 ResultMeans means_of(std::span<const ResultRecord> records) {
@@ -66,7 +123,7 @@ ResultMeans means_of(std::span<const ResultRecord> records) {
   out.tables = tables.size();
   for (const ResultRows& rows : tables) out.samples += rows.front().samples;
   for (const ResultRows& rows : variants_of(records))
-    if (rows.size() == tables.size())
+    if (tables_of(rows).size() == tables.size())
       out.rows.push_back(average(rows));
     else
       ++out.left_out;

@@ -26,14 +26,18 @@ std::vector<ResultRows> grouped(std::span<const ResultRecord> records, Key key) 
 
 /// Whether a record is the full cache's.
 bool is_full(const ResultRecord& record);
-/// "m.gguf (llama), seed 7"; with the attachment if it is not our own cache.
-std::string origin(const ResultRecord& record);
-
-/// What can be put side by side: the same model, seed and attachment.
-std::vector<ResultRows> models_of(std::span<const ResultRecord> records);
-/// Of one model: the same task and length.
+/// What can be put side by side.
+struct ModelResults {
+  /// "m.gguf (llama), seed 7", with the attachment if it is not our own cache, and with the settings in which groups of the same
+  /// model and seed differ.
+  std::string origin;
+  ResultRows rows;  ///< what was measured twice stands there once, as it was measured last
+};
+/// The same model, seed, attachment and settings of the evaluation (split, protocol, filler or data).
+std::vector<ModelResults> models_of(std::span<const ResultRecord> records);
+/// Of one model: the same task, length and number of prompts.
 std::vector<ResultRows> tables_of(std::span<const ResultRecord> records);
-/// Of any records: the same policy, mode, budget and interval, whatever the task and length.
+/// Of any records: the same policy (its content, too), mode, budget and interval, whatever the task and length.
 std::vector<ResultRows> variants_of(std::span<const ResultRecord> records);
 
 struct ResultMeans {

@@ -36,6 +36,15 @@ std::int64_t read_integer(const json& object, const char* name) {
   return static_cast<std::int64_t>(value);
 }
 
+/// The same from 0 to what an option holds, so that counts can be added up.
+std::int64_t read_count(const json& object, const char* name) {
+  const std::int64_t value = read_integer(object, name);
+  if (value < 0 || value > std::numeric_limits<int>::max())
+    throw std::runtime_error(std::string("result: field \"") + name + "\" must be from 0 to " +
+                             std::to_string(std::numeric_limits<int>::max()) + ", is " + std::to_string(value));
+  return value;
+}
+
 std::string read_text_or_empty(const json& object, const char* name) {
   return object.contains(name) && !object[name].is_null() ? read_text(object, name) : std::string();
 }
@@ -109,8 +118,8 @@ ResultRecord record_from_json(const json& object) {
   r.budget = read_text(object, "budget");
   r.mode = read_text_or_empty(object, "mode");
   if (const std::string attachment = read_text_or_empty(object, "attachment"); !attachment.empty()) r.attachment = attachment;
-  r.length_tokens = read_integer(object, "length_tokens");
-  r.samples = read_integer(object, "samples");
+  r.length_tokens = read_count(object, "length_tokens");
+  r.samples = read_count(object, "samples");
   if (const auto seed = object.find("seed"); seed != object.end() && seed->is_number_unsigned())
     r.seed = seed->get<std::uint64_t>();
   r.interval_tokens = static_cast<int>(std::clamp<std::int64_t>(read_integer(object, "interval_tokens"), 0, 1 << 30));

@@ -31,7 +31,7 @@ std::vector<Value> different(const ResultRows& rows, Value ResultRecord::*field)
   return out;
 }
 
-void print_model(std::ostream& out, const ResultMeans& means, TableFormat format) {
+void print_overview(std::ostream& out, const std::string& origin, const ResultMeans& means, TableFormat format) {
   const auto budgets = different(means.rows, &ResultRecord::budget);
   const bool modes = different(means.rows, &ResultRecord::mode).size() > 1;
   const bool intervals = different(means.rows, &ResultRecord::interval_tokens).size() > 1;
@@ -42,7 +42,7 @@ void print_model(std::ostream& out, const ResultMeans& means, TableFormat format
     for (const char* name : {"of full", "dlogp"}) head.push_back(budget + " " + name);
   std::vector<std::vector<std::string>> rows;
   for (const ResultRows& variant :
-       grouped(means.rows, [](const ResultRecord& r) { return std::tuple(r.policy, r.mode, r.interval_tokens); })) {
+       grouped(means.rows, [](const ResultRecord& r) { return std::tuple(r.policy, r.mode, r.interval_tokens, r.memory); })) {
     const ResultRecord& first = variant.front();
     if (is_full(first)) continue;
     std::vector<std::string> row = {first.policy};
@@ -58,7 +58,7 @@ void print_model(std::ostream& out, const ResultMeans& means, TableFormat format
   }
   if (rows.empty()) return;
   print_heading(out,
-                "overview: " + origin(means.rows.front()) + ", " + std::to_string(means.tables) +
+                "overview: " + origin + ", " + std::to_string(means.tables) +
                     (means.tables == 1 ? " table, n = " : " tables, n = ") + std::to_string(means.samples),
                 format);
   print_table(out, head, rows, modes ? 2 : 1, format);
@@ -68,8 +68,8 @@ void print_model(std::ostream& out, const ResultMeans& means, TableFormat format
 }  // namespace
 
 void print_summary(std::ostream& out, std::span<const ResultRecord> records, TableFormat format) {
-  for (const ResultRows& rows : models_of(records))
-    if (const ResultMeans means = means_of(rows); !means.rows.empty()) print_model(out, means, format);
+  for (const ModelResults& model : models_of(records))
+    if (const ResultMeans means = means_of(model.rows); !means.rows.empty()) print_overview(out, model.origin, means, format);
 }
 
 }  // namespace namm::cli

@@ -23,14 +23,17 @@ bool outside(double value, const double (&pair)[2]) {
 void print_rows(std::ostream& out, const ResultRows& rows, TableFormat format) {
   double full = kNan;
   bool modes = false, intervals = false, exact = false;
+  const ResultRecord* dropping = nullptr;  // the first of them
   for (const ResultRecord& r : rows) {
-    if (is_full(r)) full = r.quality;
     exact = exact || (std::isfinite(r.exact) && r.exact != r.quality);
     modes = modes || !r.mode.empty();
+    if (is_full(r)) {
+      full = r.quality;
+      continue;
+    }
+    if (dropping == nullptr) dropping = &r;
+    intervals = intervals || r.interval_tokens != dropping->interval_tokens;
   }
-  for (const ResultRecord& r : rows)
-    for (const ResultRecord& other : rows)
-      intervals = intervals || (!is_full(r) && !is_full(other) && r.interval_tokens != other.interval_tokens);
 
   std::vector<std::string> head = {"policy"};
   if (modes) head.emplace_back("mode");
@@ -68,21 +71,21 @@ void print_rows(std::ostream& out, const ResultRows& rows, TableFormat format) {
   out << '\n';
 }
 
-void print_model(std::ostream& out, const ResultRows& records, TableFormat format) {
-  const auto tables = tables_of(records);
+void print_model(std::ostream& out, const ModelResults& model, TableFormat format) {
+  const auto tables = tables_of(model.rows);
   for (const ResultRows& rows : tables) {
     const ResultRecord& r = rows.front();
     print_heading(
-        out, r.task + ", " + std::to_string(r.length_tokens) + " tokens: " + origin(r) + ", n = " + std::to_string(r.samples),
+        out, r.task + ", " + std::to_string(r.length_tokens) + " tokens: " + model.origin + ", n = " + std::to_string(r.samples),
         format);
     print_rows(out, rows, format);
   }
   if (tables.size() < 2) return;
-  const ResultMeans means = means_of(records);
-  print_heading(out,
-                "mean over the " + std::to_string(means.tables) + " tables: " + origin(records.front()) +
-                    ", n = " + std::to_string(means.samples),
-                format);
+  const ResultMeans means = means_of(model.rows);
+  print_heading(
+      out,
+      "mean over the " + std::to_string(means.tables) + " tables: " + model.origin + ", n = " + std::to_string(means.samples),
+      format);
   print_rows(out, means.rows, format);
   if (means.left_out > 0) {
     print_note(out, std::to_string(means.left_out) + " rows that are not in every table are left out of the mean", format);
@@ -97,7 +100,16 @@ void print_results(std::ostream& out, std::span<const ResultRecord> records, Tab
     out << "no results\n";
     return;
   }
-  for (const ResultRows& rows : models_of(records)) print_model(out, rows, format);
+  std::size_t shown = 0;
+  for (const ModelResults& model : models_of(records)) {
+    print_model(out, model, format);
+    shown += model.rows.size();
+  }
+  if (shown < records.size()) {
+    print_note(out, "rows that were measured again and are shown as measured last: " + std::to_string(records.size() - shown),
+               format);
+    out << '\n';
+  }
 }
 
 }  // namespace namm::cli

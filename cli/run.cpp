@@ -6,6 +6,7 @@
 #include "cli/command.hpp"
 #include "cli/console.hpp"
 #include "cli/interrupt.hpp"
+#include "cli/json_lines.hpp"
 #include "cli/options.hpp"
 #include "cli/prompt_text.hpp"
 #include "cli/run_comparison.hpp"
@@ -37,7 +38,8 @@ int run_run(const std::vector<std::string>& arguments) {
   add_model(options, 1);
   options.add_options()(
       "policy,p", po::value<std::string>()->default_value("full")->value_name("NAME"),
-      "policy: a name, a policy file, or default (the evolved one that comes with the program); with --compare a list");
+      "policy: a name, a policy file, or default (the evolved one that comes with the program), which is taken, too, where only "
+      "--budget, --mode, --interval or --protect-... is given; with --compare a list");
   options.add_options()("budget,b", po::value<std::string>()->value_name("B"),
                         "25% or 0.25, 256 (tokens per head), 64MiB; default: the policy file's own; with --compare a list");
   add_memory(options);
@@ -56,7 +58,7 @@ int run_run(const std::vector<std::string>& arguments) {
   options.add_options()("json", po::value<std::string>()->value_name("FILE"), "writes what was measured, one run per line");
   add_general(options);
   const auto values = parse(
-      arguments, options, "namm run --model FILE [--policy NAME --budget B] (--prompt TEXT | --file FILE | < FILE) [options]",
+      arguments, options, "namm run --model FILE [--policy NAME] [--budget B] (--prompt TEXT | --file FILE | < FILE) [options]",
       "Generates greedily with a memory policy attached; prints the text, then the savings (--quiet: only the text).");
   if (!values) return 0;
   apply_general(*values);
@@ -66,6 +68,7 @@ int run_run(const std::vector<std::string>& arguments) {
   read_attachment(*values, model_options);
   const int max_tokens = (*values)["max-tokens"].as<int>();
   require_at_least("--max-tokens", max_tokens, 1);
+  require_at_most("--max-tokens", max_tokens, static_cast<int>(tasks::kMostLengthTokens));
   std::vector<LabelledRun> runs = runs_from(*values);
   for (const LabelledRun& run : runs) check_attachment(model_options, run.memory);
   tasks::Sample sample;
@@ -73,6 +76,7 @@ int run_run(const std::vector<std::string>& arguments) {
   sample.answer_prefix = (*values)["answer-prefix"].as<std::string>();
   sample.context = prompt_text_from(*values);
   const evolve::ProtocolSettings protocol{!values->contains("no-chat"), !values->contains("question-in-context")};
+  if (values->contains("json")) require_writable("--json", (*values)["json"].as<std::string>());
 
   const auto model = llama::LlamaModel::load(model_options.model, model_options.gpu_layers);
   const evolve::Prompt prompt =

@@ -12,8 +12,13 @@ namespace namm::cli {
 
 std::vector<LabelledRun> runs_from(const po::variables_map& values) {
   const std::vector<MemoryOptions> memories = memories_from(values);
+  const std::string option = given_memory_option(values);
+  std::string names = values["policy"].as<std::string>();
+  if (values["policy"].defaulted() && !option.empty())
+    names = kDefaultPolicyName;  // a budget says that something is to be dropped
   std::vector<LabelledRun> out;
-  for (const std::string& name : split_list(values["policy"].as<std::string>(), "--policy")) {
+  bool drops = false;
+  for (const std::string& name : split_list(names, "--policy")) {
     const PolicyFile file = resolve_policy(name);
     std::vector<Budget> budgets = {file.selection.budget};
     if (values.contains("budget")) budgets = parse_budgets(values["budget"].as<std::string>());
@@ -21,6 +26,7 @@ std::vector<LabelledRun> runs_from(const po::variables_map& values) {
       out.push_back({"namm", name, "", "", make_memory(file, memories.front(), {}), {}, 0});
       continue;
     }
+    drops = true;
     if (!values.contains("budget") && budgets.front().unit == Budget::Unit::unlimited)
       throw std::invalid_argument("--budget: must be given with the policy " + name + ", is missing; for example --budget 25%");
     for (const MemoryOptions& options : memories)
@@ -29,6 +35,9 @@ std::vector<LabelledRun> runs_from(const po::variables_map& values) {
         out.push_back({"namm", name, to_string(budget), std::string(to_string(memory.selection.mode)), memory, {}, 0});
       }
   }
+  if (!drops && !option.empty())
+    throw std::invalid_argument(option + ": must be given with a policy that drops tokens, is given with " + names +
+                                "; leave it out or name another --policy");
   if (out.size() > 1 && !values.contains("compare"))
     throw std::invalid_argument("--policy, --budget, --mode: must name one run, name " + std::to_string(out.size()) +
                                 "; add --compare for a table of them");

@@ -9,8 +9,9 @@
 
 namespace namm::cli {
 
-/// --policy x --mode x --budget, as far as they were given. Throws std::invalid_argument if a policy that drops has no budget, or
-/// if there is more than one without --compare.
+/// --policy x --mode x --budget, as far as they were given; without --policy everything is kept, or the policy `default` taken if
+/// anything was said of how to drop. Throws std::invalid_argument if a policy that drops has no budget, if a budget or the like
+/// has no policy that drops, or if there is more than one run without --compare.
 std::vector<LabelledRun> runs_from(const po::variables_map& values);
 
 /// Gives memory back and starts the count of peak memory anew: the peak of one run is only told if nothing is left of the one

@@ -74,7 +74,7 @@ evolve::Checkpoint load_run(const std::filesystem::path& folder) {
   if (!std::filesystem::exists(folder / "log.jsonl") || out.history.empty()) return out;
   tasks::LineReader reader(folder / "log.jsonl", std::size_t{1} << 20);
   for (std::string line; reader.next(line);) {
-    const json end = json::parse(line, nullptr, false);
+    const json end = detail::try_json(line);
     if (!end.is_object())
       throw std::runtime_error(reader.where() + "must be a JSON object, is not; resuming the run mends its log");
     if (!end.contains("final") || number(end, "generation") != static_cast<double>(out.generation)) continue;

@@ -7,6 +7,7 @@
 #include "cli/command.hpp"
 #include "cli/console.hpp"
 #include "cli/date.hpp"
+#include "cli/evaluation.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/options.hpp"
 #include "cli/trace_heads.hpp"
@@ -95,32 +96,32 @@ std::unique_ptr<trace::Writer> open_file(const po::variables_map& values, const 
   if (trace::to_json(was) != nlohmann::json::parse(trace::to_json(now).dump()))
     throw std::runtime_error(path.string() + ": was begun with other settings; give the same ones, or another --output");
   done = old.prompts().size();
-  for (std::size_t i = 0; i < done; ++i)
-    if (i >= prompts.size() || old.prompts()[i].facts.id != prompts[i].sample.id)
+  for (std::size_t i = 0; i < done; ++i) {
+    const trace::PromptFacts& have = old.prompts()[i].facts;
+    if (i >= prompts.size() || have.id != prompts[i].sample.id)
       throw std::runtime_error(path.string() + ": prompt " + std::to_string(i + 1) + " must be the one of these settings, is '" +
-                               old.prompts()[i].facts.id + "'; give the same --prompts and --validation");
+                               have.id + "'; give the same --prompts and --validation");
+    const trace::PromptFacts wanted = evolve::facts_of(prompts[i], settings.question_after);
+    if (have.compressed != wanted.compressed || have.tail != wanted.tail)
+      throw std::runtime_error(path.string() + ": prompt '" + have.id +
+                               "' must have the tokens that it was begun with, has others now; give the text that --data or "
+                               "--haystack had then, or another --output");
+  }
   return std::make_unique<trace::Writer>(path, old.whole_bytes());
 }
 
 /// What it will cost, measured on a few tokens.
 void print_estimate(Host& host, const trace::Settings& settings, std::span<const evolve::Prompt> prompts, int workers) {
-  const std::vector<Token> some(64, host.tokenize("the", false).front());
-  host.reset({});
-  host.evaluate(some);  // the first one finds the weights not yet in memory
-  host.reset({});
-  const auto start = std::chrono::steady_clock::now();
-  host.evaluate(some);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  host.reset({});
-  std::size_t tokens = 0;
+  std::size_t tokens = 0, longest = 0;
   std::uint64_t bytes = 0;
   for (const evolve::Prompt& prompt : prompts) {
     const trace::PromptFacts facts = evolve::facts_of(prompt, settings.question_after);
+    longest = std::max(longest, facts.compressed.size() + facts.tail.size());
     tokens += facts.compressed.size() + facts.tail.size();
     bytes += trace::record_bytes(settings, facts.compressed.size());
   }
   std::fprintf(stderr, "%zu prompts, %zu tokens, %zu KV heads: about %s, %s on disk\n", prompts.size(), tokens, settings.heads(),
-               format_seconds(static_cast<double>(tokens) * seconds / 64 / workers).c_str(),
+               format_seconds(static_cast<double>(tokens) * seconds_per_token(host, longest) / workers).c_str(),
                format_bytes(static_cast<double>(bytes)).c_str());
 }
 

@@ -80,9 +80,13 @@ void write_file_atomically(const std::filesystem::path& path, std::span<const st
   if (exists && !S_ISREG(old.st_mode)) return write_in_place(path, pieces);
 
   static std::atomic<unsigned> counter{0};
-  std::filesystem::path temporary = target;
-  temporary += ".tmp." + std::to_string(::getpid()) + "." + std::to_string(counter++);
-  const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  std::filesystem::path temporary;
+  int file = -1;
+  do {  // a process of this number may have died and left its own
+    temporary = target;
+    temporary += ".tmp." + std::to_string(::getpid()) + "." + std::to_string(counter++);
+    file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  } while (file < 0 && errno == EEXIST);
   if (file < 0) fail(path, "create " + temporary.filename().string(), errno);
   const char* step = "write";
   int error = write_all(file, pieces);

@@ -38,7 +38,7 @@ JsonFields::JsonFields(const json& object, std::string path) : object_(object), 
   if (object_.is_object()) return;
   const std::string name = path_.empty() ? "content" : "field " + path_.substr(0, path_.size() - 1);
   throw std::runtime_error(name + " must be a JSON object, is " + describe(&object_) +
-                           "; write it with 'namm evolve' or 'namm import'");
+                           "; write it with 'namm evolve' or 'namm calibrate'");
 }
 
 const json* JsonFields::find(std::string_view name) const {

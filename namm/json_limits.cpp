@@ -1,6 +1,5 @@
 #include "namm/json_limits.hpp"
 
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 
 namespace namm::detail {
@@ -9,6 +8,7 @@ namespace {
 /// Reads along without storing anything.
 class LimitReader : public nlohmann::json_sax<nlohmann::json> {
  public:
+  explicit LimitReader(std::size_t most_values) : most_values_(most_values) {}
   bool null() override { return count(); }
   bool boolean(bool) override { return count(); }
   bool number_integer(number_integer_t) override { return count(); }
@@ -28,25 +28,36 @@ class LimitReader : public nlohmann::json_sax<nlohmann::json> {
 
  private:
   bool count() {
-    if (++values_ > 4'000'000) throw std::runtime_error("must hold at most 4 million values, holds more; is it a policy file?");
+    if (++values_ > most_values_)
+      throw std::runtime_error("must hold at most " + std::to_string(most_values_) +
+                               " values, holds more; check that it is the file meant");
     return true;
   }
   bool enter() {
-    if (++depth_ > 32) throw std::runtime_error("must be at most 32 levels deep, is deeper; is it a policy file?");
+    if (++depth_ > 32) throw std::runtime_error("must be at most 32 levels deep, is deeper; check that it is the file meant");
     return count();
   }
   bool leave() {
     --depth_;
     return true;
   }
-  std::size_t values_ = 0, depth_ = 0;
+  std::size_t most_values_, values_ = 0, depth_ = 0;
 };
 
 }  // namespace
 
-void check_json(std::string_view text) {
-  LimitReader reader;
+nlohmann::json parse_json(std::string_view text, std::size_t most_values) {
+  LimitReader reader(most_values);
   nlohmann::json::sax_parse(text.begin(), text.end(), &reader);
+  return nlohmann::json::parse(text.begin(), text.end());
+}
+
+nlohmann::json try_json(std::string_view text) {
+  try {
+    return parse_json(text);
+  } catch (const std::runtime_error&) {
+    return nullptr;
+  }
 }
 
 std::string one_line(std::string_view text) {

@@ -1,12 +1,19 @@
 #pragma once
+#include <cstddef>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
 namespace namm::detail {
 
-/// Checks JSON text from outside before it is built in memory: well formed, at most 32 levels deep and 4 million values. Throws
-/// std::runtime_error, one line.
-void check_json(std::string_view text);
+constexpr std::size_t kMostJsonValues = 4'000'000;
+
+/// Builds JSON text from outside once it has been read along: well formed, at most 32 levels deep (nlohmann/json copies and
+/// destroys by recursion) and `most_values`. Throws std::runtime_error, one line.
+nlohmann::json parse_json(std::string_view text, std::size_t most_values = kMostJsonValues);
+
+/// The same, or null where `text` is something else: to find out what a file is.
+nlohmann::json try_json(std::string_view text);
 
 /// Line breaks and other control characters become blanks; long texts are cut.
 std::string one_line(std::string_view text);

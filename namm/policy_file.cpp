@@ -22,7 +22,7 @@ using nlohmann::json;
 
 constexpr std::string_view kFormat = "namm-policy";
 constexpr int kVersion = 1;
-constexpr std::size_t kLargestFile = std::size_t{64} << 20;
+static_assert(kMostPolicyNumbers + kMostPolicyNumbers / 8 < detail::kMostJsonValues);  // an eighth for what is no weight
 
 std::string read_file(const std::filesystem::path& path) {
   if (std::filesystem::is_directory(path)) throw std::runtime_error("must be a policy file, is a folder; name a file in it");
@@ -32,7 +32,7 @@ std::string read_file(const std::filesystem::path& path) {
   char buffer[1 << 16];
   for (std::size_t count = 0; (count = std::fread(buffer, 1, sizeof buffer, file.get())) > 0;) {
     text.append(buffer, count);
-    if (text.size() > kLargestFile) throw std::runtime_error("must be at most 64 MiB, is larger; is it a policy file?");
+    if (text.size() > kLargestPolicyFile) throw std::runtime_error("must be at most 64 MiB, is larger; is it a policy file?");
   }
   if (std::ferror(file.get()) != 0) throw std::runtime_error("could not be read: " + std::generic_category().message(errno));
   return text;
@@ -79,8 +79,7 @@ std::shared_ptr<const Policy> read_policy(const JsonFields& fields) {
 }
 
 PolicyFile read_policy_file(const std::string& text) {
-  detail::check_json(text);
-  const json content = json::parse(text);
+  const json content = detail::parse_json(text);
   const JsonFields fields(content, "");
   if (!fields.has("format") || fields.text("format") != kFormat)
     fields.refuse("format", "\"namm-policy\"", "is it a policy file?");

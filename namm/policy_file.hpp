@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -20,6 +21,11 @@ struct PolicyFile {
   SelectionSettings selection;                           ///< defaults; flags override
   nlohmann::json provenance = nlohmann::json::object();  ///< model, tasks, generations, seed, fitness, date, tool version
 };
+
+/// Bytes that load_policy_file() reads at most, and numbers that fit into them (at most 24 bytes each, as save_policy_file()
+/// writes them): who makes a large policy looks before the work.
+inline constexpr std::size_t kLargestPolicyFile = std::size_t{64} << 20;
+inline constexpr std::size_t kMostPolicyNumbers = kLargestPolicyFile / 24;
 
 /// Throws std::runtime_error (subject, rule, value seen, remedy) on anything wrong: not JSON, truncated, unknown version, unknown
 /// fields that matter, wrong number of weights, weights that are not finite. Loading never executes anything.

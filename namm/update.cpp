@@ -1,6 +1,5 @@
 #include "namm/update.hpp"
 
-#include <algorithm>
 #include <exception>
 #include <numeric>
 
@@ -33,12 +32,8 @@ Selection plan_update(const Policy& policy, const SelectionSettings& settings, s
     if (error) std::rethrow_exception(error);
   }
   std::vector<ScoredHead> scored;
-  std::int64_t tokens_seen = 0;
-  for (std::size_t h = 0; h < heads.size(); ++h) {
-    scored.push_back({heads[h].layer, scores[h], heads[h].positions});
-    tokens_seen = std::max(tokens_seen, heads[h].tokens_seen);
-  }
-  return select(settings, scored, tokens_seen, budget_tokens);
+  for (std::size_t h = 0; h < heads.size(); ++h) scored.push_back({heads[h].layer, scores[h], heads[h].positions});
+  return select(settings, scored, budget_tokens);
 }
 
 }  // namespace namm

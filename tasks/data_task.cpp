@@ -54,6 +54,12 @@ DataTask::DataTask(std::string name, std::vector<Sample> samples, FileSplits spl
       if (one_text || splits_ == FileSplits::shared || kSplitOfFifth[i % 5] == split) members_[split].push_back(i);
 }
 
+std::size_t DataTask::different(Split split) const {
+  const auto& members = members_[static_cast<std::size_t>(split)];
+  const bool endless = std::all_of(members.begin(), members.end(), [&](std::size_t i) { return is_plain_text(samples_[i]); });
+  return endless && !members.empty() ? kEndless : members.size();
+}
+
 Sample DataTask::make(const SampleRequest& request, const TokenCounter& count_tokens) const {
   const auto& members = members_[static_cast<std::size_t>(request.split)];
   if (members.empty())

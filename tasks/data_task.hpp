@@ -32,6 +32,12 @@ class DataTask final : public Task {
   int max_answer_tokens() const override { return max_answer_tokens_; }
   /// Prompts of the split; a plain text counts as one.
   std::size_t size(Split split) const { return members_[static_cast<std::size_t>(split)].size(); }
+  /// Prompt numbers from 0 on that give different prompts: size(), or kEndless where all of them are plain texts, of which every
+  /// number is a window of its own (in a text that is longer than the window).
+  std::size_t different(Split split) const;
+  static constexpr std::size_t kEndless = static_cast<std::size_t>(-1);
+  /// As in the file, of all splits.
+  const std::vector<Sample>& samples() const { return samples_; }
 
  private:
   Sample window(const SampleRequest& request, const TokenCounter& count_tokens, const Sample& text) const;

@@ -92,4 +92,12 @@ double score_exact(std::span<const std::string> answers, std::string_view genera
   });
 }
 
+bool may_become(std::span<const std::string> answers, std::string_view begun) {
+  while (!begun.empty() && is_space(begun.front())) begun.remove_prefix(1);
+  return any_answer(answers, [&](std::string_view answer) {
+    const std::size_t both = std::min(begun.size(), answer.size());
+    return equal_at(begun, 0, answer.substr(0, both));
+  });
+}
+
 }  // namespace namm::tasks

@@ -19,6 +19,10 @@ double score_contains_all(std::span<const std::string> answers, std::string_view
 /// 1 if the trimmed text equals an accepted answer, ignoring letter case and one final full stop.
 double score_exact(std::span<const std::string> answers, std::string_view generated);
 
+/// Whether a text that begins with `begun` can still get more than 0 from score_prefix or score_exact: without white space in
+/// front of it and ignoring letter case, it is the beginning of an accepted answer or begins with one.
+bool may_become(std::span<const std::string> answers, std::string_view begun);
+
 /// Token F1 of SQuAD and LongBench (arXiv 2308.14508, qa_f1_score), best over the answers: lower case, without punctuation and
 /// a/an/the. Each character of a script without spaces counts as a token (LongBench segments Chinese with jieba instead).
 double score_qa_f1(std::span<const std::string> answers, std::string_view generated);

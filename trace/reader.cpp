@@ -76,19 +76,17 @@ std::optional<Chunk> next_chunk(std::span<const std::byte> file, std::uint64_t a
 }
 
 nlohmann::json json_of(const Chunk& chunk) {
-  const std::string_view text(reinterpret_cast<const char*>(chunk.payload.data()), chunk.payload.size());
-  detail::check_json(text);
-  return nlohmann::json::parse(text);
+  return detail::parse_json({reinterpret_cast<const char*>(chunk.payload.data()), chunk.payload.size()});
 }
 
 std::vector<Token> tokens_of(const detail::JsonFields& fields, const char* name) {
   const nlohmann::json& list = fields.need(name);
   constexpr std::size_t most = std::size_t{1} << 22;
-  if (!list.is_array() || list.size() > most) fields.refuse(name, "must be a list of tokens");
+  if (!list.is_array() || list.size() > most) fields.refuse(name, "a list of tokens");
   std::vector<Token> out;
   for (const nlohmann::json& token : list) {
     if (!token.is_number_integer() || token.get<std::int64_t>() < 0 || token.get<std::int64_t>() > INT32_MAX)
-      fields.refuse(name, "must be a list of tokens");
+      fields.refuse(name, "a list of tokens");
     out.push_back(token.get<Token>());
   }
   return out;
@@ -104,7 +102,7 @@ PromptFacts facts_of(const Chunk& chunk) {
   out.split = fields.text("split");
   out.compressed = tokens_of(fields, "compressed");
   out.tail = tokens_of(fields, "tail");
-  if (out.compressed.empty()) fields.refuse("compressed", "must not be empty");
+  if (out.compressed.empty()) fields.refuse("compressed", "a list of at least one token");
   out.answer_tokens = static_cast<std::size_t>(fields.integer("answer_tokens", 0, static_cast<std::int64_t>(out.tail.size())));
   return out;
 }

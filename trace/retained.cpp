@@ -1,12 +1,10 @@
 #include "trace/retained.hpp"
 
 #include <algorithm>
-#include <stdexcept>
+#include <span>
 
 namespace namm::trace {
 namespace {
-
-constexpr std::string_view kNames[] = {"uniform", "contribution"};
 
 double contribution(const LayerRecord& layer, std::size_t head, std::size_t first) {
   const auto attention = layer.token_values(head, Layout::answer), norms = layer.token_values(head, Layout::value_norm);
@@ -19,17 +17,6 @@ double contribution(const LayerRecord& layer, std::size_t head, std::size_t firs
 }
 
 }  // namespace
-
-HeadWeights parse_head_weights(std::string_view name) {
-  for (std::size_t i = 0; i < std::size(kNames); ++i)
-    if (kNames[i] == name) return static_cast<HeadWeights>(i);
-  throw std::invalid_argument("--head-weights: must be uniform or contribution, is \"" + std::string(name.substr(0, 40)) +
-                              "\"; choose one");
-}
-
-std::string_view to_string(HeadWeights weights) {
-  return kNames[static_cast<std::size_t>(weights)];
-}
 
 std::vector<double> head_weights(const Reader& trace, HeadWeights kind, int sinks) {
   std::vector<double> out(trace.settings().heads(), 1.0);

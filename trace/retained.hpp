@@ -1,5 +1,5 @@
 #pragma once
-#include <string_view>
+#include <cstdint>
 #include <vector>
 
 #include "trace/reader.hpp"
@@ -14,9 +14,6 @@ enum class HeadWeights {
   /// part behind the head, which needs a backward pass.
   contribution,
 };
-/// Throws std::invalid_argument.
-HeadWeights parse_head_weights(std::string_view name);
-std::string_view to_string(HeadWeights weights);
 
 /// One weight per recorded head, in the order of the layers; they sum to 1. From the training prompts, or all if there are none;
 /// the first `sinks` tokens do not count.

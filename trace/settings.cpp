@@ -93,36 +93,36 @@ Settings settings_from_json(const json& object) {
   out.host.query_heads = static_cast<int>(fields.integer("query_heads", 0, 1 << 20));
   out.host.train_context = static_cast<int>(fields.integer("train_context", 0, 1 << 30));
   const json& layers = fields.need("layers");
-  if (!layers.is_array() || layers.empty() || layers.size() > kMostLayers) fields.refuse("layers", "must be 1 to 4096 layers");
+  if (!layers.is_array() || layers.empty() || layers.size() > kMostLayers) fields.refuse("layers", "a list of 1 to 4096 layers");
   int next = 0;
   for (const json& object_of_layer : layers) {
     const LayerDescription shape = layer_from_json(object_of_layer, next);
     next = shape.layer + 1;
     out.host.cached.push_back(shape);
     const json& recorded = JsonFields(object_of_layer, "trace.layers.").need("recorded");
-    if (!recorded.is_array()) fields.refuse("layers", "must list the recorded heads");
+    if (!recorded.is_array()) fields.refuse("layers", "layers with a list of recorded heads");
     RecordedLayer layer{shape, {}};
     int last = -1;
     for (const json& head : recorded) {
       if (!head.is_number_integer() || head.get<std::int64_t>() <= last || head.get<std::int64_t>() >= shape.kv_heads)
-        fields.refuse("layers", "must list ascending KV heads of the layer");
+        fields.refuse("layers", "layers with ascending KV heads of their own");
       layer.heads.push_back(last = head.get<int>());
     }
     if (!layer.heads.empty()) out.layers.push_back(std::move(layer));
   }
-  if (out.layers.empty()) fields.refuse("layers", "must have recorded heads");
+  if (out.layers.empty()) fields.refuse("layers", "layers of which at least one has recorded heads");
   out.interval_tokens = static_cast<int>(fields.integer("interval_tokens", 1, 1 << 24));
   out.spectrogram.decay = fields.number("spectrogram_decay");
-  if (!(out.spectrogram.decay > 0 && out.spectrogram.decay < 1)) fields.refuse("spectrogram_decay", "must be between 0 and 1");
+  if (!(out.spectrogram.decay > 0 && out.spectrogram.decay < 1)) fields.refuse("spectrogram_decay", "between 0 and 1");
   const std::string statistics = fields.text("statistics"), keys = fields.text("keys");
-  if (statistics != "all" && statistics != "sums") fields.refuse("statistics", "must be all or sums");
+  if (statistics != "all" && statistics != "sums") fields.refuse("statistics", "all or sums");
   out.all_statistics = statistics == "all";
-  if (keys != "none" && keys != "f16" && keys != "f32") fields.refuse("keys", "must be none, f16 or f32");
+  if (keys != "none" && keys != "f16" && keys != "f32") fields.refuse("keys", "none, f16 or f32");
   out.rows = parse_rows(keys);
   out.question_after = fields.boolean("question_after");
   out.chat_template = fields.boolean("chat_template");
   out.provenance = fields.need("provenance");
-  if (!out.provenance.is_object()) fields.refuse("provenance", "must be an object");
+  if (!out.provenance.is_object()) fields.refuse("provenance", "an object");
   return out;
 }
 

@@ -140,8 +140,7 @@ std::string_view to_string(SelectionMode mode) {
   return "unknown";
 }
 
-Selection select(const SelectionSettings& settings, std::span<const ScoredHead> heads, std::int64_t /*tokens_seen*/,
-                 std::int64_t budget_tokens) {
+Selection select(const SelectionSettings& settings, std::span<const ScoredHead> heads, std::int64_t budget_tokens) {
   Selection out;
   out.kept.resize(heads.size());
   for (std::size_t h = 0; h < heads.size(); ++h) {

@@ -44,7 +44,6 @@ struct Selection {
 /// < 0 = unlimited; `pooled` shares budget_tokens * heads.size(); `threshold` and `reference` keep at most the budget too.
 /// Recent tokens are counted back from each head's newest position. O(tokens) but for the sorting of the kept indices.
 /// Throws std::invalid_argument on a length mismatch.
-Selection select(const SelectionSettings& settings, std::span<const ScoredHead> heads, std::int64_t tokens_seen,
-                 std::int64_t budget_tokens);
+Selection select(const SelectionSettings& settings, std::span<const ScoredHead> heads, std::int64_t budget_tokens);
 
 }  // namespace namm

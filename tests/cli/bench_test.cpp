@@ -69,4 +69,10 @@ TEST_CASE("bench refuses what it cannot measure") {
   check_refused(run_program({"bench", "--repetitions", "0"}), 2, {"--repetitions", "is 0"});
   check_refused(run_program({"bench", "--clock", "sun"}), 2, {"--clock", "sun", "processor"});
   check_refused(run_program({"bench", "--policy", "h2o"}), 2, {"--policy", "--model"});
+  check_refused(run_program({"bench", "--interval", "64"}), 2, {"--interval", "--model"});
+  check_refused(run_program({"bench", "--model", "unused.gguf", "--budget", "25%"}), 2, {"--budget", "--policy"});
+  check_refused(run_program({"bench", "--model", "unused.gguf", "--protect-sinks", "4"}), 2, {"--protect-sinks", "--policy"});
+  check_refused(run_program({"bench", "--model", "unused.gguf", "--decode", "2147483647"}), 2, {"--decode", "at most"});
+  check_refused(run_program({"bench", "--kernel", "bam", "--small", "--json", "/no/such/folder/b.json"}), 1,
+                {"--json", "b.json", "No such file"});
 }

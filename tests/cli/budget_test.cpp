@@ -34,6 +34,30 @@ TEST_CASE("a policy that drops needs a budget, a list of runs needs --compare") 
                 {"--policy", "h2o,,tova"});
 }
 
+TEST_CASE("run: a budget and the like need a policy that drops") {
+  const auto run = [](std::vector<std::string> more) {
+    more.insert(more.begin(), {"run", "--model", "unused.gguf", "--prompt", "x"});
+    return run_program(more);
+  };
+  check_refused(run({"--policy", "full", "--budget", "25%"}), 2, {"--budget", "full", "drops"});
+  check_refused(run({"--policy", "full", "--interval", "64"}), 2, {"--interval", "full"});
+  check_refused(run({"--policy", "full", "--protect-recent", "8", "--compare"}), 2, {"--protect-recent", "full"});
+  // the next thing that is wrong
+  check_refused(run({"--policy", "full,h2o", "--budget", "25%", "--compare"}), 1, {"unused.gguf"});
+  check_refused(run({"--budget", "25%"}), 1, {"unused.gguf"});
+  check_refused(run({}), 1, {"unused.gguf"});
+}
+
+TEST_CASE("eval: what is named twice is refused, however it is written") {
+  const auto eval = [](std::vector<std::string> more) {
+    more.insert(more.begin(), {"eval", "--model", "unused.gguf"});
+    return run_program(more);
+  };
+  check_refused(eval({"--policy", "h2o,tova,h2o"}), 2, {"--policy", "h2o at 25%", "twice"});
+  check_refused(eval({"--policy", "h2o", "--budget", "25%,0.25"}), 2, {"--budget", "h2o at 25%", "twice"});
+  check_refused(eval({"--policy", "h2o", "--mode", "pooled,pooled"}), 2, {"--mode", "pooled", "twice"});
+}
+
 TEST_CASE("settings that cannot be are refused") {
   const std::vector<std::string> start = {"eval", "--model", "unused.gguf", "--policy", "h2o"};
   const auto with = [&](const std::string& option, const std::string& value) {
@@ -46,6 +70,9 @@ TEST_CASE("settings that cannot be are refused") {
   check_refused(with("--protect-recent", "-1"), 2, {"--protect-recent"});
   check_refused(with("--length", "7"), 2, {"--length", "\"7\""});
   check_refused(with("--length", "many"), 2, {"--length", "many"});
+  check_refused(with("--length", "16777217"), 2, {"--length", "from 32 to 16777216", "\"16777217\""});
+  check_refused(with("--protect-sinks", "2147483647"), 2, {"--protect-sinks", "at most 1048576"});
+  check_refused(with("--interval", "2147483647"), 2, {"--interval", "at most 16777216"});
   check_refused(with("--samples", "0"), 2, {"--samples", "is 0"});
   check_refused(with("--split", "exam"), 2, {"exam", "test"});
   check_refused(with("--haystack", "/no/such/text"), 2, {"/no/such/text"});

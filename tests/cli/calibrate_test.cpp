@@ -125,3 +125,21 @@ TEST_CASE("policies that need a probe are refused without one") {
   check_refused(run_program({"evolve", "--model", host, "--output", "/nonexistent/x", "--features", "probe"}), 2,
                 {"policy linear", "namm calibrate", "--probe"});
 }
+
+TEST_CASE("calibrate: short texts and the text's own later tokens; what is in --data is remembered") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  const auto settings_with = [&](const std::string& text, const std::string& name) {
+    write(folder / "text.txt", text);
+    const Outcome outcome = run_program({"calibrate", "--model", host, "--output", folder / name, "--target", "later", "--length",
+                                         "64", "--texts", "4", "--input", "key", "--data", folder / "text.txt"});
+    CAPTURE(outcome.err);
+    REQUIRE(outcome.code == 0);
+    return json::parse(read(folder / (name + "/calibration.json"))).at("settings");
+  };
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += "The garden of house " + std::to_string(i) + " is small. ";
+  const json first = settings_with(text, "a"), second = settings_with(text + "No more.", "b");
+  CHECK(first.at("data") == second.at("data"));
+  CHECK(first.at("data_content") != second.at("data_content"));
+}

@@ -132,3 +132,44 @@ TEST_CASE("details: with the question in the context it is compressed, too") {
   CHECK(inside[0]["pieces"].size() > after[0]["pieces"].size());
   CHECK(inside[2]["kept_by"].size() == inside[0]["pieces"].size());
 }
+
+TEST_CASE("details: a new file, or one of more prompts, has the prompts of what is resumed") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  const auto evaluate = [&](const std::string& budgets, const std::string& details, const std::string& prompts) {
+    const Outcome outcome = run_program({"eval",
+                                         "--model",
+                                         host,
+                                         "--policy",
+                                         "h2o",
+                                         "--budget",
+                                         budgets,
+                                         "--tasks",
+                                         "passkey",
+                                         "--length",
+                                         "64",
+                                         "--samples",
+                                         "3",
+                                         "--quiet",
+                                         "--resume",
+                                         "--json",
+                                         folder / "r.jsonl",
+                                         "--details",
+                                         folder / details,
+                                         "--details-prompts",
+                                         prompts});
+    CAPTURE(outcome.err);
+    REQUIRE(outcome.code == 0);
+    const Outcome report = run_program({"report", folder / details});
+    CAPTURE(report.err);
+    CHECK(report.code == 0);
+    std::map<std::string, int> lines;
+    for (const json& line : parse_lines(read(folder / details)))
+      ++lines[line["record"] == "prompt" ? "prompt" : line["policy"].get<std::string>()];
+    return lines;
+  };
+  using Lines = std::map<std::string, int>;
+  CHECK(evaluate("50%", "a.jsonl", "1") == Lines{{"prompt", 1}, {"full", 1}, {"h2o", 1}});
+  CHECK(evaluate("50%,25%", "b.jsonl", "1") == Lines{{"prompt", 1}, {"full", 1}, {"h2o", 1}});
+  CHECK(evaluate("50%,25%,40%", "b.jsonl", "2") == Lines{{"prompt", 3}, {"full", 3}, {"h2o", 3}});
+}

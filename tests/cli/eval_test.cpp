@@ -137,3 +137,33 @@ TEST_CASE("--mode is a list where several are compared, and one where only one m
   check_refused(run_program({"eval", "--model", host, "--policy", "h2o", "--modes", "uniform"}), 2, {"--modes", "--mode"});
   CHECK(folder.names().empty());
 }
+
+TEST_CASE("eval: a filler's name is a name whatever lies in the folder, and what is in a folder of sources counts") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  std::filesystem::create_directory(folder / "prose");
+  Surroundings there;
+  there.launcher = {"env", "-C", folder.path().string()};
+  const auto filler = [&](const std::string& name, std::initializer_list<std::string> more) {
+    return run_program(
+        with({"eval", "--model", std::filesystem::absolute(host).string(), "--policy", "h2o", "--budget", "50%", "--tasks",
+              "passkey", "--length", "200", "--samples", "1", "--json", folder / "r.jsonl", "--haystack", name},
+             more),
+        there);
+  };
+  const Outcome named = filler("prose", {});
+  CAPTURE(named.err);
+  REQUIRE(named.code == 0);
+  CHECK(parse_lines(read(folder / "r.jsonl")).at(0)["settings"]["haystack"] == "prose");
+
+  std::filesystem::create_directory(folder / "sources");
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += "int value_" + std::to_string(i) + " = " + std::to_string(i * 7) + ";\n";
+  for (int i = 0; i < 64; ++i) write(folder / ("sources/file_" + std::to_string(i) + ".h"), text);
+  const Outcome sources = filler("code:sources", {});
+  CAPTURE(sources.err);
+  REQUIRE(sources.code == 0);
+  CHECK(filler("code:sources", {"--resume"}).code == 0);
+  write(folder / "sources/file_3.h", text + "int more;\n");
+  check_refused(filler("code:sources", {"--resume"}), 1, {"haystack", "r.jsonl"});
+}

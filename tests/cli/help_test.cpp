@@ -43,6 +43,8 @@ TEST_CASE("what is missing or of the wrong kind is named") {
   check_refused(run_program({"run", "--model", "x", "--threads", "zero", "--prompt", "x"}), 2, {"--threads", "zero"});
   check_refused(run_program({"run", "--model", "x", "--threads", "0", "--prompt", "x"}), 2, {"--threads", "is 0"});
   check_refused(run_program({"run", "--model", "x", "--max-tokens", "0", "--prompt", "x"}), 2, {"--max-tokens", "is 0"});
+  check_refused(run_program({"run", "--model", "x", "--max-tokens", "2147483647", "--prompt", "x"}), 2,
+                {"--max-tokens", "at most 16777216"});
   check_refused(run_program({"run", "--model", "x", "a word"}), 2, {"a word", "usage"});
   check_refused(run_program({"report", "--format", "pdf", "x"}), 2, {"--format", "pdf", "markdown"});
 }

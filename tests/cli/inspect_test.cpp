@@ -166,3 +166,14 @@ TEST_CASE("runs are recognised, and one bad file does not hide the others") {
   CHECK(mixed.out.find("linear") != std::string::npos);
   CHECK(mixed.err.find("/no/such/file") != std::string::npos);
 }
+
+TEST_CASE("JSON that is nested too deep to be copied is refused, not a crash") {
+  const Folder folder;
+  const std::string deep = "{\"a\":" + std::string(100'000, '[');
+  for (const char* name : {"deep.json", "deep.jsonl", "policy.json", "checkpoint.json"}) {
+    CAPTURE(name);
+    write(folder / name, deep);
+    check_refused(run_program({"inspect", folder / name}), 1, {name});
+  }
+  check_refused(run_program({"inspect", folder.path().string()}), 1, {"checkpoint.json", "32 levels"});
+}

@@ -193,6 +193,10 @@ TEST_CASE("damaged details are refused with file and line") {
   prompt = prompt_line();
   prompt["evidence"] = {{2, 8}};
   refused(prompt, "evidence");
+  prompt = prompt_line();  // what retentions of the one before count by
+  prompt["kinds"] = "xwpdwww";
+  prompt["pieces"].erase(std::size_t{0});
+  refused(prompt, "must have the pieces of the one of that name before it (8), has 7");
   write(file, prompt_line().dump() + "\n{\"record\": \"retent");
   check_refused(run_program({"report", file}), 1, {"d.jsonl:2:"});
   CHECK(folder.names() == std::vector<std::string>{"d.jsonl"});

@@ -92,14 +92,19 @@ TEST_CASE("Markdown tables have the same number of cells in every row") {
 TEST_CASE("garbled result lines are refused with file and line, and no report is written") {
   const Folder folder;
   const std::string good = record("h2o", "passkey", 0.5).dump() + "\n", file = folder / "results.jsonl";
-  json no_model = record("h2o", "passkey", 0.5), text_quality = no_model, huge = no_model;
+  json no_model = record("h2o", "passkey", 0.5), text_quality = no_model, huge = no_model, negative = no_model;
   no_model.erase("model");
   text_quality["quality"] = "high";
   huge["samples"] = 1e300;
-  const std::vector<std::pair<std::string, std::string>> bad = {
-      {"{\"model\": ", "cut off"},      {"[1, 2]", "JSON object"}, {no_model.dump(), "model"},
-      {text_quality.dump(), "quality"}, {huge.dump(), "samples"},  {std::string(5000, '['), "32 levels"},
-      {"\x01\x02\xff", "JSON"}};
+  negative["samples"] = -1;
+  const std::vector<std::pair<std::string, std::string>> bad = {{"{\"model\": ", "cut off"},
+                                                                {"[1, 2]", "JSON object"},
+                                                                {no_model.dump(), "model"},
+                                                                {text_quality.dump(), "quality"},
+                                                                {huge.dump(), "samples"},
+                                                                {negative.dump(), "samples"},
+                                                                {"{\"a\":" + std::string(100'000, '['), "32 levels"},
+                                                                {"\x01\x02\xff", "JSON"}};
   for (const auto& [line, reason] : bad) {
     CAPTURE(line.substr(0, 60));
     write(file, good + line + "\n" + good);
@@ -110,6 +115,59 @@ TEST_CASE("garbled result lines are refused with file and line, and no report is
   check_refused(run_program({"report", file}), 1, {"results.jsonl", "is empty"});
   check_refused(run_program({"report", folder / "missing.jsonl"}), 1, {"missing.jsonl", "does not exist"});
   check_refused(run_program({"report", folder.path().string()}), 1, {"checkpoint.json"});
+}
+
+TEST_CASE("results of other settings are not mixed, and the heading says what differs") {
+  const Folder folder;
+  std::string before, after;
+  for (const json& line : parse_lines(two_tasks())) {
+    json one = line;
+    one["settings"] = {{"question_after", true}, {"haystack", "own"}};
+    before += one.dump() + "\n";
+    one["settings"]["question_after"] = false;
+    after += one.dump() + "\n";
+  }
+  write(folder / "before.jsonl", before);
+  write(folder / "after.jsonl", after);
+  const Outcome outcome = run_program({"report", folder / "before.jsonl", folder / "after.jsonl"});
+  CAPTURE(outcome.err, outcome.out);
+  REQUIRE(outcome.code == 0);
+  for (const char* part : {"passkey, 512 tokens: m.gguf (llama), seed 7, question after: yes, n = 20",
+                           "passkey, 512 tokens: m.gguf (llama), seed 7, question after: no, n = 20",
+                           "mean over the 2 tables: m.gguf (llama), seed 7, question after: no, n = 40"})
+    CHECK(outcome.out.find(part) != std::string::npos);
+  for (const char* part : {"haystack", "left out", "measured again"}) CHECK(outcome.out.find(part) == std::string::npos);
+  CHECK(run_program({"report", folder / "before.jsonl"}).out.find("question") == std::string::npos);
+}
+
+TEST_CASE("what was measured twice is shown once, as measured last, and counts once in the mean") {
+  const Folder folder;
+  write(folder / "first.jsonl", two_tasks());
+  write(folder / "again.jsonl", record("full", "passkey", 0.8).dump() + "\n" + record("tova", "passkey", 0.5).dump() + "\n" +
+                                    record("tova", "passkey", 0.7).dump() + "\n");
+  const Outcome outcome = run_program({"report", folder / "first.jsonl", folder / "again.jsonl"});
+  CAPTURE(outcome.err, outcome.out);
+  REQUIRE(outcome.code == 0);
+  std::vector<std::string> full, tova;
+  for (const std::string& line : lines_of(outcome.out)) {
+    if (line.rfind("full ", 0) == 0) full.push_back(line);
+    if (line.rfind("tova ", 0) == 0) tova.push_back(line);
+  }
+  REQUIRE(full.size() == 3);  // of each table and of the mean
+  CHECK(full[0].find("0.800") != std::string::npos);
+  CHECK(full[1].find("0.900") != std::string::npos);
+  CHECK(full[2].find("0.850") != std::string::npos);
+  REQUIRE(tova.size() == 1);  // twice in one table is not in both
+  CHECK(tova[0].find("0.700") != std::string::npos);
+  CHECK(outcome.out.find("1 rows that are not in every table are left out") != std::string::npos);
+  CHECK(outcome.out.find("rows that were measured again and are shown as measured last: 2") != std::string::npos);
+
+  json other = record("h2o", "passkey", 0.4);  // a policy of the same name, but not the same
+  other["memory"] = "0123456789abcdef";
+  write(folder / "other.jsonl", other.dump() + "\n");
+  const Outcome both = run_program({"report", folder / "first.jsonl", folder / "other.jsonl"});
+  CHECK(both.out.find("0.400*") != std::string::npos);
+  CHECK(both.out.find("measured again") == std::string::npos);
 }
 
 TEST_CASE("eval writes what report reads; a run folder becomes a curve") {
@@ -126,4 +184,13 @@ TEST_CASE("eval writes what report reads; a run folder becomes a curve") {
   CHECK(curve.code == 0);
   for (const char* part : {"2 generations", "strategy cma", "generation ", "validation"})
     CHECK(curve.out.find(part) != std::string::npos);
+
+  // nested deeper than can be copied by recursion
+  const std::string deep = "{\"a\":" + std::string(100'000, '[');
+  const std::string log = read(folder / "run/log.jsonl");
+  write(folder / "run/log.jsonl", log + deep + "\n");
+  check_refused(run_program({"report", folder / "run"}), 1, {"log.jsonl:", "must be a JSON object"});
+  write(folder / "run/log.jsonl", log);
+  write(folder / "run/checkpoint.json", deep);
+  check_refused(run_program({"report", folder / "run"}), 1, {"checkpoint.json", "32 levels"});
 }

@@ -46,6 +46,40 @@ TEST_CASE("run prints the text, then the savings; --quiet the text alone") {
   CHECK(run_program(quiet).out == line["text"].get<std::string>() + "\n");
 }
 
+TEST_CASE("without --policy everything is kept, unless something is said of how to drop: then it is the policy default") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  const auto policy_of = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"run", "--model", host, "--max-tokens", "2", "--quiet", "--prompt", prose(60)});
+    more.insert(more.end(), {"--json", folder / "run.json"});
+    const Outcome outcome = run_program(more);
+    CAPTURE(outcome.err);
+    REQUIRE(outcome.code == 0);
+    const json line = parse_lines(read(folder / "run.json")).at(0);
+    return line["policy"].get<std::string>() + " " + line["budget"].get<std::string>();
+  };
+  CHECK(policy_of({}) == "full ");
+  CHECK(policy_of({"--budget", "50%"}) == "default 50%");
+  CHECK(policy_of({"--interval", "32"}) == "default 25%");
+}
+
+TEST_CASE("a --json file that cannot be written is refused before the model is read, and none is left behind") {
+  const Folder folder;
+  const std::vector<std::string> words = {"run", "--model", "unused.gguf", "--prompt", "x", "--json"};
+  const auto with_json = [&](const std::string& file) {
+    std::vector<std::string> all = words;
+    all.push_back(file);
+    return run_program(all);
+  };
+  check_refused(with_json(folder / "no/such/folder/run.json"), 1, {"--json", "run.json", "No such file"});
+  check_refused(with_json(folder.path().string()), 1, {"--json", "directory"});
+  write(folder / "old.json", "old");
+  check_refused(with_json(folder / "old.json"), 1, {"unused.gguf"});
+  check_refused(with_json(folder / "new.json"), 1, {"unused.gguf"});
+  CHECK(read(folder / "old.json") == "old");
+  CHECK(folder.names() == std::vector<std::string>{"old.json"});
+}
+
 TEST_CASE("--json /dev/stdout comes after the text, also where that is a file") {
   NAMM_NEED_HOST(host);
   const Outcome outcome =

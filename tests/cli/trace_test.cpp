@@ -46,6 +46,34 @@ TEST_CASE("a trace says its size beforehand, goes on where it was cut, and does 
   CHECK(folder.names() == std::vector<std::string>{"a.trace", "b.trace", "c.trace", "facts.json"});
 }
 
+TEST_CASE("a trace of prompts of a few tokens, which does not go on with other texts of the same names") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  const auto write_data = [&](const std::string& river) {
+    std::string lines;
+    for (int i = 0; i < 5; ++i)
+      lines += nlohmann::json({{"context", "The " + river + " is wide."},
+                               {"question", " Is it?"},
+                               {"answers", {"yes"}},
+                               {"id", std::to_string(i)}})
+                   .dump() +
+               "\n";
+    write(folder / "data.jsonl", lines);
+  };
+  const auto trace_data = [&](const std::string& option) {
+    return run_program({"trace", "--model", host, option, folder / "t.trace", "--data", folder / "data.jsonl", "--prompts", "2",
+                        "--validation", "1", "--statistics", "sums", "--keys", "none"});
+  };
+  write_data("river");
+  const Outcome outcome = trace_data("--output");
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK_THAT(outcome.err, Contains("3 prompts"));
+  CHECK(trace_data("--resume").code == 0);
+  write_data("sea");
+  check_refused(trace_data("--resume"), 1, {"t.trace", "must have the tokens that it was begun with", "--data"});
+}
+
 TEST_CASE("a trace takes parts of the heads, and refuses what is not there") {
   NAMM_NEED_HOST(host);
   const Folder folder;

@@ -115,3 +115,14 @@ TEST_CASE("Writers at the same time leave one whole content") {
   CHECK(content == std::string(10000, content.at(0)));
   CHECK(folder.files() == 1);
 }
+
+TEST_CASE("What a process of the same number left behind does not stop a write") {
+  const Folder folder;
+  const fs::path path = folder.path / "file";
+  constexpr int kLeft = 2000;  // more than this program has written so far
+  for (int i = 0; i < kLeft; ++i)
+    std::ofstream(path.string() + ".tmp." + std::to_string(::getpid()) + "." + std::to_string(i)) << "half";
+  write_file_atomically(path, "whole");
+  CHECK(read(path) == "whole");
+  CHECK(folder.files() == kLeft + 1);
+}

@@ -17,7 +17,7 @@ TEST_CASE("Mode reference keeps what the reference keeps", "[golden]") {
     for (std::size_t i = 0; i < positions.size(); ++i) positions[i] = static_cast<std::int32_t>(3 * i);
     std::vector<ScoredHead> heads;
     for (std::size_t head = 0; head < scores.shape[0]; ++head) heads.push_back({7, scores.slice(head), positions});
-    const Selection got = select(samples::selecting(SelectionMode::reference), heads, 1000, item.at("budget"));
+    const Selection got = select(samples::selecting(SelectionMode::reference), heads, item.at("budget"));
     for (std::size_t head = 0; head < heads.size(); ++head) {
       const std::vector<std::int32_t> wanted = golden::integers(kept.slice(head));
       if (!item.at("tie_ambiguous").get<bool>()) {

@@ -195,7 +195,7 @@ TEST_CASE("Any cut of a policy file is refused, and so is what only looks like o
     big << "]";
   }
   CHECK_THROWS_WITH(load_policy_file(path),
-                    path.string() + ": must hold at most 4 million values, holds more; is it a policy file?");
+                    path.string() + ": must hold at most 4000000 values, holds more; check that it is the file meant");
   std::filesystem::resize_file(path, (std::uintmax_t{64} << 20) + 1);
   CHECK_THROWS_WITH(load_policy_file(path), path.string() + ": must be at most 64 MiB, is larger; is it a policy file?");
   CHECK_THROWS_WITH(load_policy_file(folder.path),

@@ -118,7 +118,7 @@ TEST_CASE("Every mode keeps what a brute-force implementation keeps") {
     const std::vector<Head> heads = random_heads(random, mode == SelectionMode::reference || random() % 2 == 0);
     const SelectionSettings settings = samples::selecting(mode, static_cast<int>(random() % 6), static_cast<int>(random() % 12));
     const std::int64_t budget = random() % 4 == 0 ? -1 : 1 + static_cast<std::int64_t>(random() % 40);
-    const Selection got = select(settings, views(heads), 500, budget);
+    const Selection got = select(settings, views(heads), budget);
     const auto wanted = brute_force(settings, heads, budget);
     INFO(to_string(mode) << " round " << round << " budget " << budget);
     REQUIRE(got.kept.size() == heads.size());
@@ -136,7 +136,7 @@ TEST_CASE("Pooled budgets go to the heads with the better scores") {
   const std::vector<std::int32_t> positions = samples::range(0, 100);
   const std::vector<float> low(100, 1.0f), high(100, 2.0f);
   const std::vector<ScoredHead> heads = {{0, low, positions}, {0, high, positions}};
-  const Selection got = select(samples::selecting(SelectionMode::pooled, 4, 16), heads, 100, 50);
+  const Selection got = select(samples::selecting(SelectionMode::pooled, 4, 16), heads, 50);
   CHECK(got.kept[0].size() == 20);
   CHECK(got.kept[1].size() == 80);
 }
@@ -145,20 +145,19 @@ TEST_CASE("Protection is kept where the budget is smaller, ties go to the newer 
   const std::vector<std::int32_t> positions = samples::range(0, 30);
   const std::vector<float> equal(30, 0.0f);
   const std::vector<ScoredHead> heads = {{0, equal, positions}};
-  CHECK(select(samples::selecting(SelectionMode::uniform, 2, 3), heads, 30, 1).kept[0] ==
+  CHECK(select(samples::selecting(SelectionMode::uniform, 2, 3), heads, 1).kept[0] ==
         std::vector<std::int32_t>{0, 1, 27, 28, 29});
-  CHECK(select(samples::selecting(SelectionMode::uniform, 0, 0), heads, 30, 3).kept[0] == std::vector<std::int32_t>{27, 28, 29});
-  CHECK(select(samples::selecting(SelectionMode::uniform, 1, 1), heads, 30, 4).kept[0] ==
-        std::vector<std::int32_t>{0, 27, 28, 29});
-  CHECK(select(samples::selecting(SelectionMode::uniform), heads, 30, -1).kept[0].size() == 30);
-  CHECK(select(samples::selecting(SelectionMode::uniform), {}, 30, 5).kept.empty());
+  CHECK(select(samples::selecting(SelectionMode::uniform, 0, 0), heads, 3).kept[0] == std::vector<std::int32_t>{27, 28, 29});
+  CHECK(select(samples::selecting(SelectionMode::uniform, 1, 1), heads, 4).kept[0] == std::vector<std::int32_t>{0, 27, 28, 29});
+  CHECK(select(samples::selecting(SelectionMode::uniform), heads, -1).kept[0].size() == 30);
+  CHECK(select(samples::selecting(SelectionMode::uniform), {}, 5).kept.empty());
 }
 
 TEST_CASE("Selection refuses scores that do not fit, and unknown modes with the names there are") {
   const std::vector<std::int32_t> positions = samples::range(0, 3);
   const std::vector<float> scores(2);
   const std::vector<ScoredHead> heads = {{0, scores, positions}};
-  CHECK_THROWS_AS(select(samples::selecting(SelectionMode::uniform), heads, 3, 1), std::invalid_argument);
+  CHECK_THROWS_AS(select(samples::selecting(SelectionMode::uniform), heads, 1), std::invalid_argument);
   for (const SelectionMode mode :
        {SelectionMode::uniform, SelectionMode::pooled, SelectionMode::threshold, SelectionMode::reference}) {
     CHECK(parse_selection_mode(to_string(mode)) == mode);

@@ -51,6 +51,25 @@ TEST_CASE("prefix, contains and exact", "[tasks]") {
   }
 }
 
+TEST_CASE("A beginning decides only what no continuation can change", "[tasks]") {
+  const std::vector<std::string> answers = {"York", "new town "};
+  for (const char* const undecided :
+       {"", " ", "\n", "y", " York", "YORK", "york. And", "Yorkshire", "new", "New ", "  NEW TOWN"}) {
+    INFO("'" << undecided << "'");
+    CHECK(may_become(answers, undecided));
+  }
+  for (const char* const decided : {"x", ".York", "yo rk", "new  town", "newt", "the York"}) {
+    INFO("'" << decided << "'");
+    CHECK_FALSE(may_become(answers, decided));
+    for (const char* const rest : {"", "rk", "York", " town"}) {
+      CHECK(score("prefix", answers, std::string(decided) + rest) == 0);
+      CHECK(score("exact", answers, std::string(decided) + rest) == 0);
+    }
+  }
+  CHECK_FALSE(may_become({}, ""));
+  CHECK_FALSE(may_become(std::vector<std::string>{" "}, ""));
+}
+
 TEST_CASE("Words, several answers, other scripts", "[tasks]") {
   CHECK(score("contains", {"Port Ellery"}, "It was in port ellery, I think.") == 1);
   CHECK(score("contains", {"port"}, "It was important.") == 0);
