@@ -1,5 +1,6 @@
 #include "cli/evolve_plan.hpp"
 
+#include <algorithm>
 #include <array>
 #include <stdexcept>
 
@@ -23,6 +24,29 @@ std::filesystem::path config_of(const po::variables_map& values) {
   return std::filesystem::exists(echoed, ignored) ? echoed : std::filesystem::path();
 }
 
+bool makes_policy(const EvolvePlan::Stage& stage) {
+  return !stage.continues && !begins_with_policy(stage.values);
+}
+
+/// --features and --probe belong to a new policy. What stands outside the stages may be there for one of them; what stands in a
+/// stage is for that stage.
+void check_features(const EvolvePlan& plan, const RunConfig& config) {
+  const bool used = std::any_of(plan.stages.begin(), plan.stages.end(), makes_policy);
+  for (std::size_t number = 0; number < plan.stages.size(); ++number) {
+    const EvolvePlan::Stage& stage = plan.stages[number];
+    if (makes_policy(stage)) continue;
+    for (const char* const name : {"features", "probe"}) {
+      const bool of_stage = config.stages[number].contains(name);
+      if (!was_given(stage.values, name) || (used && !of_stage)) continue;
+      const std::string policy =
+          stage.continues ? "the policy of the stage before" : "--policy " + stage.values["policy"].as<std::string>();
+      throw std::invalid_argument(std::string("--") + name + ": must be left out with " + policy +
+                                  ", which has features of its own, is \"" + stage.values[name].as<std::string>() +
+                                  "\"; remove it, or begin with a new policy (linear, namm, namm-mlp)");
+    }
+  }
+}
+
 }  // namespace
 
 std::filesystem::path EvolvePlan::folder(std::size_t number) const {
@@ -35,9 +59,12 @@ nlohmann::json EvolvePlan::config() const {
   nlohmann::json list = nlohmann::json::array();
   for (const Stage& stage : stages) {
     nlohmann::json one = run_config_of(stage.values, options, of_process.subspan(kEchoed));
-    if (one.contains("data")) one.erase("tasks");  // one or the other
+    if (one.contains("data")) one.erase("tasks");              // one or the other
+    if (one.contains("traces")) one["fitness"] = "retention";  // in force, whatever the default
     if (stage.values.contains("probe") && stage.values["features"].defaulted()) one["features"] = "probe";
     if (begins_with_file(stage.values)) one.erase("features");  // they are the file's
+    if (begins_with_policy(stage.values))
+      for (const char* name : {"features", "probe"}) one.erase(name);
     if (stage.continues)
       for (const char* name : {"policy", "features", "probe", "start"}) one.erase(name);
     list.push_back(std::move(one));
@@ -81,6 +108,7 @@ std::optional<EvolvePlan> plan_evolution(const std::vector<std::string>& argumen
     plan.stages.push_back({std::move(*values), number > 0 && !config->stages[number].contains("policy")});
   }
   plan.staged = config->staged;
+  check_features(plan, *config);
   const po::variables_map& first = plan.stages.front().values;
   if (first.contains("output") == first.contains("resume"))
     throw std::invalid_argument("--output: must be given for a new run, or --resume for an old one; exactly one of them");

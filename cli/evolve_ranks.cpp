@@ -53,7 +53,6 @@ int lead(const std::vector<std::string>& arguments, evolve::MpiChannel& channel)
   const po::variables_map& call = plan->stages.front().values;
   apply_general(call);
   const ModelOptions options = model_from(call);
-  require_at_least("--rank-timeout", call["rank-timeout"].as<int>(), 1);
   if (options.workers * options.threads > omp_get_num_procs())
     spdlog::warn(
         "mpirun: a rank may use {} core(s) and has {} worker(s) of {} thread(s); give mpirun --bind-to none, or fewer workers",
@@ -72,7 +71,8 @@ void follow(const std::vector<std::string>& arguments, evolve::MpiChannel& chann
     EvolveHosts hosts(*plan);
     for (const EvolvePlan::Stage& stage : plan->stages) {
       hosts.prepare(stage);
-      const evolve::RunSettings settings = measuring_settings_from(stage.values);
+      evolve::RunSettings settings = measuring_settings_from(stage.values);
+      settings.sources = sources_of(stage.values);
       const auto fitness = evolve::make_fitness(settings.fitness);
       fitness->remember_at_most(settings.prompt_memory_bytes);
       if (evolve::serve_units(channel, hosts.pool(), *fitness, settings.protocol, settings.tasks,

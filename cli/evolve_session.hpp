@@ -1,6 +1,7 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cli/evolve_plan.hpp"
 #include "cli/evolve_settings.hpp"
@@ -17,11 +18,11 @@ class EvolveHosts {
   /// Before anything else is asked for: loads what this stage is measured on, unless the one before was measured on it, too.
   void prepare(const EvolvePlan::Stage& stage);
   evolve::HostPool& pool() { return *pool_; }
-  /// What all ranks must have in common, as JSON: version, model or trace, tasks, fitness and protocol.
+  /// What all ranks must have in common, as JSON: version, model or trace, texts, tasks, fitness and protocol.
   std::string identity(const evolve::RunSettings& settings) const;
 
  private:
-  std::size_t longest_tokens_ = 0;  // of all stages' contexts
+  std::vector<TaskOptions> tasks_;  // of all stages that are measured on the model
   std::string source_;              // the file that the pool is of
   std::optional<evolve::HostPool> pool_;
 };

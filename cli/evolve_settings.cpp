@@ -1,11 +1,14 @@
 #include "cli/evolve_settings.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <stdexcept>
 
 #include "cli/date.hpp"
 #include "cli/evolve_start.hpp"
 #include "cli/evolve_traces.hpp"
+#include "cli/fingerprint.hpp"
 #include "cli/version.hpp"
 #include "evolve/fitness.hpp"
 #include "evolve/strategy.hpp"
@@ -17,12 +20,29 @@ constexpr const char* kAuto = "auto";
 constexpr int kPromptMebibytes = static_cast<int>(evolve::kPromptMemory >> 20);
 // from here on a few dozen generations teach a full covariance nothing, and its decompositions cost (docs/strategies.md)
 constexpr std::size_t kFewParameters = 30;
+constexpr std::size_t kBesideContext = 256;  // tokens for chat template, question and answer of a generated task
+constexpr std::size_t kBesideAnswer = 128;   // the same without the answer
+constexpr std::size_t kBesideData = 16;      // for a space or a special token more in the middle of a prompt than at its end
 
 template <class Entries>
 std::string names_of(const Entries& entries) {
   std::string out;
   for (const auto& entry : entries) out += (out.empty() ? "" : ", ") + std::string(entry.name);
   return out;
+}
+
+/// Numbers of prompts, as far as --data has so many: beyond, the same ones would count twice.
+void count_on_data(const po::variables_map& values, evolve::RunSettings& settings) {
+  const auto* const data = dynamic_cast<const tasks::DataTask*>(settings.tasks.front().get());
+  if (data == nullptr) return;
+  const std::string name = values["data"].as<std::string>();
+  const std::size_t training = data->different(tasks::Split::train), validation = data->different(tasks::Split::validation);
+  if (training == 0 || validation == 0)
+    throw std::invalid_argument("--data: must hold at least 4 prompts (of every five, three train and the fourth validates), " +
+                                name + " holds " + std::to_string(data->samples().size()) + "; add some");
+  settings.prompts_per_task = count_from(values, "prompts", training, "training prompts of " + name);
+  settings.training_pool = count_from(values, "training-pool", training, "training prompts of " + name);
+  settings.validation_prompts = count_from(values, "validation", validation, "validation prompts of " + name);
 }
 
 }  // namespace
@@ -68,14 +88,16 @@ po::options_description evolve_options() {
   options.add_options()("prompts", po::value<int>()->default_value(4)->value_name("N"),
                         "training prompts per task and generation, the same for all candidates");
   options.add_options()("training-pool", po::value<int>()->default_value(0)->value_name("N"),
-                        "different training prompts per task; 0 = new ones every generation");
+                        "different training prompts per task; 0 = new ones every generation (of --data one after the other, "
+                        "then from the first again), with --traces all");
   options.add_options()("prompt-memory", po::value<int>()->default_value(kPromptMebibytes)->value_name("MIB"),
-                        "of prompts that semi-live remembers, in each process; beyond it they are read again");
+                        "of prompts that semi-live and fidelity remember, in each process; beyond it they are read again");
   options.add_options()("validation", po::value<int>()->default_value(8)->value_name("N"),
                         "validation prompts per task; they decide which policy is kept");
   options.add_options()("validate-every", po::value<std::int64_t>()->default_value(5)->value_name("N"), "generations");
   options.add_options()("stop-after-minutes", po::value<double>()->default_value(0)->value_name("M"),
-                        "ends after the generation in which so much time has passed; 0 = no limit");
+                        "ends after the generation in which so much time has passed; every stage, and whoever resumes, begins "
+                        "to count anew; 0 = no limit");
   options.add_options()("stop-at", po::value<double>()->value_name("V"), "ends when the validation is at least this");
   options.add_options()("stop-stagnant", po::value<std::int64_t>()->default_value(0)->value_name("N"),
                         "ends after so many generations without a better validation; 0 = never");
@@ -85,7 +107,7 @@ po::options_description evolve_options() {
                         "each restart multiplies the population by F; 1 = the same");
   options.add_options()("seed", po::value<std::uint64_t>()->default_value(1)->value_name("N"), "of everything");
   options.add_options()("rank-timeout", po::value<int>()->default_value(60)->value_name("SECONDS"),
-                        "under mpirun: a rank that has work and says nothing for so long ends the run");
+                        "under mpirun: a rank that has work and says nothing for so long ends the run; at least 5");
   add_general(options);
   return options;
 }
@@ -156,8 +178,66 @@ evolve::RunSettings settings_from(const po::variables_map& values) {
     throw std::invalid_argument("--restart-population: must be from 1 to 16, is " + std::to_string(out.stop.restart_population) +
                                 "; 2 doubles it");
   out.seed = values["seed"].as<std::uint64_t>();
-  if (const auto trace = trace_from(values)) count_on_trace(values, *trace, out);
+  if (const auto trace = trace_from(values))
+    count_on_trace(values, *trace, out);
+  else
+    count_on_data(values, out);
   return out;
+}
+
+bool was_given(const po::variables_map& values, const std::string& option) {
+  if (!values.contains(option) || values[option].defaulted()) return false;
+  static const po::options_description options = evolve_options();
+  boost::any usual;
+  if (!options.find(option, false).semantic()->apply_default(usual)) return true;
+  const boost::any& value = values[option].value();
+  if (const auto* text = boost::any_cast<std::string>(&value)) return *text != boost::any_cast<std::string>(usual);
+  if (const auto* number = boost::any_cast<int>(&value)) return *number != boost::any_cast<int>(usual);
+  return true;
+}
+
+std::size_t count_from(const po::variables_map& values, const std::string& option, std::size_t there,
+                       const std::string& prompts) {
+  const auto wanted = static_cast<std::size_t>(std::max(values[option].as<int>(), 0));
+  if (was_given(values, option) && wanted > there)
+    throw std::invalid_argument("--" + option + ": must be at most the " + std::to_string(there) + " " + prompts + ", is " +
+                                std::to_string(wanted) + "; lower it or provide more");
+  return std::min(wanted, there);
+}
+
+nlohmann::json sources_of(const po::variables_map& values) {
+  if (values.contains("traces")) return nlohmann::json::object();  // RunSettings::traces tells them apart
+  nlohmann::json out = {{"model_bytes", std::filesystem::file_size(values["model"].as<std::string>())}};
+  if (values.contains("data"))
+    out["data"] = file_fingerprint(values["data"].as<std::string>());
+  else
+    out["haystack"] = haystack_fingerprint(values["haystack"].as<std::string>());
+  return out;
+}
+
+int context_for(const std::shared_ptr<const llama::LlamaModel>& model, const TaskOptions& options) {
+  std::size_t beside = kBesideContext;
+  for (const auto& task : options.tasks) {
+    const auto answer = static_cast<std::size_t>(task->max_answer_tokens());
+    const auto* const data = dynamic_cast<const tasks::DataTask*>(task.get());
+    if (data == nullptr) {
+      beside = std::max(beside, kBesideAnswer + answer);
+      continue;
+    }
+    const std::unique_ptr<Host> tokeniser = host_factory(model, {}, static_cast<int>(kBesideContext))();
+    for (const tasks::Sample& sample : data->samples()) {
+      tasks::Sample without_context;
+      without_context.question = sample.question;
+      without_context.answer_prefix = sample.answer_prefix;
+      without_context.answers = sample.answers;
+      const evolve::Prompt prompt = evolve::encode_prompt(*tokeniser, std::move(without_context), task, options.protocol);
+      beside =
+          std::max(beside, prompt.context.size() + prompt.question.size() + std::max(prompt.answer.size(), answer) + kBesideData);
+    }
+  }
+  std::size_t longest = 0;
+  for (const std::size_t length : options.lengths_tokens) longest = std::max(longest, length);
+  return static_cast<int>(longest + beside);
 }
 
 nlohmann::json provenance_of(const evolve::RunSettings& settings, const HostDescription& host) {

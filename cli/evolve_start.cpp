@@ -55,6 +55,13 @@ PolicyFile containing(const po::variables_map& values, const std::string& policy
 
 }  // namespace
 
+bool begins_with_policy(const po::variables_map& values) {
+  const std::string name = values["policy"].as<std::string>();
+  if (name == kDefaultPolicyName) return true;
+  std::error_code ignored;
+  return !is_policy_name(name) && (name.ends_with(".json") || std::filesystem::exists(name, ignored));
+}
+
 bool begins_with_file(const po::variables_map& values) {
   const std::string start = values["start"].as<std::string>();
   std::error_code ignored;
@@ -68,7 +75,7 @@ EvolveStart start_from(const po::variables_map& values) {
   if (out.file.policy->parameter_count() == 0)
     throw std::invalid_argument("--policy: must have parameters to evolve (namm, namm-mlp, linear or a policy file), is \"" +
                                 name + "\"; `namm eval` measures the others as they are");
-  out.fresh = name != kDefaultPolicyName && is_policy_name(name);
+  out.fresh = !begins_with_policy(values);
   out.fitted = start == kLeastSquares;
   if (start != kZeros && !out.fitted && !begins_with_file(values))
     throw std::invalid_argument("--start: must be zeros, least-squares or a file of a linear policy, is \"" + start + "\"");

@@ -14,6 +14,9 @@ struct EvolveStart {
   bool fitted = false;  ///< --start least-squares
 };
 
+/// --policy names one that exists, with features of its own: a file, or `default`.
+bool begins_with_policy(const po::variables_map& values);
+
 /// --start names a file.
 bool begins_with_file(const po::variables_map& values);
 

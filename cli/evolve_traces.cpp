@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
+#include <fstream>
 #include <stdexcept>
 
 #include "cli/console.hpp"
+#include "cli/evolve_settings.hpp"
 #include "cli/interrupt.hpp"
 #include "evolve/generation_record.hpp"
 #include "evolve/relative_measure.hpp"
@@ -26,15 +29,13 @@ std::string fingerprint(const trace::Reader& trace) {
   return hex;
 }
 
-/// An option's number, or what the trace has if it was not given. Throws if the trace has fewer.
-std::size_t count_from(const po::variables_map& values, const char* option, std::size_t there) {
-  const auto wanted = static_cast<std::size_t>(std::max(values[option].as<int>(), 0));
-  if (values[option].defaulted()) return std::min(wanted, there);
-  if (wanted > there)
-    throw std::invalid_argument(std::string("--").append(option).append(": must be at most the ") + std::to_string(there) +
-                                " prompts per task in the trace, is " + std::to_string(wanted) +
-                                "; lower it or record more (namm trace)");
-  return wanted;
+/// Validation prompts of each task that differ.
+std::size_t validation_of(const TaskOptions& options) {
+  std::size_t out = tasks::DataTask::kEndless;
+  for (const auto& task : options.tasks)
+    if (const auto* const data = dynamic_cast<const tasks::DataTask*>(task.get()))
+      out = std::min(out, data->different(tasks::Split::validation));
+  return out;
 }
 
 }  // namespace
@@ -67,6 +68,11 @@ std::shared_ptr<const trace::Reader> trace_from(const po::variables_map& values)
 void measure_on_trace(const po::variables_map& values, const trace::Reader& trace, evolve::RunSettings& settings) {
   if (!values["fitness"].defaulted() && settings.fitness != "retention")
     throw std::invalid_argument("--fitness: must be retention with --traces, is " + settings.fitness + "; leave one of them out");
+  for (const char* const name : {"tasks", "data", "length", "haystack", "question-in-context", "no-chat"})
+    if (!values.contains("model") && was_given(values, name))
+      throw std::invalid_argument(std::string("--") + name +
+                                  ": must be left out with --traces, which has its own prompts, was given; remove it, or give "
+                                  "--model to be evaluated live on it at the end");
   settings.fitness = "retention";
   settings.traces = fingerprint(trace);
   settings.tasks.clear();
@@ -86,9 +92,11 @@ void count_on_trace(const po::variables_map& values, const trace::Reader& trace,
         throw std::invalid_argument("--traces: task " + std::string(task->name()) + " must have " + split +
                                     " prompts, has none; record some (namm trace --prompts, --validation)");
   }
-  settings.prompts_per_task = count_from(values, "prompts", training);
-  settings.training_pool = training;
-  settings.validation_prompts = count_from(values, "validation", validation);
+  const std::string there = " prompts per task in the trace";
+  settings.prompts_per_task = count_from(values, "prompts", training, "training" + there);
+  settings.training_pool = count_from(values, "training-pool", training, "training" + there);
+  if (settings.training_pool == 0) settings.training_pool = training;
+  settings.validation_prompts = count_from(values, "validation", validation, "validation" + there);
   if (!values.contains("interval")) settings.interval_tokens = trace.settings().interval_tokens;
 }
 
@@ -96,16 +104,36 @@ evolve::HostFactory trace_factory(std::shared_ptr<const trace::Reader> trace) {
   return [trace = std::move(trace)] { return std::make_unique<trace::TraceHost>(trace); };
 }
 
-void evaluate_live(const ModelOptions& options, const TaskOptions& tasks, const evolve::RunSettings& settings,
+void check_live(const po::variables_map& values) {
+  const std::filesystem::path model = values["model"].as<std::string>();
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(model, ignored) || !std::ifstream(model, std::ios::binary))
+    throw std::runtime_error("model " + model.string() + ": must be a file that can be read, is not; check --model");
+  if (validation_of(tasks_from(values, tasks::FileSplits::disjoint)) == 0)
+    throw std::invalid_argument("--data: must hold at least 4 prompts, of which the fourth validates, " +
+                                values["data"].as<std::string>() + " holds fewer; add some");
+}
+
+bool evaluate_live(const ModelOptions& options, const TaskOptions& tasks, const evolve::RunSettings& settings,
                    const std::shared_ptr<const Policy>& policy, bool quiet) {
+  const auto stopped = [&] {
+    std::fprintf(stderr,
+                 "namm: stopped before the live evaluation was done: %s is not written; the policy is, 'namm eval' measures it\n",
+                 (settings.output / "live.json").c_str());
+    return false;
+  };
   const auto model = llama::LlamaModel::load(options.model);
-  const std::size_t longest = *std::max_element(tasks.lengths_tokens.begin(), tasks.lengths_tokens.end());
-  evolve::HostPool pool(host_factory(model, options, static_cast<int>(longest) + 256), options.workers);
-  const evolve::PromptPlan plan{tasks.tasks.size(),          tasks.lengths_tokens, settings.budgets.size(), 1, 0,
-                                settings.validation_prompts, settings.seed};
+  evolve::HostPool pool(host_factory(model, options, context_for(model, tasks)), options.workers);
+  const evolve::PromptPlan plan{tasks.tasks.size(),
+                                tasks.lengths_tokens,
+                                settings.budgets.size(),
+                                1,
+                                0,
+                                std::min(settings.validation_prompts, validation_of(tasks)),
+                                settings.seed};
   const std::vector<evolve::PromptChoice> choices = plan.validation();
   const auto prompts = evolve::make_prompts(pool, tasks.tasks, choices, settings.seed, tasks.protocol, &interrupted());
-  if (!prompts) return;
+  if (!prompts) return stopped();
   const auto fitness = evolve::make_fitness("answer-likelihood");
   evolve::ThreadUnits units(pool);
   evolve::Evaluator evaluator(units, *fitness, tasks.protocol);
@@ -119,7 +147,7 @@ void evaluate_live(const ModelOptions& options, const TaskOptions& tasks, const 
   const auto values = measure.measure(policies, choices, *prompts, &interrupted(),
                                       [&](std::size_t done, std::size_t all) { bar.show("live validation", done, all); });
   bar.clear();
-  if (!values) return;
+  if (!values) return stopped();
   const nlohmann::json facts = {{"fitness", "answer-likelihood"},
                                 {"prompts", prompts->size()},
                                 {"policy", evolve::number_or_null((*values)[0])},
@@ -127,6 +155,8 @@ void evaluate_live(const ModelOptions& options, const TaskOptions& tasks, const 
   write_file_atomically(settings.output / "live.json", facts.dump(1) + "\n");
   std::printf("live: answer-likelihood %+.4f on %zu validation prompts (h2o-mean %+.4f)\n", (*values)[0], prompts->size(),
               (*values)[1]);
+  std::fflush(stdout);
+  return true;
 }
 
 }  // namespace namm::cli

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <fstream>
+#include <iterator>
 #include <stdexcept>
 
+#include "namm/json_limits.hpp"
 #include "namm/policies/registry.hpp"
 
 namespace namm::cli {
@@ -52,13 +54,18 @@ RunConfig load_run_config(const std::filesystem::path& path, const po::options_d
   RunConfig config;
   config.path = path;
   const std::string subject = "config " + path.string() + ": ";
-  std::error_code error;
-  const auto bytes = std::filesystem::file_size(path, error);
-  if (error) throw std::runtime_error(subject + "must be a readable file (" + error.message() + "); check its name");
+  std::error_code failed;
+  const auto bytes = std::filesystem::file_size(path, failed);
+  if (failed) throw std::runtime_error(subject + "must be a readable file (" + failed.message() + "); check its name");
   if (bytes > kMostBytes) throw std::runtime_error(subject + "must be below 1 MiB, is larger; it is something else");
   std::ifstream in(path, std::ios::binary);
   if (!in) throw std::runtime_error(subject + "must be a readable file; check its permissions");
-  nlohmann::json json = nlohmann::json::parse(in, nullptr, false);
+  nlohmann::json json;
+  try {
+    json = detail::parse_json(std::string(std::istreambuf_iterator<char>(in), {}));
+  } catch (const std::runtime_error& error) {
+    throw std::runtime_error(subject + error.what());
+  }
   if (!json.is_object()) throw std::runtime_error(subject + "must be a JSON object, is not; for example {\"model\": \"a.gguf\"}");
   if (json.contains("stages")) {
     const nlohmann::json& stages = json["stages"];
@@ -79,9 +86,11 @@ RunConfig load_run_config(const std::filesystem::path& path, const po::options_d
 
 void apply_run_config(const RunConfig& config, std::size_t stage, const po::options_description& options,
                       po::variables_map& values) {
-  for (const nlohmann::json* object : {&config.stages.at(stage), &config.common}) {
+  const nlohmann::json& own = config.stages.at(stage);
+  for (const nlohmann::json* object : {&own, &config.common}) {
     po::parsed_options parsed(&options);
     for (const auto& [name, value] : object->items()) {
+      if (object != &own && own.contains(name)) continue;  // a switch that the stage puts off leaves nothing stored
       if (is_switch(options.find(name, false))) {
         if (!value.is_boolean()) refuse(config, name, "must be true or false, is " + value.dump().substr(0, 60));
         if (value.get<bool>()) parsed.options.emplace_back(name, std::vector<std::string>{});

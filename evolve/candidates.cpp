@@ -2,14 +2,8 @@
 
 #include <cmath>
 #include <limits>
-#include <stdexcept>
 
 namespace namm::evolve {
-namespace {
-
-constexpr int kMostCandidates = 1 << 16;  // far beyond use; restarts grow the population without end otherwise
-
-}  // namespace
 
 std::unique_ptr<Strategy> start_strategy(const RunSettings& s, const Policy& from, std::int64_t restart) {
   const std::vector<float> start = from.parameters();
@@ -23,10 +17,6 @@ std::unique_ptr<Strategy> start_strategy(const RunSettings& s, const Policy& fro
   if (restart == 0) return strategy;
   settings.seed += 0x9e3779b97f4a7c15u * static_cast<std::uint64_t>(restart);
   const double population = strategy->population() * std::pow(s.stop.restart_population, static_cast<double>(restart));
-  if (population > kMostCandidates)
-    throw std::runtime_error("restart " + std::to_string(restart) + ": the population must be at most " +
-                             std::to_string(kMostCandidates) + ", would be " + std::to_string(population) +
-                             "; use fewer --restarts or --restart-population 1");
   settings.population = static_cast<int>(population);
   if (strategy->population() % 2 == 0) settings.population -= settings.population % 2;  // some draw in pairs
   return make_strategy(s.strategy, settings);

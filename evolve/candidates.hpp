@@ -8,8 +8,11 @@
 
 namespace namm::evolve {
 
-/// The run's strategy behind `restart` restarts: each from the parameters of `start`, with other draws and more candidates.
-/// Throws std::runtime_error if the population would grow beyond all use, std::invalid_argument as make_strategy does.
+/// Far beyond use; restarts let the population grow.
+inline constexpr int kMostCandidates = 1 << 16;
+
+/// The run's strategy behind `restart` restarts, at most as many as the settings have, which check_settings() has seen: each from
+/// the parameters of `start`, with other draws and more candidates. Throws std::invalid_argument as make_strategy does.
 std::unique_ptr<Strategy> start_strategy(const RunSettings& settings, const Policy& start, std::int64_t restart = 0);
 
 /// A candidate: the prototype with these parameters. Null if a number leaves float32; such a candidate counts as worst.

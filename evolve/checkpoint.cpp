@@ -1,12 +1,14 @@
 #include "evolve/checkpoint.hpp"
 
 #include <fstream>
+#include <iterator>
 #include <limits>
 #include <stdexcept>
 
 #include "evolve/generation_record.hpp"
 #include "evolve/state_fields.hpp"
 #include "namm/atomic_file.hpp"
+#include "namm/json_limits.hpp"
 #include "namm/policies/registry.hpp"
 
 namespace namm::evolve {
@@ -14,6 +16,7 @@ namespace {
 
 constexpr const char* kFormat = "namm-evolution";
 constexpr int kVersion = 1;
+constexpr std::size_t kMostValues = 64'000'000;  // a long history of a run with many parameters
 
 double number_or_lowest(const nlohmann::json& object, const char* name) {
   if (field::get(object, name).is_null()) return -std::numeric_limits<double>::infinity();
@@ -97,8 +100,13 @@ void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkp
 Checkpoint load_checkpoint(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);
   if (!in) refuse(path, "must be a readable file; check the folder's name, or start a new run without resuming");
-  const nlohmann::json json = nlohmann::json::parse(in, nullptr, false);
-  if (json.is_discarded()) refuse(path, "must be JSON, is cut or damaged; start a new run in another folder");
+  nlohmann::json json;
+  try {
+    json = detail::parse_json(std::string(std::istreambuf_iterator<char>(in), {}), kMostValues);
+  } catch (const std::runtime_error& error) {
+    const std::string what = error.what();  // behind the parenthesis the parser quotes a cut string, however long
+    refuse(path, what.substr(0, what.find(" (")) + "; start a new run in another folder");
+  }
   if (!json.is_object() || !json.contains("format") || json["format"] != kFormat) {
     refuse(path, "must have the format '" + std::string(kFormat) + "', is some other file; check the folder's name");
   }
@@ -110,11 +118,22 @@ Checkpoint load_checkpoint(const std::filesystem::path& path) {
 }
 
 void expect_same_settings(const std::filesystem::path& path, const nlohmann::json& stored, const nlohmann::json& wanted) {
-  for (const auto& [name, value] : wanted.items()) {
-    if (stored.contains(name) && stored[name] == value) continue;
-    const std::string other = stored.contains(name) ? stored[name].dump() : "nothing";
-    refuse(path, "setting '" + name + "' must be that of the run it belongs to (" + other.substr(0, 80) + "), is " +
-                     value.dump().substr(0, 80) + "; resume with the same settings or choose another folder");
+  nlohmann::json names = wanted;
+  names.update(stored);
+  for (const auto& [name, ignored] : names.items()) {
+    const auto was = stored.find(name), is = wanted.find(name);
+    const bool in_both = was != stored.end() && is != wanted.end();
+    if (in_both && *was == *is) continue;
+    if (name == kSourcesSetting) {
+      // a run begun before sources were recorded goes on: what was not recorded cannot be compared
+      if (was == stored.end()) continue;
+      if (in_both && was->is_object() && is->is_object()) expect_same_settings(path, *was, *is);  // names the one that differs
+    }
+    const auto shown = [](const auto& found, const nlohmann::json& in) {
+      return found != in.end() ? found->dump().substr(0, 80) : std::string("nothing");
+    };
+    refuse(path, "setting '" + name + "' must be that of the run it belongs to (" + shown(was, stored) + "), is " +
+                     shown(is, wanted) + "; resume with the same settings or choose another folder");
   }
 }
 

@@ -11,6 +11,9 @@
 
 namespace namm::evolve {
 
+/// The setting that holds RunSettings::sources.
+inline constexpr const char* kSourcesSetting = "sources";
+
 /// The best policy for one budget.
 struct BudgetBest {
   std::shared_ptr<const Policy> policy;
@@ -41,7 +44,7 @@ void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkp
 /// Throws std::runtime_error in one line if the file is missing, cut, damaged or something else.
 Checkpoint load_checkpoint(const std::filesystem::path& path);
 
-/// Throws std::runtime_error naming the first setting that differs.
+/// Throws std::runtime_error naming the first setting that differs, or that only one of them has.
 void expect_same_settings(const std::filesystem::path& path, const nlohmann::json& stored, const nlohmann::json& wanted);
 
 }  // namespace namm::evolve

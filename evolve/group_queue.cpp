@@ -8,7 +8,7 @@ constexpr std::size_t kMostPrompts = 1 << 14;  // a run with new prompts in ever
 }  // namespace
 
 int& PromptHolders::of(const Prompt& prompt) {
-  return ranks_.try_emplace(prompt.sample.id + " " + std::to_string(prompt.context.size()), kNobody).first->second;
+  return ranks_.try_emplace(token_hash(prompt), kNobody).first->second;
 }
 
 void PromptHolders::limit() {
@@ -17,9 +17,11 @@ void PromptHolders::limit() {
 
 GroupQueue::GroupQueue(const UnitBatch& batch, PromptHolders& holders) : shares_(batch.fitness.together() > 1) {
   holders.limit();
+  std::vector<int*> known(batch.prompts.size());  // a prompt is hashed once
   for (std::size_t g = 0; g < batch.groups.size(); ++g) {
     const std::size_t prompt = batch.group(g).front().prompt;
-    groups_.push_back({prompt, &holders.of(batch.prompts[prompt])});
+    if (known[prompt] == nullptr) known[prompt] = &holders.of(batch.prompts[prompt]);
+    groups_.push_back({prompt, known[prompt]});
   }
 }
 

@@ -1,7 +1,7 @@
 #pragma once
+#include <cstdint>
 #include <map>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "evolve/unit_pool.hpp"
@@ -18,7 +18,7 @@ class PromptHolders {
   void limit();
 
  private:
-  std::map<std::string, int> ranks_;
+  std::map<std::uint64_t, int> ranks_;  // by token_hash()
 };
 
 /// The groups of a batch that nobody has begun, in their order. Where a fitness shares work between the groups of a prompt, what

@@ -67,6 +67,7 @@ class Run {
             state_.generation,
             state_.best_generation,
             !going,
+            ready,
             going ? *end : RunEnd::interrupted};
   }
 
@@ -118,14 +119,20 @@ class Run {
   bool continue_from_checkpoint() {
     Checkpoint loaded = load_checkpoint(folder_.checkpoint());
     expect_same_settings(folder_.checkpoint(), loaded.settings, state_.settings);
+    const std::string subject = "checkpoint '" + folder_.checkpoint().string() + "': ";
+    if (loaded.restart > settings_.stop.restarts)
+      throw std::runtime_error(subject + "field 'restart' must be at most the run's restarts (" +
+                               std::to_string(settings_.stop.restarts) + "), is " + std::to_string(loaded.restart) +
+                               "; the file is damaged");
     if (loaded.restart > 0) strategy_ = start_strategy(settings_, *loaded.prototype, loaded.restart);
     try {
       strategy_->restore(loaded.strategy);
     } catch (const std::runtime_error& error) {
-      throw std::runtime_error("checkpoint '" + folder_.checkpoint().string() + "': " + error.what());
+      throw std::runtime_error(subject + error.what());
     }
     state_ = std::move(loaded);
     folder_.rewrite_log(state_.history);
+    folder_.mend_timing();
     return true;
   }
 

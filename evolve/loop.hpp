@@ -40,6 +40,7 @@ struct RunSettings {
   int interval_tokens = 512;
   std::string fitness = "answer-likelihood";
   std::string traces;  ///< what tells the recorded prompts from others, where the fitness is measured on those; else empty
+  nlohmann::json sources = nlohmann::json::object();  ///< what tells model and texts from others of that name; see run()
   ProtocolSettings protocol;
   std::size_t prompt_memory_bytes = kPromptMemory;  ///< of prompts that the fitness remembers; changes no result
 
@@ -84,14 +85,16 @@ struct RunResult {
   std::int64_t generation = 0;       ///< generations completed
   std::int64_t best_generation = 0;  ///< where `policy` comes from
   bool stopped = false;              ///< `end` is interrupted
+  bool written = true;               ///< false: stopped before the start was validated; there are no files, nothing to resume
   RunEnd end = RunEnd::generations;
 };
 
-/// Evolves a policy. Writes the checkpoint after every generation: a run killed at any instant and resumed gives the same files,
-/// byte for byte, as one never killed. When `stop` becomes true, the generation under way is given up and what there is is
-/// written. Throws std::invalid_argument for wrong settings, std::runtime_error if `output` holds another run, cannot be written,
-/// or holds a checkpoint that is damaged or of other settings; exceptions of hosts reach the caller.
-/// `pool` makes prompts and gathers the normalisation; `units` measures, in its place if null.
+/// Evolves a policy. Writes the checkpoint after every generation: a run killed at any instant behind the first checkpoint and
+/// resumed gives the same files, byte for byte, as one never killed. When `stop` becomes true, the generation under way is given
+/// up and what there is is written. Throws std::invalid_argument for wrong settings, std::runtime_error if `output` holds another
+/// run, cannot be written, or holds a checkpoint that is damaged or of other settings (the sources among them, unless it has
+/// none); exceptions of hosts reach the caller.
+/// `pool` makes prompts and gathers the normalisation. `units` measures; null: `pool` does that, too.
 RunResult run(const RunSettings& settings, HostPool& pool, const RunCallbacks& callbacks = {},
               const std::atomic<bool>* stop = nullptr, UnitPool* units = nullptr);
 

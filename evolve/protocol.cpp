@@ -4,6 +4,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "namm/fnv1a.hpp"
+
 namespace namm::evolve {
 
 namespace {
@@ -54,6 +56,16 @@ Prompt encode_prompt(const Host& host, tasks::Sample sample, std::shared_ptr<con
   prompt.sample = std::move(sample);
   prompt.task = std::move(task);
   return prompt;
+}
+
+std::uint64_t token_hash(const Prompt& prompt) {
+  std::uint64_t state = kFnvStart;
+  for (const std::vector<Token>* part : {&prompt.context, &prompt.question, &prompt.answer}) {
+    const std::size_t count = part->size();  // first: the same tokens in other parts are another prompt
+    state = fnv1a({reinterpret_cast<const char*>(&count), sizeof count}, state);
+    state = fnv1a({reinterpret_cast<const char*>(part->data()), count * sizeof(Token)}, state);
+  }
+  return state;
 }
 
 Prompt with_end_as_answer(Prompt prompt) {

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -28,6 +29,10 @@ struct Prompt {
 
 Prompt encode_prompt(const Host& host, tasks::Sample sample, std::shared_ptr<const tasks::Task> task,
                      const ProtocolSettings& settings);
+
+/// Tells prompts apart by their tokens: ids come from files and may be given twice. Not for files: it depends on how numbers lie
+/// in memory.
+std::uint64_t token_hash(const Prompt& prompt);
 
 /// A prompt without an answer becomes one about its own end: its last 32 tokens, at most a quarter of them, are what is to be
 /// predicted. Others stay as they are. Throws std::invalid_argument if it has fewer than 4 tokens.

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -45,6 +46,19 @@ void RunFolder::rewrite_log(const std::vector<nlohmann::json>& lines) const {
   std::string text;
   for (const nlohmann::json& line : lines) text += line.dump() + "\n";
   write_file_atomically(folder_ / "log.jsonl", text);
+}
+
+void RunFolder::mend_timing() const {
+  const std::filesystem::path path = folder_ / "timing.jsonl";
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return;  // killed before the first line
+  const std::string text(std::istreambuf_iterator<char>(in), {});
+  const std::size_t whole = text.rfind('\n') + 1;  // 0 if there is no line end
+  if (whole == text.size()) return;
+  std::error_code error;
+  std::filesystem::resize_file(path, whole, error);
+  if (error)
+    throw std::runtime_error("'" + path.string() + "': must be writable (" + error.message() + "); its last line is cut");
 }
 
 void RunFolder::append(const std::filesystem::path& path, const nlohmann::json& line) {

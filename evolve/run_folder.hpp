@@ -10,9 +10,10 @@ namespace namm::evolve {
 
 /// The files of a run.
 ///
-///     checkpoint.json  what the next generation depends on      log.jsonl     one line per generation, the same for the same
-///     settings policy.json      the best policy so far                   timing.jsonl  wall-clock times, apart so that logs can
-///     be compared
+///     checkpoint.json  what the next generation depends on
+///     policy.json      the best policy so far; with several budgets also the best for each
+///     log.jsonl        one line per generation, the same for the same settings
+///     timing.jsonl     what depends on the machine, apart so that logs can be compared
 class RunFolder {
  public:
   /// Makes the folder. Throws std::runtime_error if it cannot be made, if it holds a run and `resume` is false, or if it holds
@@ -26,6 +27,8 @@ class RunFolder {
 
   /// Replaces the log by these lines: after a resume, lines behind the checkpoint are gone.
   void rewrite_log(const std::vector<nlohmann::json>& lines) const;
+  /// Removes what a killed process wrote of a line of timing.jsonl. Throws std::runtime_error naming the file.
+  void mend_timing() const;
   /// Throws std::runtime_error naming the file, for example on a full disk.
   void append_log(const nlohmann::json& line) const { append(folder_ / "log.jsonl", line); }
   void append_timing(const nlohmann::json& line) const { append(folder_ / "timing.jsonl", line); }

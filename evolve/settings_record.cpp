@@ -1,8 +1,14 @@
 #include "evolve/settings_record.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <stdexcept>
+
+#include "evolve/candidates.hpp"
+#include "evolve/checkpoint.hpp"
+#include "evolve/strategies/coefficients.hpp"
+#include "namm/fnv1a.hpp"
 
 namespace namm::evolve {
 namespace {
@@ -11,13 +17,24 @@ void require(bool good, const char* rule, const std::string& seen) {
   if (!good) throw std::invalid_argument(std::string(rule) + ", is " + seen);
 }
 
-/// FNV-1a, 64 bits: tells policies apart, nothing more.
+/// Tells policies apart, nothing more.
 std::string fingerprint(const std::string& text) {
-  std::uint64_t hash = 0xcbf29ce484222325u;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
   char hex[17];
-  std::snprintf(hex, sizeof hex, "%016llx", static_cast<unsigned long long>(hash));
+  std::snprintf(hex, sizeof hex, "%016llx", static_cast<unsigned long long>(fnv1a(text)));
   return hex;
+}
+
+/// Found out now rather than at a restart, in the middle of the run.
+void check_restarts(const RunSettings& s) {
+  if (s.stop.restarts == 0) return;
+  const int first = s.population > 0 ? s.population : default_population(s.prototype->parameter_count());
+  const double last = first * std::pow(s.stop.restart_population, static_cast<double>(s.stop.restarts));
+  if (last <= kMostCandidates) return;
+  char seen[32];
+  std::snprintf(seen, sizeof seen, "%.9g", last);
+  throw std::invalid_argument("restarts: the population behind the last of " + std::to_string(s.stop.restarts) +
+                              " must be at most " + std::to_string(kMostCandidates) + ", is " + seen +
+                              "; use fewer, or let the population grow less or not at all (1)");
 }
 
 }  // namespace
@@ -48,6 +65,8 @@ void check_settings(const RunSettings& s) {
   require(s.stop.restarts == 0 || s.stop.stagnant > 0, "restarts: must come with a stagnation limit", "without one");
   require(s.stop.restart_population >= 1 && s.stop.restart_population <= 16, "restart population: must be from 1 to 16",
           std::to_string(s.stop.restart_population));
+  check_restarts(s);
+  require(s.sources.is_object(), "sources: must be an object", s.sources.type_name());
   require(s.provenance.is_object(), "provenance: must be an object", s.provenance.type_name());
 }
 
@@ -85,6 +104,7 @@ nlohmann::json describe_settings(const RunSettings& s, int population, const Hos
     record["restarts"] = {{"most", s.stop.restarts}, {"stagnant", s.stop.stagnant}, {"population", s.stop.restart_population}};
   if (!s.traces.empty()) record["traces"] = s.traces;
   if (!s.start.empty()) record["start"] = s.start;
+  if (!s.sources.empty()) record[kSourcesSetting] = s.sources;
   return storable(record);
 }
 

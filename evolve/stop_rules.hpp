@@ -7,7 +7,7 @@ namespace namm::evolve {
 /// When a run ends before its last generation. All but the time depend on the run alone: stopped and resumed, it ends where it
 /// would have.
 struct StopRules {
-  double minutes = 0;             ///< wall clock of this process; 0 = no limit; looked at between generations
+  double minutes = 0;             ///< wall clock of one call of run(); 0 = no limit; looked at between generations
   std::optional<double> at;       ///< a validation at least this good
   std::int64_t stagnant = 0;      ///< generations without a better validation; 0 = no limit
   std::int64_t restarts = 0;      ///< begin anew so often before stagnation ends the run

@@ -42,7 +42,6 @@ struct StrategyEntry {
   std::string_view name;
   std::string_view summary;
   std::unique_ptr<Strategy> (*make)(const StrategySettings&);
-  bool adapts_step_size = true;  ///< if not, it stays about a step size away from an optimum
 };
 std::span<const StrategyEntry> strategy_registry();
 /// Throws std::invalid_argument naming the nearest names if unknown, or on wrong settings.

@@ -1,26 +1,27 @@
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <numeric>
 #include <stdexcept>
-#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "evolve/fitness/make.hpp"
+#include "evolve/fitness/prompt_memory.hpp"
 
 namespace namm::evolve {
 namespace {
 
-constexpr std::size_t kLikeliest = 256;     // tokens told apart per position; the rest of the vocabulary counts as one
-constexpr double kWorst = 3;                // nat: beyond it a position is lost, and by how much does not matter
-constexpr std::size_t kMostPrompts = 1024;  // remembered; each takes at most 32 * 256 * 8 bytes
+constexpr std::size_t kLikeliest = 256;  // tokens told apart per position; the rest of the vocabulary counts as one
+constexpr double kWorst = 3;             // nat: beyond it a position is lost, and by how much does not matter
 
 /// The full cache's distribution at one position: its likeliest tokens and their log-probabilities.
 struct Distribution {
   std::vector<Token> tokens;
   std::vector<float> log_probabilities;
+  std::size_t bytes() const {
+    return sizeof *this + tokens.capacity() * sizeof(Token) + log_probabilities.capacity() * sizeof(float);
+  }
 };
 
 double log_sum_exp(std::span<const float> logits) {
@@ -43,6 +44,7 @@ Distribution likeliest(std::span<const float> logits) {
   out.tokens.resize(count);
   out.tokens.shrink_to_fit();
   const double total = log_sum_exp(logits);
+  out.log_probabilities.reserve(count);
   for (const Token token : out.tokens)
     out.log_probabilities.push_back(static_cast<float>(logits[static_cast<std::size_t>(token)] - total));
   return out;
@@ -69,6 +71,7 @@ class Fidelity final : public Fitness {
  public:
   std::string_view name() const override { return "fidelity"; }
   Relation relation() const override { return Relation::difference; }
+  void remember_at_most(std::size_t bytes) override { remembered_.limit(bytes); }
 
   double measure(Host& host, const Memory& memory, const Prompt& prompt, const ProtocolSettings& protocol) const override {
     const auto reference = full_predictions(host, memory, prompt, protocol);
@@ -76,13 +79,16 @@ class Fidelity final : public Fitness {
     double sum = 0;
     std::size_t position = 0;
     walk(host, memory, prompt, protocol,
-         [&](std::span<const float> logits) { sum += divergence((*reference)[position++], logits); });
-    return -sum / static_cast<double>(reference->size());
+         [&](std::span<const float> logits) { sum += divergence(reference->positions[position++], logits); });
+    return -sum / static_cast<double>(reference->positions.size());
   }
 
  private:
-  using Predictions = std::vector<Distribution>;
-  using Key = std::tuple<std::string, std::size_t, std::size_t, bool>;
+  struct Predictions {
+    std::vector<Distribution> positions;
+    std::size_t bytes = 0;
+  };
+  using Key = std::pair<std::uint64_t, bool>;  // the prompt's tokens, question_after
 
   /// Evaluates the prompt and calls `at` with the logits before every token that is to be predicted.
   template <typename At>
@@ -98,25 +104,20 @@ class Fidelity final : public Fitness {
 
   std::shared_ptr<const Predictions> full_predictions(Host& host, const Memory& memory, const Prompt& prompt,
                                                       const ProtocolSettings& protocol) const {
-    const Key key{prompt.sample.id, prompt.context.size(), prompt.answer.size(), protocol.question_after};
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      const auto found = remembered_.find(key);
-      if (found != remembered_.end()) return found->second;
-    }
-    Memory full = memory;
-    full.policy = nullptr;
-    full.selection.budget = {};
-    const auto made = std::make_shared<Predictions>();
-    walk(host, full, prompt, protocol, [&](std::span<const float> logits) { made->push_back(likeliest(logits)); });
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (remembered_.size() >= kMostPrompts) remembered_.clear();
-    remembered_.emplace(key, made);
-    return made;
+    return remembered_.get({token_hash(prompt), protocol.question_after}, [&] {
+      Memory full = memory;
+      full.policy = nullptr;
+      full.selection.budget = {};
+      const auto made = std::make_shared<Predictions>();
+      walk(host, full, prompt, protocol, [&](std::span<const float> logits) {
+        made->positions.push_back(likeliest(logits));
+        made->bytes += made->positions.back().bytes();
+      });
+      return made;
+    });
   }
 
-  mutable std::mutex mutex_;
-  mutable std::map<Key, std::shared_ptr<const Predictions>> remembered_;
+  mutable PromptMemory<Key, Predictions> remembered_;
 };
 
 }  // namespace

@@ -1,12 +1,10 @@
-#include <algorithm>
-#include <deque>
-#include <map>
 #include <mutex>
 #include <numeric>
 #include <stdexcept>
 #include <tuple>
 
 #include "evolve/fitness/make.hpp"
+#include "evolve/fitness/prompt_memory.hpp"
 #include "evolve/recording.hpp"
 #include "trace/recorder.hpp"
 #include "trace/replay.hpp"
@@ -16,7 +14,6 @@ namespace {
 
 /// One prompt, evaluated once: what policies read of it, and the full cache at its end.
 struct Prefill {
-  std::mutex mutex;  // held by who fills it in
   trace::Settings settings;
   trace::PromptRecord record;
   std::shared_ptr<const Policy> reads;            // keeps the reader of `content` alive: its address is part of the key
@@ -50,7 +47,7 @@ class SemiLive final : public Fitness {
   double measure(Host& host, const Memory& memory, const Prompt& prompt, const ProtocolSettings& protocol) const override {
     return measure_together(host, std::span(&memory, 1), prompt, protocol).front();
   }
-  void remember_at_most(std::size_t bytes) override { most_bytes_ = bytes; }
+  void remember_at_most(std::size_t bytes) override { remembered_.limit(bytes); }
   /// Question and answer are short: read behind several candidates' cells at once, they cost less (llama::TailBatch::kMost).
   std::size_t together() const override { return 8; }
   std::vector<double> measure_together(Host& host, std::span<const Memory> memories, const Prompt& prompt,
@@ -63,7 +60,7 @@ class SemiLive final : public Fitness {
     std::vector<double> out;
     while (out.size() < memories.size()) {
       const std::span<const Memory> some = same_prefill(memories.subspan(out.size()));
-      const std::shared_ptr<Prefill> prefill = prefill_of(host, some, prompt, protocol);
+      const std::shared_ptr<const Prefill> prefill = prefill_of(host, some, prompt, protocol);
       std::vector<std::vector<HeadContent>> kept;
       for (const Memory& memory : some) kept.push_back(kept_by(memory, *prefill));
       for (const std::vector<double>& nats : host.branch_log_likelihoods(*prefill->snapshot, kept, question, prompt.answer))
@@ -74,9 +71,9 @@ class SemiLive final : public Fitness {
 
  private:
   struct Key {
-    std::tuple<std::string, std::size_t, std::size_t, bool, int, float> prompt;  // and how it is compressed
-    const ContentReader* reader = nullptr;                                       // of Prefill::content
-    bool all = false;                                                            // all statistics
+    std::tuple<std::uint64_t, bool, int, float> prompt;  // its tokens, and how it is compressed
+    const ContentReader* reader = nullptr;               // of Prefill::content
+    bool all = false;                                    // all statistics
     auto operator<=>(const Key&) const = default;
     /// Nobody asks for this one any more once there is `other`.
     bool poorer_than(const Key& other) const {
@@ -108,12 +105,10 @@ class SemiLive final : public Fitness {
     return replay.content();
   }
 
-  std::shared_ptr<Prefill> prefill_of(Host& host, std::span<const Memory> memories, const Prompt& prompt,
-                                      const ProtocolSettings& protocol) const {
+  std::shared_ptr<const Prefill> prefill_of(Host& host, std::span<const Memory> memories, const Prompt& prompt,
+                                            const ProtocolSettings& protocol) const {
     const Memory& memory = memories.front();
-    Key key{{prompt.sample.id, prompt.context.size(), prompt.answer.size(), protocol.question_after, memory.interval_tokens,
-             memory.spectrogram.decay}};
-    std::shared_ptr<Prefill> found;
+    Key key{{token_hash(prompt), protocol.question_after, memory.interval_tokens, memory.spectrogram.decay}};
     std::shared_ptr<const Policy> reads;
     {
       const std::lock_guard<std::mutex> lock(mutex_);
@@ -124,16 +119,14 @@ class SemiLive final : public Fitness {
       reads = reads_;
       key.reader = reads ? reads->reader() : nullptr;
       key.all = all_;
-      std::shared_ptr<Prefill>& known = known_[key];
-      if (!known) known = std::make_shared<Prefill>();
-      found = known;
     }
-    const std::lock_guard<std::mutex> lock(found->mutex);
-    if (!found->snapshot) {
-      evaluate(host, memory, prompt, protocol, reads, key.all, *found);
-      remember(key, found);
-    }
-    return found;
+    return remembered_.get(key, [&] {
+      const auto made = std::make_shared<Prefill>();  // filled in where it stays: the record points to its settings
+      evaluate(host, memory, prompt, protocol, reads, key.all, *made);
+      // such as the full cache's, before any policy that reads keys was met
+      remembered_.forget_first([&](const Key& other) { return other.poorer_than(key); });
+      return made;
+    });
   }
 
   static void evaluate(Host& host, const Memory& memory, const Prompt& prompt, const ProtocolSettings& protocol,
@@ -173,30 +166,11 @@ class SemiLive final : public Fitness {
     out.record = trace::without_rows(record, out.settings);
     out.bytes = snapshot->bytes() + trace::record_bytes(out.settings, record.facts.compressed.size()) +
                 (out.content ? bytes_of(*out.content) : 0);
-    out.snapshot = std::move(snapshot);  // last: it says that the others are there
+    out.snapshot = std::move(snapshot);
   }
 
-  void remember(const Key& key, const std::shared_ptr<Prefill>& made) const {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    // such as the full cache's, before any policy that reads keys was met
-    forget(std::find_if(order_.begin(), order_.end(), [&](const auto& one) { return one.first.poorer_than(key); }));
-    order_.emplace_back(key, made);
-    bytes_ += made->bytes;
-    while (bytes_ > most_bytes_ && order_.size() > 1) forget(order_.begin());
-  }
-
-  void forget(std::deque<std::pair<Key, std::shared_ptr<Prefill>>>::iterator which) const {
-    if (which == order_.end()) return;
-    bytes_ -= which->second->bytes;
-    known_.erase(which->first);
-    order_.erase(which);
-  }
-
+  mutable PromptMemory<Key, Prefill> remembered_;
   mutable std::mutex mutex_;  // guards what follows
-  mutable std::map<Key, std::shared_ptr<Prefill>> known_;
-  mutable std::deque<std::pair<Key, std::shared_ptr<Prefill>>> order_;
-  mutable std::size_t bytes_ = 0;
-  std::size_t most_bytes_ = kPromptMemory;
   // what the policies met so far read, so that one prefill serves them all: with whose reader, and whether more than sums
   mutable std::shared_ptr<const Policy> reads_;
   mutable bool all_ = false;

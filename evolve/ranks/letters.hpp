@@ -16,7 +16,7 @@
 ///     Begin                            ->
 ///                                   Hello  <-      "same model and settings, 2 workers", or Failed
 ///     Shape, Parameters, PromptLetter, Job ->
-///                 Measured or Failed, Alive <-     Alive while it works, at least every few seconds
+///                 Measured or Failed, Alive <-     Alive while it works, every two seconds
 ///     Forget (end of a batch), Stop        ->      Bye
 namespace namm::evolve::letters {
 
@@ -61,7 +61,7 @@ struct Failed {
   bool interrupted = false;  ///< somebody wants that rank to end
   std::string what;
 };
-struct Forget {};  ///< policies and prompts, not shapes; jobs not yet begun are dropped
+struct Forget {};  ///< policies and prompts, not shapes; a job that was handed out keeps what it needs
 struct Stop {
   bool for_good = true;  ///< false: what follows is another run of the same process
 };

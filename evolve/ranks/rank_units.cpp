@@ -74,7 +74,7 @@ class RankUnits::Batch {
 };
 
 RankUnits::RankUnits(HostPool& pool, Channel& channel, std::vector<std::shared_ptr<const tasks::Task>> tasks,
-                     RankSettings settings)
+                     RankSettings settings, const std::atomic<bool>* stop)
     : pool_(pool), channel_(channel), tasks_(std::move(tasks)), settings_(std::move(settings)), ranks_(channel.ranks()) {
   const auto began = Clock::now();
   std::set<int> missing;
@@ -85,6 +85,8 @@ RankUnits::RankUnits(HostPool& pool, Channel& channel, std::vector<std::shared_p
   while (!missing.empty()) {
     const auto letter = channel_.receive();
     if (!letter) {
+      if (stop != nullptr && *stop)
+        throw std::runtime_error(name(*missing.begin()) + ": was not ready yet when the run was stopped; start it again");
       if (Clock::now() - began > settings_.start_limit)
         throw std::runtime_error(name(*missing.begin())
                                      .append(": must be ready within ")

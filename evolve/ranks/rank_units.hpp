@@ -24,8 +24,10 @@ struct RankSettings {
 class RankUnits final : public UnitPool {
  public:
   /// Waits for every rank to say that it is ready. `pool` and `tasks` live longer. Throws std::runtime_error naming the rank if
-  /// one failed, is silent or runs something else; std::invalid_argument if a rank refused its settings.
-  RankUnits(HostPool& pool, Channel& channel, std::vector<std::shared_ptr<const tasks::Task>> tasks, RankSettings settings);
+  /// one failed, is silent or runs something else, or was not ready when `stop` became true; std::invalid_argument if a rank
+  /// refused its settings.
+  RankUnits(HostPool& pool, Channel& channel, std::vector<std::shared_ptr<const tasks::Task>> tasks, RankSettings settings,
+            const std::atomic<bool>* stop = nullptr);
   int workers() const override;
   int ranks() const override { return channel_.ranks(); }
   /// A rank that fails, or is silent for too long, ends it with an exception that names it. False also if a rank was told to end.

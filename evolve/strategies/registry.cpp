@@ -26,7 +26,7 @@ constexpr StrategyEntry kRegistry[] = {
      make<SepCmaTpa>},
     {"cr-fm-nes", "natural evolution strategy, scales and one direction (arXiv 2201.11422)", make<CrFmNes>},
     {"es", "antithetic evolution strategy with Adam, fixed step size (arXiv 1703.03864); for many parameters and much noise",
-     make<AntitheticEs>, false},
+     make<AntitheticEs>},
 };
 
 }  // namespace

@@ -1,8 +1,11 @@
 #include "evolve/fitness.hpp"
 
+#include <chrono>
 #include <cmath>
+#include <thread>
 
 #include "evolve/evaluator.hpp"
+#include "evolve/fitness/prompt_memory.hpp"
 #include "evolve/relative_measure.hpp"
 #include "namm/policies/registry.hpp"
 #include "tests/check.hpp"
@@ -74,6 +77,56 @@ TEST_CASE("fitness: fidelity is the divergence from the full cache's predictions
   prompt.sample.id = "t/1";
   prompt.context.resize(3);
   CHECK_THROWS_WITH(fidelity->measure(host, recency(4), prompt, {}), Contains("t/1") && Contains("at least 4 tokens"));
+}
+
+TEST_CASE("fitness: fidelity reads a prompt's full cache once, whoever asks, and tells prompts of one id apart", "[fitness]") {
+  std::atomic<int> resets = 0;
+  fake::Script slow;
+  slow.resets = &resets;
+  slow.on_reset = [] { std::this_thread::sleep_for(std::chrono::milliseconds(20)); };
+  HostPool pool([&] { return std::make_unique<fake::Host>(slow); }, 2);
+  const Prompt first = prompt_with_old_needle(pool.host());
+  Prompt second = first;
+  std::swap(second.context[1], second.context[2]);
+  const auto fidelity = make_fitness("fidelity");
+  pool.run(2, [&](std::size_t, Host& host) { fidelity->measure(host, recency(4), first, {}); });
+  CHECK(resets == 1 + 2);
+  fidelity->measure(pool.host(), recency(4), second, {});
+  CHECK(resets == 3 + 2);
+  fidelity->measure(pool.host(), recency(4), first, {});
+  CHECK(resets == 5 + 1);
+
+  const auto forgetful = make_fitness("fidelity");
+  forgetful->remember_at_most(1);
+  resets = 0;
+  const Prompt* const order[] = {&first, &first, &second, &first};
+  for (const Prompt* const prompt : order) forgetful->measure(pool.host(), recency(4), *prompt, {});
+  CHECK(resets == 4 + 3);  // the newest one stays
+}
+
+TEST_CASE("fitness: what is remembered of prompts is bounded in bytes, the oldest goes first", "[fitness]") {
+  struct Value {
+    int key = 0;
+    std::size_t bytes = 0;
+  };
+  PromptMemory<int, Value> memory;
+  memory.limit(10);
+  std::vector<int> made;
+  const auto get = [&](int key) {
+    return memory.get(key, [&] {
+      made.push_back(key);
+      return std::make_shared<Value>(Value{key, 4});
+    });
+  };
+  for (const int key : {1, 2, 1, 2, 3, 2, 1}) CHECK(get(key)->key == key);
+  CHECK(made == std::vector<int>{1, 2, 3, 1});
+  memory.forget_first([](int key) { return key == 3; });
+  memory.forget_first([](int key) { return key == 9; });
+  for (const int key : {1, 3}) get(key);
+  CHECK(made == std::vector<int>{1, 2, 3, 1, 3});
+  const auto fails = []() -> std::shared_ptr<const Value> { throw std::runtime_error("the context is full"); };
+  CHECK_THROWS_WITH(memory.get(4, fails), Contains("the context is full"));
+  CHECK(get(4)->key == 4);  // the next one makes it
 }
 
 TEST_CASE("fitness: the registry", "[fitness]") {

@@ -52,6 +52,13 @@ TEST_CASE("wrong settings are refused before anything is written", "[loop]") {
   CHECK_THAT(refused([](RunSettings& s) { s.step_size = 0; }), Contains("step size"));
   CHECK_THAT(refused([](RunSettings& s) { s.strategy = "cmaes"; }), Contains("cmaes") && Contains("cma"));
   CHECK_THAT(refused([](RunSettings& s) { s.fitness = "score"; }), Contains("task-score"));
+  CHECK_THAT(refused([](RunSettings& s) { s.stop.restarts = 1; }), Contains("restarts") && Contains("stagnation limit"));
+  CHECK_THAT(refused([](RunSettings& s) { s.stop = {0, std::nullopt, 3, 20, 2}; }), Contains("65536") && Contains("is 4194304"));
+  CHECK_THAT(refused([](RunSettings& s) {
+               s.population = 0;
+               s.stop = {0, std::nullopt, 3, 2000, 2};
+             }),
+             Contains("65536") && Contains("is inf"));
 }
 
 TEST_CASE("an output folder with another run is refused unless resuming", "[loop]") {
@@ -131,6 +138,54 @@ TEST_CASE("a run is resumed with its own settings only", "[loop][resume]") {
   CHECK_THAT(refused([](RunSettings& s) { s.tasks.pop_back(); }), Contains("'tasks'"));
   CHECK_THAT(refused([](RunSettings& s) { s.prototype = make_policy("linear"); }), Contains("'policy_fingerprint'"));
   CHECK_THAT(refused([](RunSettings& s) { s.protocol.question_after = false; }), Contains("'question_after'"));
+}
+
+TEST_CASE("a run is resumed with the model and the texts it was begun with", "[loop][resume]") {
+  const TemporaryFolder folder;
+  RunSettings settings = small_run(folder / "run");
+  settings.generations = 1;
+  settings.sources = {{"data", "0123"}, {"model_bytes", 77}};
+  HostPool pool(hosts(), 1);
+  run(settings, pool);
+  settings.resume = true;
+  RunSettings other = settings;
+  other.sources["data"] = "4567";
+  CHECK_THAT(message_of<std::runtime_error>(other), Contains("'data'") && Contains("0123") && Contains("is \"4567\""));
+  other.sources = {{"haystack", "own"}, {"model_bytes", 77}};
+  CHECK_THAT(message_of<std::runtime_error>(other), Contains("'data'") && Contains("is nothing"));
+  other.sources = nlohmann::json::object();
+  CHECK_THAT(message_of<std::runtime_error>(other), Contains("'sources'") && Contains("is nothing"));
+  CHECK(run(settings, pool).generation == 1);
+
+  nlohmann::json old = nlohmann::json::parse(read(folder / "run/checkpoint.json"));
+  old["settings"].erase("sources");  // as it was written before sources were recorded
+  write(folder / "run/checkpoint.json", old.dump());
+  settings.generations = 2;
+  CHECK(run(settings, pool).generation == 2);
+}
+
+TEST_CASE("a setting that only the run of before has is refused, too", "[loop][resume]") {
+  const TemporaryFolder folder;
+  RunSettings settings = small_run(folder / "run");
+  settings.generations = 1;
+  settings.start = "least-squares";
+  settings.stop = {0, std::nullopt, 3, 2, 2};
+  HostPool pool(hosts(), 1);
+  run(settings, pool);
+  settings.resume = true;
+  RunSettings other = settings;
+  other.start.clear();
+  CHECK_THAT(message_of<std::runtime_error>(other), Contains("'start'") && Contains("is nothing"));
+  other = settings;
+  other.stop = {};
+  CHECK_THAT(message_of<std::runtime_error>(other), Contains("'restarts'") && Contains("is nothing"));
+
+  nlohmann::json damaged = nlohmann::json::parse(read(folder / "run/checkpoint.json"));
+  damaged["generation"] = 3;
+  damaged["history"] = {1, 2, 3, 4};
+  damaged["progress"]["restart"] = 3;
+  write(folder / "run/checkpoint.json", damaged.dump());
+  CHECK_THAT(message_of<std::runtime_error>(settings), Contains("'restart' must be at most") && Contains("is 3"));
 }
 
 TEST_CASE("names that are not UTF-8 do not stop a run or its resumption", "[loop][resume]") {

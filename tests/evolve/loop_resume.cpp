@@ -58,7 +58,7 @@ TEST_CASE("a run killed after every generation and resumed is the run never kill
   }
 }
 
-TEST_CASE("a run killed in the middle of writing its log is repaired", "[loop][resume]") {
+TEST_CASE("a run killed in the middle of writing its logs is repaired", "[loop][resume]") {
   const TemporaryFolder folder;
   HostPool pool(hosts(), 2);
   run(small_run(folder / "whole"), pool);
@@ -66,10 +66,15 @@ TEST_CASE("a run killed in the middle of writing its log is repaired", "[loop][r
   settings.generations = 3;
   run(settings, pool);
   std::ofstream(folder / "killed/log.jsonl", std::ios::app) << "{\"generation\": 4, \"fitn";
+  std::ofstream(folder / "killed/timing.jsonl", std::ios::app) << "{\"generation\": 4, \"seco";
   settings.generations = 6;
   settings.resume = true;
   run(settings, pool);
   compare_folders(folder, "whole", "killed");
+  std::istringstream timing(read(folder / "killed/timing.jsonl"));
+  std::vector<int> generations;
+  for (std::string line; std::getline(timing, line);) generations.push_back(nlohmann::json::parse(line)["generation"].get<int>());
+  CHECK(generations == std::vector<int>{0, 1, 2, 3, 4, 5, 6});
 }
 
 TEST_CASE("stopped at any moment, a run ends with what it has and continues identically", "[loop][resume]") {
@@ -97,7 +102,8 @@ TEST_CASE("stopped at any moment, a run ends with what it has and continues iden
     const RunResult result = run(settings, pool, {}, &stop);
     CHECK(result.stopped);
     CHECK(result.policy != nullptr);
-    if (!std::filesystem::exists(folder / (name + "/checkpoint.json"))) {
+    CHECK(result.written == std::filesystem::exists(folder / (name + "/checkpoint.json")));
+    if (!result.written) {
       CHECK_FALSE(std::filesystem::exists(folder / (name + "/policy.json")));
     } else {
       ++with_checkpoint;

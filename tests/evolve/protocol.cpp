@@ -75,6 +75,24 @@ TEST_CASE("a prompt is tokenised in three parts, special tokens in front only", 
   CHECK(std::count(once.begin(), once.end(), fake::kStart) == 1);
 }
 
+TEST_CASE("prompts are told apart by their tokens and by where the parts end, not by their ids", "[protocol]") {
+  Prompt a;
+  a.sample.id = "a";
+  a.context = {1, 2, 3};
+  a.question = {4};
+  Prompt b = a;
+  b.sample.id = "b";
+  CHECK(token_hash(a) == token_hash(b));
+  b.context = {1, 3, 2};
+  CHECK(token_hash(a) != token_hash(b));
+  b.context = {1, 2};
+  b.question = {3, 4};
+  CHECK(token_hash(a) != token_hash(b));
+  b = a;
+  std::swap(b.question, b.answer);
+  CHECK(token_hash(a) != token_hash(b));
+}
+
 TEST_CASE("the update comes before the question, or after it", "[protocol]") {
   fake::Host host;
   const Prompt prompt = encode_prompt(host, sample(), nullptr, {});

@@ -76,7 +76,7 @@ TEST_CASE("letters are read back as they were written, and nothing else is", "[r
 
 TEST_CASE("a worker is given prompts that its rank or nobody holds, and on which nobody works; then the rest", "[ranks]") {
   std::vector<Prompt> prompts(3);
-  for (std::size_t p = 0; p < prompts.size(); ++p) prompts[p].sample.id = std::to_string(p);
+  for (std::size_t p = 0; p < prompts.size(); ++p) prompts[p].context = {static_cast<Token>(p)};  // all of the same id
   const std::vector<Unit> units = {{0, 0}, {1, 0}, {2, 0}, {0, 1}, {1, 1}, {2, 1}, {0, 2}, {1, 2}, {2, 2}};
   const std::vector<std::size_t> groups = {0, 1, 2, 3, 4, 5, 6, 7, 8};
   // takers: 10 * rank + worker, each done with one group before it takes the next
@@ -201,6 +201,19 @@ TEST_CASE("a rank that works long is not taken for a silent one", "[ranks]") {
   impatient.silence_limit = std::chrono::milliseconds(40);
   RankUnits units(pool, others.lead, settings.tasks, impatient);
   CHECK_FALSE(run(settings, pool, {}, nullptr, &units).stopped);
+}
+
+TEST_CASE("waiting for ranks to get ready ends when the run is stopped", "[ranks]") {
+  HostPool pool(hosts(), 1);
+  Ranks others(2, [](Mailbox& mine) {  // says nothing, as if it were loading its model
+    for (;; std::this_thread::sleep_for(std::chrono::milliseconds(1))) {
+      const auto letter = mine.receive();
+      if (letter && std::holds_alternative<letters::Stop>(letters::read(letter->bytes))) break;
+    }
+    mine.send(0, letters::write(letters::Bye{}));
+  });
+  const std::atomic<bool> stop = true;
+  CHECK_THROWS_WITH(RankUnits(pool, others.lead, {}, {"{}"}, &stop), Contains("rank 1: was not ready yet"));
 }
 
 TEST_CASE("a rank that is not ready, or has something else, is refused before the run begins", "[ranks]") {

@@ -230,13 +230,14 @@ TEST_CASE("every strategy: the smallest population works", "[strategy]") {
 TEST_CASE("every strategy: converges on a sphere and on an ellipsoid, and stays finite far beyond", "[strategy]") {
   for (const StrategyEntry& entry : strategy_registry()) {
     CAPTURE(entry.name);
+    const bool fixed_step = entry.name == "es";  // it stays about a step size away from an optimum
     for (std::size_t dimension : {1u, 2u, 10u}) {
       for (double condition : {1.0, 1e3}) {
         CAPTURE(dimension, condition);
         const auto strategy = make_strategy(entry.name, settings_of(dimension));
         advance(*strategy, 500, condition);
         const double start = ellipsoid(Eigen::VectorXd::Ones(static_cast<Eigen::Index>(dimension)), condition);
-        CHECK(ellipsoid(strategy->mean(), condition) < (entry.adapts_step_size ? 1e-8 : 0.05 * start));
+        CHECK(ellipsoid(strategy->mean(), condition) < (fixed_step ? 0.05 * start : 1e-8));
         advance(*strategy, 3000, condition);
         CHECK(strategy->ask().allFinite());
         CHECK_NOTHROW(strategy->restore(nlohmann::json::parse(dump(*strategy))));
