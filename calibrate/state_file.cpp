@@ -73,7 +73,8 @@ void load_state(const std::filesystem::path& path, const json& identity, std::si
     if (content.at("format") != kFormat || content.at("version") != kVersion)
       throw std::invalid_argument("it is of another version");
     if (content.at("identity") != wanted)
-      throw std::invalid_argument("it was begun with other settings (" + difference(wanted, content.at("identity")) + ")");
+      throw std::invalid_argument("it must be begun with the same settings and files, was with others (" +
+                                  difference(wanted, content.at("identity")) + "); give those, or another --output");
     const json& count = content.at("recordings");
     require(count.is_number_unsigned() && count <= sources);
     const auto recordings = count.get<std::size_t>();

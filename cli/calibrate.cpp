@@ -156,6 +156,7 @@ nlohmann::json identity_of(const po::variables_map& values, const calibrate::Set
                         {"data", text("data")},
                         {"tasks", text("tasks")},
                         {"seed", settings.seed}};
+  out["model_bytes"] = std::filesystem::file_size(text("model"));
   if (values.contains("data")) out["data_content"] = file_fingerprint(text("data"));
   return out;
 }

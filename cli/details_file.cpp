@@ -59,10 +59,10 @@ void load_details(const std::filesystem::path& path, DetailsFile& into) {
       if (object.is_object() && object.value("record", nlohmann::json()) == "prompt") {
         PromptDetails prompt = prompt_details_from_json(object);
         const auto before = prompts.find(key(prompt));
-        if (before != prompts.end() && into.prompts[before->second].pieces.size() != prompt.pieces.size())
-          throw std::runtime_error("prompt " + prompt.prompt + " must have the pieces of the one of that name before it (" +
-                                   std::to_string(into.prompts[before->second].pieces.size()) + "), has " +
-                                   std::to_string(prompt.pieces.size()) + "; report evaluations of other settings apart");
+        if (before != prompts.end() && into.prompts[before->second].pieces != prompt.pieces)
+          throw std::runtime_error("prompt " + prompt.prompt + " must have the text of the one of that name before it (" +
+                                   std::to_string(into.prompts[before->second].pieces.size()) + " tokens), has another (" +
+                                   std::to_string(prompt.pieces.size()) + "); report evaluations of other settings apart");
         put(into.prompts, prompts, std::move(prompt));
       } else {
         RetentionDetails retention = retention_details_from_json(object);

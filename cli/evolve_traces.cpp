@@ -109,9 +109,16 @@ void check_live(const po::variables_map& values) {
   std::error_code ignored;
   if (!std::filesystem::is_regular_file(model, ignored) || !std::ifstream(model, std::ios::binary))
     throw std::runtime_error("model " + model.string() + ": must be a file that can be read, is not; check --model");
-  if (validation_of(tasks_from(values, tasks::FileSplits::disjoint)) == 0)
+  const TaskOptions tasks = tasks_from(values, tasks::FileSplits::disjoint);
+  if (validation_of(tasks) == 0)
     throw std::invalid_argument("--data: must hold at least 4 prompts, of which the fourth validates, " +
                                 values["data"].as<std::string>() + " holds fewer; add some");
+  for (const auto& task : tasks.tasks)
+    if (const auto* const data = dynamic_cast<const tasks::DataTask*>(task.get()))
+      for (const tasks::Sample& sample : data->samples())
+        if (sample.answers.empty())
+          throw std::invalid_argument("--data: every prompt must have a gold answer for the live evaluation, prompt '" +
+                                      sample.id + "' of " + values["data"].as<std::string>() + " has none; leave --model out");
 }
 
 bool evaluate_live(const ModelOptions& options, const TaskOptions& tasks, const evolve::RunSettings& settings,

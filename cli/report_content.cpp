@@ -1,12 +1,31 @@
 #include "cli/report_content.hpp"
 
 #include <filesystem>
+#include <map>
+#include <set>
 
 #include "cli/policy_labels.hpp"
 #include "cli/result_file.hpp"
+#include "cli/result_means.hpp"
 #include "cli/run_curve.hpp"
 
 namespace namm::cli {
+namespace {
+
+/// One name may stand for several policies: a file that was evolved further, or other protected tokens.
+void tell_apart(ReportContent& content) {
+  std::map<std::string, std::set<std::string>> memories;
+  for (const ResultRecord& record : content.records)
+    if (!is_full(record)) memories[record.policy].insert(record.memory);
+  for (ResultRecord& record : content.records) {
+    if (is_full(record) || record.memory.empty() || memories.at(record.policy).size() == 1) continue;
+    const std::string label = record.policy + " " + record.memory.substr(0, 4);
+    if (content.from_file.contains(record.policy)) content.from_file.insert(label);
+    record.policy = label;
+  }
+}
+
+}  // namespace
 
 ReportContent load_report(const std::vector<std::string>& inputs) {
   ReportContent out;
@@ -30,6 +49,7 @@ ReportContent load_report(const std::vector<std::string>& inputs) {
     if (std::filesystem::path(name).extension() == ".json") out.from_file.insert(label);
   for (ResultRecord& record : out.records) record.policy = labels.at(record.policy);
   for (RetentionDetails& retention : out.details.retentions) retention.policy = labels.at(retention.policy);
+  tell_apart(out);
   return out;
 }
 

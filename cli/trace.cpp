@@ -67,6 +67,7 @@ trace::Settings trace_settings_from(const po::variables_map& values, const TaskO
   trace::Settings out;
   out.interval_tokens = values["interval"].as<int>();
   require_at_least("--interval", out.interval_tokens, 16);
+  require_at_most("--interval", out.interval_tokens, 1 << 24);
   const std::string statistics = values["statistics"].as<std::string>();
   if (statistics != "all" && statistics != "sums")
     throw std::invalid_argument("--statistics: must be all or sums, is \"" + statistics + "\"; choose one");
@@ -143,6 +144,7 @@ int run_trace(const std::vector<std::string>& arguments) {
   const std::vector<evolve::PromptChoice> choices = choices_from(*values, tasks);
 
   const auto model = llama::LlamaModel::load(model_options.model);
+  settings.provenance["model_bytes"] = std::filesystem::file_size(model_options.model);
   evolve::HostPool tokeniser(host_factory(model, {}, 256), 1);
   auto prompts = evolve::make_prompts(tokeniser, tasks.tasks, choices, (*values)["seed"].as<std::uint64_t>(), tasks.protocol,
                                       &interrupted());

@@ -155,6 +155,7 @@ class CacheStore {
   Staging& stage(int layer);
   void append(const Layer& layer, std::vector<HeadList>& heads, const QueryGroup& queries, std::size_t first_token);
   void show_queries(const Layer& layer, const QueryGroup& queries, const AttentionCall& call, std::size_t first_token) const;
+  void check_windows(const Group& group, int stream, const BatchPlan& plan) const;
   void drop_reused(const Layer& layer, int stream, const BatchPlan& plan);
   void finish_batch();
   void find_windows();

@@ -83,6 +83,7 @@ void CacheStore::attend(int index, const AttentionCall& call) {
       cells.cuts = cuts_;
       if (!batches_told_) cells.before.clear();
       plan = group.plans.emplace(stream, plan_batch(call.masks[static_cast<std::size_t>(s)], written, cells)).first;
+      check_windows(group, stream, plan->second);
     }
     drop_reused(layer, stream, plan->second);
     for (const QueryGroup& queries : plan->second.groups) {
@@ -98,6 +99,20 @@ void CacheStore::attend(int index, const AttentionCall& call) {
   staged.cells.clear();
   ++group.attended;
   if (std::all_of(groups_.begin(), groups_.end(), [](const auto& g) { return g->attended == g->layers; })) finish_batch();
+}
+
+/// What left a window before a branch was known, in an earlier part of the batch, cannot come back.
+void CacheStore::check_windows(const Group& group, int stream, const BatchPlan& plan) const {
+  const CellMap& cells = group.cells.at(stream);
+  for (const QueryGroup& queries : plan.groups) {
+    const auto sequence = group.sequences.find(sequence_key(stream, queries.sequence));
+    if (sequence == group.sequences.end() || sequence->second.oldest_seen < 0) continue;
+    for (std::size_t c = 0; c < queries.last.size(); ++c)
+      if (queries.last[c] >= 0 && cells.position[c] < sequence->second.oldest_seen)
+        throw std::runtime_error("KV cache: a branch must begin with its window still held, begins where position " +
+                                 std::to_string(cells.position[c]) +
+                                 " is seen, which has left it; give branches a batch of their own, or copy the sequence first");
+  }
 }
 
 void CacheStore::append(const Layer& layer, std::vector<HeadList>& heads, const QueryGroup& queries, std::size_t first_token) {

@@ -221,7 +221,7 @@ std::vector<std::pair<std::int64_t, CacheStore::Names>> CacheStore::install(cons
         Sequence& sequence = group.sequences[key];
         sequence.tokens_seen = map.newest.back() + 1;
         sequence.exact_from = std::min<std::int64_t>(from.exact_from, sequence.tokens_seen);
-        sequence.oldest_seen = from.oldest_seen;
+        sequence.oldest_seen = std::min(from.oldest_seen, map.newest.back());
         sequence.kv_bytes_peak = from.kv_bytes_peak;
         sequence.layers = std::move(from.layers);
         for (auto& [index, lists] : sequence.layers)

@@ -49,7 +49,7 @@ int Attachment::after_batch(int status) {
   }
   const std::vector<llama::BatchShare> shares = store_.take_shares();
   for (const llama::BatchShare& share : shares) evaluated += share.last - share.first + 1;
-  if (advanced > evaluated && status == 0) {  // tokens of several sequences each: branches, of whichever key
+  if (advanced > evaluated) {  // tokens of several sequences each: branches, of whichever key
     std::vector<std::int32_t> sequences;
     for (const Advance& advance : advances) sequences.push_back(advance.sequence);
     for (const llama::BatchShare& share : shares) {
@@ -107,18 +107,32 @@ void Attachment::kept_only(std::int32_t sequence) {
     if (s != sequence) forget_sequence(s);
 }
 
-bool Attachment::copying(std::int32_t source, std::int32_t target) {
+std::string Attachment::copying(std::int32_t source, std::int32_t target, std::int32_t to) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (source == target) return true;  // nothing is copied
-  if (store_.streams() > 1) return false;
+  if (source == target) return {};  // nothing is copied
+  std::string refusal;
+  if (store_.streams() > 1)
+    refusal =
+        "copying a sequence to another stream must be left off with a policy attached, was asked for; its cache tensors are "
+        "empty; use one unified cache (--kv-unified) or one answer per request";
+  else if (to >= 0 && !exact_from(source, to))
+    refusal = "the beginning of a sequence must reach behind the last eviction to be copied, was to end at " +
+              std::to_string(to) + "; what was evicted then cannot come back; read it again";
+  if (!refusal.empty() || refused_.contains(source)) refused_.insert(target);
+  if (!refusal.empty()) return refusal;
   std::vector<std::int64_t> keys = names_.copied(source, target);
-  if (keys.empty() && newest(source) >= 0)  // a sequence of which nothing is known: it may be any
-    for (const llama::SequenceUse& use : store_.sequences()) {
-      names_.share(use.key, std::vector<std::int32_t>{source, target});
-      keys.push_back(use.key);
-    }
+  if (keys.empty() && newest(source) >= 0) {  // of the source nothing is known: it may be each list of which nothing is known
+    std::vector<std::int32_t> any = {target};
+    for (std::int32_t s = 0; s < sequence_count_; ++s)
+      if (newest(s) >= 0) any.push_back(s);
+    for (const llama::SequenceUse& use : store_.sequences())
+      if (names_.candidates_of(use.key).empty()) {
+        names_.share(use.key, any);
+        keys.push_back(use.key);
+      }
+  }
   for (const std::int64_t key : keys) store_.branched(key);
-  return true;
+  return {};
 }
 
 /// The newest position that evictions have had in view, -1 if there were none. What left a window has been in view of the
@@ -138,11 +152,16 @@ std::int32_t Attachment::oldest_position(std::int32_t sequence, std::int32_t rea
   return real < 0 ? real : std::min(std::max(real, oldest_kept(sequence, 0)), newest(sequence));
 }
 
+/// True if nothing behind position `from` - 1 has shaped what is left of the sequence.
+bool Attachment::exact_from(std::int32_t sequence, std::int32_t from) const {
+  const std::int32_t window = std::max(window_tokens_ - 2, 0);  // position P sees P - n + 1 and later
+  return from > std::min(newest(sequence), oldest_kept(sequence, window));
+}
+
 bool Attachment::can_cut(std::int32_t sequence, std::int32_t from) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  const std::int32_t window = std::max(window_tokens_ - 2, 0);  // position P sees P - n + 1 and later
   for (std::int32_t s = 0; s < sequence_count_; ++s)
-    if ((sequence < 0 || s == sequence) && from <= std::min(newest(s), oldest_kept(s, window))) return false;
+    if ((sequence < 0 || s == sequence) && !exact_from(s, from)) return false;
   return true;
 }
 

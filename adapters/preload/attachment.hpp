@@ -1,6 +1,7 @@
 #pragma once
 #include <mutex>
 #include <set>
+#include <string>
 
 #include "adapters/preload/hooks.hpp"
 #include "adapters/preload/request_log.hpp"
@@ -22,8 +23,9 @@ class Attachment {
   void cleared();
   void removed(std::int32_t sequence);
   void kept_only(std::int32_t sequence);
-  /// False if that cannot be followed; nothing is copied then.
-  bool copying(std::int32_t source, std::int32_t target);
+  /// Positions below `to` of a sequence (all: -1) are to be copied. Returns why that cannot be followed, empty if it can: nothing
+  /// may be copied then, and the target is refused.
+  std::string copying(std::int32_t source, std::int32_t target, std::int32_t to);
   /// Something that cannot be followed was asked for a sequence (-1: all) and not done: its batches fail until it is removed.
   void refused(std::int32_t sequence);
   std::int32_t oldest_position(std::int32_t sequence, std::int32_t real);
@@ -39,6 +41,7 @@ class Attachment {
  private:
   std::int32_t newest(std::int32_t sequence) const;
   bool lost(std::span<const Advance> advances) const;
+  bool exact_from(std::int32_t sequence, std::int32_t from) const;
   void forget(std::int64_t key);
   void forget_all();
   void forget_sequence(std::int32_t sequence);

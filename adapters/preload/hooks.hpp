@@ -43,7 +43,7 @@ struct Hooks {
   void (*removed)(const void* memory, std::int32_t sequence);  ///< all of it
   void (*kept_only)(const void* memory, std::int32_t sequence);
   /// True if the copy may go on: within one stream, where it copies no keys and values.
-  bool (*copying)(const void* memory, std::int32_t source, std::int32_t target);
+  bool (*copying)(const void* memory, std::int32_t source, std::int32_t target, std::int32_t to);
   /// Something the store does not follow: printed, and batches with this sequence (-1: all) fail until it is removed, so that
   /// nothing goes on as if it had worked.
   void (*refused)(const void* memory, std::int32_t sequence, const char* operation);

@@ -233,15 +233,10 @@ constexpr Hooks kHooks = {
     [](const void* memory) { of_memory(memory)->cleared(); },
     [](const void* memory, std::int32_t sequence) { of_memory(memory)->removed(sequence); },
     [](const void* memory, std::int32_t sequence) { of_memory(memory)->kept_only(sequence); },
-    [](const void* memory, std::int32_t source, std::int32_t target) {
-      const auto attachment = of_memory(memory);
-      if (attachment->copying(source, target)) return true;
-      attachment->refused(target);
-      spdlog::error(
-          "llama.cpp: copying a sequence to another stream must be left off with a policy attached, was asked for; its cache "
-          "tensors are "
-          "empty; use one unified cache (--kv-unified) or one answer per request");
-      return false;
+    [](const void* memory, std::int32_t source, std::int32_t target, std::int32_t to) {
+      const std::string refusal = of_memory(memory)->copying(source, target, to);
+      if (!refusal.empty()) spdlog::error("llama.cpp: {}", refusal);
+      return refusal.empty();
     },
     [](const void* memory, std::int32_t sequence, const char* operation) {
       of_memory(memory)->refused(sequence);

@@ -153,7 +153,7 @@ bool llama_memory_seq_rm(void* memory, std::int32_t sequence, std::int32_t from,
 }
 void llama_memory_seq_cp(void* memory, std::int32_t source, std::int32_t target, std::int32_t from, std::int32_t to) {
   NAMM_REAL(llama_memory_seq_cp, void(void*, std::int32_t, std::int32_t, std::int32_t, std::int32_t));
-  if (ours(memory) && !loaded->copying(memory, source, target)) return;
+  if (ours(memory) && !loaded->copying(memory, source, target, to)) return;
   original(memory, source, target, from, to);
 }
 void llama_memory_seq_keep(void* memory, std::int32_t sequence) {

@@ -80,10 +80,7 @@ void SequenceNames::clear() {
 }
 
 void SequenceNames::restored(std::int64_t key, std::span<const std::int32_t> sequences) {
-  if (sequences.size() > 1)
-    share(key, sequences);
-  else if (!sequences.empty())
-    candidates_[key] = {sequences.front()};
+  if (!sequences.empty()) share(key, sequences);
 }
 
 std::vector<std::int64_t> SequenceNames::keys_of(std::int32_t sequence) const {

@@ -31,7 +31,7 @@ class SequenceNames {
   std::vector<std::int64_t> remove(std::int32_t sequence);
   void clear();
   /// A key came out of a saved state, which does not say whether several sequences were candidates or branches: taken for
-  /// branches, nothing of theirs is released too early.
+  /// branches, nothing of theirs is released too early. One that is left of several has positions of its own: shared, too.
   void restored(std::int64_t key, std::span<const std::int32_t> sequences);
   /// The sequences that the key may be; empty if nothing is known.
   std::vector<std::int32_t> candidates_of(std::int64_t key) const;

@@ -86,7 +86,9 @@ RankUnits::RankUnits(HostPool& pool, Channel& channel, std::vector<std::shared_p
     const auto letter = channel_.receive();
     if (!letter) {
       if (stop != nullptr && *stop)
-        throw std::runtime_error(name(*missing.begin()) + ": was not ready yet when the run was stopped; start it again");
+        throw std::runtime_error(name(*missing.begin()) +
+                                 ": must be ready before the run is stopped, was still loading; start it again, or go on with "
+                                 "--resume if the folder has a checkpoint");
       if (Clock::now() - began > settings_.start_limit)
         throw std::runtime_error(name(*missing.begin())
                                      .append(": must be ready within ")

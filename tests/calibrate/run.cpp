@@ -230,7 +230,7 @@ TEST_CASE("A state that does not belong or is damaged is refused in one line") {
   settings.resume = true;
   Settings other = settings;
   other.identity = {{"seed", 2}};
-  CHECK_THROWS_WITH(run(other, pool), Contains("cannot be resumed: it was begun with other settings (seed)"));
+  CHECK_THROWS_WITH(run(other, pool), Contains("must be begun with the same settings and files, was with others (seed)"));
   other = settings;
   other.probe.input = ProbeInput::layer;
   CHECK_THROWS_WITH(run(other, pool), Contains("cannot be resumed: calibration: must get"));

@@ -257,6 +257,10 @@ TEST_CASE("a run on a trace says beforehand what its end would lack, and its run
   check_refused(evolve("x", {"--tasks", "passkey"}), 2, {"--tasks", "--traces", "--model"});
   check_refused(evolve("x", {"--no-chat"}), 2, {"--no-chat", "--traces"});
   check_refused(evolve("x", {"--training-pool", "4"}), 2, {"--training-pool", "at most the 3", "is 4"});
+  std::string plain;
+  for (int i = 0; i < 1000; ++i) plain += "Line " + std::to_string(i) + " of a text without answers.\n";
+  write(folder / "plain.txt", plain);
+  check_refused(evolve("x", {"--model", host, "--data", folder / "plain.txt"}), 2, {"--data", "gold answer", "plain.txt"});
   CHECK_FALSE(std::filesystem::exists(folder / "x"));
 
   const Outcome run = evolve("run", {"--prompts", "2", "--training-pool", "2", "--generations", "1"});

@@ -196,7 +196,10 @@ TEST_CASE("damaged details are refused with file and line") {
   prompt = prompt_line();  // what retentions of the one before count by
   prompt["kinds"] = "xwpdwww";
   prompt["pieces"].erase(std::size_t{0});
-  refused(prompt, "must have the pieces of the one of that name before it (8), has 7");
+  refused(prompt, "must have the text of the one of that name before it (8 tokens), has another (7)");
+  prompt = prompt_line();  // as many, but others
+  prompt["pieces"][7] = " h";
+  refused(prompt, "has another (8)");
   write(file, prompt_line().dump() + "\n{\"record\": \"retent");
   check_refused(run_program({"report", file}), 1, {"d.jsonl:2:"});
   CHECK(folder.names() == std::vector<std::string>{"d.jsonl"});

@@ -167,6 +167,7 @@ TEST_CASE("what was measured twice is shown once, as measured last, and counts o
   write(folder / "other.jsonl", other.dump() + "\n");
   const Outcome both = run_program({"report", folder / "first.jsonl", folder / "other.jsonl"});
   CHECK(both.out.find("0.400*") != std::string::npos);
+  CHECK(both.out.find("h2o 0123 ") != std::string::npos);
   CHECK(both.out.find("measured again") == std::string::npos);
 }
 

@@ -213,7 +213,7 @@ TEST_CASE("waiting for ranks to get ready ends when the run is stopped", "[ranks
     mine.send(0, letters::write(letters::Bye{}));
   });
   const std::atomic<bool> stop = true;
-  CHECK_THROWS_WITH(RankUnits(pool, others.lead, {}, {"{}"}, &stop), Contains("rank 1: was not ready yet"));
+  CHECK_THROWS_WITH(RankUnits(pool, others.lead, {}, {"{}"}, &stop), Contains("rank 1: must be ready before the run is stopped"));
 }
 
 TEST_CASE("a rank that is not ready, or has something else, is refused before the run begins", "[ranks]") {

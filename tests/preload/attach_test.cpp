@@ -93,7 +93,8 @@ TEST_CASE("a branch that ends leaves the others what they share", "[preload][att
 
 TEST_CASE("branches that begin in one batch are followed", "[preload][attach]") {
   const std::string model = model_file();
-  for (const char* const begin : {"together:20:10:1", "together:50:40:1"}) {  // in one part of the batch, in several
+  // in one part of the batch, in several, and not before the batch behind it
+  for (const char* const begin : {"together:20:10:1", "together:50:40:1", "together:20:0:1"}) {
     CAPTURE(begin);
     const Words actions = {"unified:2",  begin,    "logits", "step:0:3:2", "logits",
                            "step:1:3:3", "logits", "rm:1",   "step:0:2:4", "logits"};
@@ -115,6 +116,28 @@ TEST_CASE("windows are left by a sequence, not by its branches", "[preload][atta
   Outcome logits = outcome;
   logits.out.erase(0, logits.out.find('\n') + 1);
   CHECK(apart(logits, alone(model, {"swa:full", "unified:1", "eval:0:100:1", "cut:0:95", "step:0:3:2", "logits"})) < 0.01);
+  // the update at 64 drops what the branch, which is not known before the batch's second part, would still see
+  const Outcome late = attached(model, {"unified:2", "together:50:40:1"}, roomy);
+  CHECK(late.out == "failed -3\n");
+  CHECK_THAT(late.err, Contains("must begin with its window still held"));
+}
+
+TEST_CASE("the beginning of a sequence is copied as far as evictions have not seen it", "[preload][attach]") {
+  const std::string model = model_file();
+  const Words actions = {"unified:3", "eval:0:40:1", "copy:0:1:30", "step:1:5:2", "logits", "step:0:3:3", "logits"};
+  CHECK(apart(attached(model, actions), alone(model, actions)) < 0.01);
+  const Outcome early =
+      attached(model, {"unified:2", "eval:0:100:1", "copy:0:1:50", "step:1:2:2", "step:0:2:3", "max:0"}, kEvicting);
+  CHECK(early.out == "failed -3\nfailed -3\n101\n");  // one line for each of the two steps of sequence 1
+  CHECK_THAT(early.err, Contains("must reach behind the last eviction") && Contains("end at 50"));
+}
+
+TEST_CASE("what is left of a branch and restored keeps its name", "[preload][attach]") {
+  const Words actions = {"unified:3",  "eval:0:64:1", "copy:0:1", "step:1:5:2",   "step:0:3:3", "save:0", "load:2",
+                         "step:2:1:4", "cut:2:30",    "max:2",    "eval:2:100:5", "cut:2:70",   "max:2"};
+  // the update at 64, and after the restored sequence went on one at 128
+  const std::string out = attached(model_file(), actions, kEvicting).out;
+  CHECK_THAT(out, Contains("failed cut\n67\nfailed cut\n167\n"));
 }
 
 TEST_CASE("after a copy elsewhere, evictions still limit where a sequence is cut", "[preload][attach]") {
@@ -128,6 +151,9 @@ TEST_CASE("what was refused fails until the sequence is removed", "[preload][att
   const Outcome copy = attached(
       model, {"streams:2", "eval:0:40:1", "copy:0:1", "step:1:1:2", "step:0:1:3", "rm:1", "step:1:2:4", "step:0:2:5", "max:0"});
   CHECK(copy.out == "failed -3\n42\n");
+  const Outcome inherited =
+      attached(model, {"unified:3", "eval:0:40:1", "shift:0", "copy:0:1", "rm:0", "step:1:1:2", "eval:0:8:3", "max:0"});
+  CHECK(inherited.out == "failed -3\n7\n");
   const Outcome shift = attached(model, {"unified:2", "eval:0:40:1", "shift:0", "step:0:1:2", "clear", "eval:0:8:3", "max:0"});
   CHECK(shift.out == "failed -3\n7\n");
 }

@@ -6,7 +6,7 @@
 //   turn:SEQ:COUNT:SEED    the same tokens, half of them in chunks and the others one by one
 //   both:COUNT:SEED        COUNT tokens of sequences 0 and 1 in one batch each chunk, the same seed + sequence
 //   together:COUNT:OWN:SEED    one batch: COUNT tokens that both have, then OWN of each
-//   cut:SEQ:P  rm:SEQ  clear  copy:A:B  shift:SEQ  keep:SEQ  middle:SEQ:A:B
+//   cut:SEQ:P  rm:SEQ  clear  copy:A:B[:END]  shift:SEQ  keep:SEQ  middle:SEQ:A:B
 //   save:SEQ  load:SEQ     the state of a sequence, in memory (seq -1: of all), and its size on success
 //   save_file:SEQ:PATH  load_file:SEQ:PATH    the same in a file, with the tokens 7 8 9
 //   state_size             of the one saved last
@@ -181,7 +181,7 @@ struct Program {
     if (what == "middle") std::puts(llama_memory_seq_rm(memory(), n(1), n(2), n(3)) ? "removed" : "not removed");
     if (what == "clear") llama_memory_clear(memory(), true);
     if (what == "keep") llama_memory_seq_keep(memory(), n(1));
-    if (what == "copy") llama_memory_seq_cp(memory(), n(1), n(2), -1, -1);
+    if (what == "copy") llama_memory_seq_cp(memory(), n(1), n(2), -1, words.size() > 3 ? n(3) : -1);
     if (what == "shift") llama_memory_seq_add(memory(), n(1), 4, -1, -2);
     if (what == "can_shift") std::printf("%d\n", llama_memory_can_shift(memory()));
     if (what == "save") save(n(1));
