@@ -22,7 +22,7 @@ search=(--budget 12.5%,25% --interval 512 --prompts 4 --validation 4 --generatio
 evolve() {  # NAME ARGUMENTS...
   [ -e "$1/done" ] || { rm -rf "$1" && "$namm" evolve --output "$1" "${search[@]}" "${@:2}" && touch "$1/done"; }
 }
-semi=(--model "$model" --fitness semi-live "${trained[@]}" --training-pool 12 --prompt-memory 6000)
+semi=(--model "$model" --fitness semi-live "${trained[@]}" --training-pool 12 --prompt-memory 6000 --stop-stagnant 60)
 
 evolve light --policy linear --features light --mode uniform "${semi[@]}"
 evolve light-probe --policy linear --features light+probe --probe "$probe" --mode pooled "${semi[@]}"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A successor of the policy `default`: begins with the one evolved on the embedded host, goes on on SmolLM2-135M-Instruct (weights in Q8_0) with three seeds, their mean, and is evaluated on both.
+# The policy `default`: begins with the one evolved on the embedded host, goes on on SmolLM2-135M-Instruct (weights in Q8_0) with three seeds; their mean ships (namm/policies/shipped/default.json). Evaluated on both.
 # Needs a built tree with the target namm_requantize.
 #   bash experiments/universal/run.sh [OUTPUT_DIR]
 set -euo pipefail
@@ -25,16 +25,29 @@ done
 measure() {  # FILE ARGUMENTS...
   local resume=()
   [ ! -e "$1" ] || resume=(--resume)
-  "$namm" eval --json "$1" "${resume[@]}" --mode uniform --seed 11 --workers 2 "${@:2}"
+  "$namm" eval --json "$1" "${resume[@]}" --mode uniform --seed "${seed:-11}" --workers 2 "${@:2}"
 }
-policies=default,default-1/policy.json,default-2/policy.json,default-3/policy.json,default-mean.json
-measure three-seeds.jsonl --model "$model" --interval 512 --length 700 --samples 3 --budget 25% --policy "$policies,h2o" --tasks passkey,niah-multikey-1,kv-recall,multi-turn,vt,text
-measure three-seeds-host.jsonl --model "$root/experiments/hosts/jamba-recall.gguf" --interval 128 --length 1000 --samples 20 --budget 25% \
-  --policy "$policies,$root/experiments/embedded_host/policies/linear-light-seed3.json" --tasks passkey,niah-single,kv-recall
+earlier=$here/policies/retrieval.json
+tasks=passkey,niah-multikey-1,kv-recall,multi-turn,vt,text
+smollm2=(--model "$model" --interval 512 --length 700)
+embedded=(--model "$root/experiments/hosts/jamba-recall.gguf" --interval 128 --length 1000 --samples 20 --budget 25% --tasks passkey,niah-single,kv-recall)
+# the seeds and their mean, on the real model and on the embedded one
+seeds=default-1/policy.json,default-2/policy.json,default-3/policy.json,default-mean.json,$earlier
+measure three-seeds.jsonl "${smollm2[@]}" --samples 3 --budget 25% --policy "$seeds,h2o" --tasks $tasks
+measure three-seeds-host.jsonl "${embedded[@]}" --policy "$seeds,$root/experiments/embedded_host/policies/linear-light-seed3.json"
+# which one ships: on validation prompts of the tasks of its evolution
+validate() { seed=12 measure "$1" --split validation --policy "$earlier,default-mean.json" "${@:2}"; }
+validate smollm2-validation.jsonl "${smollm2[@]}" --samples 6 --budget 25% --tasks passkey,niah-single-3,niah-multivalue,kv-recall,code-retrieval,text,code-completion
+validate host-validation.jsonl "${embedded[@]}"
+# beside the baselines
+baselines=h2o,h2o-mean,snapkv,tova,knorm,streaming,random,expected-attention
+measure smollm2.jsonl "${smollm2[@]}" --samples 6 --budget 50%,25%,12.5% --policy "$earlier,default-mean.json,$baselines,kvzip" --tasks $tasks
+measure smollm2-seen.jsonl "${smollm2[@]}" --samples 6 --budget 25% --question-in-context --policy "$earlier,default-mean.json,$baselines" --tasks "${tasks%,text}"
+measure smollm2-long.jsonl --model "$model" --interval 512 --length 2500 --samples 3 --budget 25% --policy "$earlier,default-mean.json,h2o,random" --tasks $tasks
 # what it drops of prose and of code, by kind of token
 for haystack in "$root/build/texts/kjv.txt" code; do
   name=kinds-$(basename "$haystack" .txt)
-  measure "$name.jsonl" --model "$model" --interval 512 --length 700 --samples 6 --budget 25% --policy default,default-mean.json,h2o,h2o-mean --tasks text --haystack "$haystack" \
+  measure "$name.jsonl" --model "$model" --interval 512 --length 700 --samples 6 --budget 25% --policy "$earlier,default-mean.json,h2o,h2o-mean" --tasks text --haystack "$haystack" \
     --details "$name-details.jsonl" --details-prompts 6
   "$namm" report "$name.jsonl" "$name-details.jsonl" --output "$name.md"
 done
