@@ -25,7 +25,7 @@ done
 measure() {  # FILE ARGUMENTS...
   local resume=()
   [ ! -e "$1" ] || resume=(--resume)
-  "$namm" eval --json "$1" "${resume[@]}" --mode uniform --seed "${seed:-11}" --workers 2 "${@:2}"
+  "$namm" eval --json "$1" "${resume[@]}" --mode uniform --seed "${of_prompts:-11}" --workers 2 "${@:2}"
 }
 earlier=$here/policies/retrieval.json
 tasks=passkey,niah-multikey-1,kv-recall,multi-turn,vt,text
@@ -36,7 +36,7 @@ seeds=default-1/policy.json,default-2/policy.json,default-3/policy.json,default-
 measure three-seeds.jsonl "${smollm2[@]}" --samples 3 --budget 25% --policy "$seeds,h2o" --tasks $tasks
 measure three-seeds-host.jsonl "${embedded[@]}" --policy "$seeds,$root/experiments/embedded_host/policies/linear-light-seed3.json"
 # which one ships: on validation prompts of the tasks of its evolution
-validate() { seed=12 measure "$1" --split validation --policy "$earlier,default-mean.json" "${@:2}"; }
+validate() { of_prompts=12 measure "$1" --split validation --policy "$earlier,default-mean.json" "${@:2}"; }
 validate smollm2-validation.jsonl "${smollm2[@]}" --samples 6 --budget 25% --tasks passkey,niah-single-3,niah-multivalue,kv-recall,code-retrieval,text,code-completion
 validate host-validation.jsonl "${embedded[@]}"
 # beside the baselines
