@@ -5,7 +5,7 @@
 #include <Eigen/Core>
 
 #include "calibrate/prompt_scores.hpp"
-#include "namm/policies/policy.hpp"
+#include "core/policies/policy.hpp"
 
 namespace namm::calibrate {
 

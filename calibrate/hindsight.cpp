@@ -14,7 +14,7 @@ namespace {
 /// Evaluates with nothing evicted while `watcher` looks.
 void evaluate_full(Host& host, std::shared_ptr<const Policy> watcher, std::span<const Token> context,
                    std::span<const Token> tail) {
-  Memory memory;
+  CachePolicy memory;
   memory.policy = std::move(watcher);
   memory.interval_tokens = 1 << 24;
   host.reset(memory);
@@ -42,7 +42,7 @@ std::shared_ptr<const Policy> record(Host& host, std::span<const Token> context,
 class Oracle final : public Hindsight {
  public:
   std::string_view name() const override { return "oracle"; }
-  std::shared_ptr<const Policy> look(Host& host, const evolve::Prompt& prompt, const evolve::ProtocolSettings&) const override {
+  std::shared_ptr<const Policy> look(Host& host, const Prompt& prompt, const ProtocolSettings&) const override {
     std::vector<Token> tail = prompt.question;
     tail.insert(tail.end(), prompt.answer.begin(), prompt.answer.end());
     if (tail.empty()) throw std::invalid_argument("policy oracle: needs prompts with a question or an answer");
@@ -55,8 +55,7 @@ class Oracle final : public Hindsight {
 class Repeated final : public Hindsight {
  public:
   std::string_view name() const override { return "kvzip"; }
-  std::shared_ptr<const Policy> look(Host& host, const evolve::Prompt& prompt,
-                                     const evolve::ProtocolSettings& protocol) const override {
+  std::shared_ptr<const Policy> look(Host& host, const Prompt& prompt, const ProtocolSettings& protocol) const override {
     std::vector<Token> tail = host.tokenize("\n\nRepeat the text above, word for word.", false);
     const std::vector<Token> body = host.tokenize(prompt.sample.context, false);
     if (protocol.chat_template) {
@@ -74,7 +73,7 @@ class Repeated final : public Hindsight {
 class Expected final : public Hindsight {
  public:
   std::string_view name() const override { return "expected-attention"; }
-  std::shared_ptr<const Policy> look(Host& host, const evolve::Prompt& prompt, const evolve::ProtocolSettings&) const override {
+  std::shared_ptr<const Policy> look(Host& host, const Prompt& prompt, const ProtocolSettings&) const override {
     const auto watcher = std::make_shared<ExpectedAttention>(static_cast<std::int32_t>(prompt.context.size()));
     evaluate_full(host, watcher, prompt.context, {});
     return std::make_shared<PromptScores>(watcher->scores());

@@ -3,8 +3,8 @@
 #include <span>
 #include <string_view>
 
-#include "evolve/protocol.hpp"
-#include "namm/policies/policy.hpp"
+#include "core/policies/policy.hpp"
+#include "host/protocol.hpp"
 
 namespace namm::calibrate {
 
@@ -13,8 +13,7 @@ namespace namm::calibrate {
 class Hindsight : public Policy {
  public:
   /// The policy for one prompt. Evaluates it on `host` from the start, and leaves the host reset.
-  virtual std::shared_ptr<const Policy> look(Host& host, const evolve::Prompt& prompt,
-                                             const evolve::ProtocolSettings& protocol) const = 0;
+  virtual std::shared_ptr<const Policy> look(Host& host, const Prompt& prompt, const ProtocolSettings& protocol) const = 0;
   StatisticSet required() const override { return {}; }
   /// Throws std::logic_error: only what look() gives can score.
   void score(const HeadTokens& tokens, std::span<float> scores) const override;

@@ -63,7 +63,7 @@ void for_each_head(const NetworkPolicy& policy, const trace::Reader& trace, cons
                    const Use& use) {
   for (const trace::PromptRecord* const prompt : trace.training_prompts()) {
     const auto rows = std::make_shared<FeatureRows>(policy);
-    Memory memory;
+    CachePolicy memory;
     memory.policy = rows;
     memory.spectrogram = spectrogram;
     memory.interval_tokens = trace.settings().interval_tokens;

@@ -1,7 +1,7 @@
 #pragma once
 #include <memory>
 
-#include "namm/policies/network_policy.hpp"
+#include "core/policies/network_policy.hpp"
 #include "trace/reader.hpp"
 
 namespace namm::calibrate {

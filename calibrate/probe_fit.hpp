@@ -5,10 +5,10 @@
 #include <string_view>
 #include <vector>
 
-#include "adapters/host.hpp"
 #include "calibrate/recorder.hpp"
 #include "calibrate/ridge.hpp"
-#include "namm/probe/token_probe.hpp"
+#include "core/probe/token_probe.hpp"
+#include "host/host.hpp"
 
 namespace namm::calibrate {
 

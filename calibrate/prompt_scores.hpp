@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "namm/policies/policy.hpp"
+#include "core/policies/policy.hpp"
 
 namespace namm::calibrate {
 

@@ -2,8 +2,8 @@
 #include <map>
 #include <vector>
 
-#include "namm/policies/policy.hpp"
-#include "namm/probe/token_probe.hpp"
+#include "core/policies/policy.hpp"
+#include "core/probe/token_probe.hpp"
 
 namespace namm::calibrate {
 

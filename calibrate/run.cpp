@@ -24,7 +24,7 @@ Passage passage_of(const Host& host, const Settings& settings, std::size_t index
 std::shared_ptr<const Recorder> record(Host& host, const Settings& settings, const Passage& passage) {
   const auto recorder =
       std::make_shared<Recorder>(settings.probe.input, static_cast<std::int32_t>(passage.context.size()), passage.queries);
-  Memory memory;
+  CachePolicy memory;
   memory.policy = recorder;
   memory.interval_tokens = 1 << 24;
   host.reset(memory);
@@ -81,7 +81,7 @@ class InOrder {
 };
 
 /// Records all sources that are not in `fit` yet and adds them. False if it was stopped.
-bool record_all(const Settings& settings, evolve::HostPool& pool, ProbeFit& fit, const std::function<void()>& added,
+bool record_all(const Settings& settings, HostPool& pool, ProbeFit& fit, const std::function<void()>& added,
                 const std::atomic<bool>* stop) {
   const std::size_t first = fit.recordings();
   InOrder sums(fit, static_cast<std::size_t>(pool.workers()), added);
@@ -113,7 +113,7 @@ Plan plan(const Host& host, const Settings& settings) {
   return out;
 }
 
-Outcome run(const Settings& settings, evolve::HostPool& pool, const evolve::Progress& progress, const std::atomic<bool>* stop) {
+Outcome run(const Settings& settings, HostPool& pool, const Progress& progress, const std::atomic<bool>* stop) {
   ProbeFit fit(settings.probe, pool.host().description());
   Outcome out;
   if (settings.resume) load_state(settings.state, settings.identity, settings.sources.size(), fit);

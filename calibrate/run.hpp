@@ -8,7 +8,7 @@
 
 #include "calibrate/probe_fit.hpp"
 #include "calibrate/targets.hpp"
-#include "evolve/host_pool.hpp"
+#include "host/host_pool.hpp"
 
 namespace namm::calibrate {
 
@@ -42,7 +42,6 @@ Plan plan(const Host& host, const Settings& settings);
 /// Records every source and fits. Saves the sums every half minute and whenever it ends, be it by an exception. When `stop`
 /// becomes true, what is recorded is fitted if that is anything. Throws std::runtime_error if `state` is damaged or of another
 /// run, or cannot be written; exceptions of hosts reach the caller.
-Outcome run(const Settings& settings, evolve::HostPool& pool, const evolve::Progress& progress = {},
-            const std::atomic<bool>* stop = nullptr);
+Outcome run(const Settings& settings, HostPool& pool, const Progress& progress = {}, const std::atomic<bool>* stop = nullptr);
 
 }  // namespace namm::calibrate

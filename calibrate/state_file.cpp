@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "namm/atomic_file.hpp"
+#include "base/atomic_file.hpp"
 #include "trace/crc32c.hpp"
 
 namespace namm::calibrate {

@@ -5,8 +5,8 @@
 #include <string_view>
 #include <vector>
 
-#include "adapters/host.hpp"
 #include "calibrate/recorder.hpp"
+#include "host/host.hpp"
 
 namespace namm::calibrate {
 

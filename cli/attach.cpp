@@ -9,10 +9,10 @@
 #include <iostream>
 #include <stdexcept>
 
+#include "adapters/llama_cpp/model_facts.hpp"
+#include "adapters/preload/attach_flags.hpp"
 #include "adapters/preload/settings.hpp"
-#include "cli/attach_flags.hpp"
 #include "cli/command.hpp"
-#include "cli/model_facts.hpp"
 #include "cli/options.hpp"
 
 namespace namm::cli {
@@ -38,7 +38,7 @@ preload::Settings settings_from(const po::variables_map& values) {
     budget = {};
   else if (budget.unit == Budget::Unit::unlimited && !values.contains("budget"))
     throw std::invalid_argument("--budget: must be given with the policy " + name + ", is missing; for example --budget 25%");
-  const Memory memory = make_memory(file, memory_from(values), budget);
+  const CachePolicy memory = make_memory(file, memory_from(values), budget);
   preload::Settings out;
   out.policy = is_policy_name(name) ? name : fs::absolute(name).string();
   out.budget = to_string(budget);
@@ -63,7 +63,7 @@ void check_model(const std::vector<std::string>& arguments) {
     if (arguments[i] != "-m" && arguments[i] != "--model") continue;
     std::error_code error;
     if (!fs::is_regular_file(arguments[i + 1], error)) return;  // the program says what is wrong with it
-    const auto facts = model_facts(arguments[i + 1]);
+    const auto facts = llama::model_facts(arguments[i + 1]);
     if (!facts["policy_attaches"].get<bool>())
       throw std::runtime_error("model " + arguments[i + 1] +
                                ": a memory policy cannot be attached: " + facts["why_not"].get<std::string>());
@@ -107,7 +107,7 @@ int run_attach(const std::vector<std::string>& arguments) {
   const std::string program = *(separator + 1);
   const std::vector<std::string> given(separator + 2, arguments.end());
   const preload::Settings settings = settings_from(*values);
-  std::vector<std::string> words = attach_flags(program, given);
+  std::vector<std::string> words = preload::attach_flags(program, given);
   words.insert(words.begin(), program);
   if (values->contains("print")) {
     for (std::size_t i = 0; i < words.size(); ++i) std::cout << (i ? " " : "") << words[i];

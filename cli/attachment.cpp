@@ -33,7 +33,7 @@ void read_attachment(const po::variables_map& values, ModelOptions& options) {
                                   std::to_string(values[only].as<int>()) + "; give --attachment callback");
 }
 
-void check_attachment(const ModelOptions& options, const Memory& memory) {
+void check_attachment(const ModelOptions& options, const CachePolicy& memory) {
   if (options.attachment == llama::Attachment::callback) llama::CallbackMemory::check(memory);
 }
 

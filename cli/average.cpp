@@ -4,14 +4,14 @@
 #include <string>
 #include <vector>
 
+#include "base/date.hpp"
+#include "base/json_fields.hpp"
+#include "base/version.hpp"
 #include "cli/command.hpp"
-#include "cli/date.hpp"
 #include "cli/options.hpp"
-#include "cli/version.hpp"
-#include "namm/json_fields.hpp"
-#include "namm/policies/average.hpp"
-#include "namm/policies/key_probe.hpp"
-#include "namm/policy_file.hpp"
+#include "core/policies/average.hpp"
+#include "core/policies/key_probe.hpp"
+#include "core/policy_file.hpp"
 
 namespace namm::cli {
 namespace {
@@ -82,7 +82,7 @@ int run_average(const std::vector<std::string>& arguments) {
     if (policies.size() == 1) out = std::move(file);
   }
   out.policy = average(policies);
-  out.provenance = {{"averaged", std::move(parts)}, {"date", today()}, {"version", kVersion}, {"commit", kCommit}};
+  out.provenance = {{"averaged", std::move(parts)}, {"date", today()}, {"version", version()}, {"commit", commit()}};
   if (values->contains("recency")) {
     const float recency = (*values)["recency"].as<float>();
     out.policy = with_recency(*out.policy, recency);

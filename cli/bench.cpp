@@ -3,17 +3,18 @@
 #include <optional>
 #include <stdexcept>
 
-#include "cli/bench_cases.hpp"
-#include "cli/bench_model.hpp"
-#include "cli/bench_report.hpp"
+#include "base/atomic_file.hpp"
+#include "base/json_lines.hpp"
+#include "base/nearest_names.hpp"
+#include "bench/cases.hpp"
+#include "bench/model.hpp"
+#include "bench/report.hpp"
 #include "cli/command.hpp"
-#include "cli/console.hpp"
 #include "cli/interrupt.hpp"
-#include "cli/json_lines.hpp"
 #include "cli/options.hpp"
+#include "cli/progress_bar.hpp"
+#include "core/policies/registry.hpp"
 #include "kernels/machine_peak.hpp"
-#include "namm/atomic_file.hpp"
-#include "namm/policies/registry.hpp"
 
 namespace namm::cli {
 namespace {
@@ -21,7 +22,7 @@ namespace {
 po::options_description bench_options() {
   po::options_description options("Options", 110);
   std::string names;
-  for (const BenchKernel& kernel : bench_kernels()) names.append(names.empty() ? "" : ", ").append(kernel.name);
+  for (const bench::BenchKernel& kernel : bench::bench_kernels()) names.append(names.empty() ? "" : ", ").append(kernel.name);
   options.add_options()("kernel,k", po::value<std::string>()->default_value("all")->value_name("A,B"),
                         ("all, none, or some of: " + names).c_str());
   options.add_options()("threads,t", po::value<int>()->default_value(1)->value_name("N"), "threads of both sides");
@@ -44,12 +45,12 @@ po::options_description bench_options() {
   return options;
 }
 
-std::vector<const BenchKernel*> kernels_from(const po::variables_map& values) {
-  std::vector<const BenchKernel*> out;
+std::vector<const bench::BenchKernel*> kernels_from(const po::variables_map& values) {
+  std::vector<const bench::BenchKernel*> out;
   const std::string text = values["kernel"].as<std::string>();
   if (text == "none" || (values.contains("model") && values["kernel"].defaulted())) return out;
   std::vector<std::string_view> names;
-  for (const BenchKernel& kernel : bench_kernels()) {
+  for (const bench::BenchKernel& kernel : bench::bench_kernels()) {
     names.push_back(kernel.name);
     if (text == "all") out.push_back(&kernel);
   }
@@ -59,13 +60,13 @@ std::vector<const BenchKernel*> kernels_from(const po::variables_map& values) {
     if (found == names.end())
       throw std::invalid_argument("--kernel: must be all, none or kernels of --help, is \"" + name +
                                   "\"; nearest: " + std::string(nearest_names(name, names, 1).front()));
-    out.push_back(&bench_kernels()[static_cast<std::size_t>(found - names.begin())]);
+    out.push_back(&bench::bench_kernels()[static_cast<std::size_t>(found - names.begin())]);
   }
   return out;
 }
 
-ModelBenchSettings model_settings_from(const po::variables_map& values, BenchClock clock) {
-  ModelBenchSettings out;
+bench::ModelBenchSettings model_settings_from(const po::variables_map& values, bench::BenchClock clock) {
+  bench::ModelBenchSettings out;
   out.clock = clock;
   out.threads = values["threads"].as<int>();
   out.decode_tokens = values["decode"].as<int>();
@@ -92,17 +93,17 @@ ModelBenchSettings model_settings_from(const po::variables_map& values, BenchClo
   return out;
 }
 
-void measure_kernels(const std::vector<const BenchKernel*>& kernels, const BenchSettings& settings, bool quiet,
-                     BenchResults& results) {
+void measure_kernels(const std::vector<const bench::BenchKernel*>& kernels, const bench::BenchSettings& settings, bool quiet,
+                     bench::BenchResults& results) {
   ProgressBar bar(!quiet);
   for (std::size_t k = 0; k < kernels.size() && !interrupted(); ++k) {
     bar.show(std::string(kernels[k]->name), k, kernels.size());
-    for (BenchCase& work : kernels[k]->cases(settings)) {
+    for (bench::BenchCase& work : kernels[k]->cases(settings)) {
       if (interrupted()) break;
-      std::vector<BenchTiming> timings = measure(work, results.repetitions, results.clock);
+      std::vector<bench::BenchTiming> timings = measure(work, results.repetitions, results.clock);
       bar.clear();
-      std::cout << case_table(work, timings, results.peaks) << std::flush;
-      for (BenchVariant& variant : work.variants) variant.run = variant.prepare = nullptr;  // and with them the data
+      std::cout << bench::case_table(work, timings, results.peaks) << std::flush;
+      for (bench::BenchVariant& variant : work.variants) variant.run = variant.prepare = nullptr;  // and with them the data
       results.cases.push_back(std::move(work));
       results.timings.push_back(std::move(timings));
     }
@@ -119,39 +120,39 @@ int run_bench(const std::vector<std::string>& arguments) {
   if (!values) return 0;
   apply_general(*values);
   interrupted();
-  BenchResults results;
+  bench::BenchResults results;
   results.threads = (*values)["threads"].as<int>();
   results.repetitions = (*values)["repetitions"].as<int>();
   results.small = values->contains("small");
   const std::string clock = (*values)["clock"].as<std::string>();
   if (clock != "wall" && clock != "processor")
     throw std::invalid_argument("--clock: must be wall or processor, is \"" + clock + "\"; see --help");
-  results.clock = clock == "wall" ? BenchClock::wall : BenchClock::processor;
+  results.clock = clock == "wall" ? bench::BenchClock::wall : bench::BenchClock::processor;
   require_at_least("--threads", results.threads, 1);
   require_at_least("--repetitions", results.repetitions, 1);
   const std::string option = values->contains("policy") ? "--policy" : given_memory_option(*values);
   if (!option.empty() && !values->contains("model"))
     throw std::invalid_argument(option + ": must be given with --model, which is missing; name a GGUF file");
-  const std::vector<const BenchKernel*> kernels = kernels_from(*values);
+  const std::vector<const bench::BenchKernel*> kernels = kernels_from(*values);
   const bool quiet = values->contains("quiet");
   if (values->contains("json")) require_writable("--json", (*values)["json"].as<std::string>());
-  std::optional<ModelBenchSettings> model;
+  std::optional<bench::ModelBenchSettings> model;
   if (values->contains("model")) model = model_settings_from(*values, results.clock);
   if (!kernels.empty()) {
     results.peaks = {kernels::measure_fma_rate(results.threads), kernels::measure_read_rate(results.threads)};
-    std::cout << peaks_line(results.peaks, results.threads);
+    std::cout << bench::peaks_line(results.peaks, results.threads);
     measure_kernels(kernels, {results.threads, results.small}, quiet, results);
   }
   if (model && !interrupted()) {
     ProgressBar bar(!quiet);
     std::size_t done = 0;
     const std::size_t all = model->lengths.size() * (2 + model->memories.size()) * static_cast<std::size_t>(model->repetitions);
-    results.models.push_back(bench_model(*model, [&](const std::string& next) {
+    results.models.push_back(bench::bench_model(*model, [&](const std::string& next) {
       bar.show(next, done++, all);
       return !interrupted();
     }));
     bar.clear();
-    std::cout << model_table(results.models.front());
+    std::cout << bench::model_table(results.models.front());
   }
   if (values->contains("json")) write_file_atomically((*values)["json"].as<std::string>(), to_json(results).dump(1) + "\n");
   return interrupted() ? 1 : 0;

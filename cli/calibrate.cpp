@@ -7,19 +7,20 @@
 #include <iostream>
 #include <stdexcept>
 
+#include "base/atomic_file.hpp"
+#include "base/date.hpp"
+#include "base/format.hpp"
+#include "base/json_fields.hpp"
+#include "base/version.hpp"
 #include "calibrate/run.hpp"
 #include "cli/calibrate_sources.hpp"
 #include "cli/command.hpp"
-#include "cli/console.hpp"
-#include "cli/date.hpp"
-#include "cli/evaluation.hpp"
-#include "cli/fingerprint.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/options.hpp"
-#include "cli/version.hpp"
-#include "namm/atomic_file.hpp"
-#include "namm/json_fields.hpp"
-#include "namm/policies/key_probe.hpp"
+#include "cli/progress_bar.hpp"
+#include "core/policies/key_probe.hpp"
+#include "eval/evaluation.hpp"
+#include "eval/fingerprint.hpp"
 
 namespace namm::cli {
 namespace {
@@ -85,7 +86,7 @@ void check_size(const calibrate::ProbeSettings& probe, const HostDescription& ho
 
 /// What it will cost, measured on a few tokens.
 void print_estimate(Host& host, const calibrate::Settings& settings, const calibrate::Plan& plan, int workers) {
-  const double seconds_each = seconds_per_token(host, plan.longest);
+  const double seconds_each = eval::seconds_per_token(host, plan.longest);
   double numbers = 0;
   for (const LayerDescription& layer : host.description().cached)
     numbers += layer.kv_heads * (layer.key_size + (settings.probe.input == ProbeInput::layer ? layer.value_size : 0) + 2);
@@ -105,9 +106,9 @@ nlohmann::json summary_of(const calibrate::Outcome& outcome, const nlohmann::jso
           {"explained", outcome.fit.explained},
           {"explained_by_layer", outcome.fit.by_layer},
           {"seconds", seconds},
-          {"peak_rss_bytes", peak_resident_bytes()},
-          {"version", kVersion},
-          {"commit", kCommit}};
+          {"peak_rss_bytes", eval::peak_resident_bytes()},
+          {"version", version()},
+          {"commit", commit()}};
 }
 
 calibrate::Settings settings_from(const po::variables_map& values) {
@@ -157,11 +158,11 @@ nlohmann::json identity_of(const po::variables_map& values, const calibrate::Set
                         {"tasks", text("tasks")},
                         {"seed", settings.seed}};
   out["model_bytes"] = std::filesystem::file_size(text("model"));
-  if (values.contains("data")) out["data_content"] = file_fingerprint(text("data"));
+  if (values.contains("data")) out["data_content"] = eval::file_fingerprint(text("data"));
   return out;
 }
 
-void write_policy(const std::filesystem::path& path, const calibrate::Outcome& outcome, float recency, const Memory& memory,
+void write_policy(const std::filesystem::path& path, const calibrate::Outcome& outcome, float recency, const CachePolicy& memory,
                   const nlohmann::json& identity, const std::string& architecture) {
   PolicyFile file;
   file.policy = std::make_shared<KeyProbePolicy>(outcome.fit.probe, recency);
@@ -172,8 +173,8 @@ void write_policy(const std::filesystem::path& path, const calibrate::Outcome& o
                           {"architecture", architecture},
                           {"recorded", outcome.recordings},
                           {"date", today()},
-                          {"version", kVersion},
-                          {"commit", kCommit}});
+                          {"version", version()},
+                          {"commit", commit()}});
   save_policy_file(path, file);
   load_policy_file(path);  // what was recorded is removed only once its policy can be read
 }
@@ -193,7 +194,7 @@ int run_calibrate(const std::vector<std::string>& arguments) {
   calibrate::Settings settings = settings_from(*values);
   PolicyFile defaults;
   defaults.selection.mode = SelectionMode::pooled;
-  const Memory memory = make_memory(defaults, memory_from(*values), parse_budget((*values)["budget"].as<std::string>()));
+  const CachePolicy memory = make_memory(defaults, memory_from(*values), parse_budget((*values)["budget"].as<std::string>()));
   const std::filesystem::path folder = folder_from(*values, settings.resume);
   settings.state = folder / kStateFile;
 
@@ -201,7 +202,7 @@ int run_calibrate(const std::vector<std::string>& arguments) {
   const std::unique_ptr<Host> tokeniser = host_factory(model, {}, 256)();
   add_sources(*values, *tokeniser, settings);
   const calibrate::Plan plan = calibrate::plan(*tokeniser, settings);
-  evolve::HostPool pool(host_factory(model, model_options, static_cast<int>(plan.longest) + 1), model_options.workers);
+  HostPool pool(host_factory(model, model_options, static_cast<int>(plan.longest) + 1), model_options.workers);
   const HostDescription& host = pool.host().description();
   check_size(settings.probe, host);
   settings.identity = identity_of(*values, settings, host.model);
@@ -227,7 +228,7 @@ int run_calibrate(const std::vector<std::string>& arguments) {
           "\n");
   std::printf("%s %zu of %zu texts in %s, peak memory %s: %.0f %% of the variance explained on held-out texts\n",
               outcome.stopped ? "stopped after" : "calibrated on", outcome.recordings, settings.sources.size(),
-              format_seconds(seconds).c_str(), format_bytes(static_cast<double>(peak_resident_bytes())).c_str(),
+              format_seconds(seconds).c_str(), format_bytes(static_cast<double>(eval::peak_resident_bytes())).c_str(),
               100 * outcome.fit.explained);
   std::printf("policy: %s\n", (folder / "policy.json").c_str());
   if (outcome.stopped) std::printf("resume with the same options and --resume %s in place of --output\n", folder.c_str());

@@ -5,34 +5,34 @@
 #include <iostream>
 #include <stdexcept>
 
+#include "base/json_lines.hpp"
+#include "base/version.hpp"
 #include "calibrate/hindsight.hpp"
 #include "cli/attachment.hpp"
 #include "cli/command.hpp"
-#include "cli/console.hpp"
 #include "cli/eval_candidates.hpp"
-#include "cli/eval_details.hpp"
-#include "cli/eval_resume.hpp"
-#include "cli/evaluation.hpp"
-#include "cli/fingerprint.hpp"
 #include "cli/interrupt.hpp"
-#include "cli/json_lines.hpp"
 #include "cli/options.hpp"
-#include "cli/report_table.hpp"
-#include "cli/version.hpp"
+#include "cli/progress_bar.hpp"
+#include "core/policies/registry.hpp"
+#include "eval/evaluation.hpp"
+#include "eval/fingerprint.hpp"
+#include "eval/resume.hpp"
+#include "eval/watched.hpp"
 #include "evolve/prompt_plan.hpp"
-#include "namm/policies/registry.hpp"
+#include "report/table.hpp"
 
 namespace namm::cli {
 namespace {
 
 /// Empty if interrupted.
-std::vector<evolve::Prompt> prompts_of(evolve::HostPool& pool, const TaskOptions& tasks, std::size_t task, std::size_t length,
-                                       std::size_t samples, std::uint64_t seed, tasks::Split split) {
+std::vector<Prompt> prompts_of(HostPool& pool, const TaskOptions& tasks, std::size_t task, std::size_t length,
+                               std::size_t samples, std::uint64_t seed, tasks::Split split) {
   std::vector<evolve::PromptChoice> choices;
   for (std::uint64_t i = 0; i < samples; ++i) choices.push_back({task, split, i, length, {0}});
   auto prompts = evolve::make_prompts(pool, tasks.tasks, choices, seed, tasks.protocol, &interrupted());
   if (!prompts) return {};
-  for (const evolve::Prompt& prompt : *prompts)
+  for (const Prompt& prompt : *prompts)
     if (prompt.answer.empty())
       throw std::runtime_error("prompt " + prompt.sample.id +
                                ": must have answers to be scored, has none; give prompts with \"question\" and \"answers\"");
@@ -51,19 +51,19 @@ nlohmann::json settings_of(const po::variables_map& values, const ModelOptions& 
     out["cells"] = model.cells;
   }
   if (values.contains("data"))
-    out["data"] = file_fingerprint(text("data"));
+    out["data"] = eval::file_fingerprint(text("data"));
   else
-    out["haystack"] = haystack_fingerprint(text("haystack"));
+    out["haystack"] = eval::haystack_fingerprint(text("haystack"));
   return out;
 }
 
 /// Context that these prompts need, in tokens, with their answers, or with their repetition for policies of hindsight.
-int context_needed(const std::vector<evolve::Prompt>& prompts, std::span<const Candidate> candidates) {
+int context_needed(const std::vector<Prompt>& prompts, std::span<const Candidate> candidates) {
   const bool repeated = std::any_of(candidates.begin(), candidates.end(), [](const Candidate& candidate) {
     return dynamic_cast<const calibrate::Hindsight*>(candidate.memory.policy.get()) != nullptr;
   });
   std::size_t most = 0;
-  for (const evolve::Prompt& p : prompts)
+  for (const Prompt& p : prompts)
     most = std::max(most, p.context.size() + p.question.size() + (repeated ? p.context.size() + 64 : 0) +
                               std::max(p.answer.size(), static_cast<std::size_t>(p.task->max_answer_tokens())));
   return static_cast<int>(most) + 1;
@@ -73,18 +73,18 @@ int context_needed(const std::vector<evolve::Prompt>& prompts, std::span<const C
 struct Session {
   TaskOptions tasks;
   std::vector<Candidate> candidates;  ///< the first is the full cache
-  ResultRecord common;                ///< what all records share
-  EarlierResults earlier;
+  eval::ResultRecord common;          ///< what all records share
+  eval::EarlierResults earlier;
   JsonLines& results;
   JsonLines& details;
   std::size_t watched = 0;  ///< prompts per task and length that go into the details
   ProgressBar& bar;
-  std::vector<ResultRecord> records = {};
+  std::vector<eval::ResultRecord> records = {};
 };
 
-ResultRecord record_of(const Session& session, const Candidate& candidate, std::size_t task, std::size_t length) {
+eval::ResultRecord record_of(const Session& session, const Candidate& candidate, std::size_t task, std::size_t length) {
   const bool full = candidate.memory.policy->keeps_everything();
-  ResultRecord out = session.common;
+  eval::ResultRecord out = session.common;
   out.policy = candidate.name;
   out.task = session.tasks.tasks[task]->name();
   out.length_tokens = static_cast<std::int64_t>(length);
@@ -97,37 +97,37 @@ ResultRecord record_of(const Session& session, const Candidate& candidate, std::
 
 /// Every candidate on one task at one length. The full cache is measured first, once, and again only if a resumed evaluation
 /// still lacks others. False if interrupted.
-bool evaluate_group(Session& session, evolve::HostPool& pool, const std::vector<evolve::Prompt>& prompts,
-                    std::vector<ResultRecord> rows, std::size_t length) {
-  std::vector<Measurement> reference;
+bool evaluate_group(Session& session, HostPool& pool, const std::vector<Prompt>& prompts, std::vector<eval::ResultRecord> rows,
+                    std::size_t length) {
+  std::vector<eval::Measurement> reference;
   for (std::size_t c = 0; c < rows.size(); ++c) {
     const Candidate& candidate = session.candidates[c];
-    ResultRecord& record = rows[c];
-    const ResultRecord* const earlier = session.earlier.find(record);
+    eval::ResultRecord& record = rows[c];
+    const eval::ResultRecord* const earlier = session.earlier.find(record);
     if (earlier != nullptr && c > 0) {
       session.records.push_back(*earlier);
       continue;
     }
     const std::string label =
         record.task + " " + std::to_string(length) + " " + record.policy + (c == 0 ? "" : " " + record.budget);
-    reset_peak_resident();
+    eval::reset_peak_resident();
     auto measured =
-        measure_prompts(pool, candidate.memory, prompts, session.tasks.protocol, reference, session.watched, &interrupted(),
-                        [&](std::size_t done, std::size_t all) { session.bar.show(label, done, all); });
+        eval::measure_prompts(pool, candidate.memory, prompts, session.tasks.protocol, reference, session.watched, &interrupted(),
+                              [&](std::size_t done, std::size_t all) { session.bar.show(label, done, all); });
     if (!measured) return false;
     if (c == 0) reference = *measured;
-    record.peak_rss_bytes = peak_resident_bytes();
+    record.peak_rss_bytes = eval::peak_resident_bytes();
     // also of a full cache that was measured earlier: --details may be another file now, or of more prompts
-    const evolve::ProtocolSettings& protocol = session.tasks.protocol;
+    const ProtocolSettings& protocol = session.tasks.protocol;
     for (std::size_t i = 0; i < std::min(session.watched, prompts.size()); ++i) {
-      if (c == 0) session.details.append(to_json(describe_prompt(pool.host(), prompts[i], protocol, record)));
-      session.details.append(to_json(describe_retention(prompts[i], protocol, (*measured)[i], reference[i], record)));
+      if (c == 0) session.details.append(to_json(eval::describe_prompt(pool.host(), prompts[i], protocol, record)));
+      session.details.append(to_json(eval::describe_retention(prompts[i], protocol, (*measured)[i], reference[i], record)));
     }
     if (earlier != nullptr) {
       session.records.push_back(*earlier);
       continue;
     }
-    summarise(*measured, reference, record);
+    eval::summarise(*measured, reference, record);
     session.results.append(to_json(record));
     session.records.push_back(std::move(record));
   }
@@ -183,25 +183,25 @@ int run_eval(const std::vector<std::string>& arguments) {
     throw std::invalid_argument("--resume: must be given with --json, is alone; name the file to go on with");
   std::vector<Candidate> candidates = candidates_from(*values);
   for (const Candidate& candidate : candidates) check_attachment(model_options, candidate.memory);
-  Memory full;
+  CachePolicy full;
   full.policy = make_policy("full");
   candidates.insert(candidates.begin(), {"full", full});
   TaskOptions tasks = tasks_from(*values, tasks::FileSplits::shared);
   const tasks::Split split = tasks::parse_split((*values)["split"].as<std::string>());
 
   const auto model = llama::LlamaModel::load(model_options.model, model_options.gpu_layers);
-  ResultRecord common;
+  eval::ResultRecord common;
   common.model = model->description().model;
   common.architecture = model->description().architecture;
   common.samples = samples;
   common.seed = (*values)["seed"].as<std::uint64_t>();
   common.workers = model_options.workers;
   common.threads = model_options.threads;
-  common.version = kVersion;
-  common.commit = kCommit;
+  common.version = version();
+  common.commit = commit();
   common.settings = settings_of(*values, model_options, tasks);
   common.attachment = (*values)["attachment"].as<std::string>();
-  EarlierResults earlier = resume ? EarlierResults(json, common) : EarlierResults();
+  eval::EarlierResults earlier = resume ? eval::EarlierResults(json, common) : eval::EarlierResults();
   const auto start = resume ? JsonLines::Start::continued : JsonLines::Start::afresh;
   JsonLines results("--json", json, start), detail_lines("--details", details, start);
   ProgressBar bar(!values->contains("quiet"));
@@ -214,17 +214,18 @@ int run_eval(const std::vector<std::string>& arguments) {
                   details.empty() ? 0 : static_cast<std::size_t>(watched),
                   bar};
 
-  const evolve::HostFactory tokenisers = host_factory(model, tokenising(model_options), 256);
+  const HostFactory tokenisers = host_factory(model, tokenising(model_options), 256);
   int context_tokens = 0;
-  std::unique_ptr<evolve::HostPool> tokenising = std::make_unique<evolve::HostPool>(tokenisers, model_options.workers), pool;
+  std::unique_ptr<HostPool> tokenising = std::make_unique<HostPool>(tokenisers, model_options.workers), pool;
   bool going = true;
   for (std::size_t t = 0; going && t < session.tasks.tasks.size(); ++t)
     for (const std::size_t length : session.tasks.lengths_tokens) {
-      std::vector<ResultRecord> rows;
+      std::vector<eval::ResultRecord> rows;
       for (const Candidate& candidate : session.candidates) rows.push_back(record_of(session, candidate, t, length));
-      const bool done = std::all_of(rows.begin(), rows.end(), [&](const ResultRecord& r) { return session.earlier.find(r); });
+      const bool done =
+          std::all_of(rows.begin(), rows.end(), [&](const eval::ResultRecord& r) { return session.earlier.find(r); });
       if (done) {
-        for (const ResultRecord& row : rows) session.records.push_back(*session.earlier.find(row));
+        for (const eval::ResultRecord& row : rows) session.records.push_back(*session.earlier.find(row));
         continue;
       }
       const auto prompts =
@@ -236,7 +237,7 @@ int run_eval(const std::vector<std::string>& arguments) {
       if (const int needed = context_needed(prompts, session.candidates); !pool || needed > context_tokens) {
         pool.reset();
         context_tokens = needed;
-        pool = std::make_unique<evolve::HostPool>(host_factory(model, model_options, needed), model_options.workers);
+        pool = std::make_unique<HostPool>(host_factory(model, model_options, needed), model_options.workers);
       }
       going = evaluate_group(session, *pool, prompts, std::move(rows), length);
       if (!going) break;
@@ -244,7 +245,7 @@ int run_eval(const std::vector<std::string>& arguments) {
   bar.clear();
   if (!going)
     std::cerr << "namm: stopped; what was measured is reported" << (json.empty() ? "" : ", --resume goes on from there") << '\n';
-  print_results(std::cout, session.records, TableFormat::text);
+  report::print_results(std::cout, session.records, report::TableFormat::text);
   return going ? 0 : 1;
 }
 

@@ -5,7 +5,7 @@
 #include <stdexcept>
 
 #include "calibrate/hindsight.hpp"
-#include "cli/fingerprint.hpp"
+#include "eval/fingerprint.hpp"
 
 namespace namm::cli {
 namespace {
@@ -40,14 +40,14 @@ std::vector<Candidate> candidates_from(const po::variables_map& values) {
   return out;
 }
 
-std::string memory_fingerprint(const Memory& memory) {
+std::string memory_fingerprint(const CachePolicy& memory) {
   const SelectionSettings& selection = memory.selection;
   const nlohmann::json content = {
       {"policy", memory.policy ? std::string(memory.policy->name()) : std::string()},
       {"content", memory.policy ? memory.policy->to_json() : nlohmann::json()},
       {"spectrogram", {memory.spectrogram.fft_size, memory.spectrogram.hop, memory.spectrogram.decay}},
       {"protected", {selection.sinks, selection.recent}}};
-  return fingerprint(content.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  return eval::fingerprint(content.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 }  // namespace namm::cli

@@ -9,7 +9,7 @@ namespace namm::cli {
 /// One row of an evaluation: a policy under a budget, in one mode.
 struct Candidate {
   std::string name;  ///< as it was given: a policy's name or its file
-  Memory memory;
+  CachePolicy memory;
 };
 
 /// --policy x --mode x --budget; policies that keep everything are left out (`full` is always measured, once). Throws
@@ -17,6 +17,6 @@ struct Candidate {
 std::vector<Candidate> candidates_from(const po::variables_map& values);
 
 /// Tells memories apart that have the same name: 16 hexadecimal digits of the policy, its statistics and its protected tokens.
-std::string memory_fingerprint(const Memory& memory);
+std::string memory_fingerprint(const CachePolicy& memory);
 
 }  // namespace namm::cli

@@ -7,18 +7,18 @@
 #include <optional>
 #include <stdexcept>
 
+#include "base/atomic_file.hpp"
+#include "base/version.hpp"
 #include "cli/command.hpp"
 #include "cli/evolve_display.hpp"
 #include "cli/evolve_ranks.hpp"
 #include "cli/evolve_session.hpp"
 #include "cli/evolve_traces.hpp"
 #include "cli/interrupt.hpp"
-#include "cli/version.hpp"
 #include "evolve/fitness.hpp"
 #include "evolve/ranks/rank_units.hpp"
 #include "evolve/settings_record.hpp"
 #include "evolve/strategy.hpp"
-#include "namm/atomic_file.hpp"
 
 namespace namm::cli {
 namespace {
@@ -139,7 +139,7 @@ void EvolveHosts::prepare(const EvolvePlan::Stage& stage) {
 std::string EvolveHosts::identity(const evolve::RunSettings& settings) const {
   nlohmann::json tasks = nlohmann::json::array();
   for (const auto& task : settings.tasks) tasks.push_back(task->name());
-  nlohmann::json all = {{"version", std::string(kVersion).append(" ").append(kCommit)},
+  nlohmann::json all = {{"version", std::string(version()).append(" ").append(commit())},
                         {"model", pool_->host().description().model},
                         {"model_bytes", std::filesystem::file_size(source_)},
                         {"tasks", tasks},

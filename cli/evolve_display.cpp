@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <string>
 
+#include "base/format.hpp"
+
 namespace namm::cli {
 
 evolve::RunCallbacks EvolveDisplay::callbacks() {

@@ -1,7 +1,7 @@
 #pragma once
 #include <string_view>
 
-#include "cli/console.hpp"
+#include "cli/progress_bar.hpp"
 #include "evolve/loop.hpp"
 
 namespace namm::cli {

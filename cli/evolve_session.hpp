@@ -5,8 +5,8 @@
 
 #include "cli/evolve_plan.hpp"
 #include "cli/evolve_settings.hpp"
-#include "evolve/host_pool.hpp"
 #include "evolve/ranks/channel.hpp"
+#include "host/host_pool.hpp"
 
 namespace namm::cli {
 
@@ -17,14 +17,14 @@ class EvolveHosts {
   explicit EvolveHosts(const EvolvePlan& plan);
   /// Before anything else is asked for: loads what this stage is measured on, unless the one before was measured on it, too.
   void prepare(const EvolvePlan::Stage& stage);
-  evolve::HostPool& pool() { return *pool_; }
+  HostPool& pool() { return *pool_; }
   /// What all ranks must have in common, as JSON: version, model or trace, texts, tasks, fitness and protocol.
   std::string identity(const evolve::RunSettings& settings) const;
 
  private:
   std::vector<TaskOptions> tasks_;  // of all stages that are measured on the model
   std::string source_;              // the file that the pool is of
-  std::optional<evolve::HostPool> pool_;
+  std::optional<HostPool> pool_;
 };
 
 /// The plan, in this process alone or with the other ranks of `others`. Prints the outcome; returns the exit code.

@@ -5,11 +5,11 @@
 #include <filesystem>
 #include <stdexcept>
 
-#include "cli/date.hpp"
+#include "base/date.hpp"
+#include "base/version.hpp"
 #include "cli/evolve_start.hpp"
 #include "cli/evolve_traces.hpp"
-#include "cli/fingerprint.hpp"
-#include "cli/version.hpp"
+#include "eval/fingerprint.hpp"
 #include "evolve/fitness.hpp"
 #include "evolve/strategy.hpp"
 
@@ -132,7 +132,7 @@ evolve::RunSettings settings_from(const po::variables_map& values) {
   out.gather_normalisation = start.fresh;
   out.budgets = parse_budgets(values["budget"].as<std::string>());
   for (const Budget& budget : out.budgets) {
-    const Memory memory = make_memory(start.file, memory_from(values), budget);
+    const CachePolicy memory = make_memory(start.file, memory_from(values), budget);
     out.selection = memory.selection;
     out.spectrogram = memory.spectrogram;
     out.interval_tokens = memory.interval_tokens;
@@ -209,9 +209,9 @@ nlohmann::json sources_of(const po::variables_map& values) {
   if (values.contains("traces")) return nlohmann::json::object();  // RunSettings::traces tells them apart
   nlohmann::json out = {{"model_bytes", std::filesystem::file_size(values["model"].as<std::string>())}};
   if (values.contains("data"))
-    out["data"] = file_fingerprint(values["data"].as<std::string>());
+    out["data"] = eval::file_fingerprint(values["data"].as<std::string>());
   else
-    out["haystack"] = haystack_fingerprint(values["haystack"].as<std::string>());
+    out["haystack"] = eval::haystack_fingerprint(values["haystack"].as<std::string>());
   return out;
 }
 
@@ -230,7 +230,7 @@ int context_for(const std::shared_ptr<const llama::LlamaModel>& model, const Tas
       without_context.question = sample.question;
       without_context.answer_prefix = sample.answer_prefix;
       without_context.answers = sample.answers;
-      const evolve::Prompt prompt = evolve::encode_prompt(*tokeniser, std::move(without_context), task, options.protocol);
+      const Prompt prompt = encode_prompt(*tokeniser, std::move(without_context), task, options.protocol);
       beside =
           std::max(beside, prompt.context.size() + prompt.question.size() + std::max(prompt.answer.size(), answer) + kBesideData);
     }
@@ -247,7 +247,7 @@ nlohmann::json provenance_of(const evolve::RunSettings& settings, const HostDesc
           {"tasks", task_names},         {"lengths_tokens", settings.lengths_tokens},
           {"fitness", settings.fitness}, {"strategy", settings.strategy},
           {"seed", settings.seed},       {"date", today()},
-          {"version", kVersion},         {"commit", kCommit}};
+          {"version", version()},        {"commit", commit()}};
 }
 
 }  // namespace namm::cli

@@ -7,8 +7,8 @@
 
 #include "calibrate/linear_fit.hpp"
 #include "cli/evolve_traces.hpp"
-#include "namm/policies/network_policy.hpp"
-#include "namm/policies/registry.hpp"
+#include "core/policies/network_policy.hpp"
+#include "core/policies/registry.hpp"
 
 namespace namm::cli {
 namespace {

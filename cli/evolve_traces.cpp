@@ -6,13 +6,13 @@
 #include <fstream>
 #include <stdexcept>
 
-#include "cli/console.hpp"
+#include "base/atomic_file.hpp"
 #include "cli/evolve_settings.hpp"
 #include "cli/interrupt.hpp"
+#include "cli/progress_bar.hpp"
+#include "core/policies/registry.hpp"
 #include "evolve/generation_record.hpp"
 #include "evolve/relative_measure.hpp"
-#include "namm/atomic_file.hpp"
-#include "namm/policies/registry.hpp"
 #include "trace/chunk.hpp"
 #include "trace/trace_host.hpp"
 #include "trace/trace_tasks.hpp"
@@ -100,7 +100,7 @@ void count_on_trace(const po::variables_map& values, const trace::Reader& trace,
   if (!values.contains("interval")) settings.interval_tokens = trace.settings().interval_tokens;
 }
 
-evolve::HostFactory trace_factory(std::shared_ptr<const trace::Reader> trace) {
+HostFactory trace_factory(std::shared_ptr<const trace::Reader> trace) {
   return [trace = std::move(trace)] { return std::make_unique<trace::TraceHost>(trace); };
 }
 
@@ -130,7 +130,7 @@ bool evaluate_live(const ModelOptions& options, const TaskOptions& tasks, const 
     return false;
   };
   const auto model = llama::LlamaModel::load(options.model);
-  evolve::HostPool pool(host_factory(model, options, context_for(model, tasks)), options.workers);
+  HostPool pool(host_factory(model, options, context_for(model, tasks)), options.workers);
   const evolve::PromptPlan plan{tasks.tasks.size(),
                                 tasks.lengths_tokens,
                                 settings.budgets.size(),
@@ -144,7 +144,7 @@ bool evaluate_live(const ModelOptions& options, const TaskOptions& tasks, const 
   const auto fitness = evolve::make_fitness("answer-likelihood");
   evolve::ThreadUnits units(pool);
   evolve::Evaluator evaluator(units, *fitness, tasks.protocol);
-  Memory base;
+  CachePolicy base;
   base.spectrogram = settings.spectrogram;
   base.selection = settings.selection;
   base.interval_tokens = settings.interval_tokens;

@@ -18,7 +18,7 @@ void measure_on_trace(const po::variables_map& values, const trace::Reader& trac
 /// The numbers of prompts and the interval, as far as they were not given. Throws std::invalid_argument if the trace has fewer.
 void count_on_trace(const po::variables_map& values, const trace::Reader& trace, evolve::RunSettings& settings);
 /// Hosts that replay the trace.
-evolve::HostFactory trace_factory(std::shared_ptr<const trace::Reader> trace);
+HostFactory trace_factory(std::shared_ptr<const trace::Reader> trace);
 
 /// Before hours on a trace: throws if the model or the validation prompts of a later live evaluation are not there.
 void check_live(const po::variables_map& values);

@@ -9,18 +9,18 @@
 #include <stdexcept>
 #include <string>
 
-#include "cli/details_file.hpp"
-#include "cli/model_facts.hpp"
-#include "cli/result_file.hpp"
-#include "cli/run_curve.hpp"
+#include "adapters/llama_cpp/model_facts.hpp"
+#include "base/json_fields.hpp"
+#include "base/json_limits.hpp"
+#include "base/line_reader.hpp"
+#include "core/policies/network_policy.hpp"
+#include "core/policies/registry.hpp"
+#include "core/policy_file.hpp"
+#include "eval/details_file.hpp"
+#include "eval/record_file.hpp"
 #include "evolve/checkpoint.hpp"
 #include "evolve/generation_record.hpp"
-#include "namm/json_fields.hpp"
-#include "namm/json_limits.hpp"
-#include "namm/policies/network_policy.hpp"
-#include "namm/policies/registry.hpp"
-#include "namm/policy_file.hpp"
-#include "tasks/line_reader.hpp"
+#include "report/run_curve.hpp"
 #include "tasks/prompt_file.hpp"
 #include "trace/reader.hpp"
 
@@ -73,7 +73,7 @@ Facts policy_facts(const std::filesystem::path& path) {
 
 Facts run_facts(const std::filesystem::path& path) {
   const bool folder = std::filesystem::is_directory(path);
-  const evolve::Checkpoint checkpoint = folder ? load_run(path) : evolve::load_checkpoint(path);
+  const evolve::Checkpoint checkpoint = folder ? report::load_run(path) : evolve::load_checkpoint(path);
   Facts out = start(path, folder ? "run folder" : "checkpoint");
   out["generation"] = checkpoint.generation;
   out["best_generation"] = checkpoint.best_generation;
@@ -89,8 +89,8 @@ Facts run_facts(const std::filesystem::path& path) {
 Facts result_facts(const std::filesystem::path& path) {
   std::set<std::string> models, policies, tasks, budgets;
   std::set<std::int64_t> lengths;
-  const std::vector<ResultRecord> records = load_results(path);
-  for (const ResultRecord& r : records) {
+  const std::vector<eval::ResultRecord> records = eval::load_results(path);
+  for (const eval::ResultRecord& r : records) {
     models.insert(r.model);
     policies.insert(r.policy);
     tasks.insert(r.task);
@@ -108,14 +108,14 @@ Facts result_facts(const std::filesystem::path& path) {
 }
 
 Facts details_facts(const std::filesystem::path& path) {
-  DetailsFile file;
-  load_details(path, file);
+  eval::DetailsFile file;
+  eval::load_details(path, file);
   std::set<std::string> models, tasks, policies, budgets;
-  for (const PromptDetails& prompt : file.prompts) {
+  for (const eval::PromptDetails& prompt : file.prompts) {
     models.insert(prompt.model);
     tasks.insert(prompt.task);
   }
-  for (const RetentionDetails& retention : file.retentions) {
+  for (const eval::RetentionDetails& retention : file.retentions) {
     policies.insert(retention.policy);
     budgets.insert(retention.budget);
   }
@@ -187,8 +187,8 @@ nlohmann::json whole_object(const std::filesystem::path& path) {
 
 /// By the fields of the first line: details, results, the log of a run, or prompts.
 Facts line_facts(const std::filesystem::path& path) {
-  if (is_details_file(path)) return details_facts(path);
-  tasks::LineReader reader(path, std::size_t{64} << 20);
+  if (eval::is_details_file(path)) return details_facts(path);
+  LineReader reader(path, std::size_t{64} << 20);
   std::string line;
   while (reader.next(line) && line.find_first_not_of(" \t") == std::string::npos) {
   }
@@ -229,7 +229,7 @@ nlohmann::ordered_json file_facts(const std::filesystem::path& path) {
   in.read(magic, sizeof magic);
   if (in.gcount() == 0)
     throw std::runtime_error(path.string() + ": must be a model, policy, run, result or prompt file, is empty");
-  if (std::string_view(magic, sizeof magic) == "GGUF") return model_facts(path);
+  if (std::string_view(magic, sizeof magic) == "GGUF") return llama::model_facts(path);
   if (trace::Reader::is_trace(path)) return trace_facts(path);
   if (path.filename() == "checkpoint.json") return run_facts(path);
   const nlohmann::json content = whole_object(path);

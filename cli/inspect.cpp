@@ -2,13 +2,13 @@
 #include <iostream>
 #include <stdexcept>
 
+#include "base/atomic_file.hpp"
+#include "base/format.hpp"
+#include "base/json_limits.hpp"
 #include "cli/command.hpp"
-#include "cli/console.hpp"
 #include "cli/file_facts.hpp"
 #include "cli/options.hpp"
-#include "cli/report_table.hpp"
-#include "namm/atomic_file.hpp"
-#include "namm/json_limits.hpp"
+#include "report/table.hpp"
 
 namespace namm::cli {
 namespace {
@@ -34,7 +34,7 @@ std::string value_text(const std::string& name, const Facts& value) {
 void print_facts(const Facts& facts, std::size_t indent) {
   std::size_t width = 0;
   for (const auto& [name, value] : facts.items())
-    if (!value.is_object()) width = std::max(width, display_width(name));
+    if (!value.is_object()) width = std::max(width, report::display_width(name));
   for (const auto& [name, value] : facts.items()) {
     std::string label = detail::one_line(name);
     std::replace(label.begin(), label.end(), '_', ' ');
@@ -43,7 +43,7 @@ void print_facts(const Facts& facts, std::size_t indent) {
       std::cout << (value.empty() ? "  -\n" : "\n");
       print_facts(value, indent + 2);
     } else {
-      std::cout << std::string(width - std::min(width, display_width(label)) + 2, ' ') << value_text(name, value) << '\n';
+      std::cout << std::string(width - std::min(width, report::display_width(label)) + 2, ' ') << value_text(name, value) << '\n';
     }
   }
 }

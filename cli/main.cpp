@@ -5,10 +5,11 @@
 #include <iostream>
 #include <stdexcept>
 
+#include "base/nearest_names.hpp"
+#include "base/version.hpp"
 #include "cli/command.hpp"
 #include "cli/failure.hpp"
-#include "cli/version.hpp"
-#include "namm/policies/registry.hpp"
+#include "core/policies/registry.hpp"
 
 namespace namm::cli {
 namespace {
@@ -28,7 +29,7 @@ constexpr Command kCommands[] = {
 };
 
 void print_usage(std::ostream& out) {
-  out << "namm " << kVersion << ": evolved memory policies for the KV cache of language models\n\n"
+  out << "namm " << version() << ": evolved memory policies for the KV cache of language models\n\n"
       << "Usage: namm COMMAND [options]\n\n";
   for (const Command& command : kCommands)
     out << "  " << command.name << std::string(10 - command.name.size(), ' ') << command.summary << '\n';
@@ -42,7 +43,7 @@ int dispatch(const std::vector<std::string>& words) {
     return words.empty() ? 2 : 0;
   }
   if (words[0] == "--version") {
-    std::cout << "namm " << kVersion << " (" << kCommit << ", llama.cpp " << kLlamaVersion << ")\n";
+    std::cout << "namm " << version() << " (" << commit() << ", llama.cpp " << llama_version() << ")\n";
     return 0;
   }
   for (const Command& command : kCommands)

@@ -8,8 +8,9 @@
 #include <stdexcept>
 #include <thread>
 
-#include "adapters/llama_cpp/llama_host.hpp"
-#include "namm/policies/registry.hpp"
+#include "adapters/llama_cpp/host/llama_host.hpp"
+#include "base/nearest_names.hpp"
+#include "core/policies/registry.hpp"
 #include "tasks/data_task.hpp"
 #include "tasks/haystack.hpp"
 
@@ -108,8 +109,7 @@ ModelOptions model_from(const po::variables_map& values) {
   return out;
 }
 
-evolve::HostFactory host_factory(std::shared_ptr<const llama::LlamaModel> model, const ModelOptions& options,
-                                 int context_tokens) {
+HostFactory host_factory(std::shared_ptr<const llama::LlamaModel> model, const ModelOptions& options, int context_tokens) {
   llama::LlamaHostSettings settings;
   settings.context_tokens = options.context_tokens > 0 ? options.context_tokens : context_tokens;
   settings.threads = options.threads;
@@ -169,12 +169,12 @@ std::string given_memory_option(const po::variables_map& values) {
   return {};
 }
 
-Memory make_memory(const PolicyFile& file, const MemoryOptions& options, const Budget& budget) {
+CachePolicy make_memory(const PolicyFile& file, const MemoryOptions& options, const Budget& budget) {
   if (file.policy && file.policy->required().has(Statistic::content) && !file.policy->reader())
     throw std::invalid_argument("policy " + std::string(file.policy->name()) +
                                 ": its features need a probe fitted to the model; run 'namm calibrate' and give its policy file "
                                 "(--probe for evolve)");
-  Memory out;
+  CachePolicy out;
   out.policy = file.policy;
   out.spectrogram = file.spectrogram;
   out.selection = file.selection;

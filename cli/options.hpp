@@ -9,12 +9,12 @@
 
 #include <boost/program_options.hpp>
 
-#include "adapters/host.hpp"
-#include "adapters/llama_cpp/llama_host.hpp"
-#include "adapters/llama_cpp/llama_model.hpp"
-#include "evolve/host_pool.hpp"
-#include "evolve/protocol.hpp"
-#include "namm/policy_file.hpp"
+#include "adapters/llama_cpp/host/llama_host.hpp"
+#include "adapters/llama_cpp/host/llama_model.hpp"
+#include "core/policy_file.hpp"
+#include "host/host.hpp"
+#include "host/host_pool.hpp"
+#include "host/protocol.hpp"
 #include "tasks/data_task.hpp"
 #include "tasks/task.hpp"
 
@@ -56,7 +56,7 @@ struct ModelOptions {
 void add_model(po::options_description& options, int default_workers, bool needed = true);
 ModelOptions model_from(const po::variables_map& values);
 /// Hosts of one model for a pool. `context_tokens` is used unless --context was given.
-evolve::HostFactory host_factory(std::shared_ptr<const llama::LlamaModel> model, const ModelOptions& options, int context_tokens);
+HostFactory host_factory(std::shared_ptr<const llama::LlamaModel> model, const ModelOptions& options, int context_tokens);
 
 /// --mode, --interval, --protect-sinks, --protect-recent. What was not given comes from the policy file.
 struct MemoryOptions {
@@ -72,13 +72,13 @@ MemoryOptions memory_from(const po::variables_map& values);
 std::string given_memory_option(const po::variables_map& values);
 /// The policy of `file` under `budget` with these options. Throws std::invalid_argument if the budget cannot hold the protected
 /// tokens.
-Memory make_memory(const PolicyFile& file, const MemoryOptions& options, const Budget& budget);
+CachePolicy make_memory(const PolicyFile& file, const MemoryOptions& options, const Budget& budget);
 
 /// --tasks, --length, --haystack, --data, --question-in-context, --no-chat.
 struct TaskOptions {
   std::vector<std::shared_ptr<const tasks::Task>> tasks;
   std::vector<std::size_t> lengths_tokens;
-  evolve::ProtocolSettings protocol;
+  ProtocolSettings protocol;
 };
 void add_tasks(po::options_description& options, const std::string& default_lengths);
 /// `splits`: how a --data file is shared between training, validation and test.

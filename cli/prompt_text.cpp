@@ -9,7 +9,7 @@
 #include <stdexcept>
 #include <system_error>
 
-#include "tasks/utf8.hpp"
+#include "base/utf8.hpp"
 
 namespace namm::cli {
 namespace {
@@ -59,7 +59,7 @@ std::string prompt_text_from(const po::variables_map& values) {
     text = read_all(stdin, "standard input");
   if (text.empty())
     throw std::runtime_error("prompt: must be a text, is empty; use --prompt TEXT, --file FILE or standard input");
-  if (const std::size_t bad = tasks::first_invalid_utf8(text); bad < text.size())
+  if (const std::size_t bad = first_invalid_utf8(text); bad < text.size())
     spdlog::warn("prompt: should be UTF-8, is not at byte {} of {}; the model sees something else there", bad, text.size());
   return text;
 }

@@ -3,42 +3,42 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "base/atomic_file.hpp"
 #include "cli/command.hpp"
 #include "cli/options.hpp"
-#include "cli/report_content.hpp"
-#include "cli/report_page.hpp"
-#include "cli/report_table.hpp"
-#include "cli/result_summary.hpp"
-#include "cli/retention_table.hpp"
-#include "cli/run_curve.hpp"
-#include "namm/atomic_file.hpp"
+#include "report/content.hpp"
+#include "report/page.hpp"
+#include "report/retention_table.hpp"
+#include "report/run_curve.hpp"
+#include "report/summary.hpp"
+#include "report/table.hpp"
 
 namespace namm::cli {
 namespace {
 
-TableFormat parse_format(const std::string& name) {
-  if (name == "text") return TableFormat::text;
-  if (name == "markdown") return TableFormat::markdown;
-  if (name == "html") return TableFormat::html;
+report::TableFormat parse_format(const std::string& name) {
+  if (name == "text") return report::TableFormat::text;
+  if (name == "markdown") return report::TableFormat::markdown;
+  if (name == "html") return report::TableFormat::html;
   throw std::invalid_argument("--format: must be text, markdown or html, is \"" + name + "\"; leave it out for text");
 }
 
 /// --format, else what the ending of --output says, else text.
-TableFormat format_from(const po::variables_map& values) {
+report::TableFormat format_from(const po::variables_map& values) {
   if (values.contains("format")) return parse_format(values["format"].as<std::string>());
   const std::string ending =
       values.contains("output") ? std::filesystem::path(values["output"].as<std::string>()).extension().string() : "";
-  if (ending == ".html" || ending == ".htm") return TableFormat::html;
-  return ending == ".md" ? TableFormat::markdown : TableFormat::text;
+  if (ending == ".html" || ending == ".htm") return report::TableFormat::html;
+  return ending == ".md" ? report::TableFormat::markdown : report::TableFormat::text;
 }
 
-std::string report_text(const ReportContent& content, TableFormat format) {
-  if (format == TableFormat::html) return html_page(content);
+std::string report_text(const report::ReportContent& content, report::TableFormat format) {
+  if (format == report::TableFormat::html) return report::html_page(content);
   std::ostringstream out;
-  if (format == TableFormat::markdown) print_summary(out, content.records, format);
-  if (!content.records.empty()) print_results(out, content.records, format);
-  print_kinds(out, retentions_of(content.details), format);
-  for (const auto& [name, checkpoint] : content.runs) print_run(out, name, checkpoint, format);
+  if (format == report::TableFormat::markdown) report::print_summary(out, content.records, format);
+  if (!content.records.empty()) report::print_results(out, content.records, format);
+  report::print_kinds(out, report::retentions_of(content.details), format);
+  for (const auto& [name, checkpoint] : content.runs) report::print_run(out, name, checkpoint, format);
   return out.str();
 }
 
@@ -62,8 +62,8 @@ int run_report(const std::vector<std::string>& arguments) {
             positional);
   if (!values) return 0;
   apply_general(*values);
-  const TableFormat format = format_from(*values);
-  const std::string report = report_text(load_report(files_from(*values)), format);
+  const report::TableFormat format = format_from(*values);
+  const std::string report = report_text(report::load_report(files_from(*values)), format);
   if (values->contains("output"))
     write_file_atomically((*values)["output"].as<std::string>(), report);
   else

@@ -2,16 +2,16 @@
 
 #include <iostream>
 
+#include "base/atomic_file.hpp"
+#include "base/json_lines.hpp"
 #include "cli/attachment.hpp"
 #include "cli/command.hpp"
-#include "cli/console.hpp"
 #include "cli/interrupt.hpp"
-#include "cli/json_lines.hpp"
 #include "cli/options.hpp"
+#include "cli/progress_bar.hpp"
 #include "cli/prompt_text.hpp"
 #include "cli/run_comparison.hpp"
 #include "cli/run_report.hpp"
-#include "namm/atomic_file.hpp"
 
 namespace namm::cli {
 namespace {
@@ -75,14 +75,13 @@ int run_run(const std::vector<std::string>& arguments) {
   sample.question = (*values)["question"].as<std::string>();
   sample.answer_prefix = (*values)["answer-prefix"].as<std::string>();
   sample.context = prompt_text_from(*values);
-  const evolve::ProtocolSettings protocol{!values->contains("no-chat"), !values->contains("question-in-context")};
+  const ProtocolSettings protocol{!values->contains("no-chat"), !values->contains("question-in-context")};
   if (values->contains("json")) require_writable("--json", (*values)["json"].as<std::string>());
 
   const auto model = llama::LlamaModel::load(model_options.model, model_options.gpu_layers);
-  const evolve::Prompt prompt =
-      evolve::encode_prompt(*host_factory(model, tokenising(model_options), 256)(), sample, nullptr, protocol);
+  const Prompt prompt = encode_prompt(*host_factory(model, tokenising(model_options), 256)(), sample, nullptr, protocol);
   const std::size_t prompt_tokens = prompt.context.size() + prompt.question.size();
-  const evolve::HostFactory factory = host_factory(model, model_options, static_cast<int>(prompt_tokens) + max_tokens);
+  const HostFactory factory = host_factory(model, model_options, static_cast<int>(prompt_tokens) + max_tokens);
   HostDescription description;
   const auto make_host = [&](bool stock, bool flash) {
     if (!stock) {
@@ -99,7 +98,7 @@ int run_run(const std::vector<std::string>& arguments) {
     return std::make_unique<llama::LlamaHost>(model, settings);
   };
   ProgressBar bar(!quiet);
-  const auto go = [&](llama::LlamaHost& host, const Memory& memory, const std::string& label, bool show_text) {
+  const auto go = [&](llama::LlamaHost& host, const CachePolicy& memory, const std::string& label, bool show_text) {
     RunCallbacks callbacks;
     callbacks.stop = &interrupted();
     callbacks.reading = [&](std::size_t done, std::size_t all) {
@@ -112,7 +111,7 @@ int run_run(const std::vector<std::string>& arguments) {
   };
 
   if (values->contains("compare")) {
-    compare(runs, make_host, [&](llama::LlamaHost& host, const Memory& memory, const std::string& label) {
+    compare(runs, make_host, [&](llama::LlamaHost& host, const CachePolicy& memory, const std::string& label) {
       return go(host, memory, label, false);
     });
     std::cout << prompt_tokens << " tokens read, up to " << max_tokens << " generated, " << model_options.threads

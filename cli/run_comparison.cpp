@@ -5,8 +5,8 @@
 
 #include <stdexcept>
 
-#include "cli/evaluation.hpp"
-#include "namm/policies/registry.hpp"
+#include "core/policies/registry.hpp"
+#include "eval/evaluation.hpp"
 
 namespace namm::cli {
 
@@ -31,7 +31,7 @@ std::vector<LabelledRun> runs_from(const po::variables_map& values) {
       throw std::invalid_argument("--budget: must be given with the policy " + name + ", is missing; for example --budget 25%");
     for (const MemoryOptions& options : memories)
       for (const Budget& budget : budgets) {
-        const Memory memory = make_memory(file, options, budget);
+        const CachePolicy memory = make_memory(file, options, budget);
         out.push_back({"namm", name, to_string(budget), std::string(to_string(memory.selection.mode)), memory, {}, 0});
       }
   }
@@ -46,7 +46,7 @@ std::vector<LabelledRun> runs_from(const po::variables_map& values) {
 
 void start_measuring() {
   malloc_trim(0);
-  reset_peak_resident();
+  eval::reset_peak_resident();
 }
 
 void compare(std::vector<LabelledRun>& runs, const MakeHost& make_host, const Go& go) {

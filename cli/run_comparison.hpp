@@ -20,7 +20,7 @@ void start_measuring();
 
 /// A host with the store, or stock llama.cpp without or with flash attention.
 using MakeHost = std::function<std::unique_ptr<llama::LlamaHost>(bool stock, bool flash_attention)>;
-using Go = std::function<RunOutcome(llama::LlamaHost&, const Memory&, const std::string& label)>;
+using Go = std::function<RunOutcome(llama::LlamaHost&, const CachePolicy&, const std::string& label)>;
 
 /// Stock llama.cpp without and with flash attention, then everything kept, then `runs`; each host is gone before the next. The
 /// result replaces `runs`; ends early if a run was interrupted.

@@ -5,8 +5,9 @@
 #include <iterator>
 #include <stdexcept>
 
-#include "namm/json_limits.hpp"
-#include "namm/policies/registry.hpp"
+#include "base/json_limits.hpp"
+#include "base/nearest_names.hpp"
+#include "core/policies/registry.hpp"
 
 namespace namm::cli {
 namespace {

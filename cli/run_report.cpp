@@ -4,10 +4,10 @@
 #include <cstdio>
 #include <ostream>
 
-#include "cli/console.hpp"
-#include "cli/report_table.hpp"
-#include "cli/version.hpp"
-#include "namm/json_limits.hpp"
+#include "base/format.hpp"
+#include "base/json_limits.hpp"
+#include "base/version.hpp"
+#include "report/table.hpp"
 
 namespace namm::cli {
 namespace {
@@ -19,7 +19,7 @@ std::string bytes(std::int64_t value) {
 /// The beginning of an answer, whole characters.
 std::string beginning(const std::string& answer, std::size_t characters) {
   const std::string line = detail::one_line(answer);
-  if (display_width(line) <= characters) return line;
+  if (report::display_width(line) <= characters) return line;
   std::size_t end = 0;
   for (std::size_t width = 0; end < line.size(); ++end)
     if ((static_cast<unsigned char>(line[end]) & 0xC0) != 0x80 && width++ == characters - 3) break;
@@ -83,10 +83,10 @@ void print_comparison(std::ostream& out, std::span<const LabelledRun> runs) {
                     usage([](const CacheUsage& u) { return bytes(u.statistics_bytes_peak); }), bytes(o.peak_rss_bytes),
                     format_number("%.1f", o.prefill_tokens_per_second()), format_number("%.1f", o.decode_tokens_per_second())});
   }
-  print_table(out,
-              {"run", "mode", "budget", "answer", "entries", "KV final", "KV peak", "statistics", "peak RSS", "prefill t/s",
-               "decode t/s"},
-              rows, 4, TableFormat::text);
+  report::print_table(out,
+                      {"run", "mode", "budget", "answer", "entries", "KV final", "KV peak", "statistics", "peak RSS",
+                       "prefill t/s", "decode t/s"},
+                      rows, 4, report::TableFormat::text);
 }
 
 nlohmann::ordered_json to_json(const LabelledRun& run, const HostDescription& host, bool positions) {
@@ -128,8 +128,8 @@ nlohmann::ordered_json to_json(const LabelledRun& run, const HostDescription& ho
   if (positions)
     for (const auto& head : o.kept)
       out["positions"].push_back({{"layer", head.layer}, {"kv_head", head.kv_head}, {"positions", head.positions}});
-  out["version"] = kVersion;
-  out["commit"] = kCommit;
+  out["version"] = version();
+  out["commit"] = commit();
   return out;
 }
 

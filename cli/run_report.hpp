@@ -13,7 +13,7 @@ namespace namm::cli {
 struct LabelledRun {
   std::string runtime;  ///< "namm", or "llama.cpp" with its own cache
   std::string policy, budget, mode;
-  Memory memory;
+  CachePolicy memory;
   RunOutcome outcome;
   std::int64_t stock_kv_bytes = 0;  ///< what the runtime's own cache takes, if it is the one
 };

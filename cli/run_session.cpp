@@ -3,8 +3,8 @@
 #include <chrono>
 #include <limits>
 
-#include "cli/evaluation.hpp"
-#include "cli/presentation.hpp"
+#include "eval/evaluation.hpp"
+#include "host/protocol.hpp"
 
 namespace namm::cli {
 namespace {
@@ -26,12 +26,12 @@ double RunOutcome::decode_tokens_per_second() const {
   return static_cast<double>(generated_tokens - 1) / decode_seconds;
 }
 
-RunOutcome run_prompt(llama::LlamaHost& host, const Memory& memory, const evolve::Prompt& prompt,
-                      const evolve::ProtocolSettings& protocol, int max_tokens, const RunCallbacks& callbacks) {
+RunOutcome run_prompt(llama::LlamaHost& host, const CachePolicy& memory, const Prompt& prompt, const ProtocolSettings& protocol,
+                      int max_tokens, const RunCallbacks& callbacks) {
   RunOutcome out;
   auto start = Clock::now();
   out.prompt_tokens = prompt.context.size() + prompt.question.size();
-  out.complete = !stopped(callbacks) && present_in_pieces(host, memory, prompt, protocol, [&](std::size_t tokens) {
+  out.complete = !stopped(callbacks) && present(host, memory, prompt, protocol, [&](std::size_t tokens) {
     if (callbacks.reading) callbacks.reading(tokens, out.prompt_tokens);
     return tokens == out.prompt_tokens || !stopped(callbacks);
   });
@@ -47,7 +47,7 @@ RunOutcome run_prompt(llama::LlamaHost& host, const Memory& memory, const evolve
     if (i + 1 < max_tokens && out.complete) host.evaluate(next.tokens);
   }
   out.decode_seconds = seconds_since(start);
-  out.peak_rss_bytes = peak_resident_bytes();
+  out.peak_rss_bytes = eval::peak_resident_bytes();
   if (host.measures_usage()) {
     out.usage = host.usage();
     out.kept = host.content();

@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "adapters/llama_cpp/llama_host.hpp"
-#include "evolve/protocol.hpp"
+#include "adapters/llama_cpp/host/llama_host.hpp"
+#include "host/protocol.hpp"
 
 namespace namm::cli {
 
@@ -33,8 +33,8 @@ struct RunCallbacks {
   const std::atomic<bool>* stop = nullptr;
 };
 
-/// Presents the prompt (present_in_pieces), then generates greedily.
-RunOutcome run_prompt(llama::LlamaHost& host, const Memory& memory, const evolve::Prompt& prompt,
-                      const evolve::ProtocolSettings& protocol, int max_tokens, const RunCallbacks& callbacks);
+/// Presents the prompt (present()), then generates greedily.
+RunOutcome run_prompt(llama::LlamaHost& host, const CachePolicy& memory, const Prompt& prompt, const ProtocolSettings& protocol,
+                      int max_tokens, const RunCallbacks& callbacks);
 
 }  // namespace namm::cli

@@ -4,14 +4,15 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "base/date.hpp"
+#include "base/format.hpp"
+#include "base/version.hpp"
 #include "cli/command.hpp"
-#include "cli/console.hpp"
-#include "cli/date.hpp"
-#include "cli/evaluation.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/options.hpp"
+#include "cli/progress_bar.hpp"
 #include "cli/trace_heads.hpp"
-#include "cli/version.hpp"
+#include "eval/evaluation.hpp"
 #include "evolve/prompt_plan.hpp"
 #include "evolve/recording.hpp"
 #include "trace/reader.hpp"
@@ -86,7 +87,7 @@ trace::Settings trace_settings_from(const po::variables_map& values, const TaskO
 
 /// Opens the file behind what it holds already, `done` prompts that must be the first of `prompts`.
 std::unique_ptr<trace::Writer> open_file(const po::variables_map& values, const trace::Settings& settings,
-                                         std::span<const evolve::Prompt> prompts, std::size_t& done) {
+                                         std::span<const Prompt> prompts, std::size_t& done) {
   done = 0;
   if (values.contains("output")) return std::make_unique<trace::Writer>(values["output"].as<std::string>(), settings);
   const std::filesystem::path path = values["resume"].as<std::string>();
@@ -112,17 +113,17 @@ std::unique_ptr<trace::Writer> open_file(const po::variables_map& values, const 
 }
 
 /// What it will cost, measured on a few tokens.
-void print_estimate(Host& host, const trace::Settings& settings, std::span<const evolve::Prompt> prompts, int workers) {
+void print_estimate(Host& host, const trace::Settings& settings, std::span<const Prompt> prompts, int workers) {
   std::size_t tokens = 0, longest = 0;
   std::uint64_t bytes = 0;
-  for (const evolve::Prompt& prompt : prompts) {
+  for (const Prompt& prompt : prompts) {
     const trace::PromptFacts facts = evolve::facts_of(prompt, settings.question_after);
     longest = std::max(longest, facts.compressed.size() + facts.tail.size());
     tokens += facts.compressed.size() + facts.tail.size();
     bytes += trace::record_bytes(settings, facts.compressed.size());
   }
   std::fprintf(stderr, "%zu prompts, %zu tokens, %zu KV heads: about %s, %s on disk\n", prompts.size(), tokens, settings.heads(),
-               format_seconds(static_cast<double>(tokens) * seconds_per_token(host, longest) / workers).c_str(),
+               format_seconds(static_cast<double>(tokens) * eval::seconds_per_token(host, longest) / workers).c_str(),
                format_bytes(static_cast<double>(bytes)).c_str());
 }
 
@@ -145,24 +146,23 @@ int run_trace(const std::vector<std::string>& arguments) {
 
   const auto model = llama::LlamaModel::load(model_options.model);
   settings.provenance["model_bytes"] = std::filesystem::file_size(model_options.model);
-  evolve::HostPool tokeniser(host_factory(model, {}, 256), 1);
+  HostPool tokeniser(host_factory(model, {}, 256), 1);
   auto prompts = evolve::make_prompts(tokeniser, tasks.tasks, choices, (*values)["seed"].as<std::uint64_t>(), tasks.protocol,
                                       &interrupted());
   if (!prompts) throw std::runtime_error("trace: stopped before the first prompt was recorded; nothing is written");
   std::size_t longest = 0;
-  for (evolve::Prompt& prompt : *prompts) {
-    prompt = evolve::with_end_as_answer(std::move(prompt));
+  for (Prompt& prompt : *prompts) {
+    prompt = with_end_as_answer(std::move(prompt));
     longest = std::max(longest, prompt.context.size() + prompt.question.size() + prompt.answer.size());
   }
-  evolve::HostPool pool(host_factory(model, model_options, static_cast<int>(longest) + 1), model_options.workers);
+  HostPool pool(host_factory(model, model_options, static_cast<int>(longest) + 1), model_options.workers);
   settings.host = pool.host().description();
   settings.layers = recorded_layers(settings.host, (*values)["layers"].as<std::string>(), (*values)["heads"].as<std::string>());
-  settings.provenance.update({{"date", today()}, {"version", kVersion}, {"commit", kCommit}});
+  settings.provenance.update({{"date", today()}, {"version", version()}, {"commit", commit()}});
   const bool quiet = values->contains("quiet");
   std::size_t done = 0;
   const auto file = open_file(*values, settings, *prompts, done);
-  if (!quiet)
-    print_estimate(pool.host(), settings, std::span<const evolve::Prompt>(*prompts).subspan(done), model_options.workers);
+  if (!quiet) print_estimate(pool.host(), settings, std::span<const Prompt>(*prompts).subspan(done), model_options.workers);
 
   ProgressBar bar(!quiet);
   const auto start = std::chrono::steady_clock::now();

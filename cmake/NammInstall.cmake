@@ -33,10 +33,7 @@ foreach(room IN LISTS rooms)
   install(TARGETS ${room} EXPORT ${export} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 endforeach()
 
-foreach(folder kernels namm trace evolve calibrate adapters tasks)
-  install(DIRECTORY ${PROJECT_SOURCE_DIR}/${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/namm-toolkit
-    FILES_MATCHING PATTERN "*.hpp" PATTERN "mpi" EXCLUDE)
-endforeach()
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/namm DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
 if(TARGET namm AND NOT NAMM_LLAMA_SOURCE)
   file(RELATIVE_PATH bin_to_root /${CMAKE_INSTALL_BINDIR} /)

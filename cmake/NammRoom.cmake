@@ -1,5 +1,5 @@
 # One room of the source tree = one static library namm_<name> with the alias namm::<name>.
-#   namm_room(core SOURCES a.cpp b.cpp LINK namm::kernels Eigen3::Eigen PRIVATE_LINK spdlog::spdlog)
+#   namm_room(core SOURCES a.cpp b.cpp LINK namm::kernels PRIVATE_LINK spdlog::spdlog HEADERS_OF namm_eigen)
 add_library(namm_warnings INTERFACE)
 target_compile_options(namm_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
   $<$<BOOL:${NAMM_WERROR}>:-Werror>)
@@ -10,16 +10,26 @@ if(NAMM_SANITIZE)
   add_link_options(-fsanitize=address,undefined)
 endif()
 
+# Eigen as every room uses it. Products that OpenMP shares out have other last bits with other numbers of threads; and a program
+# that links us may use Eigen otherwise compiled, so ours has a name of its own.
+add_library(namm_eigen INTERFACE)
+target_link_libraries(namm_eigen INTERFACE Eigen3::Eigen)
+target_compile_definitions(namm_eigen INTERFACE EIGEN_DONT_PARALLELIZE Eigen=namm_eigen)
+
 function(namm_room name)
-  cmake_parse_arguments(ROOM "" "" "SOURCES;LINK;PRIVATE_LINK" ${ARGN})
+  cmake_parse_arguments(ROOM "" "" "SOURCES;LINK;PRIVATE_LINK;HEADERS_OF" ${ARGN})
   add_library(namm_${name} STATIC ${ROOM_SOURCES})
   add_library(namm::${name} ALIAS namm_${name})
   set_target_properties(namm_${name} PROPERTIES EXPORT_NAME ${name})
   target_include_directories(namm_${name} PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
-    $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/namm-toolkit>)
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
+    $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_compile_features(namm_${name} PUBLIC cxx_std_20)
   target_link_libraries(namm_${name} PUBLIC ${ROOM_LINK} PRIVATE ${ROOM_PRIVATE_LINK} $<BUILD_INTERFACE:namm_warnings>)
+  foreach(headers IN LISTS ROOM_HEADERS_OF)  # of libraries that are nothing but headers: no matter of who links the room
+    target_link_libraries(namm_${name} PUBLIC $<BUILD_INTERFACE:${headers}>)
+  endforeach()
   set_property(GLOBAL APPEND PROPERTY NAMM_ROOMS namm_${name})
 endfunction()
 

@@ -1,7 +1,7 @@
 #include "evolve/best_policies.hpp"
 
+#include "core/policy_file.hpp"
 #include "evolve/generation_record.hpp"
-#include "namm/policy_file.hpp"
 
 namespace namm::evolve {
 namespace {

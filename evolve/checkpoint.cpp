@@ -5,11 +5,11 @@
 #include <limits>
 #include <stdexcept>
 
+#include "base/atomic_file.hpp"
+#include "base/json_limits.hpp"
+#include "core/policies/registry.hpp"
 #include "evolve/generation_record.hpp"
 #include "evolve/state_fields.hpp"
-#include "namm/atomic_file.hpp"
-#include "namm/json_limits.hpp"
-#include "namm/policies/registry.hpp"
 
 namespace namm::evolve {
 namespace {

@@ -7,7 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "namm/policies/policy.hpp"
+#include "core/policies/policy.hpp"
 
 namespace namm::evolve {
 

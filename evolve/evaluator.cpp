@@ -36,7 +36,7 @@ std::vector<Group> group(std::span<const Unit> units, std::span<const Prompt> pr
 
 }  // namespace
 
-std::optional<std::vector<double>> Evaluator::measure(std::span<const Memory> memories, std::span<const Prompt> prompts,
+std::optional<std::vector<double>> Evaluator::measure(std::span<const CachePolicy> memories, std::span<const Prompt> prompts,
                                                       std::span<const Unit> units, const std::atomic<bool>* stop,
                                                       const Progress& progress) {
   std::vector<Group> groups = group(units, prompts, fitness_.together());

@@ -18,7 +18,7 @@ class Evaluator {
   /// in `units` of one prompt with ascending memories are measured together, as many as the fitness likes; who does it has no
   /// influence on that. Nothing if `stop` became true before all were measured. Exceptions of the hosts and of the fitness reach
   /// the caller.
-  std::optional<std::vector<double>> measure(std::span<const Memory> memories, std::span<const Prompt> prompts,
+  std::optional<std::vector<double>> measure(std::span<const CachePolicy> memories, std::span<const Prompt> prompts,
                                              std::span<const Unit> units, const std::atomic<bool>* stop = nullptr,
                                              const Progress& progress = {});
   const Fitness& fitness() const { return fitness_; }

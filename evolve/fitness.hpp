@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "evolve/protocol.hpp"
+#include "host/protocol.hpp"
 
 namespace namm::evolve {
 
@@ -27,11 +27,11 @@ class Fitness {
   virtual void remember_at_most(std::size_t /*bytes*/) {}
   /// One number, higher = better. Throws std::invalid_argument if the prompt lacks what is measured, std::runtime_error from the
   /// host.
-  virtual double measure(Host& host, const Memory& memory, const Prompt& prompt, const ProtocolSettings& protocol) const = 0;
+  virtual double measure(Host& host, const CachePolicy& memory, const Prompt& prompt, const ProtocolSettings& protocol) const = 0;
   /// Memories that are worth measuring together on one prompt; 1: nothing is gained by it.
   virtual std::size_t together() const { return 1; }
   /// The values of measure() for several memories, but for the last digits.
-  virtual std::vector<double> measure_together(Host& host, std::span<const Memory> memories, const Prompt& prompt,
+  virtual std::vector<double> measure_together(Host& host, std::span<const CachePolicy> memories, const Prompt& prompt,
                                                const ProtocolSettings& protocol) const;
 };
 

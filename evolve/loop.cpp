@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "core/policies/network_policy.hpp"
 #include "evolve/best_policies.hpp"
 #include "evolve/candidates.hpp"
 #include "evolve/checkpoint.hpp"
@@ -15,7 +16,6 @@
 #include "evolve/run_folder.hpp"
 #include "evolve/settings_record.hpp"
 #include "evolve/strategy.hpp"
-#include "namm/policies/network_policy.hpp"
 
 namespace namm::evolve {
 namespace {
@@ -27,8 +27,8 @@ PromptPlan plan_of(const RunSettings& s) {
   return {s.tasks.size(), s.lengths_tokens, s.budgets.size(), s.prompts_per_task, s.training_pool, s.validation_prompts, s.seed};
 }
 
-Memory base_memory(const RunSettings& s) {
-  Memory memory;
+CachePolicy base_memory(const RunSettings& s) {
+  CachePolicy memory;
   memory.spectrogram = s.spectrogram;
   memory.selection = s.selection;
   memory.interval_tokens = s.interval_tokens;

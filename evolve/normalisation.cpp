@@ -44,7 +44,7 @@ std::optional<Normalisation> gather_normalisation(HostPool& pool, const FeatureS
     recorders.push_back(std::make_shared<FeatureRecorder>(features, pool.host().description(), reader));
   }
   const auto work = [&](std::size_t prompt, Host& host) {
-    Memory memory;
+    CachePolicy memory;
     memory.policy = recorders[prompt];
     memory.spectrogram = spectrogram;
     memory.interval_tokens = interval_tokens;

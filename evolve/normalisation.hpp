@@ -4,9 +4,9 @@
 #include <span>
 #include <vector>
 
-#include "evolve/host_pool.hpp"
-#include "evolve/protocol.hpp"
-#include "namm/features/feature_set.hpp"
+#include "core/features/feature_set.hpp"
+#include "host/host_pool.hpp"
+#include "host/protocol.hpp"
 
 namespace namm::evolve {
 

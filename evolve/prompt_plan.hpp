@@ -5,8 +5,8 @@
 #include <optional>
 #include <vector>
 
-#include "evolve/host_pool.hpp"
-#include "evolve/protocol.hpp"
+#include "host/host_pool.hpp"
+#include "host/protocol.hpp"
 
 namespace namm::evolve {
 

@@ -1,5 +1,5 @@
 #pragma once
-#include "evolve/protocol.hpp"
+#include "host/protocol.hpp"
 #include "trace/record.hpp"
 
 namespace namm::evolve {

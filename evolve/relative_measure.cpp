@@ -7,7 +7,7 @@
 
 namespace namm::evolve {
 
-RelativeMeasure::RelativeMeasure(Evaluator& evaluator, Memory base, std::vector<Budget> budgets, bool remember)
+RelativeMeasure::RelativeMeasure(Evaluator& evaluator, CachePolicy base, std::vector<Budget> budgets, bool remember)
     : evaluator_(evaluator), base_(std::move(base)), budgets_(std::move(budgets)), remember_(remember) {}
 
 std::optional<std::vector<double>> RelativeMeasure::measure(std::span<const std::shared_ptr<const Policy>> policies,
@@ -15,7 +15,7 @@ std::optional<std::vector<double>> RelativeMeasure::measure(std::span<const std:
                                                             std::span<const Prompt> prompts, const std::atomic<bool>* stop,
                                                             const Progress& progress, MeasureDetails* details) {
   // Memories: policy p under budget b is number p * B + b; the full cache is the last one.
-  std::vector<Memory> memories;
+  std::vector<CachePolicy> memories;
   for (const auto& policy : policies) {
     for (const Budget& budget : budgets_) {
       memories.push_back(base_);

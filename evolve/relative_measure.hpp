@@ -22,7 +22,7 @@ struct MeasureDetails {
 class RelativeMeasure {
  public:
   /// `base` is the memory without policy and budget. With `remember`, the full cache's values are kept from call to call.
-  RelativeMeasure(Evaluator& evaluator, Memory base, std::vector<Budget> budgets, bool remember);
+  RelativeMeasure(Evaluator& evaluator, CachePolicy base, std::vector<Budget> budgets, bool remember);
 
   /// One number per policy: relative_fitness over the tasks of `choices`. NaN for a null policy (a candidate that could not be
   /// made). Nothing if `stop` became true. `details` is filled if given.
@@ -35,7 +35,7 @@ class RelativeMeasure {
   using Key = std::tuple<std::size_t, tasks::Split, std::uint64_t>;  // task, split, prompt number
 
   Evaluator& evaluator_;
-  Memory base_;
+  CachePolicy base_;
   std::vector<Budget> budgets_;
   bool remember_;
   std::map<Key, double> full_;

@@ -8,7 +8,7 @@
 #include <string>
 #include <system_error>
 
-#include "namm/atomic_file.hpp"
+#include "base/atomic_file.hpp"
 
 namespace namm::evolve {
 

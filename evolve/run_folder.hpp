@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "namm/selection/budget.hpp"
+#include "core/selection/budget.hpp"
 
 namespace namm::evolve {
 

@@ -5,10 +5,10 @@
 #include <cstdio>
 #include <stdexcept>
 
+#include "base/fnv1a.hpp"
 #include "evolve/candidates.hpp"
 #include "evolve/checkpoint.hpp"
 #include "evolve/strategies/coefficients.hpp"
-#include "namm/fnv1a.hpp"
 
 namespace namm::evolve {
 namespace {

@@ -9,7 +9,7 @@
 namespace namm::evolve {
 
 std::vector<double> UnitBatch::measure(std::size_t number, Host& host) const {
-  std::vector<Memory> together;
+  std::vector<CachePolicy> together;
   for (const Unit& unit : group(number)) together.push_back(memories[unit.memory]);
   return fitness.measure_together(host, together, prompts[group(number).front().prompt], protocol);
 }

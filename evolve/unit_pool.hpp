@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "evolve/fitness.hpp"
-#include "evolve/host_pool.hpp"
+#include "host/host_pool.hpp"
 
 namespace namm::evolve {
 
@@ -19,7 +19,7 @@ struct Unit {
 struct UnitBatch {
   const Fitness& fitness;
   const ProtocolSettings& protocol;
-  std::span<const Memory> memories;
+  std::span<const CachePolicy> memories;
   std::span<const Prompt> prompts;
   std::span<const Unit> units;
   std::span<const std::size_t> groups;  ///< where each group begins in `units`: of one prompt, measured together

@@ -5,8 +5,8 @@
 #include <stdexcept>
 #include <system_error>
 
+#include "base/utf8.hpp"
 #include "tasks/needles.hpp"
-#include "tasks/utf8.hpp"
 
 namespace namm::tasks {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "tasks/ascii.hpp"
+#include "base/ascii.hpp"
 #include "tasks/fit.hpp"
 #include "tasks/prompt_file.hpp"
 #include "tasks/random.hpp"

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "tasks/ascii.hpp"
+#include "base/ascii.hpp"
 
 namespace namm::tasks {
 namespace {

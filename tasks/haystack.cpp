@@ -5,10 +5,10 @@
 #include <stdexcept>
 #include <vector>
 
-#include "tasks/ascii.hpp"
+#include "base/ascii.hpp"
+#include "base/utf8.hpp"
 #include "tasks/code_corpus.hpp"
 #include "tasks/prose.hpp"
-#include "tasks/utf8.hpp"
 
 namespace namm::tasks {
 namespace {

@@ -7,7 +7,7 @@
 #include <optional>
 #include <vector>
 
-#include "tasks/ascii.hpp"
+#include "base/ascii.hpp"
 #include "tasks/text_tokens.hpp"
 
 namespace namm::tasks {

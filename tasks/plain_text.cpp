@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "tasks/ascii.hpp"
+#include "base/ascii.hpp"
 #include "tasks/fit.hpp"
 #include "tasks/generators.hpp"
 

@@ -4,10 +4,10 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
-#include "tasks/ascii.hpp"
+#include "base/ascii.hpp"
+#include "base/utf8.hpp"
 #include "tasks/benchmark_records.hpp"
 #include "tasks/scores.hpp"
-#include "tasks/utf8.hpp"
 
 namespace namm::tasks {
 namespace {

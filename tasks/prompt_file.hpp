@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tasks/line_reader.hpp"
+#include "base/line_reader.hpp"
 #include "tasks/task.hpp"
 
 namespace namm::tasks {

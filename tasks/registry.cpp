@@ -2,7 +2,7 @@
 #include <array>
 #include <stdexcept>
 
-#include "namm/policies/registry.hpp"
+#include "base/nearest_names.hpp"
 #include "tasks/generators.hpp"
 #include "tasks/task.hpp"
 

@@ -6,7 +6,7 @@
 #include <set>
 #include <vector>
 
-#include "tasks/ascii.hpp"
+#include "base/ascii.hpp"
 
 namespace namm::tasks {
 namespace {

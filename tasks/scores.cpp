@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "tasks/ascii.hpp"
+#include "base/ascii.hpp"
 
 namespace namm::tasks {
 namespace {

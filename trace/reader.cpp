@@ -10,8 +10,8 @@
 #include <optional>
 #include <stdexcept>
 
-#include "namm/json_fields.hpp"
-#include "namm/json_limits.hpp"
+#include "base/json_fields.hpp"
+#include "base/json_limits.hpp"
 #include "trace/chunk.hpp"
 
 namespace namm::trace {

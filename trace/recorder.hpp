@@ -2,7 +2,7 @@
 #include <memory>
 #include <vector>
 
-#include "namm/policies/policy.hpp"
+#include "core/policies/policy.hpp"
 #include "trace/record.hpp"
 
 namespace namm::trace {

@@ -3,7 +3,7 @@
 #include <numeric>
 #include <stdexcept>
 
-#include "namm/update.hpp"
+#include "core/update.hpp"
 
 namespace namm::trace {
 namespace {
@@ -24,7 +24,7 @@ void refuse(bool bad, const std::string& message) {
   if (bad) throw std::invalid_argument(message);
 }
 
-void check(const Settings& settings, const Memory& memory, const Content* content) {
+void check(const Settings& settings, const CachePolicy& memory, const Content* content) {
   refuse(memory.interval_tokens % settings.interval_tokens != 0,
          "trace: the interval must be a multiple of the recorded " + std::to_string(settings.interval_tokens) + " tokens, is " +
              std::to_string(memory.interval_tokens) + "; record with namm trace --interval, or change --interval");
@@ -45,7 +45,8 @@ void check(const Settings& settings, const Memory& memory, const Content* conten
 
 }  // namespace
 
-Replay::Replay(const Settings& settings, const PromptRecord& record, const Memory& memory, std::shared_ptr<const Content> content)
+Replay::Replay(const Settings& settings, const PromptRecord& record, const CachePolicy& memory,
+               std::shared_ptr<const Content> content)
     : settings_(settings), record_(record), memory_(memory), content_(std::move(content)), kept_(settings.heads()) {
   check(settings, memory, content_.get());
 }

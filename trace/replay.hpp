@@ -22,7 +22,7 @@ class Replay {
   /// `content` as read_content gives it; null if the policy reads none. Everything must outlive the replay. Throws
   /// std::invalid_argument if the memory's interval is no multiple of the recorded one, its spectrogram decays differently, or
   /// its policy reads what was not recorded.
-  Replay(const Settings& settings, const PromptRecord& record, const Memory& memory, std::shared_ptr<const Content> content);
+  Replay(const Settings& settings, const PromptRecord& record, const CachePolicy& memory, std::shared_ptr<const Content> content);
 
   /// Up to `until` tokens at most.
   void advance(std::size_t until = static_cast<std::size_t>(-1));
@@ -38,7 +38,7 @@ class Replay {
 
   const Settings& settings_;
   const PromptRecord& record_;
-  const Memory& memory_;
+  const CachePolicy& memory_;
   std::shared_ptr<const Content> content_;
   std::vector<std::vector<std::int32_t>> kept_;
   std::size_t seen_ = 0;  ///< tokens, at the last update

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "namm/json_fields.hpp"
+#include "base/json_fields.hpp"
 
 namespace namm::trace {
 namespace {

@@ -6,8 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "adapters/host.hpp"
-#include "namm/statistics/head_statistics.hpp"
+#include "core/statistics/head_statistics.hpp"
+#include "host/host.hpp"
 
 namespace namm::trace {
 
@@ -31,7 +31,7 @@ struct Settings {
   SpectrogramSettings spectrogram;
   bool all_statistics = true;  ///< false: without spectrogram and window_mean, which are nine tenths of the statistics' bytes
   Rows rows = Rows::f16;
-  bool question_after = true;  ///< evolve::ProtocolSettings
+  bool question_after = true;  ///< ProtocolSettings
   bool chat_template = true;
   nlohmann::json provenance = nlohmann::json::object();
 

@@ -29,7 +29,7 @@ std::string TraceHost::detokenize(std::span<const Token> tokens) const {
   return out;
 }
 
-void TraceHost::reset(const Memory& memory) {
+void TraceHost::reset(const CachePolicy& memory) {
   replay_.reset();
   prompt_ = nullptr;
   memory_ = memory;

@@ -20,7 +20,7 @@ class TraceHost final : public Host {
   /// The prompts' names.
   std::string detokenize(std::span<const Token> tokens) const override;
   ChatTemplate chat_template() const override { return {}; }
-  void reset(const Memory& memory) override;
+  void reset(const CachePolicy& memory) override;
   /// One token behind a reset. Throws as Replay's constructor.
   void evaluate(std::span<const Token> tokens) override;
   void update() override;
@@ -39,7 +39,7 @@ class TraceHost final : public Host {
  private:
   std::shared_ptr<const Reader> trace_;
   ContentMemory contents_;
-  Memory memory_;
+  CachePolicy memory_;
   const PromptRecord* prompt_ = nullptr;
   std::optional<Replay> replay_;
 };

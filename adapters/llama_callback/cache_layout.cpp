@@ -3,7 +3,7 @@
 #include <stdexcept>
 #include <tuple>
 
-#include "adapters/llama_cpp/cache_tensor.hpp"
+#include "adapters/llama_cpp/backend/cache_tensor.hpp"
 
 namespace namm::llama {
 namespace {

@@ -63,11 +63,11 @@ void CallbackMemory::attach(llama_context* context) {
   reset({});
 }
 
-bool CallbackMemory::needs_probabilities(const Memory& memory) {
+bool CallbackMemory::needs_probabilities(const CachePolicy& memory) {
   return memory.policy && (memory.policy->required().reads_attention() || memory.policy->listener());
 }
 
-void CallbackMemory::check(const Memory& memory) {
+void CallbackMemory::check(const CachePolicy& memory) {
   const bool evicts = memory.policy && !memory.policy->keeps_everything();
   if (evicts && memory.selection.mode != SelectionMode::uniform)
     throw std::invalid_argument(
@@ -80,7 +80,7 @@ void CallbackMemory::check(const Memory& memory) {
                                 ": reads queries, which the callback does not fetch; give --attachment backend");
 }
 
-void CallbackMemory::reset(const Memory& memory) {
+void CallbackMemory::reset(const CachePolicy& memory) {
   check(memory);
   if (needs_probabilities(memory) && layout_.flash_attention())
     throw std::invalid_argument(

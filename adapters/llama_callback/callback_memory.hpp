@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "adapters/host.hpp"
 #include "adapters/llama_callback/cache_layout.hpp"
-#include "adapters/llama_cpp/plain_keys.hpp"
+#include "adapters/llama_cpp/backend/plain_keys.hpp"
+#include "host/host.hpp"
 
 struct ggml_tensor;
 struct llama_context;
@@ -41,12 +41,12 @@ class CallbackMemory {
   /// and what would work; layers() is empty where the model has no KV cache.
   void attach(llama_context* context);
   /// Throws std::invalid_argument if the memory's budget is not uniform, or its policy reads queries.
-  static void check(const Memory& memory);
+  static void check(const CachePolicy& memory);
   /// Forgets the sequence. Throws std::invalid_argument if the budget is not uniform, or the policy reads attention and the
   /// context has flash attention, which does not show it.
-  void reset(const Memory& memory);
+  void reset(const CachePolicy& memory);
   /// True if the policy can only be attached without flash attention.
-  static bool needs_probabilities(const Memory& memory);
+  static bool needs_probabilities(const CachePolicy& memory);
   /// After every batch, when it is computed: updates if a multiple of the interval was crossed. Throws std::runtime_error with
   /// what went wrong meanwhile.
   void finish_batch();
@@ -77,7 +77,7 @@ class CallbackMemory {
   CacheLayout layout_;
   std::vector<Layer> layers_;
   PlainKeys plain_keys_;
-  Memory memory_;
+  CachePolicy memory_;
   CacheUsage usage_;
   bool learning_ = false;
   bool wants_keys_ = false, wants_values_ = false, wants_attention_ = false;

@@ -8,7 +8,7 @@
 
 #include "adapters/llama_callback/callback_memory_parts.hpp"
 #include "adapters/llama_callback/compaction.hpp"
-#include "namm/update.hpp"
+#include "core/update.hpp"
 
 namespace namm::llama {
 

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "adapters/llama_cpp/cache_type.hpp"
+#include "adapters/llama_cpp/backend/cache_type.hpp"
 #include "kernels/half.hpp"
 
 namespace namm::llama {

@@ -3,8 +3,8 @@
 #include <span>
 #include <vector>
 
-#include "namm/statistics/content_reader.hpp"
-#include "namm/statistics/head_statistics.hpp"
+#include "core/statistics/content_reader.hpp"
+#include "core/statistics/head_statistics.hpp"
 
 namespace namm::llama {
 

@@ -12,8 +12,8 @@
 #include <thread>
 #include <unordered_map>
 
-#include "adapters/llama_cpp/attach_scope.hpp"
-#include "adapters/llama_cpp/backend.hpp"
+#include "adapters/llama_cpp/backend/attach_scope.hpp"
+#include "adapters/llama_cpp/backend/backend.hpp"
 #include "adapters/preload/attachment.hpp"
 #include "adapters/preload/session_file.hpp"
 #include "adapters/preload/settings.hpp"
@@ -27,7 +27,7 @@ constexpr double kPauseSeconds = 1;  // nothing evaluated for so long: the reque
 struct Module {
   Runtime runtime;
   Settings settings;
-  Memory memory;
+  CachePolicy memory;
   std::mutex mutex;  // guards the map; attachments guard themselves
   std::unordered_map<const void*, std::shared_ptr<Attachment>> by_context;
   std::mutex stats_mutex;

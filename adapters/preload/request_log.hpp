@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-#include "adapters/llama_cpp/cache_store.hpp"
+#include "adapters/llama_cpp/store/cache_store.hpp"
 
 namespace namm::preload {
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
-#include "adapters/llama_cpp/row_trace.hpp"
-#include "namm/bytes.hpp"
+#include "adapters/llama_cpp/backend/row_trace.hpp"
+#include "base/bytes.hpp"
 
 namespace namm::preload {
 namespace {

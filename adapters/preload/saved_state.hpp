@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "adapters/llama_cpp/cache_store.hpp"
+#include "adapters/llama_cpp/store/cache_store.hpp"
 #include "adapters/preload/hooks.hpp"
 
 namespace namm::preload {

@@ -5,8 +5,8 @@
 #include <stdexcept>
 #include <string_view>
 
-#include "namm/atomic_file.hpp"
-#include "namm/bytes.hpp"
+#include "base/atomic_file.hpp"
+#include "base/bytes.hpp"
 
 namespace namm::preload {
 namespace {

@@ -5,7 +5,7 @@
 #include <stdexcept>
 #include <string_view>
 
-#include "namm/policy_file.hpp"
+#include "core/policy_file.hpp"
 
 namespace namm::preload {
 namespace {
@@ -54,9 +54,9 @@ void put_into_environment(const Settings& settings) {
   put("NAMM_ATTACH_STATS", settings.stats);
 }
 
-Memory make_memory(const Settings& settings) {
+CachePolicy make_memory(const Settings& settings) {
   const PolicyFile file = resolve_policy(settings.policy);
-  Memory out;
+  CachePolicy out;
   out.policy = file.policy;
   out.spectrogram = file.spectrogram;
   out.selection.budget = parse_budget(settings.budget);

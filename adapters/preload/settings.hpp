@@ -1,7 +1,7 @@
 #pragma once
 #include <string>
 
-#include "adapters/host.hpp"
+#include "host/host.hpp"
 
 namespace namm::preload {
 
@@ -17,6 +17,6 @@ struct Settings {
 Settings settings_from_environment();
 void put_into_environment(const Settings& settings);
 /// The policy with these settings. Throws what resolve_policy throws.
-Memory make_memory(const Settings& settings);
+CachePolicy make_memory(const Settings& settings);
 
 }  // namespace namm::preload

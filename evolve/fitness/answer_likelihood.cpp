@@ -11,7 +11,7 @@ class AnswerLikelihood final : public Fitness {
  public:
   std::string_view name() const override { return "answer-likelihood"; }
   Relation relation() const override { return Relation::difference; }
-  double measure(Host& host, const Memory& memory, const Prompt& prompt, const ProtocolSettings& protocol) const override {
+  double measure(Host& host, const CachePolicy& memory, const Prompt& prompt, const ProtocolSettings& protocol) const override {
     if (prompt.answer.empty()) {
       throw std::invalid_argument("answer-likelihood: every prompt must have a gold answer, prompt '" + prompt.sample.id +
                                   "' has none; leave plain texts out");

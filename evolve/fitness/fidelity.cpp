@@ -73,7 +73,7 @@ class Fidelity final : public Fitness {
   Relation relation() const override { return Relation::difference; }
   void remember_at_most(std::size_t bytes) override { remembered_.limit(bytes); }
 
-  double measure(Host& host, const Memory& memory, const Prompt& prompt, const ProtocolSettings& protocol) const override {
+  double measure(Host& host, const CachePolicy& memory, const Prompt& prompt, const ProtocolSettings& protocol) const override {
     const auto reference = full_predictions(host, memory, prompt, protocol);
     if (!memory.policy || memory.policy->keeps_everything()) return 0;
     double sum = 0;
@@ -92,7 +92,7 @@ class Fidelity final : public Fitness {
 
   /// Evaluates the prompt and calls `at` with the logits before every token that is to be predicted.
   template <typename At>
-  static void walk(Host& host, const Memory& memory, const Prompt& prompt, const ProtocolSettings& protocol, At at) {
+  static void walk(Host& host, const CachePolicy& memory, const Prompt& prompt, const ProtocolSettings& protocol, At at) {
     const Prompt shown = with_end_as_answer(prompt);
     present(host, memory, shown, protocol);
     for (std::size_t i = 0; i < shown.answer.size(); ++i) {
@@ -102,10 +102,10 @@ class Fidelity final : public Fitness {
     }
   }
 
-  std::shared_ptr<const Predictions> full_predictions(Host& host, const Memory& memory, const Prompt& prompt,
+  std::shared_ptr<const Predictions> full_predictions(Host& host, const CachePolicy& memory, const Prompt& prompt,
                                                       const ProtocolSettings& protocol) const {
     return remembered_.get({token_hash(prompt), protocol.question_after}, [&] {
-      Memory full = memory;
+      CachePolicy full = memory;
       full.policy = nullptr;
       full.selection.budget = {};
       const auto made = std::make_shared<Predictions>();

@@ -1,8 +1,8 @@
 #include <limits>
 #include <stdexcept>
 
+#include "base/registry.hpp"
 #include "evolve/fitness/make.hpp"
-#include "evolve/registry_names.hpp"
 
 namespace namm::evolve {
 namespace {
@@ -31,10 +31,10 @@ std::unique_ptr<Fitness> make_fitness(std::string_view name) {
   throw std::invalid_argument(unknown_name("fitness", name, fitness_registry()));
 }
 
-std::vector<double> Fitness::measure_together(Host& host, std::span<const Memory> memories, const Prompt& prompt,
+std::vector<double> Fitness::measure_together(Host& host, std::span<const CachePolicy> memories, const Prompt& prompt,
                                               const ProtocolSettings& protocol) const {
   std::vector<double> out;
-  for (const Memory& memory : memories) out.push_back(measure(host, memory, prompt, protocol));
+  for (const CachePolicy& memory : memories) out.push_back(measure(host, memory, prompt, protocol));
   return out;
 }
 

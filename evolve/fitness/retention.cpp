@@ -15,7 +15,7 @@ class Retention final : public Fitness {
  public:
   std::string_view name() const override { return "retention"; }
   Relation relation() const override { return Relation::difference; }
-  double measure(Host& host, const Memory& memory, const Prompt& prompt, const ProtocolSettings& protocol) const override {
+  double measure(Host& host, const CachePolicy& memory, const Prompt& prompt, const ProtocolSettings& protocol) const override {
     auto* const recorded = dynamic_cast<trace::TraceHost*>(&host);
     if (recorded == nullptr)
       throw std::invalid_argument(

@@ -27,7 +27,7 @@ bool reads_history(const Policy& policy) {
   return policy.required().has(Statistic::spectrogram) || policy.required().has(Statistic::window_mean);
 }
 
-bool reads_content(const Memory& memory) {
+bool reads_content(const CachePolicy& memory) {
   return memory.policy && memory.policy->required().has(Statistic::content) && memory.policy->reader() != nullptr;
 }
 
@@ -44,13 +44,13 @@ class SemiLive final : public Fitness {
  public:
   std::string_view name() const override { return "semi-live"; }
   Relation relation() const override { return Relation::difference; }
-  double measure(Host& host, const Memory& memory, const Prompt& prompt, const ProtocolSettings& protocol) const override {
+  double measure(Host& host, const CachePolicy& memory, const Prompt& prompt, const ProtocolSettings& protocol) const override {
     return measure_together(host, std::span(&memory, 1), prompt, protocol).front();
   }
   void remember_at_most(std::size_t bytes) override { remembered_.limit(bytes); }
   /// Question and answer are short: read behind several candidates' cells at once, they cost less (llama::TailBatch::kMost).
   std::size_t together() const override { return 8; }
-  std::vector<double> measure_together(Host& host, std::span<const Memory> memories, const Prompt& prompt,
+  std::vector<double> measure_together(Host& host, std::span<const CachePolicy> memories, const Prompt& prompt,
                                        const ProtocolSettings& protocol) const override {
     if (prompt.answer.empty())
       throw std::invalid_argument("semi-live: every prompt must have a gold answer, prompt '" + prompt.sample.id +
@@ -59,10 +59,10 @@ class SemiLive final : public Fitness {
         protocol.question_after ? std::span<const Token>(prompt.question) : std::span<const Token>();
     std::vector<double> out;
     while (out.size() < memories.size()) {
-      const std::span<const Memory> some = same_prefill(memories.subspan(out.size()));
+      const std::span<const CachePolicy> some = same_prefill(memories.subspan(out.size()));
       const std::shared_ptr<const Prefill> prefill = prefill_of(host, some, prompt, protocol);
       std::vector<std::vector<HeadContent>> kept;
-      for (const Memory& memory : some) kept.push_back(kept_by(memory, *prefill));
+      for (const CachePolicy& memory : some) kept.push_back(kept_by(memory, *prefill));
       for (const std::vector<double>& nats : host.branch_log_likelihoods(*prefill->snapshot, kept, question, prompt.answer))
         out.push_back(std::accumulate(nats.begin(), nats.end(), 0.0) / static_cast<double>(prompt.answer.size()));
     }
@@ -82,10 +82,10 @@ class SemiLive final : public Fitness {
   };
 
   /// The first ones that one prefill can serve. What is read side by side follows from them alone, not from what is remembered.
-  static std::span<const Memory> same_prefill(std::span<const Memory> memories) {
+  static std::span<const CachePolicy> same_prefill(std::span<const CachePolicy> memories) {
     const ContentReader* reader = nullptr;
     std::size_t count = 0;
-    for (const Memory& memory : memories) {
+    for (const CachePolicy& memory : memories) {
       if (memory.interval_tokens != memories[0].interval_tokens || memory.spectrogram != memories[0].spectrogram) break;
       if (reads_content(memory)) {
         if (reader != nullptr && reader != memory.policy->reader()) break;
@@ -97,7 +97,7 @@ class SemiLive final : public Fitness {
   }
 
   /// What a memory would have kept; empty: everything.
-  static std::vector<HeadContent> kept_by(const Memory& memory, const Prefill& prefill) {
+  static std::vector<HeadContent> kept_by(const CachePolicy& memory, const Prefill& prefill) {
     if (!memory.policy || memory.policy->keeps_everything()) return {};
     trace::Replay replay(prefill.settings, prefill.record, memory, reads_content(memory) ? prefill.content : nullptr);
     replay.advance();
@@ -105,14 +105,14 @@ class SemiLive final : public Fitness {
     return replay.content();
   }
 
-  std::shared_ptr<const Prefill> prefill_of(Host& host, std::span<const Memory> memories, const Prompt& prompt,
+  std::shared_ptr<const Prefill> prefill_of(Host& host, std::span<const CachePolicy> memories, const Prompt& prompt,
                                             const ProtocolSettings& protocol) const {
-    const Memory& memory = memories.front();
+    const CachePolicy& memory = memories.front();
     Key key{{token_hash(prompt), protocol.question_after, memory.interval_tokens, memory.spectrogram.decay}};
     std::shared_ptr<const Policy> reads;
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      for (const Memory& one : memories) {
+      for (const CachePolicy& one : memories) {
         if (reads_content(one)) reads_ = one.policy;
         all_ = all_ || (one.policy && reads_history(*one.policy));
       }
@@ -129,7 +129,7 @@ class SemiLive final : public Fitness {
     });
   }
 
-  static void evaluate(Host& host, const Memory& memory, const Prompt& prompt, const ProtocolSettings& protocol,
+  static void evaluate(Host& host, const CachePolicy& memory, const Prompt& prompt, const ProtocolSettings& protocol,
                        const std::shared_ptr<const Policy>& reads, bool all, Prefill& out) {
     trace::Settings settings;
     settings.host = host.description();
@@ -144,7 +144,7 @@ class SemiLive final : public Fitness {
       std::iota(settings.layers.back().heads.begin(), settings.layers.back().heads.end(), 0);
     }
     const auto recorder = std::make_shared<trace::Recorder>(settings, facts_of(prompt, protocol.question_after));
-    Memory recording;
+    CachePolicy recording;
     recording.policy = recorder;
     recording.spectrogram = memory.spectrogram;
     recording.interval_tokens = memory.interval_tokens;

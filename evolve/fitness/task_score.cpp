@@ -8,7 +8,7 @@ class TaskScore final : public Fitness {
  public:
   std::string_view name() const override { return "task-score"; }
   Relation relation() const override { return Relation::ratio; }
-  double measure(Host& host, const Memory& memory, const Prompt& prompt, const ProtocolSettings& protocol) const override {
+  double measure(Host& host, const CachePolicy& memory, const Prompt& prompt, const ProtocolSettings& protocol) const override {
     present(host, memory, prompt, protocol);
     const Generation answer = host.generate(prompt.task->max_answer_tokens(), true);
     return prompt.task->score(prompt.sample, answer.text);

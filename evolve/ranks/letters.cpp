@@ -4,7 +4,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "namm/bytes.hpp"
+#include "base/bytes.hpp"
 
 namespace namm::evolve::letters {
 namespace {

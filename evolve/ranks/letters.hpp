@@ -6,7 +6,7 @@
 #include <variant>
 #include <vector>
 
-#include "evolve/protocol.hpp"
+#include "host/protocol.hpp"
 #include "tasks/task.hpp"
 
 /// What ranks say to each other. Rank 0 hands out; the others measure. Numbers travel as they lie in memory: the ranks must be
@@ -44,7 +44,7 @@ struct PromptLetter {
 /// Memories that are measured together on one prompt.
 struct Job {
   struct Part {
-    Memory memory;                    ///< without its policy
+    CachePolicy memory;               ///< without its policy
     std::uint64_t policy = kNothing;  ///< a Parameters letter's id
   };
   std::uint64_t number = 0, prompt = 0;

@@ -12,8 +12,8 @@
 #include <stdexcept>
 #include <thread>
 
+#include "core/policies/registry.hpp"
 #include "evolve/ranks/letters.hpp"
-#include "namm/policies/registry.hpp"
 
 namespace namm::evolve {
 namespace {
@@ -24,7 +24,7 @@ constexpr std::chrono::microseconds kServerPause{200};
 /// A job with what it is about, which may be forgotten while it waits.
 struct Work {
   std::uint64_t number = 0;
-  std::vector<Memory> memories;
+  std::vector<CachePolicy> memories;
   std::shared_ptr<const Prompt> prompt;
 };
 

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "evolve/fitness.hpp"
-#include "evolve/host_pool.hpp"
 #include "evolve/ranks/channel.hpp"
+#include "host/host_pool.hpp"
 
 namespace namm::evolve {
 

@@ -150,7 +150,7 @@ void RankUnits::hand_out(int rank, const UnitBatch& batch, std::size_t index) {
   job.number = first_job_ + index;
   job.prompt = group.front().prompt;
   for (const Unit& unit : group) {
-    const Memory& memory = batch.memories[unit.memory];
+    const CachePolicy& memory = batch.memories[unit.memory];
     letters::Job::Part& part = job.parts.emplace_back();
     part.memory = memory;
     part.memory.policy = nullptr;

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <stdexcept>
 
-#include "evolve/base64.hpp"
+#include "base/base64.hpp"
 #include "evolve/state_fields.hpp"
 
 namespace namm::evolve {

@@ -1,6 +1,6 @@
 #include <stdexcept>
 
-#include "evolve/registry_names.hpp"
+#include "base/registry.hpp"
 #include "evolve/strategies/cma.hpp"
 #include "evolve/strategies/cr_fm_nes.hpp"
 #include "evolve/strategies/es.hpp"

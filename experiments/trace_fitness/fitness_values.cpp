@@ -5,11 +5,11 @@
 #include <exception>
 #include <iostream>
 
-#include "adapters/llama_cpp/llama_host.hpp"
+#include "adapters/llama_cpp/host/llama_host.hpp"
+#include "core/policies/registry.hpp"
+#include "core/policy_file.hpp"
 #include "evolve/fitness.hpp"
 #include "evolve/prompt_plan.hpp"
-#include "namm/policies/registry.hpp"
-#include "namm/policy_file.hpp"
 #include "trace/retained.hpp"
 #include "trace/trace_host.hpp"
 
@@ -34,12 +34,12 @@ struct Timed {
 };
 
 /// The validation prompts that the trace was recorded from, in its order.
-std::vector<evolve::Prompt> prompts_of(const trace::Settings& settings, evolve::HostPool& pool) {
+std::vector<Prompt> prompts_of(const trace::Settings& settings, HostPool& pool) {
   std::vector<std::shared_ptr<const tasks::Task>> tasks;
   for (const auto& name : settings.provenance.at("tasks")) tasks.push_back(tasks::make_task(name.get<std::string>()));
   const auto lengths = settings.provenance.at("lengths_tokens").get<std::vector<std::size_t>>();
   const evolve::PromptPlan plan{tasks.size(), lengths, 1, 1, 0, 64, 1};
-  evolve::ProtocolSettings protocol{settings.chat_template, settings.question_after};
+  ProtocolSettings protocol{settings.chat_template, settings.question_after};
   return *evolve::make_prompts(pool, tasks, plan.validation(), settings.provenance.at("seed").get<std::uint64_t>(), protocol);
 }
 
@@ -48,21 +48,21 @@ int run(const std::vector<std::string>& words) {
   const trace::Settings& settings = trace->settings();
   const auto model = llama::LlamaModel::load(words[0]);
   llama::LlamaHostSettings host_settings;
-  evolve::HostPool pool([&] { return std::make_unique<llama::LlamaHost>(model, host_settings); }, 1);
+  HostPool pool([&] { return std::make_unique<llama::LlamaHost>(model, host_settings); }, 1);
   trace::TraceHost recorded(trace);
-  std::vector<evolve::Prompt> prompts;
+  std::vector<Prompt> prompts;
   std::vector<Token> numbers;  // of the same prompts in the trace
-  for (evolve::Prompt& prompt : prompts_of(settings, pool))
+  for (Prompt& prompt : prompts_of(settings, pool))
     for (std::size_t i = 0; i < trace->prompts().size(); ++i)
       if (trace->prompts()[i].facts.id == prompt.sample.id && trace->prompts()[i].facts.compressed == prompt.context) {
         prompts.push_back(prompt);
         numbers.push_back(static_cast<Token>(i));
         break;
       }
-  const evolve::ProtocolSettings protocol{settings.chat_template, settings.question_after};
+  const ProtocolSettings protocol{settings.chat_template, settings.question_after};
   const auto live = evolve::make_fitness("answer-likelihood"), semi = evolve::make_fitness("semi-live");
   for (std::size_t p = 4; p < words.size(); ++p) {
-    Memory memory;
+    CachePolicy memory;
     if (std::filesystem::exists(words[p])) {
       const PolicyFile file = load_policy_file(words[p]);
       memory.policy = file.policy;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The policy `default`: begins with the one evolved on the embedded host, goes on on SmolLM2-135M-Instruct (weights in Q8_0) with three seeds; their mean ships (namm/policies/shipped/default.json). Evaluated on both.
+# The policy `default`: begins with the one evolved on the embedded host, goes on on SmolLM2-135M-Instruct (weights in Q8_0) with three seeds; their mean ships (core/policies/shipped/default.json). Evaluated on both.
 # Needs a built tree with the target namm_requantize.
 #   bash experiments/universal/run.sh [OUTPUT_DIR]
 set -euo pipefail

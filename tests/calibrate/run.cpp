@@ -31,12 +31,12 @@ Settings settings_in(const std::filesystem::path& folder, std::size_t texts = 6)
   return out;
 }
 
-evolve::HostPool pool_of(int workers) {
-  return evolve::HostPool([] { return std::make_unique<scripted::Host>(); }, workers);
+HostPool pool_of(int workers) {
+  return HostPool([] { return std::make_unique<scripted::Host>(); }, workers);
 }
 
 /// Tokens that the first host of a pool has evaluated so far.
-std::size_t evaluated(evolve::HostPool& pool) {
+std::size_t evaluated(HostPool& pool) {
   return dynamic_cast<scripted::Host&>(pool.host()).evaluated;
 }
 
@@ -44,7 +44,7 @@ std::size_t evaluated(evolve::HostPool& pool) {
 
 TEST_CASE("Calibration finds the read-out that the attention has") {
   const Folder folder;
-  evolve::HostPool pool = pool_of(1);
+  HostPool pool = pool_of(1);
   const Outcome outcome = run(settings_in(folder.path, 12), pool);
   CHECK(outcome.recordings == 12);
   CHECK(outcome.fit.explained > 0.999);  // but for the floor of 1e-3
@@ -63,7 +63,7 @@ TEST_CASE("How many numbers a probe will hold is known before anything is record
   const Folder folder;
   for (const ProbeInput input : {ProbeInput::key, ProbeInput::layer})
     for (const ReadOut read_out : {ReadOut::linear, ReadOut::quadratic}) {
-      evolve::HostPool pool = pool_of(1);
+      HostPool pool = pool_of(1);
       Settings settings = settings_in(folder.path);
       settings.probe.input = input;
       settings.probe.read_out = read_out;
@@ -78,7 +78,7 @@ TEST_CASE("How many numbers a probe will hold is known before anything is record
 TEST_CASE("Sizes of values count as much as is asked for, within each head") {
   const Folder folder;
   const auto fitted = [&](double value_weight) {
-    evolve::HostPool pool = pool_of(1);
+    HostPool pool = pool_of(1);
     Settings settings = settings_in(folder.path, 12);
     settings.probe.value_weight = value_weight;
     return run(settings, pool).fit;
@@ -101,7 +101,7 @@ TEST_CASE("Sizes of values count as much as is asked for, within each head") {
 TEST_CASE("A quadratic read-out finds what a linear one cannot") {
   const Folder folder;
   const auto explained = [&](ReadOut read_out) {
-    evolve::HostPool pool(
+    HostPool pool(
         [] {
           auto host = std::make_unique<scripted::Host>();
           host->bend = 1.5f;
@@ -133,8 +133,8 @@ TEST_CASE("A quadratic read-out finds what a linear one cannot") {
 namespace {
 
 /// Hosts that take longer for some texts, so that these are finished behind later ones; the last made fails at call `fail_at`.
-evolve::HostPool uneven_pool(int workers, int fail_at = -1) {
-  return evolve::HostPool(
+HostPool uneven_pool(int workers, int fail_at = -1) {
+  return HostPool(
       [workers, fail_at, made = 0]() mutable {
         auto host = std::make_unique<scripted::Host>();
         host->uneven = true;
@@ -145,7 +145,7 @@ evolve::HostPool uneven_pool(int workers, int fail_at = -1) {
 }
 
 nlohmann::json probe_of_all(const std::filesystem::path& folder, std::size_t texts) {
-  evolve::HostPool one = pool_of(1);
+  HostPool one = pool_of(1);
   return run(settings_in(folder, texts), one).fit.probe->to_json();
 }
 
@@ -155,7 +155,7 @@ TEST_CASE("Any number of workers gives the same probe, bit for bit, whoever is f
   const Folder folder;
   const nlohmann::json first = probe_of_all(folder.path, 24);
   for (const int workers : {2, 3, 5}) {
-    evolve::HostPool pool = uneven_pool(workers);
+    HostPool pool = uneven_pool(workers);
     CHECK(run(settings_in(folder.path, 24), pool).fit.probe->to_json() == first);
   }
 }
@@ -166,9 +166,9 @@ TEST_CASE("What several workers had recorded when one failed or they were stoppe
   std::filesystem::remove(folder.path / "calibration.state");
   Settings rest = settings_in(folder.path, 24);
   rest.resume = true;
-  evolve::HostPool failing = uneven_pool(3, 6);  // context and tail of a text are two calls
+  HostPool failing = uneven_pool(3, 6);  // context and tail of a text are two calls
   CHECK_THROWS_WITH(run(settings_in(folder.path, 24), failing), "scripted failure");
-  evolve::HostPool healthy = uneven_pool(3);
+  HostPool healthy = uneven_pool(3);
   std::atomic<bool> stop = false;
   const Outcome part = run(
       rest, healthy, [&](std::size_t done, std::size_t) { stop = done >= 12; }, &stop);
@@ -184,7 +184,7 @@ TEST_CASE("What several workers had recorded when one failed or they were stoppe
 
 TEST_CASE("A calibration that was stopped and resumed gives the same probe, bit for bit") {
   const Folder folder;
-  evolve::HostPool pool = pool_of(1);
+  HostPool pool = pool_of(1);
   const nlohmann::json whole = run(settings_in(folder.path), pool).fit.probe->to_json();
   const std::size_t tokens = evaluated(pool);
   std::atomic<bool> stop = false;
@@ -204,7 +204,7 @@ TEST_CASE("A calibration that was stopped and resumed gives the same probe, bit 
 
 TEST_CASE("A run that fails keeps what was recorded") {
   const Folder folder;
-  evolve::HostPool pool(
+  HostPool pool(
       [] {
         auto host = std::make_unique<scripted::Host>();
         host->fail_at = 5;  // in the third text: context and tail are two calls each
@@ -212,19 +212,19 @@ TEST_CASE("A run that fails keeps what was recorded") {
       },
       1);
   CHECK_THROWS_WITH(run(settings_in(folder.path), pool), "scripted failure");
-  evolve::HostPool healthy = pool_of(1);
+  HostPool healthy = pool_of(1);
   Settings rest = settings_in(folder.path);
   rest.resume = true;
   const Outcome resumed = run(rest, healthy);
   CHECK(resumed.recordings == 6);
-  evolve::HostPool again = pool_of(1);
+  HostPool again = pool_of(1);
   run(settings_in(folder.path), again);
   CHECK(evaluated(healthy) < evaluated(again) * 5 / 6);  // two of the six were there
 }
 
 TEST_CASE("A state that does not belong or is damaged is refused in one line") {
   const Folder folder;
-  evolve::HostPool pool = pool_of(1);
+  HostPool pool = pool_of(1);
   Settings settings = settings_in(folder.path);
   run(settings, pool);
   settings.resume = true;

@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "adapters/host.hpp"
+#include "host/host.hpp"
 
 namespace scripted {
 
@@ -53,7 +53,7 @@ class Host final : public namm::Host {
   }
   std::string detokenize(std::span<const namm::Token> tokens) const override { return {tokens.begin(), tokens.end()}; }
 
-  void reset(const namm::Memory& memory) override {
+  void reset(const namm::CachePolicy& memory) override {
     memory_ = memory;
     tokens_.clear();
   }
@@ -98,7 +98,7 @@ class Host final : public namm::Host {
 
  private:
   namm::HostDescription description_;
-  namm::Memory memory_;
+  namm::CachePolicy memory_;
   std::vector<namm::Token> tokens_;
 };
 

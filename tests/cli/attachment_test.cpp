@@ -1,5 +1,5 @@
 // The same policy over the cache that llama.cpp holds: quality and released cells, in one evaluation.
-#include "tests/cli/program.hpp"
+#include "tests/support/program.hpp"
 
 using namespace namm::test;
 using nlohmann::json;

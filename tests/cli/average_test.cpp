@@ -1,7 +1,7 @@
-#include "namm/policies/key_probe.hpp"
-#include "namm/policies/registry.hpp"
-#include "namm/policy_file.hpp"
-#include "tests/cli/program.hpp"
+#include "core/policies/key_probe.hpp"
+#include "core/policies/registry.hpp"
+#include "core/policy_file.hpp"
+#include "tests/support/program.hpp"
 
 using namespace namm::test;
 using nlohmann::json;

@@ -1,8 +1,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "namm/policy_file.hpp"
-#include "tests/cli/program.hpp"
+#include "core/policy_file.hpp"
+#include "tests/support/program.hpp"
 
 using namespace namm::test;
 using nlohmann::json;

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <thread>
 
-#include "tests/cli/program.hpp"
+#include "tests/support/program.hpp"
 
 using namespace namm::test;
 using nlohmann::json;
@@ -58,7 +58,7 @@ TEST_CASE("A run may start from the policy that comes with the program") {
                    "--validation", "1", "--budget", "50%", "--output", folder / "run", "--quiet"});
   INFO(outcome.err);
   REQUIRE(outcome.code == 0);
-  const json shipped = json::parse(read(NAMM_SOURCE_DIR "/namm/policies/shipped/default.json"));
+  const json shipped = json::parse(read(NAMM_SOURCE_DIR "/core/policies/shipped/default.json"));
   CHECK(json::parse(read(folder / "run/policy.json"))["policy"] == shipped["policy"]);
   // read again, also as a version wrote it that named options which a policy that exists has no use for
   json echoed = json::parse(read(folder / "run/run.json"));

@@ -5,7 +5,7 @@
 #include <fstream>
 #include <thread>
 
-#include "tests/cli/program.hpp"
+#include "tests/support/program.hpp"
 
 using namespace namm::test;
 

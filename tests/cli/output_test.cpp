@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "tests/cli/program.hpp"
+#include "tests/support/program.hpp"
 
 using namespace namm::test;
 

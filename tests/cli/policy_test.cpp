@@ -1,6 +1,6 @@
 #include <nlohmann/json.hpp>
 
-#include "tests/cli/program.hpp"
+#include "tests/support/program.hpp"
 
 using namespace namm::test;
 using nlohmann::json;

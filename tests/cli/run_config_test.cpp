@@ -1,5 +1,5 @@
 // What stands in a run file: of a stage, and outside of the stages.
-#include "tests/cli/program.hpp"
+#include "tests/support/program.hpp"
 
 using namespace namm::test;
 using nlohmann::json;

@@ -1,6 +1,6 @@
 #include <filesystem>
 
-#include "tests/cli/program.hpp"
+#include "tests/support/program.hpp"
 
 using namespace namm::test;
 

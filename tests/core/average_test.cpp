@@ -1,8 +1,8 @@
-#include "namm/policies/average.hpp"
+#include "core/policies/average.hpp"
 
-#include "namm/policies/key_probe.hpp"
-#include "namm/policies/network_policy.hpp"
-#include "namm/policies/registry.hpp"
+#include "core/policies/key_probe.hpp"
+#include "core/policies/network_policy.hpp"
+#include "core/policies/registry.hpp"
 #include "samples.hpp"
 #include "tests/check.hpp"
 

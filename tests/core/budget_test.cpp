@@ -1,4 +1,4 @@
-#include "namm/selection/budget.hpp"
+#include "core/selection/budget.hpp"
 
 #include <random>
 #include <stdexcept>

@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "namm/features/feature_set.hpp"
+#include "core/features/feature_set.hpp"
 #include "samples.hpp"
 #include "tests/check.hpp"
 

@@ -1,5 +1,5 @@
+#include "core/features/feature_set.hpp"
 #include "golden.hpp"
-#include "namm/features/feature_set.hpp"
 #include "tests/check.hpp"
 
 using namespace namm;

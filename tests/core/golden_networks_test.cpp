@@ -1,7 +1,7 @@
 #include <map>
 
+#include "core/networks/score_network.hpp"
 #include "golden.hpp"
-#include "namm/networks/score_network.hpp"
 #include "tests/check.hpp"
 
 using namespace namm;

@@ -1,10 +1,10 @@
 // The whole policy over three updates with carried state: statistics, features, scores, selection.
 #include <algorithm>
 
+#include "core/policies/network_policy.hpp"
+#include "core/policies/registry.hpp"
+#include "core/update.hpp"
 #include "golden.hpp"
-#include "namm/policies/network_policy.hpp"
-#include "namm/policies/registry.hpp"
-#include "namm/update.hpp"
 #include "samples.hpp"
 #include "tests/check.hpp"
 

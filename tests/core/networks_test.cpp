@@ -1,10 +1,10 @@
 #include <cmath>
 #include <random>
 
+#include "core/networks/score_network.hpp"
 #include "golden.hpp"
 #include "kernels/bam.hpp"
 #include "kernels/spectrogram.hpp"
-#include "namm/networks/score_network.hpp"
 #include "tests/check.hpp"
 
 using namespace namm;

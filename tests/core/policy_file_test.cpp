@@ -1,4 +1,4 @@
-#include "namm/policy_file.hpp"
+#include "core/policy_file.hpp"
 
 #include <unistd.h>
 
@@ -9,8 +9,8 @@
 #include <limits>
 #include <random>
 
-#include "namm/policies/network_policy.hpp"
-#include "namm/policies/registry.hpp"
+#include "core/policies/network_policy.hpp"
+#include "core/policies/registry.hpp"
 #include "tests/check.hpp"
 
 using namespace namm;
@@ -210,7 +210,7 @@ TEST_CASE("Policies are named or are files") {
   CHECK(resolve_policy("h2o").interval_tokens == 512);
   const PolicyFile shipped = resolve_policy("default");
   CHECK(shipped.policy->parameter_count() > 0);
-  CHECK(shipped.policy->to_json() == load_policy_file(NAMM_SOURCE_DIR "/namm/policies/shipped/default.json").policy->to_json());
+  CHECK(shipped.policy->to_json() == load_policy_file(NAMM_SOURCE_DIR "/core/policies/shipped/default.json").policy->to_json());
   save_policy_file(folder.path / "mine.json", sample());
   save_policy_file(folder.path / "mine", sample());
   CHECK(resolve_policy((folder.path / "mine.json").string()).interval_tokens == 128);

@@ -6,9 +6,9 @@
 
 #include <unistd.h>
 
-#include "namm/policies/registry.hpp"
-#include "namm/policy_file.hpp"
-#include "namm/update.hpp"
+#include "core/policies/registry.hpp"
+#include "core/policy_file.hpp"
+#include "core/update.hpp"
 #include "samples.hpp"
 #include "tests/check.hpp"
 

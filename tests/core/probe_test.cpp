@@ -1,9 +1,9 @@
 #include <nlohmann/json.hpp>
 
-#include "namm/policies/key_probe.hpp"
-#include "namm/policies/network_policy.hpp"
-#include "namm/policies/registry.hpp"
-#include "namm/probe/token_probe.hpp"
+#include "core/policies/key_probe.hpp"
+#include "core/policies/network_policy.hpp"
+#include "core/policies/registry.hpp"
+#include "core/probe/token_probe.hpp"
 #include "samples.hpp"
 #include "tests/check.hpp"
 

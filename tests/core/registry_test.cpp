@@ -1,4 +1,5 @@
-#include "namm/policies/registry.hpp"
+#include "core/policies/registry.hpp"
+#include "base/nearest_names.hpp"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>

@@ -7,9 +7,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "namm/policies/registry.hpp"
-#include "namm/selection/selection.hpp"
-#include "namm/statistics/head_statistics.hpp"
+#include "core/policies/registry.hpp"
+#include "core/selection/selection.hpp"
+#include "core/statistics/head_statistics.hpp"
 
 namespace samples {
 

@@ -1,8 +1,8 @@
 // Statistics as bytes: what comes back goes on bit for bit, and bytes from strangers do no harm.
 #include <random>
 
-#include "namm/bytes.hpp"
-#include "namm/statistics/head_statistics.hpp"
+#include "base/bytes.hpp"
+#include "core/statistics/head_statistics.hpp"
 #include "tests/check.hpp"
 
 using namespace namm;

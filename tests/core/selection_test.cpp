@@ -1,4 +1,4 @@
-#include "namm/selection/selection.hpp"
+#include "core/selection/selection.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "namm/statistics/head_statistics.hpp"
+#include "core/statistics/head_statistics.hpp"
 
 #include <algorithm>
 #include <cmath>

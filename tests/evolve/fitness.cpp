@@ -4,12 +4,12 @@
 #include <cmath>
 #include <thread>
 
+#include "core/policies/registry.hpp"
 #include "evolve/evaluator.hpp"
 #include "evolve/fitness/prompt_memory.hpp"
 #include "evolve/relative_measure.hpp"
-#include "namm/policies/registry.hpp"
 #include "tests/check.hpp"
-#include "tests/evolve/fake_host.hpp"
+#include "tests/support/fake_host.hpp"
 
 using namespace namm;
 using namespace namm::evolve;
@@ -17,8 +17,8 @@ using namespace namm::evolve;
 namespace {
 
 /// Keeps the newest `tokens` only.
-Memory recency(double tokens) {
-  Memory memory;
+CachePolicy recency(double tokens) {
+  CachePolicy memory;
   memory.policy = make_policy("streaming");
   memory.selection.budget = {Budget::Unit::tokens, tokens};
   memory.selection.sinks = 0;
@@ -41,9 +41,9 @@ TEST_CASE("fitness: what is measured with a full and with a pruned cache", "[fit
   fake::Host host;
   const Prompt prompt = prompt_with_old_needle(host);
   const auto likelihood = make_fitness("answer-likelihood"), score = make_fitness("task-score");
-  CHECK(likelihood->measure(host, Memory{}, prompt, {}) == Approx(-0.05));
+  CHECK(likelihood->measure(host, CachePolicy{}, prompt, {}) == Approx(-0.05));
   CHECK(likelihood->measure(host, recency(4), prompt, {}) == Approx(-4.05));
-  CHECK(score->measure(host, Memory{}, prompt, {}) == 1);
+  CHECK(score->measure(host, CachePolicy{}, prompt, {}) == 1);
   CHECK(score->measure(host, recency(4), prompt, {}) == 0);
   CHECK(score->measure(host, recency(100), prompt, {}) == 1);
 }
@@ -52,7 +52,7 @@ TEST_CASE("fitness: a prompt without a gold answer has no likelihood", "[fitness
   fake::Host host;
   Prompt prompt = prompt_with_old_needle(host);
   prompt.answer.clear();
-  CHECK_THROWS_WITH(make_fitness("answer-likelihood")->measure(host, Memory{}, prompt, {}), Contains("t/0"));
+  CHECK_THROWS_WITH(make_fitness("answer-likelihood")->measure(host, CachePolicy{}, prompt, {}), Contains("t/0"));
 }
 
 TEST_CASE("fitness: fidelity is the divergence from the full cache's predictions", "[fitness]") {
@@ -66,7 +66,7 @@ TEST_CASE("fitness: fidelity is the divergence from the full cache's predictions
     const double p = 1 / (1 + std::exp(1 - full)), q = 1 / (1 + std::exp(1 - pruned));
     return p * std::log(p / q) + (1 - p) * std::log((1 - p) / (1 - q));
   };
-  CHECK(fidelity->measure(host, Memory{}, prompt, {}) == 0);
+  CHECK(fidelity->measure(host, CachePolicy{}, prompt, {}) == 0);
   CHECK(fidelity->measure(host, recency(100), prompt, {}) == Approx(0).margin(1e-6));
   resets = 0;
   CHECK(fidelity->measure(host, recency(4), prompt, {}) == Approx(-kl(4, 0)));
@@ -159,7 +159,7 @@ TEST_CASE("fitness: the full cache is measured once per prompt, on the same prom
   const auto fitness = make_fitness("answer-likelihood");
   ThreadUnits threads(pool);
   Evaluator evaluator(threads, *fitness, {});
-  const Memory base = recency(1);
+  const CachePolicy base = recency(1);
   RelativeMeasure measure(evaluator, base, {parse_budget("12"), parse_budget("100%")}, true);
 
   const std::vector<std::shared_ptr<const Policy>> policies = {make_policy("full"), make_policy("streaming"), nullptr};

@@ -1,10 +1,10 @@
 #include "evolve/loop.hpp"
 
+#include "core/policies/network_policy.hpp"
+#include "core/policy_file.hpp"
 #include "evolve/evaluator.hpp"
 #include "evolve/prompt_plan.hpp"
 #include "evolve/relative_measure.hpp"
-#include "namm/policies/network_policy.hpp"
-#include "namm/policy_file.hpp"
 #include "tests/check.hpp"
 #include "tests/evolve/golden.hpp"
 #include "tests/evolve/loop_fixture.hpp"
@@ -28,7 +28,7 @@ double test_fitness(const RunSettings& s, const std::shared_ptr<const Policy>& p
   const auto fitness = make_fitness(s.fitness);
   ThreadUnits threads(pool);
   Evaluator evaluator(threads, *fitness, s.protocol);
-  Memory base;
+  CachePolicy base;
   base.selection = s.selection;
   base.interval_tokens = s.interval_tokens;
   RelativeMeasure measure(evaluator, base, {s.budgets.front()}, false);

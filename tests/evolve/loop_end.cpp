@@ -2,9 +2,9 @@
 #include <boost/random/mersenne_twister.hpp>
 #include <boost/random/normal_distribution.hpp>
 
+#include "core/policy_file.hpp"
 #include "evolve/loop.hpp"
 #include "evolve/noise.hpp"
-#include "namm/policy_file.hpp"
 #include "tests/check.hpp"
 #include "tests/evolve/loop_fixture.hpp"
 

@@ -7,9 +7,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/policies/registry.hpp"
 #include "evolve/loop.hpp"
-#include "namm/policies/registry.hpp"
-#include "tests/evolve/fake_host.hpp"
+#include "tests/support/fake_host.hpp"
 
 namespace fixture {
 
@@ -63,7 +63,7 @@ inline namm::evolve::RunSettings small_run(const std::filesystem::path& output) 
   return settings;
 }
 
-inline namm::evolve::HostFactory hosts(fake::Script script = {}) {
+inline namm::HostFactory hosts(fake::Script script = {}) {
   return [script] { return std::make_unique<fake::Host>(script); };
 }
 

@@ -4,7 +4,7 @@
 
 #include "evolve/prompt_plan.hpp"
 #include "tests/check.hpp"
-#include "tests/evolve/fake_host.hpp"
+#include "tests/support/fake_host.hpp"
 
 using namespace namm;
 using namespace namm::evolve;
@@ -43,7 +43,7 @@ TEST_CASE("normalisation: every token counts once per update it sees, and nothin
   sample.context = "a b c d e f g h i j k l m n o p q r s";  // 20 tokens with the start
   const Prompt prompt = encode_prompt(host, sample, nullptr, {});
   const auto recorder = std::make_shared<FeatureRecorder>(feature_set("paper"), host.description());
-  Memory memory;
+  CachePolicy memory;
   memory.policy = recorder;
   memory.interval_tokens = 8;
   present(host, memory, prompt, {});

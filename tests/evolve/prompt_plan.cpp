@@ -4,7 +4,7 @@
 #include <set>
 
 #include "tests/check.hpp"
-#include "tests/evolve/fake_host.hpp"
+#include "tests/support/fake_host.hpp"
 
 using namespace namm;
 using namespace namm::evolve;

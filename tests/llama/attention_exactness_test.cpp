@@ -5,7 +5,7 @@
 
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
-#include "tests/llama/tiny_model.hpp"
+#include "tests/support/tiny_model.hpp"
 
 using namespace namm;
 using namespace namm::test;

@@ -5,12 +5,12 @@
 #include <set>
 #include <tuple>
 
-#include "adapters/llama_cpp/llama_host.hpp"
-#include "cli/model_facts.hpp"
+#include "adapters/llama_cpp/host/llama_host.hpp"
+#include "adapters/llama_cpp/model_facts.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
 #include "tests/llama/seeded_policy.hpp"
-#include "tests/llama/tiny_model.hpp"
+#include "tests/support/tiny_model.hpp"
 
 using namespace namm;
 using namespace namm::test;
@@ -21,8 +21,8 @@ using Entry = std::tuple<int, int, std::int64_t>;  // layer, KV head, cell (= po
 using Logits = std::vector<std::vector<float>>;
 constexpr std::size_t kBackboneTokens = 300;
 
-Memory backbone_memory() {
-  Memory memory;
+CachePolicy backbone_memory() {
+  CachePolicy memory;
   memory.policy = std::make_shared<SeededPolicy>();
   memory.selection.mode = SelectionMode::pooled;
   memory.selection.budget = {Budget::Unit::fraction, 0.25};
@@ -126,7 +126,7 @@ TEST_CASE("every backbone: full is plain, evicted is masked, inspect agrees", "[
   CHECK(apart < 5e-4);
   CHECK(usage.updates == static_cast<std::int64_t>(kBackboneTokens) / 40);
 
-  const auto facts = cli::model_facts(path);
+  const auto facts = llama::model_facts(path);
   CHECK(facts["policy_attaches"] == true);
   REQUIRE(facts["layers_with_kv_cache"] == layers.size());
   std::int64_t windows = 0, bytes = 0;
@@ -182,7 +182,7 @@ TEST_CASE("models that a policy cannot be attached to are refused with a reason,
     CHECK_THAT(message, Contains(refused.adapter));
     CHECK_THAT(message, Contains("use a model"));  // what would work
   }
-  const auto facts = cli::model_facts(path);
+  const auto facts = llama::model_facts(path);
   CHECK(facts["policy_attaches"] == false);
   CHECK_THAT(facts["why_not"].get<std::string>(), Contains(refused.inspect));
 }

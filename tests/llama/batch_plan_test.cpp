@@ -1,5 +1,5 @@
 // Who sees what, and whose cell is whose, as far as the masks tell.
-#include "adapters/llama_cpp/batch_plan.hpp"
+#include "adapters/llama_cpp/store/batch_plan.hpp"
 
 #include "kernels/ragged_attention.hpp"
 #include "tests/check.hpp"

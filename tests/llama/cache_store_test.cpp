@@ -1,5 +1,5 @@
 // The store without llama.cpp: random rows in, statistics and outputs out.
-#include "adapters/llama_cpp/cache_store.hpp"
+#include "adapters/llama_cpp/store/cache_store.hpp"
 
 #include <algorithm>
 #include <map>
@@ -97,7 +97,7 @@ struct Run {
 
 Run run(int chunk, int threads) {
   Run out;
-  Memory memory;
+  CachePolicy memory;
   memory.policy = out.spy;
   memory.interval_tokens = 1 << 20;
   CacheStore store(memory);
@@ -145,7 +145,7 @@ TEST_CASE("CacheStore: the number of threads does not change a bit", "[llama][st
 
 TEST_CASE("CacheStore: layers of two caches, one behind the other, make one batch", "[llama][store]") {
   auto spy = std::make_shared<Spy>();
-  Memory memory;
+  CachePolicy memory;
   memory.policy = spy;
   memory.interval_tokens = 20;
   CacheStore store(memory);
@@ -162,11 +162,11 @@ TEST_CASE("CacheStore: layers of two caches, one behind the other, make one batc
 }
 
 TEST_CASE("CacheStore: reset forgets and a layer must be announced", "[llama][store]") {
-  CacheStore store(Memory{});
+  CacheStore store(CachePolicy{});
   store.add_layer(&store, {0, kHeads, kSize, kSize}, kCells);
   const auto first = feed(store, {0}, 70, 70, 1);
   CHECK(store.usage().entries == 70 * kHeads);
-  store.reset(Memory{});
+  store.reset(CachePolicy{});
   CHECK(store.usage().entries == 0);
   CHECK(store.usage().kv_bytes == 0);
   CHECK(feed(store, {0}, 70, 70, 1) == first);
@@ -174,7 +174,7 @@ TEST_CASE("CacheStore: reset forgets and a layer must be announced", "[llama][st
 }
 
 TEST_CASE("CacheStore: what a long batch is staged in is not kept", "[llama][store]") {
-  CacheStore store(Memory{});
+  CacheStore store(CachePolicy{});
   for (const int layer : {0, 1}) store.add_layer(&store, {layer, kHeads, kSize, kSize}, kCells);
   feed(store, {0, 1}, 400, 400, 1);
   const CacheUsage usage = store.usage();
@@ -182,7 +182,7 @@ TEST_CASE("CacheStore: what a long batch is staged in is not kept", "[llama][sto
 }
 
 TEST_CASE("CacheStore: layers that read the cache of another are refused", "[llama][store]") {
-  CacheStore store(Memory{});
+  CacheStore store(CachePolicy{});
   for (const int layer : {0, 1}) store.add_layer(&store, {layer, kHeads, kSize, kSize}, kCells);
   feed(store, {0}, 4, 4, 1);
   Mask mask(4, kCells);

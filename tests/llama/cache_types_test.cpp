@@ -1,7 +1,7 @@
 // Types of the runtime's cache: the store holds F16 and computes with the numbers that the runtime would have.
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
-#include "tests/llama/tiny_model.hpp"
+#include "tests/support/tiny_model.hpp"
 
 using namespace namm;
 using namespace namm::test;

@@ -5,12 +5,12 @@
 #include <map>
 #include <mutex>
 
-#include "adapters/llama_cpp/llama_host.hpp"
-#include "namm/policies/registry.hpp"
+#include "adapters/llama_cpp/host/llama_host.hpp"
+#include "core/policies/registry.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
 #include "tests/llama/seeded_policy.hpp"
-#include "tests/llama/tiny_model.hpp"
+#include "tests/support/tiny_model.hpp"
 
 using namespace namm;
 using namespace namm::test;
@@ -28,8 +28,8 @@ LlamaHost make_host(std::shared_ptr<const LlamaModel> model, Attachment attachme
   return LlamaHost(std::move(model), settings);
 }
 
-Memory uniform(std::shared_ptr<const Policy> policy) {
-  Memory memory;
+CachePolicy uniform(std::shared_ptr<const Policy> policy) {
+  CachePolicy memory;
   memory.policy = std::move(policy);
   memory.selection.budget = {Budget::Unit::fraction, 0.25};
   memory.interval_tokens = 64;
@@ -110,7 +110,8 @@ TEST_CASE("LlamaHost: by callback the same tokens are kept as by the backend", "
   LlamaHost ours = make_host(model, Attachment::backend), stock = make_host(model, Attachment::callback);
   CHECK(ours.description().bytes_per_token() == stock.description().bytes_per_token());
   for (const char* const name : {"", "streaming", "random", "knorm", "h2o-mean", "tova", "snapkv", "namm"}) {
-    const Memory memory = uniform(*name ? std::shared_ptr<const Policy>(make_policy(name)) : std::make_shared<SeededPolicy>());
+    const CachePolicy memory =
+        uniform(*name ? std::shared_ptr<const Policy>(make_policy(name)) : std::make_shared<SeededPolicy>());
     for (LlamaHost* const host : {&ours, &stock}) {
       host->reset(memory);
       host->evaluate(tokens);
@@ -163,7 +164,7 @@ TEST_CASE("LlamaHost: by callback a reader sees the keys that it sees by the bac
   const auto tokens = random_tokens(100, shape.vocabulary, 12);
   const auto by_backend = std::make_shared<ReadingPolicy>(), by_callback = std::make_shared<ReadingPolicy>();
   LlamaHost ours = make_host(model, Attachment::backend), stock = make_host(model, Attachment::callback);
-  Memory memory = uniform(by_backend);
+  CachePolicy memory = uniform(by_backend);
   memory.selection.budget = {};  // nothing is dropped, so the keys differ by the rounding of attention alone
   ours.reset(memory);
   ours.evaluate(tokens);
@@ -185,7 +186,7 @@ TEST_CASE("LlamaHost: by callback a reader sees the keys that it sees by the bac
 TEST_CASE("LlamaHost: by callback, cells smaller than the text hold it, and too few are an error", "[llama][callback][host]") {
   const auto model = LlamaModel::load(write_tiny_model({}));
   const auto tokens = random_tokens(900, 64, 13);
-  Memory memory = uniform(make_policy("h2o"));
+  CachePolicy memory = uniform(make_policy("h2o"));
   memory.selection.budget = {Budget::Unit::tokens, 100};
   LlamaHost host = make_host(model, Attachment::callback, 256);
   host.reset(memory);

@@ -1,12 +1,12 @@
 // What the callback cannot be attached to, each with a sentence that says what would work.
 #include "adapters/llama_callback/callback_memory.hpp"
-#include "adapters/llama_cpp/llama_host.hpp"
-#include "namm/policies/registry.hpp"
+#include "adapters/llama_cpp/host/llama_host.hpp"
+#include "core/policies/registry.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
 #include "tests/llama/message.hpp"
 #include "tests/llama/seeded_policy.hpp"
-#include "tests/llama/tiny_model.hpp"
+#include "tests/support/tiny_model.hpp"
 
 using namespace namm;
 using namespace namm::test;
@@ -51,7 +51,7 @@ TEST_CASE("callback: contexts and memories it cannot be attached to", "[llama][c
   CallbackMemory attached;
   settings.callback = &attached;
   Context context(model, settings);
-  Memory memory;
+  CachePolicy memory;
   memory.policy = make_policy("h2o");
   CHECK_THAT(message([&] { attached.reset(memory); }), Contains("flash attention does not show") && Contains("-fa off"));
   memory.policy = make_policy("knorm");
@@ -96,7 +96,7 @@ TEST_CASE("callback: a policy that reads keys and a cache of type q8_0, for whic
   settings.callback = &attached;
   settings.type_k = settings.type_v = GGML_TYPE_Q8_0;
   Context context(llama::LlamaModel::load(write_tiny_model(shape)), settings);
-  Memory memory;
+  CachePolicy memory;
   memory.policy = std::make_shared<Reading>();
   attached.reset(memory);
   const auto tokens = random_tokens(20, 64, 8);

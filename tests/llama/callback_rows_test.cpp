@@ -4,11 +4,11 @@
 #include <cstring>
 
 #include "adapters/llama_callback/callback_memory.hpp"
-#include "namm/policies/registry.hpp"
+#include "core/policies/registry.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
 #include "tests/llama/seeded_policy.hpp"
-#include "tests/llama/tiny_model.hpp"
+#include "tests/support/tiny_model.hpp"
 
 using namespace namm;
 using namespace namm::test;
@@ -61,7 +61,7 @@ TEST_CASE("compaction moves every kept row as it is, and leaves other cells alon
   settings.type_k = kind.keys;
   settings.type_v = kind.values;
   // no update is reached before the one at the end: until then both runs are the same computation
-  Memory memory;
+  CachePolicy memory;
   memory.policy = std::make_shared<SeededPolicy>();
   memory.selection.budget = {Budget::Unit::tokens, 30};
   CallbackMemory whole, evicted;
@@ -121,7 +121,7 @@ TEST_CASE("callback: flash attention on and off go on alike after compaction", "
     CallbackMemory attached;
     settings.callback = &attached;
     Context context(model, settings);
-    Memory memory;
+    CachePolicy memory;
     memory.policy = std::make_shared<SeededPolicy>();
     memory.selection.budget = {Budget::Unit::tokens, 30};
     memory.interval_tokens = 40;

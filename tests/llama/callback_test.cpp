@@ -8,11 +8,11 @@
 #include <tuple>
 
 #include "adapters/llama_callback/callback_memory.hpp"
-#include "namm/policies/registry.hpp"
+#include "core/policies/registry.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
 #include "tests/llama/seeded_policy.hpp"
-#include "tests/llama/tiny_model.hpp"
+#include "tests/support/tiny_model.hpp"
 
 using namespace namm;
 using namespace namm::test;
@@ -24,8 +24,8 @@ using Entry = std::tuple<int, int, std::int64_t>;  // layer, KV head, position
 using Logits = std::vector<std::vector<float>>;
 constexpr int kCallbackSinks = 2, kCallbackRecent = 5, kCallbackInterval = 32, kCallbackBudget = 24;
 
-Memory uniform(std::shared_ptr<const Policy> policy) {
-  Memory memory;
+CachePolicy uniform(std::shared_ptr<const Policy> policy) {
+  CachePolicy memory;
   memory.policy = std::move(policy);
   memory.selection.budget = {Budget::Unit::tokens, kCallbackBudget};
   memory.selection.sinks = kCallbackSinks;
@@ -76,7 +76,7 @@ std::set<Entry> held_by(const CallbackMemory& memory) {
 
 /// Evicting in few cells against plain llama.cpp in many, where what was dropped is masked: largest difference over the largest
 /// logit.
-double apart_from_masked(const TinyShape& shape, const Memory& memory, ggml_type type) {
+double apart_from_masked(const TinyShape& shape, const CachePolicy& memory, ggml_type type) {
   const auto model = llama::LlamaModel::load(write_tiny_model(shape));
   const auto tokens = random_tokens(300, shape.vocabulary, 4);
   ContextSettings settings;
@@ -122,7 +122,7 @@ TEST_CASE("callback: with everything kept, logits are those of plain llama.cpp t
   // `full` asks for next to nothing; the others for every key, value and probability, and have no budget
   for (const char* const name : {"full", "knorm", "h2o"}) {
     if (flash && std::string_view(name) == "h2o") continue;
-    Memory memory = uniform(make_policy(name));
+    CachePolicy memory = uniform(make_policy(name));
     memory.selection.budget = {};
     CallbackMemory attached;
     settings.callback = &attached;

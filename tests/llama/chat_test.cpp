@@ -1,10 +1,10 @@
 // A chat of twenty turns through the host interface: it stays within the budget, and what is kept is what one long text would
 // keep.
-#include "adapters/llama_cpp/llama_host.hpp"
-#include "namm/policies/registry.hpp"
+#include "adapters/llama_cpp/host/llama_host.hpp"
+#include "core/policies/registry.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
-#include "tests/llama/tiny_model.hpp"
+#include "tests/support/tiny_model.hpp"
 
 using namespace namm;
 using namespace namm::test;
@@ -16,7 +16,7 @@ TEST_CASE("a chat of twenty turns is one text of the same tokens", "[llama][chat
   const auto model = LlamaModel::load(write_tiny_model(shape));
   constexpr int kTurns = 20, kTokens = 48, kInterval = 96;
   const std::string name = GENERATE("h2o-mean", "snapkv");
-  Memory memory;
+  CachePolicy memory;
   memory.policy = make_policy(name);
   memory.selection.budget = {Budget::Unit::tokens, 60};
   memory.selection.mode = SelectionMode::pooled;

@@ -6,8 +6,8 @@
 #include <stdexcept>
 #include <tuple>
 
-#include "adapters/llama_cpp/attach_scope.hpp"
-#include "namm/policies/registry.hpp"
+#include "adapters/llama_cpp/backend/attach_scope.hpp"
+#include "core/policies/registry.hpp"
 
 namespace namm::test {
 
@@ -116,8 +116,8 @@ double largest(const std::vector<std::vector<float>>& a) {
   return out;
 }
 
-Memory full_memory() {
-  Memory memory;
+CachePolicy full_memory() {
+  CachePolicy memory;
   memory.policy = make_policy("full");
   return memory;
 }

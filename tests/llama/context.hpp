@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "adapters/llama_callback/callback_memory.hpp"
-#include "adapters/llama_cpp/cache_store.hpp"
-#include "adapters/llama_cpp/llama_model.hpp"
+#include "adapters/llama_cpp/host/llama_model.hpp"
+#include "adapters/llama_cpp/store/cache_store.hpp"
 #include "tests/llama/attention_reference.hpp"
 
 namespace namm::test {
@@ -19,7 +19,7 @@ struct ContextSettings {
   int sequences = 1;
   bool unified = true;
   int ubatch = 512;
-  std::optional<Memory> memory;  ///< none: plain llama.cpp
+  std::optional<CachePolicy> memory;  ///< none: plain llama.cpp
   AttentionReference* reference = nullptr;
   llama::CallbackMemory* callback = nullptr;  ///< attached when the context is there
   std::pair<ggml_backend_sched_eval_callback, void*> watcher = {nullptr, nullptr};
@@ -69,7 +69,7 @@ double largest_difference(const std::vector<std::vector<float>>& a, const std::v
 double largest(const std::vector<std::vector<float>>& a);
 
 /// A memory with policy `full`.
-Memory full_memory();
+CachePolicy full_memory();
 
 /// Real models for the exactness tests: the one named by NAMM_TEST_MODEL and the project's own, as far as they are there.
 std::vector<std::filesystem::path> real_models();

@@ -1,5 +1,5 @@
 #pragma once
-#include "tests/llama/tiny_model.hpp"
+#include "tests/support/tiny_model.hpp"
 
 namespace namm::test {
 

@@ -4,11 +4,11 @@
 #include <set>
 #include <tuple>
 
-#include "namm/policies/registry.hpp"
+#include "core/policies/registry.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
 #include "tests/llama/seeded_policy.hpp"
-#include "tests/llama/tiny_model.hpp"
+#include "tests/support/tiny_model.hpp"
 
 using namespace namm;
 using namespace namm::test;
@@ -45,8 +45,8 @@ void drop(SelectionMode mode, const std::vector<Head>& heads, int seen, std::set
   for (std::size_t i = kBudget * heads.size(); i < candidates.size(); ++i) dropped.insert(candidates[i].entry);
 }
 
-Memory seeded_memory(SelectionMode mode) {
-  Memory memory;
+CachePolicy seeded_memory(SelectionMode mode) {
+  CachePolicy memory;
   memory.policy = std::make_shared<SeededPolicy>();
   memory.selection.mode = mode;
   if (mode == SelectionMode::pooled) memory.selection.budget = {Budget::Unit::tokens, kBudget};

@@ -1,5 +1,5 @@
 // Memory by the page, and the list of one head at and around the size of a block.
-#include "adapters/llama_cpp/head_list.hpp"
+#include "adapters/llama_cpp/store/head_list.hpp"
 
 #include <unistd.h>
 
@@ -7,7 +7,7 @@
 #include <numeric>
 #include <random>
 
-#include "adapters/llama_cpp/page_buffer.hpp"
+#include "adapters/llama_cpp/store/page_buffer.hpp"
 #include "kernels/half.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/process_memory.hpp"

@@ -1,15 +1,15 @@
 // The host interface over llama.cpp, and what cannot be attached to.
-#include "adapters/llama_cpp/llama_host.hpp"
+#include "adapters/llama_cpp/host/llama_host.hpp"
 
 #include <algorithm>
 #include <cmath>
 
-#include "namm/policies/registry.hpp"
+#include "core/policies/registry.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
 #include "tests/llama/message.hpp"
 #include "tests/llama/seeded_policy.hpp"
-#include "tests/llama/tiny_model.hpp"
+#include "tests/support/tiny_model.hpp"
 
 using namespace namm;
 using namespace namm::test;
@@ -18,8 +18,8 @@ using llama::LlamaModel;
 
 namespace {
 
-Memory evicting(std::shared_ptr<const Policy> policy) {
-  Memory memory;
+CachePolicy evicting(std::shared_ptr<const Policy> policy) {
+  CachePolicy memory;
   memory.policy = std::move(policy);
   memory.selection.budget = {Budget::Unit::tokens, 40};
   memory.interval_tokens = 64;
@@ -48,7 +48,7 @@ TEST_CASE("LlamaHost: log-likelihood is that of the logits", "[llama][host]") {
   const auto tokens = random_tokens(150, shape.vocabulary, 7);
   const std::span all(tokens);
   for (const bool evict : {false, true}) {
-    const Memory memory = evict ? evicting(std::make_shared<SeededPolicy>()) : full_memory();
+    const CachePolicy memory = evict ? evicting(std::make_shared<SeededPolicy>()) : full_memory();
     host.reset(memory);
     host.evaluate(all.first(50));
     const auto likelihood = host.log_likelihood(all.subspan(50));
@@ -68,7 +68,8 @@ TEST_CASE("LlamaHost: any chunks give the same kept tokens", "[llama][host]") {
   LlamaHost host(LlamaModel::load(write_tiny_model({})), {});
   const auto tokens = random_tokens(300, 64, 8);
   for (const char* const name : {"", "h2o"}) {
-    const Memory memory = evicting(*name ? std::shared_ptr<const Policy>(make_policy(name)) : std::make_shared<SeededPolicy>());
+    const CachePolicy memory =
+        evicting(*name ? std::shared_ptr<const Policy>(make_policy(name)) : std::make_shared<SeededPolicy>());
     host.reset(memory);
     host.evaluate(tokens);
     const Kept whole = kept(*host.store());

@@ -2,7 +2,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "adapters/llama_cpp/batch_plan.hpp"
+#include "adapters/llama_cpp/store/batch_plan.hpp"
 
 namespace namm::test {
 

@@ -1,11 +1,11 @@
 // What usage() reports against the process's own memory map.
 #include <cstdlib>
 
-#include "namm/policies/registry.hpp"
+#include "core/policies/registry.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
 #include "tests/llama/process_memory.hpp"
-#include "tests/llama/tiny_model.hpp"
+#include "tests/support/tiny_model.hpp"
 
 using namespace namm;
 using namespace namm::test;
@@ -22,8 +22,8 @@ TinyShape wide() {
   return shape;
 }
 
-Memory tight() {
-  Memory memory;
+CachePolicy tight() {
+  CachePolicy memory;
   memory.policy = make_policy("streaming");
   memory.selection.budget = {Budget::Unit::tokens, 256};
   memory.interval_tokens = 250;

@@ -10,12 +10,12 @@
 #include <set>
 #include <string>
 
-#include "adapters/llama_cpp/attach_scope.hpp"
-#include "adapters/llama_cpp/plain_keys.hpp"
+#include "adapters/llama_cpp/backend/attach_scope.hpp"
+#include "adapters/llama_cpp/backend/plain_keys.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
 #include "tests/llama/seeded_policy.hpp"
-#include "tests/llama/tiny_model.hpp"
+#include "tests/support/tiny_model.hpp"
 
 using namespace namm;
 using namespace namm::test;
@@ -125,13 +125,13 @@ void check_keys(const std::shared_ptr<const llama::LlamaModel>& model, std::span
   params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
   params.cb_eval = Catcher::callback;
   params.cb_eval_user_data = &catcher;
-  llama::AttachScope scope(Memory{policy, {}, {}, 64});
+  llama::AttachScope scope(CachePolicy{policy, {}, {}, 64});
   const std::unique_ptr<llama_context, void (*)(llama_context*)> context(llama_init_from_model(model->get(), params), llama_free);
   REQUIRE(context);
   scope.finish();
   for (int pass = 0; pass < 2; ++pass) {  // the first pass learns the names
     llama_memory_clear(llama_get_memory(context.get()), true);
-    scope.finish().reset(Memory{policy, {}, {}, 64});
+    scope.finish().reset(CachePolicy{policy, {}, {}, 64});
     catcher.caught.clear();
     catcher.caught_queries.clear();
     policy->keys.clear();
@@ -158,7 +158,7 @@ TEST_CASE("what was read stays with its token when others are dropped", "[llama]
   TinyShape shape;
   const auto model = llama::LlamaModel::load(write_tiny_model(shape));
   ContextSettings settings;
-  settings.memory = Memory{std::make_shared<ReadingPolicy>(), {}, {SelectionMode::pooled, parse_budget("0.5"), 2, 4}, 32};
+  settings.memory = CachePolicy{std::make_shared<ReadingPolicy>(), {}, {SelectionMode::pooled, parse_budget("0.5"), 2, 4}, 32};
   Context attached(model, settings);
   attached.evaluate(random_tokens(200, shape.vocabulary, 5), 48);  // the policy checks at every update
   const CacheUsage usage = attached.store()->usage();

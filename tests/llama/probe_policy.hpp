@@ -1,8 +1,8 @@
 #pragma once
 #include <memory>
 
-#include "adapters/host.hpp"
-#include "namm/policies/key_probe.hpp"
+#include "core/policies/key_probe.hpp"
+#include "host/host.hpp"
 
 namespace namm::test {
 

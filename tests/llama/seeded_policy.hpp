@@ -3,7 +3,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "namm/policies/policy.hpp"
+#include "core/policies/policy.hpp"
 
 namespace namm::test {
 

@@ -1,9 +1,9 @@
 // Several sequences in one cache must not see each other: logits as in separate runs, each sequence updated on its own.
-#include "namm/policies/registry.hpp"
+#include "core/policies/registry.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
 #include "tests/llama/seeded_policy.hpp"
-#include "tests/llama/tiny_model.hpp"
+#include "tests/support/tiny_model.hpp"
 
 using namespace namm;
 using namespace namm::test;
@@ -16,8 +16,8 @@ constexpr int kSequences = 3;
 constexpr int kPlan[][kSequences] = {{30, 10, 0}, {7, 7, 7}, {1, 1, 1}, {0, 40, 12},
                                      {25, 0, 33}, {1, 1, 1}, {1, 0, 1}, {16, 16, 16}};
 
-Memory evicting() {
-  Memory memory;
+CachePolicy evicting() {
+  CachePolicy memory;
   memory.policy = std::make_shared<SeededPolicy>();
   memory.selection.mode = SelectionMode::pooled;
   memory.selection.budget = {Budget::Unit::tokens, 20};

@@ -1,12 +1,12 @@
 // Going on from a snapshot, against going on without one; the fitness semi-live, against live.
-#include "adapters/llama_cpp/llama_host.hpp"
+#include "adapters/llama_cpp/host/llama_host.hpp"
+#include "core/policies/registry.hpp"
 #include "evolve/fitness.hpp"
-#include "namm/policies/registry.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
 #include "tests/llama/probe_policy.hpp"
 #include "tests/llama/seeded_policy.hpp"
-#include "tests/llama/tiny_model.hpp"
+#include "tests/support/tiny_model.hpp"
 
 using namespace namm;
 using namespace namm::test;
@@ -15,16 +15,16 @@ using llama::LlamaModel;
 
 namespace {
 
-Memory memory_of(std::shared_ptr<const Policy> policy, double tokens, int interval) {
-  Memory out;
+CachePolicy memory_of(std::shared_ptr<const Policy> policy, double tokens, int interval) {
+  CachePolicy out;
   out.policy = std::move(policy);
   out.selection.budget = {Budget::Unit::tokens, tokens};
   out.interval_tokens = interval;
   return out;
 }
 
-evolve::Prompt some_prompt() {
-  evolve::Prompt prompt;
+Prompt some_prompt() {
+  Prompt prompt;
   prompt.sample.id = "p";
   prompt.context = random_tokens(130, 64, 5);
   prompt.question = random_tokens(12, 64, 6);
@@ -161,16 +161,16 @@ TEST_CASE("snapshot: branches read side by side say what they say one after the 
 
 TEST_CASE("semi-live: candidates measured together have the values they have alone", "[llama][snapshot]") {
   LlamaHost host(LlamaModel::load(write_tiny_model({})), {});
-  const evolve::Prompt prompt = some_prompt();
+  const Prompt prompt = some_prompt();
   const auto semi = evolve::make_fitness("semi-live");
   CHECK(semi->together() > 1);
-  std::vector<Memory> memories = {memory_of(nullptr, 200, 256)};
+  std::vector<CachePolicy> memories = {memory_of(nullptr, 200, 256)};
   for (const char* const name : {"h2o", "snapkv", "random", "streaming", "namm", "full"})
     memories.push_back(memory_of(make_policy(name), 40, 256));
   memories.push_back(memory_of(probe_policy(host.description(), 1), 40, 256));  // has a prefill of its own
   memories.push_back(memory_of(make_policy("h2o"), 30, 32));
   for (const bool question_after : {true, false}) {
-    evolve::ProtocolSettings protocol;
+    ProtocolSettings protocol;
     protocol.question_after = question_after;
     const std::vector<double> together = semi->measure_together(host, memories, prompt, protocol);
     REQUIRE(together.size() == memories.size());
@@ -183,10 +183,10 @@ TEST_CASE("semi-live: candidates measured together have the values they have alo
 TEST_CASE("semi-live: nothing dropped is the full cache to the bit, one eviction at the end is the live one",
           "[llama][snapshot]") {
   LlamaHost host(LlamaModel::load(write_tiny_model({})), {});
-  evolve::Prompt prompt = some_prompt();
+  Prompt prompt = some_prompt();
   const auto live = evolve::make_fitness("answer-likelihood"), semi = evolve::make_fitness("semi-live");
-  const evolve::ProtocolSettings protocol;
-  const auto value = [&](const evolve::Fitness& fitness, const Memory& memory) {
+  const ProtocolSettings protocol;
+  const auto value = [&](const evolve::Fitness& fitness, const CachePolicy& memory) {
     return fitness.measure(host, memory, prompt, protocol);
   };
   const double full = value(*semi, memory_of(nullptr, 200, 256));
@@ -195,7 +195,7 @@ TEST_CASE("semi-live: nothing dropped is the full cache to the bit, one eviction
   CHECK(value(*semi, memory_of(make_policy("h2o"), 200, 256)) == full);
   for (const char* const name : {"h2o", "snapkv", "random", "streaming", "namm"}) {
     CAPTURE(name);
-    const Memory once = memory_of(make_policy(name), 40, 256);  // the interval is longer than the prompt
+    const CachePolicy once = memory_of(make_policy(name), 40, 256);  // the interval is longer than the prompt
     const double expected = value(*live, once);
     CHECK(value(*semi, once) == Approx(expected).margin(1e-5));
     CHECK(std::abs(expected - full) > 1e-3);
@@ -210,7 +210,7 @@ TEST_CASE("semi-live: nothing dropped is the full cache to the bit, one eviction
     CHECK(value(*semi, memory_of(nullptr, 200, 256)) == Approx(full).margin(1e-5));
   }
   // evictions on the way: the same kind of number, not the same
-  const Memory often = memory_of(make_policy("h2o"), 30, 32);
+  const CachePolicy often = memory_of(make_policy("h2o"), 30, 32);
   CHECK(value(*semi, often) == Approx(value(*live, often)).margin(1));
   prompt.answer.clear();
   CHECK_THROWS_WITH(value(*semi, often), Contains("must have a gold answer"));

@@ -1,12 +1,12 @@
 // Traces recorded on a live host, against that host.
-#include "adapters/llama_cpp/llama_host.hpp"
+#include "adapters/llama_cpp/host/llama_host.hpp"
 
-#include "namm/policies/registry.hpp"
+#include "core/policies/registry.hpp"
 #include "tests/check.hpp"
 #include "tests/core/samples.hpp"
 #include "tests/llama/context.hpp"
 #include "tests/llama/probe_policy.hpp"
-#include "tests/llama/tiny_model.hpp"
+#include "tests/support/tiny_model.hpp"
 #include "trace/recorder.hpp"
 #include "trace/replay.hpp"
 
@@ -38,7 +38,7 @@ trace::PromptRecord record(LlamaHost& host, const trace::Settings& settings, std
   facts.tail.assign(tokens.begin() + kContext, tokens.end());
   facts.answer_tokens = 6;
   const auto recorder = std::make_shared<trace::Recorder>(settings, facts);
-  Memory memory;
+  CachePolicy memory;
   memory.policy = recorder;
   memory.interval_tokens = settings.interval_tokens;
   host.reset(memory);
@@ -73,7 +73,7 @@ TEST_CASE("trace: the first eviction of a replay is the live one, for every poli
   trace::ContentMemory contents;
   const auto compare = [&](const PolicyEntry& entry, SelectionMode mode, int interval, bool at_first_update) {
     CAPTURE(entry.name, to_string(mode), interval, at_first_update);
-    Memory memory;
+    CachePolicy memory;
     memory.policy = made(entry, host.description());
     memory.selection.mode = mode;
     memory.interval_tokens = interval;
@@ -144,7 +144,7 @@ TEST_CASE("trace: attention from question and answer is that of the recorded que
   };
   const auto watched = [&](std::size_t first, std::size_t count) {
     const auto policy = std::make_shared<LastRows>();
-    Memory memory;
+    CachePolicy memory;
     memory.policy = policy;
     memory.interval_tokens = 1 << 20;
     host.reset(memory);

@@ -2,7 +2,7 @@
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
 #include "tests/llama/seeded_policy.hpp"
-#include "tests/llama/tiny_model.hpp"
+#include "tests/support/tiny_model.hpp"
 
 using namespace namm;
 using namespace namm::test;

@@ -1,11 +1,11 @@
 // The flags an attachment supplies, and those it cannot live with.
-#include "cli/attach_flags.hpp"
+#include "adapters/preload/attach_flags.hpp"
 
 #include <cstdlib>
 
 #include "tests/check.hpp"
 
-using namm::cli::attach_flags;
+using namm::preload::attach_flags;
 using Words = std::vector<std::string>;
 
 namespace {

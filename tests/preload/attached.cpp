@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <sstream>
 
-#include "tests/llama/tiny_model.hpp"
+#include "tests/support/tiny_model.hpp"
 
 namespace namm::test {
 

@@ -2,7 +2,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/cli/program.hpp"
+#include "tests/support/program.hpp"
 
 namespace namm::test {
 

@@ -2,8 +2,8 @@
 #include <fstream>
 #include <sstream>
 
-#include "tests/llama/tiny_model.hpp"
 #include "tests/preload/attached.hpp"
+#include "tests/support/tiny_model.hpp"
 
 using namespace namm::test;
 

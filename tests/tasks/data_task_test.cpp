@@ -3,10 +3,11 @@
 #include <set>
 #include <stdexcept>
 
-#include "tasks/utf8.hpp"
+#include "base/utf8.hpp"
 #include "tests/check.hpp"
 #include "tests/tasks/samples.hpp"
 
+using namespace namm;
 using namespace namm::tasks;
 using namespace namm::tasks::testing;
 

@@ -3,12 +3,13 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "base/utf8.hpp"
 #include "tasks/random.hpp"
 #include "tasks/scores.hpp"
-#include "tasks/utf8.hpp"
 #include "tests/check.hpp"
 #include "tests/tasks/samples.hpp"
 
+using namespace namm;
 using namespace namm::tasks;
 using namespace namm::tasks::testing;
 

@@ -4,12 +4,13 @@
 #include <set>
 #include <stdexcept>
 
+#include "base/utf8.hpp"
 #include "tasks/fill.hpp"
 #include "tasks/scores.hpp"
-#include "tasks/utf8.hpp"
 #include "tests/check.hpp"
 #include "tests/tasks/samples.hpp"
 
+using namespace namm;
 using namespace namm::tasks;
 using namespace namm::tasks::testing;
 

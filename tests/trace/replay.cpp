@@ -1,8 +1,8 @@
 // What a replay keeps, against the same statistics pruned by hand; what it refuses.
 #include "trace/replay.hpp"
 
-#include "namm/policies/registry.hpp"
-#include "namm/update.hpp"
+#include "core/policies/registry.hpp"
+#include "core/update.hpp"
 #include "tests/check.hpp"
 #include "tests/trace/made_up.hpp"
 
@@ -10,8 +10,8 @@ using namespace made_up;
 
 namespace {
 
-Memory memory_of(const char* policy, double tokens, int interval) {
-  Memory out;
+CachePolicy memory_of(const char* policy, double tokens, int interval) {
+  CachePolicy out;
   out.policy = make_policy(policy);
   out.selection.budget = {Budget::Unit::tokens, tokens};
   out.selection.sinks = 1;
@@ -49,7 +49,7 @@ TEST_CASE("a replay keeps at every update the best of what it kept before", "[tr
   const Settings settings = made_up::settings();
   const PromptRecord record = made_up::record(settings, 72, 4);
   for (const int interval : {16, 32}) {
-    const Memory memory = memory_of("h2o", 12, interval);
+    const CachePolicy memory = memory_of("h2o", 12, interval);
     Replay replay(settings, record, memory, nullptr);
     replay.advance();
     const std::vector<std::size_t> within =
@@ -69,7 +69,7 @@ TEST_CASE("a replay keeps at every update the best of what it kept before", "[tr
 TEST_CASE("a replay without a policy keeps everything", "[trace]") {
   const Settings settings = made_up::settings();
   const PromptRecord record = made_up::record(settings, 40, 4);
-  for (Memory memory : {memory_of("full", 4, 16), Memory{}}) {
+  for (CachePolicy memory : {memory_of("full", 4, 16), CachePolicy{}}) {
     memory.interval_tokens = 16;
     Replay replay(settings, record, memory, nullptr);
     replay.advance();
@@ -83,19 +83,19 @@ TEST_CASE("a replay refuses what the record cannot tell", "[trace]") {
   settings.all_statistics = false;
   settings.rows = Rows::none;
   const PromptRecord record = made_up::record(settings, 40, 4);
-  const auto refused = [&](const Memory& memory, const char* why) {
+  const auto refused = [&](const CachePolicy& memory, const char* why) {
     CHECK_THROWS_WITH(Replay(settings, record, memory, nullptr), Contains(why));
   };
   refused(memory_of("h2o", 12, 24), "multiple of the recorded 16");
   refused(memory_of("snapkv", 12, 16), "--statistics all");
   refused(memory_of("namm", 12, 16), "--statistics all");
-  Memory probe = memory_of("linear", 12, 16);
+  CachePolicy probe = memory_of("linear", 12, 16);
   probe.policy = make_policy("linear", {{"features", "probe"}});
   refused(probe, "--keys f16");
   Settings all = made_up::settings();
   const PromptRecord other = made_up::record(all, 40, 4);
   CHECK_THROWS_WITH(Replay(all, other, probe, nullptr), Contains("probe"));
-  Memory decay = memory_of("namm", 12, 16);
+  CachePolicy decay = memory_of("namm", 12, 16);
   decay.spectrogram.decay = 0.5f;
   CHECK_THROWS_WITH(Replay(all, other, decay, nullptr), Contains("decay"));
 }

@@ -1,5 +1,5 @@
 // How much of the answer's attention is kept, and prompts of a trace as tasks of a host.
-#include "namm/policies/registry.hpp"
+#include "core/policies/registry.hpp"
 #include "tests/check.hpp"
 #include "tests/trace/made_up.hpp"
 #include "trace/retained.hpp"
@@ -79,7 +79,7 @@ TEST_CASE("a trace host replays the prompts of its tasks, and has no model", "[t
   CHECK(sample.id == "task/train/3");
   const auto tokens = host.tokenize(sample.context, true);
   CHECK(tokens == std::vector<Token>{3});
-  Memory memory;
+  CachePolicy memory;
   memory.policy = make_policy("h2o");
   memory.selection.budget = {Budget::Unit::tokens, 10};
   memory.selection.recent = 2;

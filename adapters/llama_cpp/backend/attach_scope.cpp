@@ -1,0 +1,91 @@
+#include "adapters/llama_cpp/backend/attach_scope.hpp"
+
+#include <ggml-backend.h>
+
+#include <mutex>
+#include <stdexcept>
+#include <unordered_map>
+#include <utility>
+
+#include "adapters/llama_cpp/backend/backend.hpp"
+#include "adapters/llama_cpp/backend/instance.hpp"
+#include "adapters/llama_cpp/backend/lazy_clear.hpp"
+#include "adapters/llama_cpp/backend/row_trace.hpp"
+
+namespace namm::llama {
+namespace {
+
+std::mutex mutex;                                          // guards the two maps
+std::unordered_map<const ggml_tensor*, Instance*> owners;  // cache tensors that are ours; every scheduler of the process asks
+std::unordered_map<const CacheStore*, Instance*> by_store;
+
+thread_local AttachScope* active_scope = nullptr;
+
+}  // namespace
+
+/// The instance of the active scope, made when first asked for: by make_instance, that is by the context's constructor.
+Instance* instance_of_scope() {
+  if (!active_scope->instance_) {
+    active_scope->instance_ = new Instance;
+    active_scope->instance_->store = std::make_unique<CacheStore>(active_scope->memory_);
+    const std::lock_guard<std::mutex> lock(mutex);
+    by_store.emplace(active_scope->instance_->store.get(), active_scope->instance_);
+  }
+  return active_scope->instance_;
+}
+
+Instance* make_instance() {
+  return active_scope ? instance_of_scope() : new Instance;
+}
+
+void destroy_instance(Instance* instance) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex);
+    std::erase_if(owners, [&](const auto& entry) { return entry.second == instance; });
+    by_store.erase(instance->store.get());
+  }
+  delete instance;
+}
+
+Instance* owner_of(const ggml_tensor* cache) {
+  const std::lock_guard<std::mutex> lock(mutex);
+  const auto found = owners.find(cache);
+  return found == owners.end() ? nullptr : found->second;
+}
+
+Instance* adopt(const ggml_tensor* cache) {
+  if (Instance* const known = owner_of(cache)) return known;
+  if (!active_scope) return nullptr;
+  Instance* const instance = instance_of_scope();
+  const std::lock_guard<std::mutex> lock(mutex);
+  owners.emplace(cache, instance);
+  watch_rows(cache);
+  return instance;
+}
+
+AttachScope::AttachScope(CachePolicy memory) : memory_(std::move(memory)) {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    if (!ggml_backend_reg_by_name("NAMM")) ggml_backend_register(backend_registry());  // ggml_backend_load has done it elsewhere
+    clear_cpu_buffers_lazily();
+  });
+  active_scope = this;
+}
+
+AttachScope::~AttachScope() {
+  active_scope = nullptr;
+}
+
+CacheStore& AttachScope::finish() {
+  if (!instance_) throw std::runtime_error("model: no context was created to attach a memory to");
+  if (!instance_->problem.empty()) throw std::runtime_error("model: a memory policy cannot be attached: " + instance_->problem);
+  return *instance_->store;
+}
+
+std::string take_failure(const CacheStore& store) {
+  const std::lock_guard<std::mutex> lock(mutex);
+  const auto found = by_store.find(&store);
+  return found == by_store.end() ? std::string() : std::exchange(found->second->failure, {});
+}
+
+}  // namespace namm::llama

@@ -1,0 +1,54 @@
+#pragma once
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "core/statistics/content_reader.hpp"
+
+struct ggml_backend;
+struct ggml_tensor;
+
+namespace namm::llama {
+
+/// Takes the rotary embedding off keys that are on their way into the cache, or off queries. The runtime may reuse the memory of
+/// the un-rotated key, so it is restored: the inverse rotation by ggml itself, with the parameters of the node that rotated.
+/// Exact to rounding (1e-6).
+class PlainKeys {
+ public:
+  PlainKeys();
+  ~PlainKeys();
+  PlainKeys(const PlainKeys&) = delete;
+  PlainKeys& operator=(const PlainKeys&) = delete;
+  /// `rows`: src[0] of the SET_ROWS node that writes keys: float [kv_heads * key_size, tokens]. Gives [tokens][kv_heads *
+  /// key_size]; the rows themselves where the model does not rotate. Valid until the next call. Throws std::runtime_error if the
+  /// rotation cannot be undone (several axes, or keys that were changed after it).
+  const float* restore(const ggml_tensor* rows);
+  /// `queries`: src[0] of the attention node: float [key_size, tokens, heads, streams]. Gives [stream][token][heads * key_size];
+  /// else as restore().
+  const float* restore_queries(const ggml_tensor* queries);
+  /// That of what was restored last, while its node lives; null if the model does not rotate.
+  const Rotation* rotation() const { return forward_.node ? &forward_ : nullptr; }
+
+ private:
+  class Forward final : public Rotation {
+   public:
+    explicit Forward(PlainKeys& keys) : owner(&keys) {}
+    void turn(std::span<float> vectors, std::size_t per_position, std::span<const std::int32_t> positions) const override;
+    PlainKeys* owner;
+    const ggml_tensor* node = nullptr;
+  };
+  void undo(const ggml_tensor* from, std::size_t width, std::size_t tokens, bool scaled);
+  /// [tokens][width] in place, as `node` does it or the other way round; one position per token.
+  void turn(const ggml_tensor* node, float* data, std::size_t width, std::size_t tokens, const std::int32_t* positions,
+            bool back);
+
+  struct FreeBackend {
+    void operator()(ggml_backend* backend) const;
+  };
+  std::unique_ptr<ggml_backend, FreeBackend> cpu_;
+  std::vector<float> vectors_;
+  Forward forward_{*this};
+  std::vector<unsigned char> graph_memory_;
+};
+
+}  // namespace namm::llama

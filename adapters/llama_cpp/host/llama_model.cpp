@@ -1,0 +1,101 @@
+#include "adapters/llama_cpp/host/llama_model.hpp"
+
+#include <llama.h>
+#include <spdlog/spdlog.h>
+
+#include <array>
+#include <fstream>
+#include <mutex>
+#include <stdexcept>
+
+namespace namm::llama {
+namespace {
+
+std::mutex log_mutex;
+std::string last_error;
+
+void log(ggml_log_level level, const char* text, void*) {
+  std::string line(text);
+  while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.pop_back();
+  if (line.empty() || line == ".") return;
+  if (level == GGML_LOG_LEVEL_ERROR) {
+    const std::lock_guard<std::mutex> lock(log_mutex);
+    last_error = line;
+  }
+  spdlog::debug("llama.cpp: {}", line);
+}
+
+void start_runtime() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    llama_log_set(log, nullptr);
+    ggml_backend_load_all();
+    llama_backend_init();
+  });
+}
+
+void check_is_gguf(const std::filesystem::path& path) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error))
+    throw std::runtime_error("model " + path.string() + ": no such file; give a GGUF file with --model");
+  if (!std::filesystem::is_regular_file(path, error))
+    throw std::runtime_error("model " + path.string() + ": must be a file, is a folder or device; give a GGUF file");
+  std::ifstream file(path, std::ios::binary);
+  std::array<char, 4> magic{};
+  if (!file) throw std::runtime_error("model " + path.string() + ": cannot be read; check its permissions");
+  file.read(magic.data(), magic.size());
+  if (file.gcount() != 4 || std::string_view(magic.data(), 4) != "GGUF")
+    throw std::runtime_error(
+        "model " + path.string() +
+        ": must be a GGUF file (first bytes \"GGUF\"), is something else; convert it with llama.cpp's convert_hf_to_gguf.py");
+}
+
+}  // namespace
+
+std::string last_llama_error() {
+  const std::lock_guard<std::mutex> lock(log_mutex);
+  return last_error;
+}
+
+std::shared_ptr<const LlamaModel> LlamaModel::load(const std::filesystem::path& path, int gpu_layers) {
+  check_is_gguf(path);
+  start_runtime();
+  llama_model_params params = llama_model_default_params();
+  if (gpu_layers > 0 && !llama_supports_gpu_offload())
+    throw std::runtime_error("--gpu-layers: must be 0 with a llama.cpp built without a GPU backend, is " +
+                             std::to_string(gpu_layers) + "; build llama.cpp for the GPU (GGML_CUDA=ON), or leave it out");
+  params.n_gpu_layers = gpu_layers;
+  llama_model* const model = llama_model_load_from_file(path.c_str(), params);
+  if (!model)
+    throw std::runtime_error(
+        "model " + path.string() +
+        ": llama.cpp cannot load it (truncated, damaged or of an unknown architecture): " + last_llama_error());
+  return std::shared_ptr<const LlamaModel>(new LlamaModel(model, path));
+}
+
+LlamaModel::LlamaModel(llama_model* model, const std::filesystem::path& path) : model_(model) {
+  description_.model = path.filename().string();
+  description_.architecture = metadata("general.architecture");
+  description_.layers = llama_model_n_layer(model);
+  description_.query_heads = llama_model_n_head(model);
+  description_.train_context = llama_model_n_ctx_train(model);
+}
+
+LlamaModel::~LlamaModel() {
+  llama_model_free(model_);
+}
+
+const llama_vocab* LlamaModel::vocab() const {
+  return llama_model_get_vocab(model_);
+}
+
+std::string LlamaModel::metadata(const std::string& key) const {
+  const int length = llama_model_meta_val_str(model_, key.c_str(), nullptr, 0);
+  if (length <= 0) return {};
+  std::string value(static_cast<std::size_t>(length) + 1, '\0');
+  llama_model_meta_val_str(model_, key.c_str(), value.data(), value.size());
+  value.resize(static_cast<std::size_t>(length));
+  return value;
+}
+
+}  // namespace namm::llama

@@ -1,0 +1,39 @@
+#pragma once
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "host/host.hpp"
+
+struct llama_model;
+struct llama_vocab;
+
+namespace namm::llama {
+
+/// A GGUF model in memory, shared by any number of hosts (one copy of the weights).
+class LlamaModel {
+ public:
+  /// `gpu_layers`: layers whose weights, and cache if the runtime holds it, go to the GPU that llama.cpp was built for; 0 = none.
+  /// Throws std::runtime_error: subject, rule, value seen, remedy; for example a missing, truncated or foreign file.
+  static std::shared_ptr<const LlamaModel> load(const std::filesystem::path& path, int gpu_layers = 0);
+  ~LlamaModel();
+  LlamaModel(const LlamaModel&) = delete;
+  LlamaModel& operator=(const LlamaModel&) = delete;
+
+  llama_model* get() const { return model_; }
+  const llama_vocab* vocab() const;
+  /// Value of a metadata key of the file, or "".
+  std::string metadata(const std::string& key) const;
+  /// Shapes are filled by the host, which sees the cache.
+  const HostDescription& description() const { return description_; }
+
+ private:
+  explicit LlamaModel(llama_model* model, const std::filesystem::path& path);
+  llama_model* model_;
+  HostDescription description_;
+};
+
+/// llama.cpp's own log goes to spdlog's debug level; its newest error is kept for our error lines.
+std::string last_llama_error();
+
+}  // namespace namm::llama

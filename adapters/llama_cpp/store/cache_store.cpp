@@ -1,0 +1,162 @@
+#include "adapters/llama_cpp/store/cache_store.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+#include "adapters/llama_cpp/store/cache_store_parts.hpp"
+#include "core/update.hpp"
+
+namespace namm::llama {
+namespace {
+
+StatisticsSettings settings_of(const CachePolicy& memory) {
+  StatisticsSettings out;
+  out.spectrogram = memory.spectrogram;
+  if (memory.policy) out.needed = memory.policy->required();
+  return out;
+}
+
+}  // namespace
+
+CacheStore::CacheStore(CachePolicy memory)
+    : memory_(std::move(memory)), statistics_(settings_of(memory_)), staged_(std::make_unique<Staging>()) {}
+CacheStore::~CacheStore() = default;
+
+void CacheStore::add_layer(const void* group, const LayerShape& shape, std::size_t cells_per_stream, int streams) {
+  streams_ = std::max(streams_, streams);
+  if (layers_.contains(shape.layer)) return;
+  auto found = std::find_if(groups_.begin(), groups_.end(), [&](const auto& g) { return g->id == group; });
+  if (found == groups_.end()) {
+    groups_.push_back(std::make_unique<Group>());
+    groups_.back()->id = group;
+    groups_.back()->cells_per_stream = cells_per_stream;
+    found = std::prev(groups_.end());
+  }
+  auto layer = std::make_unique<Layer>();
+  layer->shape = shape;
+  layer->group = found->get();
+  ++layer->group->layers;
+  layers_.emplace(shape.layer, std::move(layer));
+  find_windows();
+}
+
+std::vector<LayerDescription> CacheStore::layers() const {
+  std::vector<LayerDescription> out;
+  for (const auto& [index, layer] : layers_)
+    out.push_back({index, layer->shape.kv_heads, static_cast<int>(layer->shape.key_size),
+                   static_cast<int>(layer->shape.value_size), layer->group->windowed ? window_tokens_ : 0});
+  return out;
+}
+
+CacheStore::Layer& CacheStore::layer_of(int layer) {
+  const auto found = layers_.find(layer);
+  if (found == layers_.end()) throw std::logic_error("KV cache: layer " + std::to_string(layer) + " was not announced");
+  return *found->second;
+}
+
+bool CacheStore::reads_content() const {
+  return memory_.policy && memory_.policy->reader();
+}
+
+bool CacheStore::reads_queries() const {
+  return reads_content() && memory_.policy->reader()->reads_queries();
+}
+
+HeadList CacheStore::make_list(const LayerShape& shape) const {
+  return {shape.key_size, shape.value_size, statistics_};
+}
+
+void CacheStore::update_sequence(Sequence& sequence) {
+  if (!evicts(memory_) || windows_unknown(sequence)) return;
+  std::vector<HeadList*> lists;
+  std::vector<HeadTokens> heads;
+  double bytes = 0;
+  for (auto& [index, layer_heads] : sequence.layers) {
+    const LayerShape& shape = layer_of(index).shape;
+    for (std::size_t h = 0; h < layer_heads.size(); ++h) {
+      lists.push_back(&layer_heads[h]);
+      heads.push_back(layer_heads[h].statistics().view());
+      heads.back().layer = index;
+      heads.back().kv_head = static_cast<int>(h);
+      heads.back().tokens_seen = sequence.tokens_seen;
+      bytes += static_cast<double>(shape.key_size + shape.value_size) * sizeof(std::uint16_t);
+    }
+  }
+  if (lists.empty()) return;
+  const auto count = static_cast<std::int64_t>(lists.size());
+  const std::int64_t budget = memory_.selection.budget.tokens(sequence.tokens_seen, bytes / static_cast<double>(count), count);
+  const Selection selection = plan_update(*memory_.policy, memory_.selection, heads, budget);
+  for (std::size_t i = 0; i < lists.size(); ++i)
+    if (selection.kept[i].size() < lists[i]->size()) sequence.exact_from = sequence.tokens_seen;
+#pragma omp parallel for schedule(dynamic, 4) num_threads(threads_) if (threads_ > 1)
+  for (std::int64_t i = 0; i < count; ++i) lists[static_cast<std::size_t>(i)]->keep(selection.kept[static_cast<std::size_t>(i)]);
+  ++usage_.updates;
+  usage_.nan_scores += selection.nan_scores;
+}
+
+void CacheStore::update() {
+  for (auto& group : groups_)
+    if (!group->windowed)
+      for (auto& [key, sequence] : group->sequences) update_sequence(sequence);
+}
+
+void CacheStore::reset(CachePolicy memory) {
+  memory_ = std::move(memory);
+  statistics_ = settings_of(memory_);
+  usage_ = {};
+  for (auto& group : groups_) {
+    group->cells.clear();
+    group->plans.clear();
+    group->sequences.clear();
+    group->attended = 0;
+    ++group->batch;
+  }
+  staged_->cells.clear();
+  shares_.clear();
+}
+
+void CacheStore::measure() {
+  usage_.tokens_seen = usage_.entries = usage_.entries_full = usage_.kv_bytes = usage_.kv_bytes_full = 0;
+  usage_.statistics_bytes = static_cast<std::int64_t>(staged_->bytes());
+  for (const auto& group : groups_) {
+    std::int64_t group_tokens = 0;
+    for (const auto& [stream, cells] : group->cells)
+      usage_.statistics_bytes += static_cast<std::int64_t>(
+          (cells.owner.capacity() + cells.position.capacity() + 2 * cells.newest.capacity()) * sizeof(std::int32_t));
+    for (auto& [key, sequence] : group->sequences) {
+      group_tokens += sequence.tokens_seen;
+      const SequenceUse use = use_of(*group, key, sequence);
+      sequence.kv_bytes_peak = std::max(sequence.kv_bytes_peak, use.kv_bytes);
+      usage_.entries += use.entries;
+      usage_.entries_full += use.entries_full;
+      usage_.kv_bytes += use.kv_bytes;
+      usage_.kv_bytes_full += use.kv_bytes_full;
+      usage_.statistics_bytes += use.statistics_bytes;
+    }
+    usage_.tokens_seen = std::max(usage_.tokens_seen, group_tokens);
+  }
+  usage_.entries_peak = std::max(usage_.entries_peak, usage_.entries);
+  usage_.kv_bytes_peak = std::max(usage_.kv_bytes_peak, usage_.kv_bytes);
+  usage_.statistics_bytes_peak = std::max(usage_.statistics_bytes_peak, usage_.statistics_bytes);
+}
+
+CacheUsage CacheStore::usage() {
+  measure();
+  return usage_;
+}
+
+std::vector<HeadContent> CacheStore::content() const {
+  std::vector<HeadContent> out;
+  for (const auto& group : groups_) {
+    if (group->sequences.empty()) continue;
+    for (const auto& [index, heads] : group->sequences.begin()->second.layers)
+      for (std::size_t h = 0; h < heads.size(); ++h) {
+        const auto positions = heads[h].statistics().view().positions;
+        out.push_back({index, static_cast<int>(h), {positions.begin(), positions.end()}});
+      }
+  }
+  return out;
+}
+
+}  // namespace namm::llama

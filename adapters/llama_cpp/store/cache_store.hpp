@@ -1,0 +1,186 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "adapters/llama_cpp/store/batch_plan.hpp"
+#include "adapters/llama_cpp/store/head_list.hpp"
+#include "host/host.hpp"
+
+namespace namm::llama {
+
+struct SavedStore;
+
+/// Shape of one layer's cache.
+struct LayerShape {
+  int layer = 0;
+  int kv_heads = 0;
+  std::size_t key_size = 0;
+  std::size_t value_size = 0;
+  double key_bytes = 2, value_bytes = 2;  ///< per number in the runtime's own cache: what a full cache would cost
+};
+
+/// Where one attention node reads and writes. Query and output rows are float, query i of stream s and head h at
+/// data + (s * queries + i) * token_stride + h * head_stride (in floats).
+struct AttentionCall {
+  const float* queries = nullptr;
+  std::size_t query_token_stride = 0, query_head_stride = 0, query_stream_stride = 0;
+  float* output = nullptr;
+  std::size_t output_token_stride = 0, output_head_stride = 0, output_stream_stride = 0;
+  int query_heads = 0;
+  int queries_per_stream = 0;
+  int first_stream = 0;
+  int streams = 1;
+  std::vector<MaskView> masks;  ///< one per stream
+  float scale = 1;
+  float softcap = 0;
+  const float* sinks = nullptr;  ///< [query_heads] or null
+  int threads = 1;
+  const float* plain_queries = nullptr;  ///< before rotary embedding, [stream][query][heads * key_size]; read if reads_queries()
+};
+
+/// What is held for one sequence, over all caches of the context.
+struct SequenceUse {
+  std::int64_t key = 0;  ///< who it is, for CacheStore::forget and BatchShare
+  int stream = 0;
+  std::int64_t tokens_seen = 0;
+  /// Tokens up to which the sequence can be cut and still be what a sequence of that length would be: those seen at the last
+  /// eviction; 0 if there was none.
+  std::int64_t exact_from = 0;
+  std::int32_t oldest_in_window = -1;  ///< oldest position that sliding-window layers still hold; -1: nothing was dropped there
+  std::int64_t entries = 0, entries_full = 0;
+  std::int64_t kv_bytes = 0, kv_bytes_full = 0, kv_bytes_peak = 0;
+  std::int64_t statistics_bytes = 0;
+};
+
+/// A sequence's share of what was evaluated: tokens at positions first .. last.
+struct BatchShare {
+  std::int64_t key = 0;
+  int stream = 0;
+  std::int32_t first = 0, last = 0;
+};
+
+/// Rows of the runtime's own cache tensors, in the order in which it copies them into or out of a saved state (row_trace.hpp):
+/// they tell which cells the state is about. One part per cache and stream.
+struct SavedRows {
+  const void* group = nullptr;
+  int stream = 0;
+  std::vector<std::int32_t> cells;
+};
+
+/// The KV cache of one context of the runtime, held by us: one list per (sequence, layer, KV head), any length each.
+///
+///   layer by layer:  write keys -> write values -> attend      the first layer of a batch plans who sees what
+///   after the last:  update of every sequence that crossed a multiple of the interval: score, select, release
+class CacheStore {
+ public:
+  explicit CacheStore(CachePolicy memory);
+  ~CacheStore();
+
+  /// What the user of the context knows and the graphs do not tell. `window_tokens`: of sliding-window layers
+  /// (llama_model_n_swa), 0 = none; those layers drop what left the window, policies decide about the others. `cuts`: sequences
+  /// are never copied, or branched() tells. Then the end of one that the runtime removed is recognised and released, and windows
+  /// are left: without it a copy might still need what the newest token does not see.
+  void expect(int window_tokens, bool cuts);
+  /// The runtime's batch begins, of which parts (ubatches) come one by one. Without a call each part counts as a batch, which is
+  /// the same unless a batch has tokens of several branches.
+  void batch_begins();
+  /// The runtime made a copy of the sequence. The copies share one list: its end is no longer cut and its windows are not left.
+  void branched(std::int64_t key);
+
+  /// Announces a layer before the first batch. `group` tells layers of different caches of one context apart (sliding window).
+  void add_layer(const void* group, const LayerShape& shape, std::size_t cells_per_stream, int streams = 1);
+  /// Parts of the cache that sequences have for themselves; 1 = all share one.
+  int streams() const { return streams_; }
+  /// The layers announced, ascending.
+  std::vector<LayerDescription> layers() const;
+  /// Keys or values of a batch, float rows [token][kv_heads * size] with `stride` floats between tokens, for the given cells
+  /// (stream * cells_per_stream + cell). `plain`: the keys before rotary embedding, [token][kv_heads * size], and their rotation,
+  /// which must last until attend(); read if reads_content().
+  void write_keys(int layer, const float* rows, std::size_t stride, std::span<const std::int64_t> cells,
+                  const float* plain = nullptr, const Rotation* rotation = nullptr);
+  void write_values(int layer, const float* rows, std::size_t stride, std::size_t tokens);
+  void attend(int layer, const AttentionCall& call);
+
+  /// True if the policy reads keys and values (Policy::reader).
+  bool reads_content() const;
+  /// True if it reads queries too.
+  bool reads_queries() const;
+  /// Forgets all sequences and attaches another memory.
+  void reset(CachePolicy memory);
+  /// Updates every sequence now.
+  void update();
+  CacheUsage usage();
+  /// Sequences that hold something, in order of arrival.
+  std::vector<SequenceUse> sequences() const;
+  /// What was evaluated since the last call, one entry per sequence.
+  std::vector<BatchShare> take_shares();
+  /// Releases a sequence that the runtime has removed. Unknown keys are ignored.
+  void forget(std::int64_t key);
+  /// Who may be a sequence of the runtime, for saved sessions: numbers of the caller's that come back with it.
+  using Names = std::vector<std::int32_t>;
+  /// What is held for these cells: keys, values, statistics. `names_of` is asked for each sequence (by its key).
+  void save(ByteWriter& out, std::span<const SavedRows> rows, const std::function<Names(std::int64_t)>& names_of) const;
+  /// Reads it and checks it; nothing is changed until install(). Throws std::runtime_error if it is damaged or was saved by
+  /// another policy or model.
+  std::shared_ptr<SavedStore> read(ByteReader& in) const;
+  /// Puts it in the place of what these cells held. Returns the new sequences. Throws std::runtime_error, and changes nothing, if
+  /// there are other rows than were saved.
+  std::vector<std::pair<std::int64_t, Names>> install(const std::shared_ptr<SavedStore>& saved, std::span<const SavedRows> rows);
+  /// What is held for these cells, without statistics, to go on from several times: branch(), then install().
+  std::shared_ptr<const SavedStore> capture(std::span<const SavedRows> rows) const;
+  /// A copy in which the named heads hold only the tokens at these positions; the others all. Only what is kept is copied.
+  /// Without statistics: for a store without a policy.
+  static std::shared_ptr<SavedStore> branch(const SavedStore& captured, std::span<const HeadContent> kept);
+  /// Bytes of keys and values in it.
+  static std::size_t kv_bytes(const SavedStore& captured);
+  /// Size of the runtime's own cache tensors, bytes.
+  double runtime_bytes() const;
+  /// Tokens kept in each (layer, KV head) of the first sequence, ascending positions: for reports and tests.
+  std::vector<HeadContent> content() const;
+
+ private:
+  struct Layer;
+  struct Group;
+  struct Sequence;
+  struct Staging;
+  Layer& layer_of(int layer);
+  HeadList make_list(const LayerShape& shape) const;
+  Staging& stage(int layer);
+  void append(const Layer& layer, std::vector<HeadList>& heads, const QueryGroup& queries, std::size_t first_token);
+  void show_queries(const Layer& layer, const QueryGroup& queries, const AttentionCall& call, std::size_t first_token) const;
+  void check_windows(const Group& group, int stream, const BatchPlan& plan) const;
+  void drop_reused(const Layer& layer, int stream, const BatchPlan& plan);
+  void finish_batch();
+  void find_windows();
+  bool windows_unknown(const Sequence& sequence) const;
+  void note_sequences();
+  void leave_window(Sequence& sequence, const QueryGroup& queries, const CellMap& cells);
+  Group* primary() const;
+  SequenceUse use_of(const Group& group, std::int64_t key, const Sequence& sequence) const;
+  void update_sequence(Sequence& sequence);
+  void measure();
+  std::string fingerprint() const;
+  void write_group(ByteWriter& out, const Group& group, const SavedRows& rows,
+                   const std::function<Names(std::int64_t)>& names_of) const;
+  void take_cells(Group& group, int stream, std::span<const std::int32_t> cells);
+
+  CachePolicy memory_;
+  StatisticsSettings statistics_;
+  std::vector<std::unique_ptr<Group>> groups_;
+  std::map<int, std::unique_ptr<Layer>> layers_;
+  CacheUsage usage_;
+  std::unique_ptr<Staging> staged_;
+  std::vector<BatchShare> shares_;
+  int window_tokens_ = 0, streams_ = 1;
+  bool cuts_ = false, batches_told_ = false;
+  int threads_ = 1;
+};
+
+}  // namespace namm::llama

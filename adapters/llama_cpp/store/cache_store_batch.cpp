@@ -1,0 +1,195 @@
+// A batch on its way through a store: layer by layer rows are written and attended to, then sequences are counted and updated.
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+#include "adapters/llama_cpp/store/cache_store_parts.hpp"
+#include "adapters/llama_cpp/store/group_attention.hpp"
+#include "kernels/half.hpp"
+
+namespace namm::llama {
+namespace {
+
+constexpr std::size_t kStagingKept = 4 << 10;  // bytes: what small models decode with, nothing beside a cache
+
+}  // namespace
+
+CacheStore::Staging& CacheStore::stage(int layer) {
+  if (staged_->layer == layer) return *staged_;
+  staged_->layer = layer;
+  staged_->cells.clear();  // of a batch that was broken off
+  staged_->keys.clear();
+  staged_->values.clear();
+  return *staged_;
+}
+
+void CacheStore::write_keys(int index, const float* rows, std::size_t stride, std::span<const std::int64_t> cells,
+                            const float* plain, const Rotation* rotation) {
+  Layer& layer = layer_of(index);
+  Group& group = *layer.group;
+  if (layer.batch == group.batch) {  // this layer had its turn: a new batch begins
+    ++group.batch;
+    group.plans.clear();
+    group.attended = 0;
+  }
+  layer.batch = group.batch;
+  Staging& staged = stage(index);
+  staged.cells.assign(cells.begin(), cells.end());
+  staged.rotation = rotation;
+  const std::size_t width = layer.shape.key_size * layer.shape.kv_heads;
+  staged.keys.resize(cells.size() * width);
+  for (std::size_t i = 0; i < cells.size(); ++i)
+    kernels::floats_to_halves(rows + i * stride, staged.keys.data() + i * width, width);
+  if (plain)
+    staged.plain_keys.assign(plain, plain + cells.size() * width);
+  else
+    staged.plain_keys.clear();
+}
+
+void CacheStore::write_values(int index, const float* rows, std::size_t stride, std::size_t tokens) {
+  const LayerShape& shape = layer_of(index).shape;
+  Staging& staged = stage(index);
+  const std::size_t width = shape.value_size * shape.kv_heads;
+  staged.values.resize(tokens * width);
+  for (std::size_t i = 0; i < tokens; ++i) kernels::floats_to_halves(rows + i * stride, staged.values.data() + i * width, width);
+  staged.plain_values.clear();
+  if (!reads_content()) return;
+  for (std::size_t i = 0; i < tokens; ++i)
+    staged.plain_values.insert(staged.plain_values.end(), rows + i * stride, rows + i * stride + width);
+}
+
+void CacheStore::attend(int index, const AttentionCall& call) {
+  Layer& layer = layer_of(index);
+  Group& group = *layer.group;
+  const auto per_stream = static_cast<std::size_t>(call.queries_per_stream);
+  Staging& staged = stage(index);
+  if (staged.cells.empty())  // evicted already after its own layer, and seen by the policy twice
+    throw std::runtime_error("KV cache: each layer must have keys and values of its own, layer " + std::to_string(index) +
+                             " is read by a second one (gemma3n); a memory policy cannot be attached to this model");
+  if (staged.cells.size() != per_stream * call.streams ||
+      staged.keys.size() / layer.shape.key_size != staged.values.size() / layer.shape.value_size)
+    throw std::runtime_error("KV cache: layer " + std::to_string(index) + " attends with " +
+                             std::to_string(per_stream * call.streams) + " queries but was written " +
+                             std::to_string(staged.cells.size()) + " tokens; this graph is not supported");
+  for (int s = 0; s < call.streams; ++s) {
+    const int stream = call.first_stream + s;
+    auto plan = group.plans.find(stream);
+    if (plan == group.plans.end()) {
+      std::vector<std::int32_t> written(per_stream);
+      for (std::size_t i = 0; i < per_stream; ++i)
+        written[i] = static_cast<std::int32_t>(staged.cells[s * per_stream + i] -
+                                               static_cast<std::int64_t>(stream * group.cells_per_stream));
+      CellMap& cells = group.cells[stream];
+      cells.cuts = cuts_;
+      if (!batches_told_) cells.before.clear();
+      plan = group.plans.emplace(stream, plan_batch(call.masks[static_cast<std::size_t>(s)], written, cells)).first;
+      check_windows(group, stream, plan->second);
+    }
+    drop_reused(layer, stream, plan->second);
+    for (const QueryGroup& queries : plan->second.groups) {
+      Sequence& sequence = group.sequences[sequence_key(stream, queries.sequence)];
+      auto& heads = sequence.layers[index];
+      while (heads.size() < static_cast<std::size_t>(layer.shape.kv_heads)) heads.push_back(make_list(layer.shape));
+      append(layer, heads, queries, s * per_stream);
+      if (call.plain_queries) show_queries(layer, queries, call, s * per_stream);
+      attend_group(heads, queries, call, s, {index, memory_.policy ? memory_.policy->listener() : nullptr});
+    }
+  }
+  threads_ = call.threads;
+  staged.cells.clear();
+  ++group.attended;
+  if (std::all_of(groups_.begin(), groups_.end(), [](const auto& g) { return g->attended == g->layers; })) finish_batch();
+}
+
+/// What left a window before a branch was known, in an earlier part of the batch, cannot come back.
+void CacheStore::check_windows(const Group& group, int stream, const BatchPlan& plan) const {
+  const CellMap& cells = group.cells.at(stream);
+  for (const QueryGroup& queries : plan.groups) {
+    const auto sequence = group.sequences.find(sequence_key(stream, queries.sequence));
+    if (sequence == group.sequences.end() || sequence->second.oldest_seen < 0) continue;
+    for (std::size_t c = 0; c < queries.last.size(); ++c)
+      if (queries.last[c] >= 0 && cells.position[c] < sequence->second.oldest_seen)
+        throw std::runtime_error("KV cache: a branch must begin with its window still held, begins where position " +
+                                 std::to_string(cells.position[c]) +
+                                 " is seen, which has left it; give branches a batch of their own, or copy the sequence first");
+  }
+}
+
+void CacheStore::append(const Layer& layer, std::vector<HeadList>& heads, const QueryGroup& queries, std::size_t first_token) {
+  const LayerShape& shape = layer.shape;
+  const std::size_t key_width = shape.key_size * shape.kv_heads, value_width = shape.value_size * shape.kv_heads;
+  // the tokens of a group lie one behind the other unless the runtime interleaves sequences
+  for (std::size_t i = 0; i < queries.queries.size();) {
+    std::size_t end = i + 1;
+    while (end < queries.queries.size() && queries.queries[end] == queries.queries[end - 1] + 1) ++end;
+    const std::size_t token = first_token + static_cast<std::size_t>(queries.queries[i]);
+    const std::span cells(queries.cells.data() + i, end - i), positions(queries.positions.data() + i, end - i);
+    std::vector<float> content;
+    if (reads_content()) {
+      content.resize(heads.size() * (end - i));
+      memory_.policy->reader()->read(
+          {shape.layer, shape.kv_heads, shape.key_size, shape.value_size, positions,
+           staged_->plain_keys.data() + token * key_width, staged_->plain_values.data() + token * value_width, staged_->rotation},
+          content);
+    }
+    for (std::size_t h = 0; h < heads.size(); ++h)
+      heads[h].append(cells, positions, {staged_->keys.data() + token * key_width + h * shape.key_size, key_width},
+                      {staged_->values.data() + token * value_width + h * shape.value_size, value_width},
+                      content.empty() ? std::span<const float>() : std::span(content).subspan(h * (end - i), end - i));
+    i = end;
+  }
+}
+
+void CacheStore::show_queries(const Layer& layer, const QueryGroup& queries, const AttentionCall& call,
+                              std::size_t first_token) const {
+  const auto heads = static_cast<std::size_t>(call.query_heads);
+  for (std::size_t i = 0; i < queries.queries.size(); ++i) {
+    const std::size_t token = first_token + static_cast<std::size_t>(queries.queries[i]);
+    memory_.policy->reader()->read_queries({layer.shape.layer,
+                                            heads,
+                                            layer.shape.key_size,
+                                            {queries.positions.data() + i, 1},
+                                            call.plain_queries + token * heads * layer.shape.key_size,
+                                            call.scale});
+  }
+}
+
+void CacheStore::drop_reused(const Layer& layer, int stream, const BatchPlan& plan) {
+  if (plan.reused.empty()) return;
+  std::vector<bool> reused(layer.group->cells_per_stream);
+  for (const auto& [owner, cell] : plan.reused) reused[static_cast<std::size_t>(cell)] = true;
+  std::int32_t last_owner = CellMap::kNobody;
+  for (const auto& [owner, cell] : plan.reused) {
+    if (owner == last_owner) continue;
+    last_owner = owner;
+    const auto sequence = layer.group->sequences.find(sequence_key(stream, owner));
+    if (sequence == layer.group->sequences.end()) continue;
+    for (HeadList& list : sequence->second.layers[layer.shape.layer]) {
+      std::vector<std::int32_t> kept;
+      for (std::size_t e = 0; e < list.size(); ++e)
+        if (!reused[static_cast<std::size_t>(list.cells()[e])]) kept.push_back(static_cast<std::int32_t>(e));
+      list.keep(kept);
+    }
+  }
+}
+
+void CacheStore::finish_batch() {
+  for (auto& group : groups_) group->attended = 0;  // else a cache whose layers come last would count as done in the next batch
+  find_windows();
+  note_sequences();
+  measure();
+  if (staged_->bytes() > kStagingKept) *staged_ = {};
+  for (auto& group : groups_)
+    for (const auto& [stream, plan] : group->plans)
+      for (const QueryGroup& queries : plan.groups) {
+        Sequence& sequence = group->sequences[sequence_key(stream, queries.sequence)];
+        const std::int64_t before = queries.positions.front();
+        if (before / memory_.interval_tokens == sequence.tokens_seen / memory_.interval_tokens) continue;
+        if (group->windowed)
+          leave_window(sequence, queries, group->cells.at(stream));
+        else
+          update_sequence(sequence);
+      }
+}
+
+}  // namespace namm::llama

@@ -1,0 +1,79 @@
+#pragma once
+// What a CacheStore is made of: shared by its source files, not for its users.
+#include "adapters/llama_cpp/store/cache_store.hpp"
+
+namespace namm::llama {
+
+struct CacheStore::Layer {
+  LayerShape shape;
+  Group* group = nullptr;
+  std::uint64_t batch = 0;  // the batch it was last written in
+};
+
+/// What a layer was written, until its mask tells whose it is. Layers take turns, so one place serves all of them.
+struct CacheStore::Staging {
+  int layer = -1;
+  std::vector<std::int64_t> cells;              // none: the layer has attended
+  std::vector<std::uint16_t> keys, values;      // rows [token][kv_heads * size]
+  std::vector<float> plain_keys, plain_values;  // the same for the policy's reader; empty if it has none
+  const Rotation* rotation = nullptr;           // of the keys, while the batch is computed
+  std::size_t bytes() const {
+    return cells.capacity() * sizeof(std::int64_t) + (keys.capacity() + values.capacity()) * sizeof(std::uint16_t) +
+           (plain_keys.capacity() + plain_values.capacity()) * sizeof(float);
+  }
+};
+
+struct CacheStore::Sequence {
+  std::int64_t tokens_seen = 0;
+  std::int64_t exact_from = 0;    // tokens seen at the last eviction: cut below, the list is not what a fresh start would hold
+  std::int32_t oldest_seen = -1;  // windows: oldest position kept when what had left the window was last dropped
+  std::int64_t kv_bytes_peak = 0;
+  std::map<Group*, std::int64_t> peers;  // the same sequence in the other caches of the context
+  std::map<int, std::vector<HeadList>> layers;
+};
+
+struct CacheStore::Group {
+  const void* id = nullptr;
+  std::size_t cells_per_stream = 0;
+  int layers = 0;
+  bool windowed = false;
+  std::uint64_t batch = 0;
+  int attended = 0;                            // layers done in this batch
+  std::map<int, CellMap> cells;                // by stream
+  std::map<int, BatchPlan> plans;              // by stream, of this batch
+  std::map<std::int64_t, Sequence> sequences;  // by stream * 2^32 + sequence
+};
+
+/// A store's sequences apart from the runtime's cells: entries name rows of the runtime's own state instead.
+struct SavedStore {
+  struct Sequence {
+    std::int32_t number = 0;
+    CacheStore::Names names;
+    std::int64_t exact_from = 0, kv_bytes_peak = 0;
+    std::int32_t oldest_seen = -1;
+    std::int32_t primary = -1;  // of the first cache's sequence that holds the same tokens
+    std::map<int, std::vector<HeadList>> layers;
+  };
+  struct Part {
+    int lowest_layer = 0;
+    std::vector<std::int32_t> owner, position;  // [row]
+    std::vector<Sequence> sequences;
+  };
+  std::vector<Part> parts;
+};
+
+inline std::int64_t sequence_key(int stream, std::int32_t sequence) {
+  return (static_cast<std::int64_t>(stream) << 32) + sequence;
+}
+inline int stream_of(std::int64_t key) {
+  return static_cast<int>(key >> 32);
+}
+inline std::int32_t sequence_of(std::int64_t key) {
+  return static_cast<std::int32_t>(key & 0xffffffff);
+}
+
+inline bool evicts(const CachePolicy& memory) {
+  return memory.policy && !memory.policy->keeps_everything();
+}
+
+}  // namespace namm::llama

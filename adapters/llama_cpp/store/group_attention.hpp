@@ -1,0 +1,24 @@
+#pragma once
+#include <cstddef>
+#include <span>
+
+#include "adapters/llama_cpp/store/batch_plan.hpp"
+#include "adapters/llama_cpp/store/cache_store.hpp"
+#include "adapters/llama_cpp/store/head_list.hpp"
+#include "core/statistics/content_reader.hpp"
+
+namespace namm::llama {
+
+/// Who sees the rows of attention besides the statistics.
+struct Recording {
+  int layer = 0;
+  const AttentionListener* listener = nullptr;  ///< null: nobody
+};
+
+/// Attention of one sequence's queries in one layer over its lists (one per KV head), which already hold the batch's own tokens.
+/// Writes the outputs of the group's queries and feeds the statistics. `stream` is the index within the call. Work is split by
+/// shape alone, so the numbers do not depend on call.threads.
+void attend_group(std::span<HeadList> heads, const QueryGroup& group, const AttentionCall& call, int stream,
+                  const Recording& recording = {});
+
+}  // namespace namm::llama

@@ -1,0 +1,104 @@
+#include "adapters/llama_cpp/store/head_list.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/compaction.hpp"
+#include "kernels/half.hpp"
+
+namespace namm::llama {
+namespace {
+
+using kernels::kBlock;
+
+float norm(const std::uint16_t* row, std::size_t size) {
+  double sum = 0;
+  for (std::size_t d = 0; d < size; ++d) {
+    const double x = kernels::half_to_float(row[d]);
+    sum += x * x;
+  }
+  return static_cast<float>(std::sqrt(sum));
+}
+
+std::vector<float> norms(bool needed, HalfRows rows, std::size_t size, std::size_t count) {
+  std::vector<float> out(needed ? count : 0);
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = norm(rows.data + i * rows.stride, size);
+  return out;
+}
+
+}  // namespace
+
+HeadList::HeadList(std::size_t key_size, std::size_t value_size, const StatisticsSettings& statistics)
+    : key_size_(key_size), value_size_(value_size), statistics_(statistics) {}
+
+void HeadList::reserve(std::size_t entries) {
+  const std::size_t blocks = kernels::blocks_of(entries);
+  keys_.resize(blocks * kBlock * key_size_ * sizeof(std::uint16_t));
+  values_.resize(blocks * kBlock * value_size_ * sizeof(std::uint16_t));
+}
+
+void HeadList::append(std::span<const std::int32_t> cells, std::span<const std::int32_t> positions, HalfRows keys,
+                      HalfRows values, std::span<const float> content) {
+  const StatisticSet needed = statistics_.settings().needed;
+  statistics_.append(positions, norms(needed.has(Statistic::key_norm), keys, key_size_, cells.size()),
+                     norms(needed.has(Statistic::value_norm), values, value_size_, cells.size()), content);
+  const std::size_t before = size();
+  cells_.insert(cells_.end(), cells.begin(), cells.end());
+  reserve(size());
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    const std::size_t e = before + i;
+    std::uint16_t* const column = this->keys() + e / kBlock * key_size_ * kBlock + e % kBlock;
+    for (std::size_t d = 0; d < key_size_; ++d) column[d * kBlock] = keys.data[i * keys.stride + d];
+    std::memcpy(this->values() + e * value_size_, values.data + i * values.stride, value_size_ * sizeof(std::uint16_t));
+  }
+}
+
+void HeadList::keep(std::span<const std::int32_t> kept) {
+  if (kept.size() == size()) return;
+  kernels::compact_blocks(keys(), key_size_, kept);
+  kernels::compact_rows(values_.data(), value_size_ * sizeof(std::uint16_t), value_size_ * sizeof(std::uint16_t), kept);
+  for (std::size_t to = 0; to < kept.size(); ++to) cells_[to] = cells_[static_cast<std::size_t>(kept[to])];
+  cells_.resize(kept.size());
+  cells_.shrink_to_fit();
+  statistics_.keep(kept);
+  reserve(kept.size());
+}
+
+HeadList HeadList::copy(std::span<const std::int32_t> kept) const {
+  HeadList out(key_size_, value_size_, {});
+  const kernels::RaggedHead from = view();
+  const auto positions = statistics_.view().positions;
+  std::vector<std::int32_t> kept_positions;
+  for (const std::int32_t index : kept) {
+    out.cells_.push_back(cells_[static_cast<std::size_t>(index)]);
+    kept_positions.push_back(positions[static_cast<std::size_t>(index)]);
+  }
+  out.statistics_.append(kept_positions, {}, {});
+  out.reserve(kept.size());
+  if (kept.size() == size()) {
+    std::memcpy(out.keys(), from.keys, kernels::blocks_of(size()) * kBlock * key_size_ * sizeof(std::uint16_t));
+    std::memcpy(out.values(), from.values, size() * value_size_ * sizeof(std::uint16_t));
+    return out;
+  }
+  for (std::size_t to = 0; to < kept.size(); ++to) {
+    const auto e = static_cast<std::size_t>(kept[to]);
+    const std::uint16_t* const column = from.keys + e / kBlock * key_size_ * kBlock + e % kBlock;
+    std::uint16_t* const target = out.keys() + to / kBlock * key_size_ * kBlock + to % kBlock;
+    for (std::size_t d = 0; d < key_size_; ++d) target[d * kBlock] = column[d * kBlock];
+    std::memcpy(out.values() + to * value_size_, from.values + e * value_size_, value_size_ * sizeof(std::uint16_t));
+  }
+  return out;
+}
+
+kernels::RaggedHead HeadList::view() const {
+  kernels::RaggedHead head;
+  head.keys = reinterpret_cast<const std::uint16_t*>(keys_.data());
+  head.values = reinterpret_cast<const std::uint16_t*>(values_.data());
+  head.count = size();
+  head.key_size = key_size_;
+  head.value_size = value_size_;
+  return head;
+}
+
+}  // namespace namm::llama

@@ -1,0 +1,64 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "adapters/llama_cpp/store/page_buffer.hpp"
+#include "core/statistics/head_statistics.hpp"
+#include "kernels/ragged_attention.hpp"
+
+namespace namm::llama {
+
+/// Rows of halves as the runtime hands them over: token i starts at data + i * stride.
+struct HalfRows {
+  const std::uint16_t* data = nullptr;
+  std::size_t stride = 0;
+};
+
+/// The cached tokens of one (sequence, layer, KV head): keys, values, the cell each token has in the runtime's cache, and what
+/// its attention statistics are. In order of arrival, which is position order.
+class HeadList {
+ public:
+  HeadList(std::size_t key_size, std::size_t value_size, const StatisticsSettings& statistics);
+
+  /// Adds tokens: `cells` and `positions` say who they are, rows hold one key and one value of this head each;
+  /// `content` is what the policy's reader made of them, empty if it has none.
+  void append(std::span<const std::int32_t> cells, std::span<const std::int32_t> positions, HalfRows keys, HalfRows values,
+              std::span<const float> content = {});
+  /// Keeps the entries with these ascending indices; memory of the others goes back to the system.
+  void keep(std::span<const std::int32_t> kept);
+
+  /// For saved sessions: the entries whose cell has a row (`row_of_cell[cell]`, -1 = none), with their statistics. The list
+  /// itself goes on.
+  void save(ByteWriter& out, std::span<const std::int32_t> row_of_cell) const;
+  /// Reads that into an empty list; its cells are then rows, below `row_count`, until move_to() gives them cells. Throws
+  /// std::runtime_error if it is not what save() wrote for a list of this shape: nothing read is trusted.
+  void restore(ByteReader& in, std::size_t row_count);
+  void move_to(std::span<const std::int32_t> cell_of_row);
+
+  /// A list of the entries with these ascending indices, without statistics.
+  HeadList copy(std::span<const std::int32_t> kept) const;
+
+  std::size_t size() const { return cells_.size(); }
+  std::span<const std::int32_t> cells() const { return cells_; }
+  HeadStatistics& statistics() { return statistics_; }
+  const HeadStatistics& statistics() const { return statistics_; }
+  /// Keys, values and sizes; visibility is left for the caller.
+  kernels::RaggedHead view() const;
+  std::size_t kv_bytes() const { return keys_.mapped() + values_.mapped(); }
+  std::size_t bookkeeping_bytes() const { return cells_.capacity() * sizeof(std::int32_t) + statistics_.bytes(); }
+
+ private:
+  std::uint16_t* keys() { return reinterpret_cast<std::uint16_t*>(keys_.data()); }
+  std::uint16_t* values() { return reinterpret_cast<std::uint16_t*>(values_.data()); }
+  void reserve(std::size_t entries);
+
+  std::size_t key_size_, value_size_;
+  PageBuffer keys_;    // F16 [block][key_size][64]
+  PageBuffer values_;  // F16 [entry][value_size]
+  std::vector<std::int32_t> cells_;
+  HeadStatistics statistics_;
+};
+
+}  // namespace namm::llama

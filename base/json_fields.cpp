@@ -1,0 +1,137 @@
+#include "base/json_fields.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+
+namespace namm::detail {
+namespace {
+
+using nlohmann::json;
+
+/// The value as an error shows it: short, one line.
+std::string describe(const json* value) {
+  if (value == nullptr) return "missing";
+  if (value->is_array()) return "a list of " + std::to_string(value->size());
+  if (value->is_object()) return "an object";
+  std::string text = value->dump(-1, ' ', true, json::error_handler_t::replace);
+  if (text.size() > 40) text = text.substr(0, 40) + "...";
+  return text;
+}
+
+bool read_float(const json& value, float& out) {
+  if (!value.is_number()) return false;
+  const double wide = value.get<double>();
+  // 9 digits of the largest float are a little above it; from the middle to the next power of two on, it is another number
+  constexpr double largest = std::numeric_limits<float>::max();
+  if (!(std::abs(wide) < 0x1.ffffffp127)) return false;
+  out = static_cast<float>(std::clamp(wide, -largest, largest));
+  return true;
+}
+
+}  // namespace
+
+JsonFields::JsonFields(const json& object, std::string path) : object_(object), path_(std::move(path)) {
+  if (object_.is_object()) return;
+  const std::string name = path_.empty() ? "content" : "field " + path_.substr(0, path_.size() - 1);
+  throw std::runtime_error(name + " must be a JSON object, is " + describe(&object_) +
+                           "; write it with 'namm evolve' or 'namm calibrate'");
+}
+
+const json* JsonFields::find(std::string_view name) const {
+  const auto found = object_.find(std::string(name));
+  return found == object_.end() ? nullptr : &*found;
+}
+
+bool JsonFields::has(std::string_view name) const {
+  return find(name) != nullptr;
+}
+
+void JsonFields::refuse(std::string_view name, const std::string& rule, const std::string& remedy) const {
+  throw std::runtime_error("field " + path_ + std::string(name) + " must be " + rule + ", is " + describe(find(name)) +
+                           (remedy.empty() ? "; correct it or write the file anew" : "; " + remedy));
+}
+
+void JsonFields::allow_only(std::initializer_list<std::string_view> names) const {
+  for (const auto& [name, value] : object_.items()) {
+    if (std::find(names.begin(), names.end(), name) != names.end()) continue;
+    std::string known;
+    for (const std::string_view one : names) known += (known.empty() ? "" : ", ") + std::string(one);
+    throw std::runtime_error("field " + path_ + name.substr(0, 40) + " is unknown to this version (known: " +
+                             (known.empty() ? "none" : known) + "); use the version of namm that wrote it, or remove the field");
+  }
+}
+
+const json& JsonFields::need(std::string_view name) const {
+  const json* value = find(name);
+  if (value == nullptr) refuse(name, "present");
+  return *value;
+}
+
+std::string JsonFields::text(std::string_view name) const {
+  const json* value = find(name);
+  if (value == nullptr || !value->is_string()) refuse(name, "text");
+  return value->get<std::string>();
+}
+
+std::int64_t JsonFields::integer(std::string_view name, std::int64_t low, std::int64_t high) const {
+  const json* value = find(name);
+  const std::string rule = "a whole number from " + std::to_string(low) + " to " + std::to_string(high);
+  if (value == nullptr || !value->is_number_integer()) refuse(name, rule);
+  if (value->is_number_unsigned() && value->get<std::uint64_t>() > static_cast<std::uint64_t>(std::max<std::int64_t>(high, 0))) {
+    refuse(name, rule);
+  }
+  const std::int64_t number = value->get<std::int64_t>();
+  if (number < low || number > high) refuse(name, rule);
+  return number;
+}
+
+bool JsonFields::boolean(std::string_view name) const {
+  const json* value = find(name);
+  if (value == nullptr || !value->is_boolean()) refuse(name, "true or false");
+  return value->get<bool>();
+}
+
+float JsonFields::number(std::string_view name) const {
+  const json* value = find(name);
+  float out = 0;
+  if (value == nullptr || !read_float(*value, out)) refuse(name, "a finite number");
+  return out;
+}
+
+std::vector<float> JsonFields::numbers(std::string_view name, std::size_t count) const {
+  const json* value = find(name);
+  if (value == nullptr || !value->is_array() || value->size() != count) {
+    refuse(name, "a list of " + std::to_string(count) + " numbers");
+  }
+  std::vector<float> out(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (read_float((*value)[i], out[i])) continue;
+    throw std::runtime_error("field " + path_ + std::string(name) + "[" + std::to_string(i) + "] must be a finite number, is " +
+                             describe(&(*value)[i]) + "; correct it or write the file anew");
+  }
+  return out;
+}
+
+JsonFields JsonFields::object(std::string_view name) const {
+  return JsonFields(need(name), path_ + std::string(name) + ".");
+}
+
+json number_of(float value) {
+  std::array<char, 64> text;
+  const auto printed = std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::general, 9);
+  double wide = 0;
+  std::from_chars(text.data(), printed.ptr, wide);
+  return wide;
+}
+
+json numbers_of(const std::vector<float>& values) {
+  json list = json::array();
+  for (const float value : values) list.push_back(number_of(value));
+  return list;
+}
+
+}  // namespace namm::detail

@@ -1,0 +1,71 @@
+#include "base/json_limits.hpp"
+
+#include <stdexcept>
+
+namespace namm::detail {
+namespace {
+
+/// Reads along without storing anything.
+class LimitReader : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  explicit LimitReader(std::size_t most_values) : most_values_(most_values) {}
+  bool null() override { return count(); }
+  bool boolean(bool) override { return count(); }
+  bool number_integer(number_integer_t) override { return count(); }
+  bool number_unsigned(number_unsigned_t) override { return count(); }
+  bool number_float(number_float_t, const string_t&) override { return count(); }
+  bool string(string_t&) override { return count(); }
+  bool binary(binary_t&) override { return count(); }
+  bool key(string_t&) override { return count(); }
+  bool start_object(std::size_t) override { return enter(); }
+  bool end_object() override { return leave(); }
+  bool start_array(std::size_t) override { return enter(); }
+  bool end_array() override { return leave(); }
+  bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception& error) override {
+    throw std::runtime_error("must be JSON, is wrong or cut off at byte " + std::to_string(position) + " (" +
+                             one_line(error.what()) + "); copy or write the file anew");
+  }
+
+ private:
+  bool count() {
+    if (++values_ > most_values_)
+      throw std::runtime_error("must hold at most " + std::to_string(most_values_) +
+                               " values, holds more; check that it is the file meant");
+    return true;
+  }
+  bool enter() {
+    if (++depth_ > 32) throw std::runtime_error("must be at most 32 levels deep, is deeper; check that it is the file meant");
+    return count();
+  }
+  bool leave() {
+    --depth_;
+    return true;
+  }
+  std::size_t most_values_, values_ = 0, depth_ = 0;
+};
+
+}  // namespace
+
+nlohmann::json parse_json(std::string_view text, std::size_t most_values) {
+  LimitReader reader(most_values);
+  nlohmann::json::sax_parse(text.begin(), text.end(), &reader);
+  return nlohmann::json::parse(text.begin(), text.end());
+}
+
+nlohmann::json try_json(std::string_view text) {
+  try {
+    return parse_json(text);
+  } catch (const std::runtime_error&) {
+    return nullptr;
+  }
+}
+
+std::string one_line(std::string_view text) {
+  std::string out(text.substr(0, 400));
+  for (char& c : out) {
+    if (static_cast<unsigned char>(c) < 32 || c == 127) c = ' ';
+  }
+  return out;
+}
+
+}  // namespace namm::detail

@@ -1,0 +1,13 @@
+#pragma once
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace namm {
+
+/// Names of `known` that are nearest to `typed` (edit distance), best first, at most `count`; for error messages of any room.
+std::vector<std::string> nearest_names(std::string_view typed, std::span<const std::string_view> known, std::size_t count = 3);
+
+}  // namespace namm

@@ -1,9 +1,0 @@
-#pragma once
-#include <string>
-
-namespace namm::cli {
-
-/// "2026-05-31", UTC.
-std::string today();
-
-}  // namespace namm::cli

@@ -1,0 +1,24 @@
+#pragma once
+#include <memory>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "core/policies/policy.hpp"
+
+namespace namm {
+
+// One function per policy file; the registry lists them. Contract: PolicyEntry::make.
+std::unique_ptr<Policy> make_full(const nlohmann::json& settings);
+std::unique_ptr<Policy> make_namm(const nlohmann::json& settings);
+std::unique_ptr<Policy> make_namm_mlp(const nlohmann::json& settings);
+std::unique_ptr<Policy> make_linear(const nlohmann::json& settings);
+std::unique_ptr<Policy> make_key_probe(const nlohmann::json& settings);
+std::unique_ptr<Policy> make_random(const nlohmann::json& settings);
+std::unique_ptr<Policy> make_streaming(const nlohmann::json& settings);
+std::unique_ptr<Policy> make_h2o(const nlohmann::json& settings);
+std::unique_ptr<Policy> make_h2o_mean(const nlohmann::json& settings);
+std::unique_ptr<Policy> make_tova(const nlohmann::json& settings);
+std::unique_ptr<Policy> make_snapkv(const nlohmann::json& settings);
+std::unique_ptr<Policy> make_knorm(const nlohmann::json& settings);
+
+}  // namespace namm

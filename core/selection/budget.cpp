@@ -1,0 +1,113 @@
+#include "core/selection/budget.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+
+namespace namm {
+namespace {
+
+constexpr double kMebibyte = 1024.0 * 1024.0;
+
+[[noreturn]] void refuse(std::string_view text, const std::string& rule) {
+  throw std::invalid_argument("budget: " + rule + ", is '" + std::string(text.substr(0, 40)) +
+                              "'; write for example 25%, 0.25, 256 (tokens per head), 64MiB or none");
+}
+
+std::string plain_number(double value) {
+  std::array<char, 512> buffer;
+  const auto result = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::fixed);
+  return {buffer.data(), result.ptr};
+}
+
+/// Digits with at most one point; no sign, exponent, blank or name ("inf").
+bool read_number(std::string_view digits, double& value) {
+  if (digits.empty() || digits.size() > 40 || digits == ".") return false;
+  if (digits.find_first_not_of("0123456789.") != std::string_view::npos) return false;
+  if (std::count(digits.begin(), digits.end(), '.') > 1) return false;
+  const auto result = std::from_chars(digits.data(), digits.data() + digits.size(), value, std::chars_format::fixed);
+  return result.ec == std::errc{} && result.ptr == digits.data() + digits.size();
+}
+
+bool strip_suffix(std::string_view& text, std::string_view suffix) {
+  if (!text.ends_with(suffix)) return false;
+  text.remove_suffix(suffix.size());
+  return true;
+}
+
+}  // namespace
+
+std::int64_t Budget::tokens(std::int64_t tokens_seen, double bytes_per_token, std::int64_t heads) const {
+  double count = 0;
+  switch (unit) {
+    case Unit::unlimited:
+      return -1;
+    case Unit::fraction:
+      count = value * static_cast<double>(tokens_seen) + 1e-6;  // 0.29 * 100 is 28.999999999999996
+      break;
+    case Unit::tokens:
+      count = value;
+      break;
+    case Unit::mebibytes:
+      if (!(bytes_per_token > 0) || heads < 1) {
+        throw std::invalid_argument("budget: a size in MiB needs the bytes per token and the number of heads, are " +
+                                    plain_number(bytes_per_token) + " and " + std::to_string(heads));
+      }
+      count = value * kMebibyte / (bytes_per_token * static_cast<double>(heads));
+      break;
+  }
+  constexpr double most = static_cast<double>(std::numeric_limits<std::int32_t>::max());
+  return static_cast<std::int64_t>(std::clamp(std::floor(count), 1.0, most));
+}
+
+Budget parse_budget(std::string_view text) {
+  if (text == "none") return {};
+  std::string_view digits = text;
+  Budget budget;
+  if (strip_suffix(digits, "%")) {
+    budget.unit = Budget::Unit::fraction;
+    if (!read_number(digits, budget.value)) refuse(text, "must be a number before %");
+    budget.value /= 100.0;
+    if (!(budget.value > 0 && budget.value <= 1)) refuse(text, "a share must be above 0% and at most 100%");
+    return budget;
+  }
+  if (strip_suffix(digits, "MiB")) {
+    budget.unit = Budget::Unit::mebibytes;
+    if (!read_number(digits, budget.value) || !(budget.value > 0)) refuse(text, "must be a number above 0 before MiB");
+    return budget;
+  }
+  if (!read_number(digits, budget.value)) refuse(text, "must be a share, a number of tokens or a size in MiB");
+  if (digits.find('.') != std::string_view::npos) {
+    budget.unit = Budget::Unit::fraction;
+    if (!(budget.value > 0 && budget.value <= 1)) refuse(text, "a number with a decimal point is a share and must be in (0, 1]");
+    return budget;
+  }
+  budget.unit = Budget::Unit::tokens;
+  if (!(budget.value >= 1 && budget.value <= std::numeric_limits<std::int32_t>::max())) {
+    refuse(text, "a number of tokens must be between 1 and 2147483647");
+  }
+  return budget;
+}
+
+std::string to_string(const Budget& budget) {
+  switch (budget.unit) {
+    case Budget::Unit::fraction: {
+      const std::string percent = plain_number(budget.value * 100.0) + "%";
+      if (percent.size() <= 8 && parse_budget(percent) == budget) return percent;
+      const std::string share = plain_number(budget.value);
+      return share.find('.') == std::string::npos ? share + ".0" : share;
+    }
+    case Budget::Unit::tokens:
+      return plain_number(budget.value);
+    case Budget::Unit::mebibytes:
+      return plain_number(budget.value) + "MiB";
+    case Budget::Unit::unlimited:
+      break;
+  }
+  return "none";
+}
+
+}  // namespace namm

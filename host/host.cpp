@@ -1,0 +1,38 @@
+#include "host/host.hpp"
+
+#include <stdexcept>
+
+namespace namm {
+
+double HostDescription::bytes_per_token() const {
+  double out = 0;
+  for (const LayerDescription& layer : cached)
+    out += layer.kv_heads * (layer.key_size + layer.value_size) * cache_bytes_per_number;
+  return out;
+}
+
+void Host::branch(const Snapshot&, std::span<const HeadContent>) {
+  throw std::invalid_argument("host: cannot go on from a snapshot; use a fitness that needs none");
+}
+
+std::vector<std::vector<double>> Host::branch_log_likelihoods(const Snapshot& from,
+                                                              std::span<const std::vector<HeadContent>> branches,
+                                                              std::span<const Token> question, std::span<const Token> answer) {
+  std::vector<std::vector<double>> out;
+  for (const std::vector<HeadContent>& kept : branches) {
+    branch(from, kept);
+    if (!question.empty()) evaluate(question);
+    out.push_back(log_likelihood(answer));
+  }
+  return out;
+}
+
+double CacheUsage::logical_saving() const {
+  return entries_full > 0 ? 1 - static_cast<double>(entries) / static_cast<double>(entries_full) : 0;
+}
+
+double CacheUsage::physical_saving() const {
+  return kv_bytes_full > 0 ? 1 - static_cast<double>(kv_bytes + statistics_bytes) / static_cast<double>(kv_bytes_full) : 0;
+}
+
+}  // namespace namm

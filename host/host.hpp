@@ -1,0 +1,128 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/policies/policy.hpp"
+#include "core/selection/selection.hpp"
+#include "core/statistics/head_statistics.hpp"
+
+namespace namm {
+
+using Token = std::int32_t;
+
+struct LayerDescription {
+  int layer = 0;  ///< index in the model
+  int kv_heads = 0;
+  int key_size = 0;  ///< numbers per key and head
+  int value_size = 0;
+  int window = 0;  ///< sliding window in tokens; 0 = global
+};
+
+struct HostDescription {
+  std::string model;         ///< file name or the model's own name
+  std::string architecture;  ///< e.g. "llama", "jamba"
+  int layers = 0;            ///< all layers of the model
+  int query_heads = 0;
+  int train_context = 0;                 ///< tokens; 0 = unknown
+  std::vector<LayerDescription> cached;  ///< layers with a KV cache, ascending
+  double bytes_per_token() const;        ///< of keys and values of all cached layers, in the cache's types
+  double cache_bytes_per_number = 2;     ///< 2 for F16
+};
+
+/// What a host does with a policy. Immutable while attached.
+struct CachePolicy {
+  std::shared_ptr<const Policy> policy;  ///< null or keeps_everything(): nothing is ever dropped
+  SpectrogramSettings spectrogram;
+  SelectionSettings selection;
+  int interval_tokens = 512;  ///< tokens between updates
+};
+
+/// Cache use of a host, measured where it holds the cache.
+struct CacheUsage {
+  std::int64_t tokens_seen = 0;
+  std::int64_t entries = 0;  ///< (layer, KV head, token) entries held now
+  std::int64_t entries_peak = 0;
+  std::int64_t entries_full = 0;  ///< what a full cache would hold now
+  std::int64_t kv_bytes = 0;      ///< memory held for keys and values now, rounded to what the system hands out
+  std::int64_t kv_bytes_peak = 0;
+  std::int64_t kv_bytes_full = 0;
+  std::int64_t statistics_bytes = 0;  ///< memory held for statistics and bookkeeping now
+  std::int64_t statistics_bytes_peak = 0;
+  std::int64_t updates = 0;
+  std::int64_t nan_scores = 0;
+  /// Of a cache that the runtime holds itself (0 where it does not): cells in use now, at most, and allocated. A cell holds one
+  /// entry of every head; what is not in use is the runtime's to use again, and is no memory of anybody else's.
+  std::int64_t cells = 0, cells_peak = 0, cells_allocated = 0;
+  double logical_saving() const;   ///< 1 - entries / entries_full
+  double physical_saving() const;  ///< 1 - (kv_bytes + statistics_bytes) / kv_bytes_full
+};
+
+/// The tokens that one (layer, KV head) holds.
+struct HeadContent {
+  int layer = 0;
+  int kv_head = 0;
+  std::vector<std::int32_t> positions;  ///< in the sequence, ascending
+};
+
+struct Generation {
+  std::string text;
+  std::vector<Token> tokens;
+  double seconds = 0;  ///< decode time
+};
+
+/// What a host held at some point, to go on from several times. Belongs to the model and its settings, not to one host.
+class Snapshot {
+ public:
+  virtual ~Snapshot() = default;
+  virtual std::size_t bytes() const = 0;  ///< of memory, about
+};
+
+/// A language model with a cache that a memory can be attached to. One sequence at a time. Not thread-safe: one per worker.
+class Host {
+ public:
+  virtual ~Host() = default;
+  virtual const HostDescription& description() const = 0;
+  virtual std::vector<Token> tokenize(std::string_view text, bool add_special) const = 0;
+  /// The same for text of ours that contains special tokens by name (a chat template); user text never goes through it.
+  virtual std::vector<Token> tokenize_template(std::string_view text) const { return tokenize(text, false); }
+  virtual std::string detokenize(std::span<const Token> tokens) const = 0;
+  /// The user's turn in the model's chat template; empty prefix and suffix if the model has none.
+  struct ChatTemplate {
+    std::string before_user, after_user;
+  };
+  virtual ChatTemplate chat_template() const = 0;
+
+  /// Forgets the sequence and attaches `memory` from now on.
+  virtual void reset(const CachePolicy& memory) = 0;
+  /// Evaluates tokens behind those already there, in chunks that end where the token count is a multiple of the interval;
+  /// updates happen there. Throws std::runtime_error when the context is full.
+  virtual void evaluate(std::span<const Token> tokens) = 0;
+  /// Updates now, so that the cache meets its budget (end of a context, before the question).
+  virtual void update() = 0;
+  /// Natural log-probability of each of `tokens` given everything before it; evaluates them.
+  virtual std::vector<double> log_likelihood(std::span<const Token> tokens) = 0;
+  /// Greedy continuation until `max_tokens`, end of generation, or a newline if `stop_at_newline`.
+  virtual Generation generate(int max_tokens, bool stop_at_newline) = 0;
+  virtual CacheUsage usage() const = 0;
+  /// What every (layer, KV head) holds now, by layer, then head; empty if the host cannot tell.
+  virtual std::vector<HeadContent> content() const { return {}; }
+  /// Logits of the next token, [vocabulary], behind what was evaluated last; empty if the host does not give any.
+  virtual std::span<const float> logits() const { return {}; }
+  /// What the sequence holds now. Null if the host cannot.
+  virtual std::shared_ptr<const Snapshot> snapshot() { return nullptr; }
+  /// Forgets the sequence and goes on from the snapshot, without a policy; of the named heads only the tokens at these positions
+  /// (ascending) are left. Throws std::invalid_argument if it is not a snapshot of such a host.
+  virtual void branch(const Snapshot& from, std::span<const HeadContent> kept);
+  /// For each of several branches of a snapshot (branch(); all heads with all tokens where none are named) the natural
+  /// log-probability of each token of `answer` behind `question`, which may be empty. A host may read the branches side by side;
+  /// then values differ from branch() in their last digits. What it holds afterwards is undefined until the next reset or branch.
+  virtual std::vector<std::vector<double>> branch_log_likelihoods(const Snapshot& from,
+                                                                  std::span<const std::vector<HeadContent>> branches,
+                                                                  std::span<const Token> question, std::span<const Token> answer);
+};
+
+}  // namespace namm

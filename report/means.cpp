@@ -1,0 +1,135 @@
+#include "report/means.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <map>
+#include <set>
+#include <tuple>
+
+namespace namm::report {
+namespace {
+
+eval::ResultRecord average(const ResultRows& rows) {
+  eval::ResultRecord out = rows.front();
+  const auto mean_of = [&](const std::function<double(const eval::ResultRecord&)>& value) {
+    double sum = 0, count = 0;
+    for (const eval::ResultRecord& r : rows)
+      if (std::isfinite(value(r))) sum += value(r), ++count;
+    return count > 0 ? sum / count : std::numeric_limits<double>::quiet_NaN();
+  };
+  using Pair = double(eval::ResultRecord::*)[2];
+  const auto mean_interval = [&](double middle, Pair pair) {
+    double squares = 0;
+    for (const eval::ResultRecord& r : rows) squares += std::pow(((r.*pair)[1] - (r.*pair)[0]) / 2, 2);
+    const double half = std::sqrt(squares) / static_cast<double>(rows.size());
+    (out.*pair)[0] = middle - half;
+    (out.*pair)[1] = middle + half;
+  };
+  for (double eval::ResultRecord::*field :
+       {&eval::ResultRecord::quality, &eval::ResultRecord::quality_relative, &eval::ResultRecord::exact,
+        &eval::ResultRecord::answer_log_likelihood_delta, &eval::ResultRecord::fidelity_kl, &eval::ResultRecord::logical_saving,
+        &eval::ResultRecord::physical_saving, &eval::ResultRecord::kv_bytes_peak, &eval::ResultRecord::prefill_tokens_per_second,
+        &eval::ResultRecord::decode_tokens_per_second})
+    out.*field = mean_of([field](const eval::ResultRecord& r) { return r.*field; });
+  mean_interval(out.quality, &eval::ResultRecord::quality_ci95);
+  mean_interval(out.quality_relative, &eval::ResultRecord::quality_relative_ci95);
+  mean_interval(out.answer_log_likelihood_delta, &eval::ResultRecord::answer_log_likelihood_delta_ci95);
+  return out;
+}
+
+auto table_key(const eval::ResultRecord& r) {
+  return std::tuple(r.task, r.length_tokens, r.samples);
+}
+
+auto variant_key(const eval::ResultRecord& r) {
+  const bool full = is_full(r);
+  const std::string none;
+  return std::tuple(r.policy, full ? none : r.mode, full ? none : r.budget, full ? 0 : r.interval_tokens, full ? none : r.memory);
+}
+
+/// Of several records of one row, the last in the place of the first.
+ResultRows measured_last(const ResultRows& rows) {
+  ResultRows out;
+  for (const ResultRows& same :
+       grouped(rows, [](const eval::ResultRecord& r) { return std::tuple_cat(table_key(r), variant_key(r)); }))
+    out.push_back(same.back());
+  return out;
+}
+
+std::string model_text(const eval::ResultRecord& record) {
+  return record.model + " (" + record.architecture + "), seed " + std::to_string(record.seed) +
+         (record.attachment == "backend" ? "" : ", attachment " + record.attachment);
+}
+
+std::string json_text(const nlohmann::json& value) {
+  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+/// "question after: no".
+std::string setting_text(const nlohmann::json& settings, const std::string& name) {
+  std::string label = name;
+  std::replace(label.begin(), label.end(), '_', ' ');
+  const auto found = settings.find(name);
+  if (found == settings.end()) return label + ": not told";
+  if (found->is_boolean()) return label + (found->get<bool>() ? ": yes" : ": no");
+  return label + ": " + (found->is_string() ? found->get<std::string>() : json_text(*found));
+}
+
+/// Names of the settings that differ.
+std::set<std::string> differences(const nlohmann::json& a, const nlohmann::json& b) {
+  std::set<std::string> out;
+  nlohmann::json both = a;
+  both.update(b);
+  for (const auto& [name, value] : both.items())
+    if (!a.contains(name) || !b.contains(name) || a[name] != b[name]) out.insert(name);
+  return out;
+}
+
+}  // namespace
+
+bool is_full(const eval::ResultRecord& record) {
+  return record.policy == "full";
+}
+
+std::vector<ModelResults> models_of(std::span<const eval::ResultRecord> records) {
+  std::vector<ModelResults> out;
+  for (const ResultRows& rows :
+       grouped(records, [](const eval::ResultRecord& r) { return std::tuple(model_text(r), json_text(r.settings)); }))
+    out.push_back({model_text(rows.front()), measured_last(rows)});
+  std::map<std::string, const nlohmann::json*> first;  // of each origin, its first group's settings
+  std::map<std::string, std::set<std::string>> different;
+  for (const ModelResults& one : out) {
+    const nlohmann::json& settings = one.rows.front().settings;
+    const auto [place, fresh] = first.emplace(one.origin, &settings);
+    if (!fresh) different[one.origin].merge(differences(*place->second, settings));
+  }
+  for (ModelResults& one : out)
+    if (const auto found = different.find(one.origin); found != different.end())
+      for (const std::string& name : found->second) one.origin += ", " + setting_text(one.rows.front().settings, name);
+  return out;
+}
+
+std::vector<ResultRows> tables_of(std::span<const eval::ResultRecord> records) {
+  return grouped(records, table_key);
+}
+
+std::vector<ResultRows> variants_of(std::span<const eval::ResultRecord> records) {
+  return grouped(records, variant_key);
+}
+
+ResultMeans means_of(std::span<const eval::ResultRecord> records) {
+  ResultMeans out;
+  const auto tables = tables_of(records);
+  out.tables = tables.size();
+  for (const ResultRows& rows : tables) out.samples += rows.front().samples;
+  for (const ResultRows& rows : variants_of(records))
+    if (tables_of(rows).size() == tables.size())
+      out.rows.push_back(average(rows));
+    else
+      ++out.left_out;
+  return out;
+}
+
+}  // namespace namm::report

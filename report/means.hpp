@@ -1,0 +1,53 @@
+#pragma once
+#include <map>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "eval/record.hpp"
+
+namespace namm::report {
+
+using ResultRows = std::vector<eval::ResultRecord>;
+
+/// Groups of equal key in the order in which they are met.
+template <typename Key>
+std::vector<ResultRows> grouped(std::span<const eval::ResultRecord> records, Key key) {
+  std::vector<ResultRows> out;
+  std::map<decltype(key(records.front())), std::size_t> places;
+  for (const eval::ResultRecord& r : records) {
+    const auto [place, fresh] = places.emplace(key(r), out.size());
+    if (fresh) out.emplace_back();
+    out[place->second].push_back(r);
+  }
+  return out;
+}
+
+/// Whether a record is the full cache's.
+bool is_full(const eval::ResultRecord& record);
+/// What can be put side by side.
+struct ModelResults {
+  /// "m.gguf (llama), seed 7", with the attachment if it is not our own cache, and with the settings in which groups of the same
+  /// model and seed differ.
+  std::string origin;
+  ResultRows rows;  ///< what was measured twice stands there once, as it was measured last
+};
+/// The same model, seed, attachment and settings of the evaluation (split, protocol, filler or data).
+std::vector<ModelResults> models_of(std::span<const eval::ResultRecord> records);
+/// Of one model: the same task, length and number of prompts.
+std::vector<ResultRows> tables_of(std::span<const eval::ResultRecord> records);
+/// Of any records: the same policy (its content, too), mode, budget and interval, whatever the task and length.
+std::vector<ResultRows> variants_of(std::span<const eval::ResultRecord> records);
+
+struct ResultMeans {
+  ResultRows rows;           ///< one per setting that is in every table
+  std::size_t left_out = 0;  ///< settings that are not: their mean could not be compared
+  std::int64_t samples = 0;  ///< prompts in all tables
+  std::size_t tables = 0;
+};
+/// Means over the tables of one model; intervals as if the tables were independent samples. Values that one of them lacks come
+/// from the others.
+ResultMeans means_of(std::span<const eval::ResultRecord> records);
+
+}  // namespace namm::report

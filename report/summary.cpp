@@ -1,0 +1,76 @@
+#include "report/summary.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <ostream>
+#include <tuple>
+
+#include "report/means.hpp"
+
+namespace namm::report {
+namespace {
+
+std::string with_interval(const char* format, double value, const double (&pair)[2]) {
+  if (!std::isfinite(value)) return "-";
+  const auto text = [&](double v) {
+    char out[64];
+    std::snprintf(out, sizeof out, format, v);
+    return std::string(out);
+  };
+  if (!std::isfinite(pair[0]) || !std::isfinite(pair[1])) return text(value);
+  return text(value) + " [" + text(pair[0]) + ", " + text(pair[1]) + "]";
+}
+
+/// Values of a field that differ, in the order in which they are met.
+template <typename Value>
+std::vector<Value> different(const ResultRows& rows, Value eval::ResultRecord::*field) {
+  std::vector<Value> out;
+  for (const eval::ResultRecord& r : rows)
+    if (!is_full(r) && std::find(out.begin(), out.end(), r.*field) == out.end()) out.push_back(r.*field);
+  return out;
+}
+
+void print_overview(std::ostream& out, const std::string& origin, const ResultMeans& means, TableFormat format) {
+  const auto budgets = different(means.rows, &eval::ResultRecord::budget);
+  const bool modes = different(means.rows, &eval::ResultRecord::mode).size() > 1;
+  const bool intervals = different(means.rows, &eval::ResultRecord::interval_tokens).size() > 1;
+  std::vector<std::string> head = {"policy"};
+  if (modes) head.emplace_back("mode");
+  if (intervals) head.emplace_back("interval");
+  for (const std::string& budget : budgets)
+    for (const char* name : {"of full", "dlogp"}) head.push_back(budget + " " + name);
+  std::vector<std::vector<std::string>> rows;
+  for (const ResultRows& variant : grouped(
+           means.rows, [](const eval::ResultRecord& r) { return std::tuple(r.policy, r.mode, r.interval_tokens, r.memory); })) {
+    const eval::ResultRecord& first = variant.front();
+    if (is_full(first)) continue;
+    std::vector<std::string> row = {first.policy};
+    if (modes) row.push_back(first.mode);
+    if (intervals) row.push_back(std::to_string(first.interval_tokens));
+    for (const std::string& budget : budgets) {
+      const auto r =
+          std::find_if(variant.begin(), variant.end(), [&](const eval::ResultRecord& v) { return v.budget == budget; });
+      row.push_back(r == variant.end() ? "-" : with_interval("%.2f", r->quality_relative, r->quality_relative_ci95));
+      row.push_back(
+          r == variant.end() ? "-" : with_interval("%+.2f", r->answer_log_likelihood_delta, r->answer_log_likelihood_delta_ci95));
+    }
+    rows.push_back(std::move(row));
+  }
+  if (rows.empty()) return;
+  print_heading(out,
+                "overview: " + origin + ", " + std::to_string(means.tables) +
+                    (means.tables == 1 ? " table, n = " : " tables, n = ") + std::to_string(means.samples),
+                format);
+  print_table(out, head, rows, modes ? 2 : 1, format);
+  out << '\n';
+}
+
+}  // namespace
+
+void print_summary(std::ostream& out, std::span<const eval::ResultRecord> records, TableFormat format) {
+  for (const ModelResults& model : models_of(records))
+    if (const ResultMeans means = means_of(model.rows); !means.rows.empty()) print_overview(out, model.origin, means, format);
+}
+
+}  // namespace namm::report
