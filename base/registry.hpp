@@ -1,5 +1,5 @@
 #pragma once
-#include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -8,16 +8,22 @@
 
 namespace namm {
 
-/// Message for a name that a registry does not hold; names the nearest ones.
-template <class Entry>
-std::string unknown_name(std::string_view what, std::string_view typed, std::span<const Entry> registry) {
+/// The entry of this name in a container of entries that have one. Throws std::invalid_argument that names the nearest ones if
+/// there is none; `what` is what the names are of, e.g. "policy".
+template <class Entries>
+const auto& find_entry(std::string_view what, std::string_view name, const Entries& entries) {
   std::vector<std::string_view> names;
-  for (const Entry& entry : registry) names.push_back(entry.name);
-  std::string message(what);
-  message += ": must be a registered name, is '" + std::string(typed.substr(0, 40)) + "'; nearest: ";
-  const std::vector<std::string> nearest = nearest_names(typed, names);
-  for (std::size_t i = 0; i < nearest.size(); ++i) message += (i == 0 ? "" : ", ") + nearest[i];
-  return message;
+  for (const auto& entry : entries) {
+    if (entry.name == name) return entry;
+    names.push_back(entry.name);
+  }
+  std::string nearest;
+  for (const std::string& one : nearest_names(name, names)) nearest += (nearest.empty() ? "" : ", ") + one;
+  throw std::invalid_argument(std::string(what)
+                                  .append(": must be a registered name, is '")
+                                  .append(name.substr(0, 40))
+                                  .append("'; nearest: ")
+                                  .append(nearest));
 }
 
 }  // namespace namm

@@ -8,10 +8,10 @@
 
 #include "bench/cases.hpp"
 #include "core/features/feature_set.hpp"
-#include "core/policies/registry.hpp"
-#include "core/update.hpp"
 #include "kernels/machine_peak.hpp"
 #include "kernels/spectrogram.hpp"
+#include "namm/cache_policy.hpp"
+#include "namm/policy.hpp"
 
 namespace namm::bench {
 namespace {

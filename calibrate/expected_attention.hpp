@@ -5,7 +5,7 @@
 #include <Eigen/Core>
 
 #include "calibrate/prompt_scores.hpp"
-#include "core/policies/policy.hpp"
+#include "namm/policy.hpp"
 
 namespace namm::calibrate {
 

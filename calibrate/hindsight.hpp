@@ -3,8 +3,8 @@
 #include <span>
 #include <string_view>
 
-#include "core/policies/policy.hpp"
 #include "host/protocol.hpp"
+#include "namm/policy.hpp"
 
 namespace namm::calibrate {
 

@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "core/policies/policy.hpp"
+#include "namm/policy.hpp"
 
 namespace namm::calibrate {
 

@@ -2,8 +2,8 @@
 #include <map>
 #include <vector>
 
-#include "core/policies/policy.hpp"
 #include "core/probe/token_probe.hpp"
+#include "namm/policy.hpp"
 
 namespace namm::calibrate {
 

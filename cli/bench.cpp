@@ -13,8 +13,8 @@
 #include "cli/interrupt.hpp"
 #include "cli/options.hpp"
 #include "cli/progress_bar.hpp"
-#include "core/policies/registry.hpp"
 #include "kernels/machine_peak.hpp"
+#include "namm/policy.hpp"
 
 namespace namm::cli {
 namespace {

@@ -14,12 +14,12 @@
 #include "cli/interrupt.hpp"
 #include "cli/options.hpp"
 #include "cli/progress_bar.hpp"
-#include "core/policies/registry.hpp"
 #include "eval/evaluation.hpp"
 #include "eval/fingerprint.hpp"
 #include "eval/resume.hpp"
 #include "eval/watched.hpp"
 #include "evolve/prompt_plan.hpp"
+#include "namm/policy.hpp"
 #include "report/table.hpp"
 
 namespace namm::cli {

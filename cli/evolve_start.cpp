@@ -8,7 +8,7 @@
 #include "calibrate/linear_fit.hpp"
 #include "cli/evolve_traces.hpp"
 #include "core/policies/network_policy.hpp"
-#include "core/policies/registry.hpp"
+#include "namm/policy.hpp"
 
 namespace namm::cli {
 namespace {

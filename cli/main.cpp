@@ -9,7 +9,7 @@
 #include "base/version.hpp"
 #include "cli/command.hpp"
 #include "cli/failure.hpp"
-#include "core/policies/registry.hpp"
+#include "namm/policy.hpp"
 
 namespace namm::cli {
 namespace {

@@ -10,7 +10,7 @@
 
 #include "adapters/llama_cpp/host/llama_host.hpp"
 #include "base/nearest_names.hpp"
-#include "core/policies/registry.hpp"
+#include "namm/policy.hpp"
 #include "tasks/data_task.hpp"
 #include "tasks/haystack.hpp"
 
@@ -169,25 +169,13 @@ std::string given_memory_option(const po::variables_map& values) {
   return {};
 }
 
-CachePolicy make_memory(const PolicyFile& file, const MemoryOptions& options, const Budget& budget) {
-  if (file.policy && file.policy->required().has(Statistic::content) && !file.policy->reader())
-    throw std::invalid_argument("policy " + std::string(file.policy->name()) +
-                                ": its features need a probe fitted to the model; run 'namm calibrate' and give its policy file "
-                                "(--probe for evolve)");
-  CachePolicy out;
-  out.policy = file.policy;
-  out.spectrogram = file.spectrogram;
-  out.selection = file.selection;
-  out.selection.budget = budget;
+CachePolicy make_memory(const CachePolicy& file, const MemoryOptions& options, const Budget& budget) {
+  CachePolicy out = file.with_budget(budget);
   if (options.mode) out.selection.mode = *options.mode;
   if (options.sinks) out.selection.sinks = *options.sinks;
   if (options.recent) out.selection.recent = *options.recent;
-  out.interval_tokens = options.interval_tokens.value_or(file.interval_tokens);
-  const int protected_tokens = out.selection.sinks + out.selection.recent;
-  if (budget.unit == Budget::Unit::tokens && budget.value < protected_tokens)
-    throw std::invalid_argument("budget: must hold the " + std::to_string(protected_tokens) + " protected tokens (" +
-                                std::to_string(out.selection.sinks) + " sinks, " + std::to_string(out.selection.recent) +
-                                " recent), is " + to_string(budget) + "; raise it or lower --protect-sinks and --protect-recent");
+  if (options.interval_tokens) out.interval_tokens = *options.interval_tokens;
+  require_valid(out);
   return out;
 }
 

@@ -72,7 +72,7 @@ MemoryOptions memory_from(const po::variables_map& values);
 std::string given_memory_option(const po::variables_map& values);
 /// The policy of `file` under `budget` with these options. Throws std::invalid_argument if the budget cannot hold the protected
 /// tokens.
-CachePolicy make_memory(const PolicyFile& file, const MemoryOptions& options, const Budget& budget);
+CachePolicy make_memory(const CachePolicy& file, const MemoryOptions& options, const Budget& budget);
 
 /// --tasks, --length, --haystack, --data, --question-in-context, --no-chat.
 struct TaskOptions {

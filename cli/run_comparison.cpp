@@ -5,8 +5,8 @@
 
 #include <stdexcept>
 
-#include "core/policies/registry.hpp"
 #include "eval/evaluation.hpp"
+#include "namm/policy.hpp"
 
 namespace namm::cli {
 

@@ -7,7 +7,7 @@
 
 #include "base/json_limits.hpp"
 #include "base/nearest_names.hpp"
-#include "core/policies/registry.hpp"
+#include "namm/policy.hpp"
 
 namespace namm::cli {
 namespace {

@@ -11,7 +11,7 @@
 #include "base/json_fields.hpp"
 #include "base/json_limits.hpp"
 #include "core/policies/network_policy.hpp"
-#include "core/policies/registry.hpp"
+#include "namm/policy.hpp"
 #include "shipped.hpp"
 
 namespace namm {

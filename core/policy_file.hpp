@@ -7,18 +7,13 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/policies/policy.hpp"
-#include "core/selection/selection.hpp"
+#include "namm/cache_policy.hpp"
 
 namespace namm {
 
-/// A policy as it is stored and shipped: JSON, `"format": "namm-policy"`, `"version": 1`. Weights survive a round trip bit for
-/// bit.
-struct PolicyFile {
-  std::shared_ptr<const Policy> policy;
-  SpectrogramSettings spectrogram;                       ///< what the statistics were computed with when it was evolved
-  int interval_tokens = 512;                             ///< update interval it was evolved with
-  SelectionSettings selection;                           ///< defaults; flags override
+/// A policy, its settings (defaults, which flags override) and where it comes from, as they are stored and shipped: JSON,
+/// `"format": "namm-policy"`, `"version": 1`. Weights survive a round trip bit for bit.
+struct PolicyFile : CachePolicy {
   nlohmann::json provenance = nlohmann::json::object();  ///< model, tasks, generations, seed, fitness, date, tool version
 };
 

@@ -7,9 +7,9 @@
 
 #include "base/atomic_file.hpp"
 #include "base/json_limits.hpp"
-#include "core/policies/registry.hpp"
 #include "evolve/generation_record.hpp"
 #include "evolve/state_fields.hpp"
+#include "namm/policy.hpp"
 
 namespace namm::evolve {
 namespace {

@@ -7,7 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/policies/policy.hpp"
+#include "namm/policy.hpp"
 
 namespace namm::evolve {
 

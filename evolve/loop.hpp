@@ -10,11 +10,11 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/policies/policy.hpp"
 #include "evolve/stop_rules.hpp"
 #include "evolve/unit_pool.hpp"
 #include "host/host_pool.hpp"
 #include "host/protocol.hpp"
+#include "namm/policy.hpp"
 #include "tasks/task.hpp"
 
 namespace namm::evolve {

@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/selection/budget.hpp"
+#include "namm/selection.hpp"
 
 namespace namm::evolve {
 

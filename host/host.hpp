@@ -6,21 +6,12 @@
 #include <string_view>
 #include <vector>
 
-#include "core/policies/policy.hpp"
-#include "core/selection/selection.hpp"
-#include "core/statistics/head_statistics.hpp"
+#include "namm/cache_policy.hpp"
+#include "namm/cache_usage.hpp"
 
 namespace namm {
 
 using Token = std::int32_t;
-
-struct LayerDescription {
-  int layer = 0;  ///< index in the model
-  int kv_heads = 0;
-  int key_size = 0;  ///< numbers per key and head
-  int value_size = 0;
-  int window = 0;  ///< sliding window in tokens; 0 = global
-};
 
 struct HostDescription {
   std::string model;         ///< file name or the model's own name
@@ -31,41 +22,6 @@ struct HostDescription {
   std::vector<LayerDescription> cached;  ///< layers with a KV cache, ascending
   double bytes_per_token() const;        ///< of keys and values of all cached layers, in the cache's types
   double cache_bytes_per_number = 2;     ///< 2 for F16
-};
-
-/// What a host does with a policy. Immutable while attached.
-struct CachePolicy {
-  std::shared_ptr<const Policy> policy;  ///< null or keeps_everything(): nothing is ever dropped
-  SpectrogramSettings spectrogram;
-  SelectionSettings selection;
-  int interval_tokens = 512;  ///< tokens between updates
-};
-
-/// Cache use of a host, measured where it holds the cache.
-struct CacheUsage {
-  std::int64_t tokens_seen = 0;
-  std::int64_t entries = 0;  ///< (layer, KV head, token) entries held now
-  std::int64_t entries_peak = 0;
-  std::int64_t entries_full = 0;  ///< what a full cache would hold now
-  std::int64_t kv_bytes = 0;      ///< memory held for keys and values now, rounded to what the system hands out
-  std::int64_t kv_bytes_peak = 0;
-  std::int64_t kv_bytes_full = 0;
-  std::int64_t statistics_bytes = 0;  ///< memory held for statistics and bookkeeping now
-  std::int64_t statistics_bytes_peak = 0;
-  std::int64_t updates = 0;
-  std::int64_t nan_scores = 0;
-  /// Of a cache that the runtime holds itself (0 where it does not): cells in use now, at most, and allocated. A cell holds one
-  /// entry of every head; what is not in use is the runtime's to use again, and is no memory of anybody else's.
-  std::int64_t cells = 0, cells_peak = 0, cells_allocated = 0;
-  double logical_saving() const;   ///< 1 - entries / entries_full
-  double physical_saving() const;  ///< 1 - (kv_bytes + statistics_bytes) / kv_bytes_full
-};
-
-/// The tokens that one (layer, KV head) holds.
-struct HeadContent {
-  int layer = 0;
-  int kv_head = 0;
-  std::vector<std::int32_t> positions;  ///< in the sequence, ascending
 };
 
 struct Generation {

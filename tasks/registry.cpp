@@ -2,7 +2,7 @@
 #include <array>
 #include <stdexcept>
 
-#include "base/nearest_names.hpp"
+#include "base/registry.hpp"
 #include "tasks/generators.hpp"
 #include "tasks/task.hpp"
 
@@ -70,15 +70,7 @@ std::vector<std::string> task_names(std::span<const std::string> names_and_famil
 }
 
 std::unique_ptr<Task> make_task(std::string_view name, std::shared_ptr<const Haystack> haystack) {
-  std::vector<std::string_view> names;
-  for (const TaskEntry& entry : kTasks) {
-    if (entry.name == name) return entry.make_on(std::move(haystack));
-    names.push_back(entry.name);
-  }
-  std::string nearest;
-  for (const std::string& one : nearest_names(name, names)) nearest += (nearest.empty() ? "" : ", ") + one;
-  throw std::invalid_argument("task: must be a registered name, is '" + std::string(name.substr(0, 40)) +
-                              "'; nearest: " + nearest);
+  return find_entry("task", name, kTasks).make_on(std::move(haystack));
 }
 
 std::unique_ptr<Task> make_task(std::string_view name) {

@@ -3,7 +3,7 @@
 #include <memory>
 #include <vector>
 
-#include "core/policies/policy.hpp"
+#include "namm/policy.hpp"
 #include "trace/record.hpp"
 
 namespace namm::trace {

@@ -3,7 +3,7 @@
 #include <numeric>
 #include <stdexcept>
 
-#include "core/update.hpp"
+#include "namm/cache_policy.hpp"
 
 namespace namm::trace {
 namespace {
@@ -69,7 +69,7 @@ void Replay::update_at(std::size_t point) {
     std::iota(kept.begin() + static_cast<std::ptrdiff_t>(before), kept.end(), static_cast<std::int32_t>(seen_));
   }
   seen_ = now;
-  if (!memory_.policy || memory_.policy->keeps_everything()) return;
+  if (!memory_.drops()) return;
   const StatisticSet needed = memory_.policy->required();
   std::vector<Gathered> gathered(kept_.size());
   std::vector<HeadTokens> heads(kept_.size());
@@ -112,9 +112,7 @@ void Replay::update_at(std::size_t point) {
     bytes += static_cast<double>(layer.kv_heads) * (layer.key_size + layer.value_size) * sizeof(std::uint16_t);
     all += layer.kv_heads;
   }
-  const std::int64_t budget =
-      memory_.selection.budget.tokens(static_cast<std::int64_t>(now), bytes / static_cast<double>(all), all);
-  const Selection selection = plan_update(*memory_.policy, memory_.selection, heads, budget);
+  const Selection selection = update_heads(memory_, heads, static_cast<std::int64_t>(now), bytes, all);
   for (std::size_t i = 0; i < kept_.size(); ++i) {
     std::vector<std::int32_t>& kept = kept_[i];
     const std::vector<std::int32_t>& chosen = selection.kept[i];

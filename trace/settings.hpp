@@ -6,8 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/statistics/head_statistics.hpp"
 #include "host/host.hpp"
+#include "namm/statistics.hpp"
 
 namespace namm::trace {
 

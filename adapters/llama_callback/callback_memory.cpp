@@ -68,7 +68,7 @@ bool CallbackMemory::needs_probabilities(const CachePolicy& memory) {
 }
 
 void CallbackMemory::check(const CachePolicy& memory) {
-  const bool evicts = memory.policy && !memory.policy->keeps_everything();
+  const bool evicts = memory.drops();
   if (evicts && memory.selection.mode != SelectionMode::uniform)
     throw std::invalid_argument(
         "--mode: must be uniform where the runtime holds the cache, because all layers and heads share "

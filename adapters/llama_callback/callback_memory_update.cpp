@@ -8,7 +8,7 @@
 
 #include "adapters/llama_callback/callback_memory_parts.hpp"
 #include "adapters/llama_callback/compaction.hpp"
-#include "core/update.hpp"
+#include "namm/cache_policy.hpp"
 
 namespace namm::llama {
 
@@ -20,7 +20,7 @@ void CallbackMemory::finish_batch() {
 }
 
 void CallbackMemory::update() {
-  if (!memory_.policy || memory_.policy->keeps_everything() || cells_.empty()) return;
+  if (!memory_.drops() || cells_.empty()) return;
   std::vector<HeadTokens> heads;
   double bytes = 0;
   for (const Layer& layer : layers_)
@@ -32,9 +32,7 @@ void CallbackMemory::update() {
       bytes += static_cast<double>(ggml_row_size(layer.shape.keys->type, static_cast<std::int64_t>(layer.shape.key_size)) +
                                    ggml_row_size(layer.shape.values->type, static_cast<std::int64_t>(layer.shape.value_size)));
     }
-  const auto count = static_cast<std::int64_t>(heads.size());
-  const std::int64_t budget = memory_.selection.budget.tokens(tokens_seen_, bytes / static_cast<double>(count), count);
-  const Selection selection = plan_update(*memory_.policy, memory_.selection, heads, budget);
+  const Selection selection = update_heads(memory_, heads, tokens_seen_, bytes);
   evict(selection.kept);
   ++usage_.updates;
   usage_.nan_scores += selection.nan_scores;

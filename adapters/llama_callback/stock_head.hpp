@@ -3,8 +3,8 @@
 #include <span>
 #include <vector>
 
-#include "core/statistics/content_reader.hpp"
-#include "core/statistics/head_statistics.hpp"
+#include "namm/content_reader.hpp"
+#include "namm/statistics.hpp"
 
 namespace namm::llama {
 

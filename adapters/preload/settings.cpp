@@ -5,7 +5,7 @@
 #include <stdexcept>
 #include <string_view>
 
-#include "core/policy_file.hpp"
+#include "namm/cache_policy.hpp"
 
 namespace namm::preload {
 namespace {
@@ -55,16 +55,11 @@ void put_into_environment(const Settings& settings) {
 }
 
 CachePolicy make_memory(const Settings& settings) {
-  const PolicyFile file = resolve_policy(settings.policy);
-  CachePolicy out;
-  out.policy = file.policy;
-  out.spectrogram = file.spectrogram;
-  out.selection.budget = parse_budget(settings.budget);
-  out.selection.mode = parse_selection_mode(settings.mode);
-  out.selection.sinks = settings.sinks;
-  out.selection.recent = settings.recent;
-  out.interval_tokens = settings.interval_tokens;
-  return out;
+  return load_policy(settings.policy)
+      .with_budget(settings.budget)
+      .with_mode(settings.mode)
+      .with_protection(settings.sinks, settings.recent)
+      .with_interval(settings.interval_tokens);
 }
 
 }  // namespace namm::preload

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "core/features/normalisation.hpp"
-#include "core/statistics/head_statistics.hpp"
+#include "namm/statistics.hpp"
 
 namespace namm {
 

@@ -2,7 +2,7 @@
 #include <memory>
 #include <span>
 
-#include "core/policies/policy.hpp"
+#include "namm/policy.hpp"
 
 namespace namm {
 

@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/json_fields.hpp"
-#include "core/policies/policy.hpp"
+#include "namm/policy.hpp"
 
 namespace namm::detail {
 

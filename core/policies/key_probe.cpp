@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "base/json_fields.hpp"
+#include "core/policies/check_parameters.hpp"
 #include "core/policies/key_probe.hpp"
 #include "core/policies/make.hpp"
 

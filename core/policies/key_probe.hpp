@@ -2,8 +2,8 @@
 #include <memory>
 #include <vector>
 
-#include "core/policies/policy.hpp"
 #include "core/probe/token_probe.hpp"
+#include "namm/policy.hpp"
 
 namespace namm {
 namespace detail {

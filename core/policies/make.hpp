@@ -3,7 +3,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "core/policies/policy.hpp"
+#include "namm/policy.hpp"
 
 namespace namm {
 

@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "core/policies/check_parameters.hpp"
+
 namespace namm {
 namespace {
 

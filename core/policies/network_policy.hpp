@@ -7,7 +7,7 @@
 #include "core/features/feature_set.hpp"
 #include "core/networks/score_network.hpp"
 #include "core/policies/key_probe.hpp"
-#include "core/policies/policy.hpp"
+#include "namm/policy.hpp"
 
 namespace namm {
 

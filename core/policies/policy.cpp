@@ -1,8 +1,11 @@
-#include "core/policies/policy.hpp"
+#include "namm/policy.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
+#include <string>
+
+#include "core/policies/check_parameters.hpp"
 
 namespace namm {
 

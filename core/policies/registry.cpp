@@ -1,35 +1,51 @@
-#include "core/policies/registry.hpp"
-#include "base/nearest_names.hpp"
-
 #include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
+#include <utility>
 
+#include "base/registry.hpp"
 #include "core/policies/make.hpp"
+#include "core/policy_file.hpp"
 
 namespace namm {
 namespace {
 
-constexpr PolicyEntry kPolicies[] = {
-    {"full", "keeps every token", make_full},
-    {"namm", "backward attention memory over attention spectrograms (arXiv 2410.13166)", make_namm},
-    {"namm-mlp", "the NAMM without attention between tokens (arXiv 2410.13166, appendix)", make_namm_mlp},
-    {"linear", "one linear read-out of the token features", make_linear},
-    {"key-probe", "what keys and values say of what a token will add; fitted by 'namm calibrate'", make_key_probe, true},
-    {"random", "a fixed random number per token: the floor", make_random},
-    {"streaming", "sinks and the newest tokens (StreamingLLM, arXiv 2309.17453)", make_streaming},
-    {"h2o", "attention received, summed over queries (H2O, arXiv 2306.14048)", make_h2o},
-    {"h2o-mean", "attention received per query that could see the token", make_h2o_mean},
-    {"tova", "attention received from the newest query (TOVA, arXiv 2401.06104)", make_tova},
-    {"snapkv", "attention received from the newest queries, pooled over neighbours (SnapKV, arXiv 2404.14469)", make_snapkv},
-    {"knorm", "small key norm is kept (arXiv 2406.11430)", make_knorm},
-};
+std::deque<PolicyEntry>& entries() {
+  static std::deque<PolicyEntry> all = {
+      {"full", "keeps every token", make_full},
+      {"namm", "backward attention memory over attention spectrograms (arXiv 2410.13166)", make_namm},
+      {"namm-mlp", "the NAMM without attention between tokens (arXiv 2410.13166, appendix)", make_namm_mlp},
+      {"linear", "one linear read-out of the token features", make_linear},
+      {"key-probe", "what keys and values say of what a token will add; fitted by 'namm calibrate'", make_key_probe, true},
+      {"random", "a fixed random number per token: the floor", make_random},
+      {"streaming", "sinks and the newest tokens (StreamingLLM, arXiv 2309.17453)", make_streaming},
+      {"h2o", "attention received, summed over queries (H2O, arXiv 2306.14048)", make_h2o},
+      {"h2o-mean", "attention received per query that could see the token", make_h2o_mean},
+      {"tova", "attention received from the newest query (TOVA, arXiv 2401.06104)", make_tova},
+      {"snapkv", "attention received from the newest queries, pooled over neighbours (SnapKV, arXiv 2404.14469)", make_snapkv},
+      {"knorm", "small key norm is kept (arXiv 2406.11430)", make_knorm},
+  };
+  return all;
+}
+
+bool can_be_name(std::string_view name) {
+  const auto fits = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
+  return !name.empty() && name.size() <= 64 && name.front() != '-' && std::all_of(name.begin(), name.end(), fits);
+}
 
 }  // namespace
 
-std::span<const PolicyEntry> policy_registry() {
-  return kPolicies;
+void register_policy(PolicyEntry entry) {
+  const std::string subject = "policy '" + entry.name.substr(0, 64) + "'";
+  if (!can_be_name(entry.name))
+    throw std::invalid_argument(subject + ": a name must be 1 to 64 small letters, digits and '-', not first; choose another");
+  if (is_policy_name(entry.name)) throw std::invalid_argument(subject + ": is registered already; choose another name");
+  if (!entry.make) throw std::invalid_argument(subject + ": must have a function that makes it, has none");
+  entries().push_back(std::move(entry));
+}
+
+const std::deque<PolicyEntry>& policy_registry() {
+  return entries();
 }
 
 std::unique_ptr<Policy> make_policy(std::string_view name) {
@@ -37,15 +53,7 @@ std::unique_ptr<Policy> make_policy(std::string_view name) {
 }
 
 std::unique_ptr<Policy> make_policy(std::string_view name, const nlohmann::json& settings) {
-  std::vector<std::string_view> names;
-  for (const PolicyEntry& entry : kPolicies) {
-    if (entry.name == name) return entry.make(settings);
-    names.push_back(entry.name);
-  }
-  std::string nearest;
-  for (const std::string& one : nearest_names(name, names)) nearest += (nearest.empty() ? "" : ", ") + one;
-  throw std::invalid_argument("policy: must be a registered name, is '" + std::string(name.substr(0, 40)) +
-                              "'; nearest: " + nearest);
+  return find_entry("policy", name, entries()).make(settings);
 }
 
 }  // namespace namm

@@ -7,7 +7,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "core/probe/squares.hpp"
-#include "core/statistics/content_reader.hpp"
+#include "namm/content_reader.hpp"
 
 namespace namm {
 

@@ -1,4 +1,4 @@
-#include "core/selection/budget.hpp"
+#include "namm/selection.hpp"
 
 #include <algorithm>
 #include <array>

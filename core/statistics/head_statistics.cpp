@@ -1,4 +1,4 @@
-#include "core/statistics/head_statistics.hpp"
+#include "namm/statistics.hpp"
 
 #include <algorithm>
 #include <stdexcept>

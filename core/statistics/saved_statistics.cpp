@@ -1,6 +1,6 @@
 // The statistics of one head as bytes, for saved sessions: exactly what the next query would find.
 #include "base/bytes.hpp"
-#include "core/statistics/head_statistics.hpp"
+#include "namm/statistics.hpp"
 
 namespace namm {
 namespace {

@@ -11,8 +11,8 @@
 #include <cmath>
 #include <utility>
 
-#include "core/statistics/head_statistics.hpp"
 #include "kernels/spectrogram.hpp"
+#include "namm/statistics.hpp"
 
 namespace namm {
 namespace {

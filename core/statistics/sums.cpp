@@ -2,7 +2,7 @@
 // 2401.06104).
 #include <algorithm>
 
-#include "core/statistics/head_statistics.hpp"
+#include "namm/statistics.hpp"
 
 namespace namm {
 

@@ -8,7 +8,7 @@
 // sums in place: two additions per row and token on average, and each sum is a sum of at most W terms.
 #include <algorithm>
 
-#include "core/statistics/head_statistics.hpp"
+#include "namm/statistics.hpp"
 
 namespace namm {
 

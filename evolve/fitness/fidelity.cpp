@@ -75,7 +75,7 @@ class Fidelity final : public Fitness {
 
   double measure(Host& host, const CachePolicy& memory, const Prompt& prompt, const ProtocolSettings& protocol) const override {
     const auto reference = full_predictions(host, memory, prompt, protocol);
-    if (!memory.policy || memory.policy->keeps_everything()) return 0;
+    if (!memory.drops()) return 0;
     double sum = 0;
     std::size_t position = 0;
     walk(host, memory, prompt, protocol,

@@ -25,10 +25,7 @@ std::span<const FitnessEntry> fitness_registry() {
 }
 
 std::unique_ptr<Fitness> make_fitness(std::string_view name) {
-  for (const FitnessEntry& entry : kRegistry) {
-    if (entry.name == name) return entry.make();
-  }
-  throw std::invalid_argument(unknown_name("fitness", name, fitness_registry()));
+  return find_entry("fitness", name, kRegistry).make();
 }
 
 std::vector<double> Fitness::measure_together(Host& host, std::span<const CachePolicy> memories, const Prompt& prompt,

@@ -98,7 +98,7 @@ class SemiLive final : public Fitness {
 
   /// What a memory would have kept; empty: everything.
   static std::vector<HeadContent> kept_by(const CachePolicy& memory, const Prefill& prefill) {
-    if (!memory.policy || memory.policy->keeps_everything()) return {};
+    if (!memory.drops()) return {};
     trace::Replay replay(prefill.settings, prefill.record, memory, reads_content(memory) ? prefill.content : nullptr);
     replay.advance();
     replay.update();

@@ -12,8 +12,8 @@
 #include <stdexcept>
 #include <thread>
 
-#include "core/policies/registry.hpp"
 #include "evolve/ranks/letters.hpp"
+#include "namm/policy.hpp"
 
 namespace namm::evolve {
 namespace {

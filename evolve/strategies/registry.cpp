@@ -36,13 +36,10 @@ std::span<const StrategyEntry> strategy_registry() {
 }
 
 std::unique_ptr<Strategy> make_strategy(std::string_view name, const StrategySettings& settings) {
-  for (const StrategyEntry& entry : kRegistry) {
-    if (entry.name != name) continue;
-    StrategySettings complete = settings;
-    if (complete.population == 0) complete.population = default_population(complete.dimension);
-    return entry.make(complete);
-  }
-  throw std::invalid_argument(unknown_name("strategy", name, strategy_registry()));
+  const StrategyEntry& entry = find_entry("strategy", name, kRegistry);
+  StrategySettings complete = settings;
+  if (complete.population == 0) complete.population = default_population(complete.dimension);
+  return entry.make(complete);
 }
 
 }  // namespace namm::evolve

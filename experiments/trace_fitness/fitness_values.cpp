@@ -6,10 +6,10 @@
 #include <iostream>
 
 #include "adapters/llama_cpp/host/llama_host.hpp"
-#include "core/policies/registry.hpp"
 #include "core/policy_file.hpp"
 #include "evolve/fitness.hpp"
 #include "evolve/prompt_plan.hpp"
+#include "namm/policy.hpp"
 #include "trace/retained.hpp"
 #include "trace/trace_host.hpp"
 

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "core/policies/registry.hpp"
+#include "namm/policy.hpp"
 #include "tests/check.hpp"
 #include "tests/trace/made_up.hpp"
 #include "trace/writer.hpp"

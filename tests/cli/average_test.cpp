@@ -1,6 +1,6 @@
 #include "core/policies/key_probe.hpp"
-#include "core/policies/registry.hpp"
 #include "core/policy_file.hpp"
+#include "namm/policy.hpp"
 #include "tests/support/program.hpp"
 
 using namespace namm::test;

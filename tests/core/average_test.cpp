@@ -2,7 +2,7 @@
 
 #include "core/policies/key_probe.hpp"
 #include "core/policies/network_policy.hpp"
-#include "core/policies/registry.hpp"
+#include "namm/policy.hpp"
 #include "samples.hpp"
 #include "tests/check.hpp"
 

@@ -1,8 +1,8 @@
 // The non-causal case is skipped for the streaming path: dense rows of a query on newer tokens cannot come from a causal model,
 // and the causal factor of spec section 2, which only shows there, has no streaming counterpart.
-#include "core/statistics/head_statistics.hpp"
 #include "golden.hpp"
 #include "kernels/spectrogram.hpp"
+#include "namm/statistics.hpp"
 #include "samples.hpp"
 #include "tests/check.hpp"
 

@@ -2,9 +2,9 @@
 #include <algorithm>
 
 #include "core/policies/network_policy.hpp"
-#include "core/policies/registry.hpp"
-#include "core/update.hpp"
 #include "golden.hpp"
+#include "namm/cache_policy.hpp"
+#include "namm/policy.hpp"
 #include "samples.hpp"
 #include "tests/check.hpp"
 

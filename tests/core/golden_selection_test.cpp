@@ -1,7 +1,7 @@
 #include <algorithm>
 
-#include "core/selection/selection.hpp"
 #include "golden.hpp"
+#include "namm/selection.hpp"
 #include "samples.hpp"
 #include "tests/check.hpp"
 

@@ -1,6 +1,6 @@
-#include "core/statistics/head_statistics.hpp"
 #include "golden.hpp"
 #include "kernels/spectrogram.hpp"
+#include "namm/statistics.hpp"
 #include "tests/check.hpp"
 
 using namm::kBins;

@@ -10,7 +10,7 @@
 #include <random>
 
 #include "core/policies/network_policy.hpp"
-#include "core/policies/registry.hpp"
+#include "namm/policy.hpp"
 #include "tests/check.hpp"
 
 using namespace namm;

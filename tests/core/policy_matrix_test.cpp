@@ -6,9 +6,9 @@
 
 #include <unistd.h>
 
-#include "core/policies/registry.hpp"
 #include "core/policy_file.hpp"
-#include "core/update.hpp"
+#include "namm/cache_policy.hpp"
+#include "namm/policy.hpp"
 #include "samples.hpp"
 #include "tests/check.hpp"
 

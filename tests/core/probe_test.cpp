@@ -2,8 +2,8 @@
 
 #include "core/policies/key_probe.hpp"
 #include "core/policies/network_policy.hpp"
-#include "core/policies/registry.hpp"
 #include "core/probe/token_probe.hpp"
+#include "namm/policy.hpp"
 #include "samples.hpp"
 #include "tests/check.hpp"
 

@@ -1,5 +1,5 @@
-#include "core/policies/registry.hpp"
 #include "base/nearest_names.hpp"
+#include "namm/policy.hpp"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>

@@ -7,9 +7,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/policies/registry.hpp"
-#include "core/selection/selection.hpp"
-#include "core/statistics/head_statistics.hpp"
+#include "namm/policy.hpp"
+#include "namm/selection.hpp"
+#include "namm/statistics.hpp"
 
 namespace samples {
 

@@ -2,7 +2,7 @@
 #include <random>
 
 #include "base/bytes.hpp"
-#include "core/statistics/head_statistics.hpp"
+#include "namm/statistics.hpp"
 #include "tests/check.hpp"
 
 using namespace namm;

@@ -1,4 +1,4 @@
-#include "core/selection/selection.hpp"
+#include "namm/selection.hpp"
 
 #include <algorithm>
 #include <cmath>

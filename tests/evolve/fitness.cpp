@@ -4,10 +4,10 @@
 #include <cmath>
 #include <thread>
 
-#include "core/policies/registry.hpp"
 #include "evolve/evaluator.hpp"
 #include "evolve/fitness/prompt_memory.hpp"
 #include "evolve/relative_measure.hpp"
+#include "namm/policy.hpp"
 #include "tests/check.hpp"
 #include "tests/support/fake_host.hpp"
 

@@ -7,8 +7,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/policies/registry.hpp"
 #include "evolve/loop.hpp"
+#include "namm/policy.hpp"
 #include "tests/support/fake_host.hpp"
 
 namespace fixture {

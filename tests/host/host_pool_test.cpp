@@ -4,9 +4,9 @@
 #include <set>
 #include <thread>
 
-#include "core/policies/registry.hpp"
 #include "evolve/evaluator.hpp"
 #include "evolve/prompt_plan.hpp"
+#include "namm/policy.hpp"
 #include "tests/check.hpp"
 #include "tests/support/fake_host.hpp"
 

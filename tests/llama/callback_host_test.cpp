@@ -6,7 +6,7 @@
 #include <mutex>
 
 #include "adapters/llama_cpp/host/llama_host.hpp"
-#include "core/policies/registry.hpp"
+#include "namm/policy.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
 #include "tests/llama/seeded_policy.hpp"

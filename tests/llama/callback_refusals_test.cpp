@@ -1,7 +1,7 @@
 // What the callback cannot be attached to, each with a sentence that says what would work.
 #include "adapters/llama_callback/callback_memory.hpp"
 #include "adapters/llama_cpp/host/llama_host.hpp"
-#include "core/policies/registry.hpp"
+#include "namm/policy.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
 #include "tests/llama/message.hpp"

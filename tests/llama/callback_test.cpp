@@ -8,7 +8,7 @@
 #include <tuple>
 
 #include "adapters/llama_callback/callback_memory.hpp"
-#include "core/policies/registry.hpp"
+#include "namm/policy.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
 #include "tests/llama/seeded_policy.hpp"

@@ -1,7 +1,7 @@
 // A chat of twenty turns through the host interface: it stays within the budget, and what is kept is what one long text would
 // keep.
 #include "adapters/llama_cpp/host/llama_host.hpp"
-#include "core/policies/registry.hpp"
+#include "namm/policy.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
 #include "tests/support/tiny_model.hpp"

@@ -7,7 +7,7 @@
 #include <tuple>
 
 #include "adapters/llama_cpp/backend/attach_scope.hpp"
-#include "core/policies/registry.hpp"
+#include "namm/policy.hpp"
 
 namespace namm::test {
 

@@ -4,7 +4,7 @@
 #include <set>
 #include <tuple>
 
-#include "core/policies/registry.hpp"
+#include "namm/policy.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
 #include "tests/llama/seeded_policy.hpp"

@@ -1,7 +1,7 @@
 // What usage() reports against the process's own memory map.
 #include <cstdlib>
 
-#include "core/policies/registry.hpp"
+#include "namm/policy.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
 #include "tests/llama/process_memory.hpp"

@@ -3,7 +3,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "core/policies/policy.hpp"
+#include "namm/policy.hpp"
 
 namespace namm::test {
 

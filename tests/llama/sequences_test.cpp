@@ -1,5 +1,5 @@
 // Several sequences in one cache must not see each other: logits as in separate runs, each sequence updated on its own.
-#include "core/policies/registry.hpp"
+#include "namm/policy.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
 #include "tests/llama/seeded_policy.hpp"

@@ -1,7 +1,7 @@
 // Going on from a snapshot, against going on without one; the fitness semi-live, against live.
 #include "adapters/llama_cpp/host/llama_host.hpp"
-#include "core/policies/registry.hpp"
 #include "evolve/fitness.hpp"
+#include "namm/policy.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
 #include "tests/llama/probe_policy.hpp"

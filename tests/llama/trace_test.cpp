@@ -1,7 +1,7 @@
 // Traces recorded on a live host, against that host.
 #include "adapters/llama_cpp/host/llama_host.hpp"
 
-#include "core/policies/registry.hpp"
+#include "namm/policy.hpp"
 #include "tests/check.hpp"
 #include "tests/core/samples.hpp"
 #include "tests/llama/context.hpp"

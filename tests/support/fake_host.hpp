@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "core/update.hpp"
 #include "host/host.hpp"
+#include "namm/cache_policy.hpp"
 #include "tasks/task.hpp"
 
 namespace fake {
@@ -157,7 +157,7 @@ class Host final : public namm::Host {
   }
 
   void prune() {
-    if (!memory_.policy || memory_.policy->keeps_everything()) return;
+    if (!memory_.drops()) return;
     std::vector<namm::HeadTokens> views;
     for (std::size_t i = 0; i < heads_.size(); ++i) {
       namm::HeadTokens view = heads_[i].statistics.view();
@@ -166,10 +166,7 @@ class Host final : public namm::Host {
       view.tokens_seen = seen_;
       views.push_back(view);
     }
-    const namm::Budget& budget = memory_.selection.budget;
-    const std::int64_t tokens =
-        budget.unit == namm::Budget::Unit::unlimited ? -1 : budget.tokens(seen_, 32, static_cast<std::int64_t>(heads_.size()));
-    const namm::Selection selection = namm::plan_update(*memory_.policy, memory_.selection, views, tokens);
+    const namm::Selection selection = namm::update_heads(memory_, views, seen_, 32.0 * static_cast<double>(heads_.size()));
     for (std::size_t i = 0; i < heads_.size(); ++i) {
       std::vector<namm::Token> kept;
       for (const std::int32_t index : selection.kept[i]) kept.push_back(heads_[i].tokens[static_cast<std::size_t>(index)]);

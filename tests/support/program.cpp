@@ -11,8 +11,8 @@
 #include <fstream>
 #include <sstream>
 
-#include "core/policies/registry.hpp"
 #include "core/policy_file.hpp"
+#include "namm/policy.hpp"
 
 namespace namm::test {
 namespace {

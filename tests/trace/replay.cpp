@@ -1,8 +1,8 @@
 // What a replay keeps, against the same statistics pruned by hand; what it refuses.
 #include "trace/replay.hpp"
 
-#include "core/policies/registry.hpp"
-#include "core/update.hpp"
+#include "namm/cache_policy.hpp"
+#include "namm/policy.hpp"
 #include "tests/check.hpp"
 #include "tests/trace/made_up.hpp"
 

@@ -1,5 +1,5 @@
 // How much of the answer's attention is kept, and prompts of a trace as tasks of a host.
-#include "core/policies/registry.hpp"
+#include "namm/policy.hpp"
 #include "tests/check.hpp"
 #include "tests/trace/made_up.hpp"
 #include "trace/retained.hpp"

@@ -3,7 +3,7 @@
 #include <memory>
 #include <vector>
 
-#include "core/statistics/content_reader.hpp"
+#include "namm/content_reader.hpp"
 
 struct ggml_backend;
 struct ggml_tensor;

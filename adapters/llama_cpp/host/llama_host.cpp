@@ -127,7 +127,7 @@ Host::ChatTemplate LlamaHost::chat_template() const {
 void LlamaHost::reset(const CachePolicy& memory) {
   // flash attention does not show its probabilities, and is faster for policies that do not read them
   if (callback_) {
-    const bool flash = !CallbackMemory::needs_probabilities(memory), drops = memory.policy && !memory.policy->keeps_everything();
+    const bool flash = !CallbackMemory::needs_probabilities(memory), drops = memory.drops();
     const int cells = drops && settings_.cells > 0 ? settings_.cells : settings_.context_tokens;
     if (!context_ || flash != flash_attention_ || cells != cells_) open_with_callback(flash, cells);
   }

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "adapters/llama_cpp/store/cache_store_parts.hpp"
-#include "core/update.hpp"
+#include "namm/cache_policy.hpp"
 
 namespace namm::llama {
 namespace {
@@ -68,7 +68,7 @@ HeadList CacheStore::make_list(const LayerShape& shape) const {
 }
 
 void CacheStore::update_sequence(Sequence& sequence) {
-  if (!evicts(memory_) || windows_unknown(sequence)) return;
+  if (!memory_.drops() || windows_unknown(sequence)) return;
   std::vector<HeadList*> lists;
   std::vector<HeadTokens> heads;
   double bytes = 0;
@@ -85,8 +85,7 @@ void CacheStore::update_sequence(Sequence& sequence) {
   }
   if (lists.empty()) return;
   const auto count = static_cast<std::int64_t>(lists.size());
-  const std::int64_t budget = memory_.selection.budget.tokens(sequence.tokens_seen, bytes / static_cast<double>(count), count);
-  const Selection selection = plan_update(*memory_.policy, memory_.selection, heads, budget);
+  const Selection selection = update_heads(memory_, heads, sequence.tokens_seen, bytes);
   for (std::size_t i = 0; i < lists.size(); ++i)
     if (selection.kept[i].size() < lists[i]->size()) sequence.exact_from = sequence.tokens_seen;
 #pragma omp parallel for schedule(dynamic, 4) num_threads(threads_) if (threads_ > 1)

@@ -72,8 +72,4 @@ inline std::int32_t sequence_of(std::int64_t key) {
   return static_cast<std::int32_t>(key & 0xffffffff);
 }
 
-inline bool evicts(const CachePolicy& memory) {
-  return memory.policy && !memory.policy->keeps_everything();
-}
-
 }  // namespace namm::llama

@@ -5,7 +5,7 @@
 #include "adapters/llama_cpp/store/batch_plan.hpp"
 #include "adapters/llama_cpp/store/cache_store.hpp"
 #include "adapters/llama_cpp/store/head_list.hpp"
-#include "core/statistics/content_reader.hpp"
+#include "namm/content_reader.hpp"
 
 namespace namm::llama {
 

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "adapters/llama_cpp/store/page_buffer.hpp"
-#include "core/statistics/head_statistics.hpp"
 #include "kernels/ragged_attention.hpp"
+#include "namm/statistics.hpp"
 
 namespace namm::llama {
 

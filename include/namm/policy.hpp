@@ -1,5 +1,7 @@
 #pragma once
 #include <cstddef>
+#include <deque>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -8,8 +10,8 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "core/statistics/content_reader.hpp"
-#include "core/statistics/head_statistics.hpp"
+#include "namm/content_reader.hpp"
+#include "namm/statistics.hpp"
 
 namespace namm {
 
@@ -40,9 +42,26 @@ class Policy {
   virtual nlohmann::json to_json() const = 0;
 };
 
-namespace detail {
-/// Throws std::invalid_argument, naming the policy, if there are not `expected` parameters or one is not finite.
-void check_parameters(std::string_view policy, std::span<const float> parameters, std::size_t expected);
-}  // namespace detail
+/// How a policy is made by its name.
+struct PolicyEntry {
+  std::string name;     ///< small letters, digits and '-'
+  std::string summary;  ///< one line for --help, with the source
+  /// Builds the policy from its part of a policy file (Policy::to_json); an empty object means defaults (all-zero weights for
+  /// networks). Policies that are `fitted` have none: they exist in files only. Throws std::runtime_error when the content is
+  /// wrong: subject, rule, value seen, remedy.
+  std::function<std::unique_ptr<Policy>(const nlohmann::json& settings)> make;
+  bool fitted = false;
+};
+
+/// From now on the policy loads, attaches, evaluates and evolves by this name, like those that come with the library. Not
+/// thread-safe: register at the start of the program. Throws std::invalid_argument if the name is taken or cannot be one.
+void register_policy(PolicyEntry entry);
+
+/// All policies, those that come with the library first, in the order in which help and reports list them.
+const std::deque<PolicyEntry>& policy_registry();
+
+/// Throws std::invalid_argument that names the nearest registered names if `name` is unknown.
+std::unique_ptr<Policy> make_policy(std::string_view name);
+std::unique_ptr<Policy> make_policy(std::string_view name, const nlohmann::json& settings);
 
 }  // namespace namm

@@ -1,0 +1,108 @@
+#include "namm/cache_policy.hpp"
+
+#include <exception>
+#include <numeric>
+#include <stdexcept>
+#include <vector>
+
+#include "core/policy_file.hpp"
+
+namespace namm {
+namespace {
+
+Selection keep_all(std::span<const HeadTokens> heads) {
+  Selection all;
+  for (const HeadTokens& head : heads) {
+    all.kept.emplace_back(head.size());
+    std::iota(all.kept.back().begin(), all.kept.back().end(), 0);
+  }
+  return all;
+}
+
+}  // namespace
+
+CachePolicy CachePolicy::with_budget(std::string_view budget) const {
+  return with_budget(parse_budget(budget));
+}
+
+CachePolicy CachePolicy::with_budget(const Budget& budget) const {
+  CachePolicy out = *this;
+  out.selection.budget = budget;
+  return out;
+}
+
+CachePolicy CachePolicy::with_mode(std::string_view mode) const {
+  CachePolicy out = *this;
+  out.selection.mode = parse_selection_mode(mode);
+  return out;
+}
+
+CachePolicy CachePolicy::with_interval(int tokens) const {
+  CachePolicy out = *this;
+  out.interval_tokens = tokens;
+  return out;
+}
+
+CachePolicy CachePolicy::with_protection(int sinks, int recent) const {
+  CachePolicy out = *this;
+  out.selection.sinks = sinks;
+  out.selection.recent = recent;
+  return out;
+}
+
+CachePolicy load_policy(const std::string& name_or_path) {
+  return resolve_policy(name_or_path);
+}
+
+void require_valid(const CachePolicy& policy) {
+  const SelectionSettings& selection = policy.selection;
+  if (policy.policy && policy.policy->required().has(Statistic::content) && !policy.policy->reader())
+    throw std::invalid_argument("policy " + std::string(policy.policy->name()) +
+                                ": its features need a probe fitted to the model; run 'namm calibrate' and give its policy file "
+                                "(--probe for evolve)");
+  if (policy.interval_tokens < 1)
+    throw std::invalid_argument("interval: must be at least 1 token, is " + std::to_string(policy.interval_tokens));
+  const int protected_tokens = selection.sinks + selection.recent;
+  if (selection.sinks < 0 || selection.recent < 0)
+    throw std::invalid_argument("protected tokens: must be 0 or more, are " + std::to_string(selection.sinks) + " sinks and " +
+                                std::to_string(selection.recent) + " recent");
+  if (selection.budget.unit == Budget::Unit::tokens && selection.budget.value < protected_tokens)
+    throw std::invalid_argument("budget: must hold the " + std::to_string(protected_tokens) + " protected tokens (" +
+                                std::to_string(selection.sinks) + " sinks, " + std::to_string(selection.recent) +
+                                " recent), is " + to_string(selection.budget) +
+                                "; raise it or lower --protect-sinks and --protect-recent");
+}
+
+Selection plan_update(const Policy& policy, const SelectionSettings& settings, std::span<const HeadTokens> heads,
+                      std::int64_t budget_tokens) {
+  if (policy.keeps_everything()) return keep_all(heads);
+  std::vector<std::vector<float>> scores(heads.size());
+  std::vector<std::exception_ptr> errors(heads.size());
+  // no exception may leave the parallel region; the first head's is rethrown, so that the message does not depend on timing
+#pragma omp parallel for schedule(dynamic)
+  for (std::ptrdiff_t i = 0; i < static_cast<std::ptrdiff_t>(heads.size()); ++i) {
+    const std::size_t h = static_cast<std::size_t>(i);
+    try {
+      scores[h].resize(heads[h].size());
+      policy.score(heads[h], scores[h]);
+    } catch (...) {
+      errors[h] = std::current_exception();
+    }
+  }
+  for (const std::exception_ptr& error : errors) {
+    if (error) std::rethrow_exception(error);
+  }
+  std::vector<ScoredHead> scored;
+  for (std::size_t h = 0; h < heads.size(); ++h) scored.push_back({heads[h].layer, scores[h], heads[h].positions});
+  return select(settings, scored, budget_tokens);
+}
+
+Selection update_heads(const CachePolicy& policy, std::span<const HeadTokens> heads, std::int64_t tokens_seen,
+                       double bytes_per_token, std::int64_t all_heads) {
+  if (!policy.drops()) return keep_all(heads);
+  const std::int64_t count = all_heads > 0 ? all_heads : static_cast<std::int64_t>(heads.size());
+  const std::int64_t budget = policy.selection.budget.tokens(tokens_seen, bytes_per_token / static_cast<double>(count), count);
+  return plan_update(*policy.policy, policy.selection, heads, budget);
+}
+
+}  // namespace namm

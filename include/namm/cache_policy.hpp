@@ -1,0 +1,56 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "namm/policy.hpp"
+#include "namm/selection.hpp"
+#include "namm/statistics.hpp"
+
+namespace namm {
+
+/// A policy with all that decides what it does to a cache: what a host attaches. A value; the with_...() give changed copies.
+///
+///     const CachePolicy quarter = load_policy("policy.json").with_budget("25%");
+struct CachePolicy {
+  std::shared_ptr<const Policy> policy;  ///< null or keeps_everything(): nothing is ever dropped
+  SpectrogramSettings spectrogram;       ///< of the statistics; a policy file says what the policy was evolved with
+  SelectionSettings selection;           ///< budget, mode, protected tokens
+  int interval_tokens = 512;             ///< tokens between updates, at least 1
+
+  /// "25%", "0.25", "256" (tokens per layer and KV head), "64MiB", "none" (parse_budget). Throws std::invalid_argument.
+  CachePolicy with_budget(std::string_view budget) const;
+  CachePolicy with_budget(const Budget& budget) const;
+  /// "uniform", "pooled", "threshold", "reference" (SelectionMode). Throws std::invalid_argument.
+  CachePolicy with_mode(std::string_view mode) const;
+  CachePolicy with_interval(int tokens) const;
+  /// Tokens that are never dropped: the first `sinks` and the newest `recent`.
+  CachePolicy with_protection(int sinks, int recent) const;
+
+  /// False if nothing is ever dropped.
+  bool drops() const { return policy && !policy->keeps_everything(); }
+};
+
+/// "default" (the policy that comes with the library), a registered name ("h2o-mean"), or the path of a policy file. Throws
+/// std::invalid_argument for an unknown name, with the nearest ones, and std::runtime_error for a file that is not one.
+CachePolicy load_policy(const std::string& name_or_path);
+
+/// Throws std::invalid_argument (subject, rule, value seen, remedy) for a policy that cannot work as it is: an interval below 1,
+/// a budget of fewer tokens than are protected, features that need a probe and have none.
+void require_valid(const CachePolicy& policy);
+
+/// One update of a cache: scores every head (parallel over heads) and selects. heads: one entry per (layer, KV head), with layer
+/// and kv_head set; budget_tokens as for select(). Where the policy keeps everything, nothing is scored. Deterministic, whatever
+/// the number of threads. Throws what the policy and select() throw.
+Selection plan_update(const Policy& policy, const SelectionSettings& settings, std::span<const HeadTokens> heads,
+                      std::int64_t budget_tokens);
+
+/// The same under the policy's own budget. `tokens_seen` by the sequence; `bytes_per_token` of keys and values of all heads
+/// together, of which there are `all_heads` if the update is about some of them only (0: about all). Nothing may be dropped: all
+/// is kept.
+Selection update_heads(const CachePolicy& policy, std::span<const HeadTokens> heads, std::int64_t tokens_seen,
+                       double bytes_per_token, std::int64_t all_heads = 0);
+
+}  // namespace namm
