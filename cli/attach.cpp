@@ -29,7 +29,7 @@ fs::path library(const std::string& name) {
                            ", is in neither; build or install the whole project");
 }
 
-preload::Settings settings_from(const po::variables_map& values) {
+preload::Settings attach_settings_from(const po::variables_map& values) {
   const std::string name = values["policy"].as<std::string>();
   const PolicyFile file = resolve_policy(name);
   Budget budget = file.selection.budget;
@@ -106,7 +106,7 @@ int run_attach(const std::vector<std::string>& arguments) {
         "llama-server -m model.gguf");
   const std::string program = *(separator + 1);
   const std::vector<std::string> given(separator + 2, arguments.end());
-  const preload::Settings settings = settings_from(*values);
+  const preload::Settings settings = attach_settings_from(*values);
   std::vector<std::string> words = preload::attach_flags(program, given);
   words.insert(words.begin(), program);
   if (values->contains("print")) {

@@ -19,12 +19,12 @@ void read_attachment(const po::variables_map& values, ModelOptions& options) {
   const std::string name = values["attachment"].as<std::string>();
   if (name != "backend" && name != "callback")
     throw std::invalid_argument("--attachment: must be backend or callback, is \"" + name + "\"; choose one");
-  options.attachment = name == "callback" ? llama::Attachment::callback : llama::Attachment::backend;
+  options.holder = name == "callback" ? llama::CacheHolder::callback : llama::CacheHolder::backend;
   options.cells = values["cells"].as<int>();
   options.gpu_layers = values["gpu-layers"].as<int>();
   require_at_least("--cells", options.cells, 0);
   require_at_least("--gpu-layers", options.gpu_layers, 0);
-  if (options.attachment == llama::Attachment::callback) return;
+  if (options.holder == llama::CacheHolder::callback) return;
   for (const char* const only : {"cells", "gpu-layers"})
     if (values[only].as<int>() != 0)
       throw std::invalid_argument(std::string("--") + only +
@@ -34,12 +34,12 @@ void read_attachment(const po::variables_map& values, ModelOptions& options) {
 }
 
 void check_attachment(const ModelOptions& options, const CachePolicy& memory) {
-  if (options.attachment == llama::Attachment::callback) llama::CallbackMemory::check(memory);
+  if (options.holder == llama::CacheHolder::callback) llama::CallbackMemory::check(memory);
 }
 
 ModelOptions tokenising(const ModelOptions& options) {
   ModelOptions out;
-  out.attachment = options.attachment;
+  out.holder = options.holder;
   return out;
 }
 

@@ -111,7 +111,7 @@ nlohmann::json summary_of(const calibrate::Outcome& outcome, const nlohmann::jso
           {"commit", commit()}};
 }
 
-calibrate::Settings settings_from(const po::variables_map& values) {
+calibrate::Settings calibration_from(const po::variables_map& values) {
   if (values.contains("output") == values.contains("resume"))
     throw std::invalid_argument("--output: must be given for a new calibration, or --resume for an old one; exactly one of them");
   calibrate::Settings out;
@@ -191,7 +191,7 @@ int run_calibrate(const std::vector<std::string>& arguments) {
   apply_general(*values);
   interrupted();
   const ModelOptions model_options = model_from(*values);
-  calibrate::Settings settings = settings_from(*values);
+  calibrate::Settings settings = calibration_from(*values);
   PolicyFile defaults;
   defaults.selection.mode = SelectionMode::pooled;
   const CachePolicy memory = make_memory(defaults, memory_from(*values), parse_budget((*values)["budget"].as<std::string>()));

@@ -46,7 +46,7 @@ nlohmann::json settings_of(const po::variables_map& values, const ModelOptions& 
                         {"question_after", tasks.protocol.question_after},
                         {"chat_template", tasks.protocol.chat_template},
                         {"model_bytes", std::filesystem::file_size(text("model"))}};
-  if (model.attachment == llama::Attachment::callback) {  // results of the other are resumed as they always were
+  if (model.holder == llama::CacheHolder::callback) {  // results of the other are resumed as they always were
     out["attachment"] = text("attachment");
     out["cells"] = model.cells;
   }

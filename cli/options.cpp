@@ -113,7 +113,7 @@ HostFactory host_factory(std::shared_ptr<const llama::LlamaModel> model, const M
   llama::LlamaHostSettings settings;
   settings.context_tokens = options.context_tokens > 0 ? options.context_tokens : context_tokens;
   settings.threads = options.threads;
-  settings.attachment = options.attachment;
+  settings.holder = options.holder;
   settings.cells = options.cells;
   const int trained = model->description().train_context;
   if (trained > 0 && settings.context_tokens > trained)

@@ -48,7 +48,7 @@ struct ModelOptions {
   int threads = 1;         ///< per worker
   int workers = 1;         ///< contexts side by side, one copy of the weights
   int context_tokens = 0;  ///< 0 = what the command needs
-  llama::Attachment attachment = llama::Attachment::backend;
+  llama::CacheHolder holder = llama::CacheHolder::backend;
   int cells = 0;       ///< callback: of the runtime's cache; 0 = the context
   int gpu_layers = 0;  ///< callback
 };

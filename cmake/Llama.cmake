@@ -1,7 +1,14 @@
-# Finds llama.cpp: a source folder (NAMM_LLAMA_SOURCE), else an installed one. cmake/setup.sh installs the pinned version to
-# build/llama, which is looked at first. The adapter is a ggml backend and needs ggml-backend-impl.h, which llama.cpp does
-# not install; setup.sh puts it beside the other headers.
-if(NAMM_LLAMA_SOURCE)
+# Finds llama.cpp: the target `llama` of a project that includes this one, a source folder (NAMM_LLAMA_SOURCE), or an installed one.
+# cmake/setup.sh installs the pinned version to build/llama, which is looked at first. The adapter is a ggml backend and needs
+# ggml-backend-impl.h, which llama.cpp does not install; setup.sh puts it beside the other headers.
+set(NAMM_LLAMA_IS_A_TARGET OFF)
+if(TARGET llama)
+  get_target_property(imported llama IMPORTED)
+  if(NOT imported)
+    set(NAMM_LLAMA_IS_A_TARGET ON)
+  endif()
+endif()
+if(NOT NAMM_LLAMA_IS_A_TARGET AND NAMM_LLAMA_SOURCE)
   if(NOT EXISTS ${NAMM_LLAMA_SOURCE}/ggml/src/ggml-backend-impl.h)
     message(FATAL_ERROR "NAMM_LLAMA_SOURCE: must be a llama.cpp source folder, is '${NAMM_LLAMA_SOURCE}', which has no "
       "ggml/src/ggml-backend-impl.h.")
@@ -11,9 +18,14 @@ if(NAMM_LLAMA_SOURCE)
   endforeach()
   set(LLAMA_OPENSSL OFF)
   add_subdirectory(${NAMM_LLAMA_SOURCE} ${PROJECT_BINARY_DIR}/llama.cpp EXCLUDE_FROM_ALL SYSTEM)
-  get_directory_property(LLAMA_VERSION DIRECTORY ${NAMM_LLAMA_SOURCE} DEFINITION LLAMA_VERSION)
-  set(NAMM_GGML_IMPL_DIR ${NAMM_LLAMA_SOURCE}/ggml/src)
+  set(NAMM_LLAMA_IS_A_TARGET ON)
+endif()
+if(NAMM_LLAMA_IS_A_TARGET)
+  get_target_property(folder llama SOURCE_DIR)
+  get_directory_property(LLAMA_VERSION DIRECTORY ${folder}/.. DEFINITION LLAMA_VERSION)
+  get_target_property(NAMM_GGML_IMPL_DIR ggml-base SOURCE_DIR)
   set(NAMM_LLAMA_TARGETS llama ggml ggml-base)
+  message(STATUS "llama.cpp ${LLAMA_VERSION}: ${folder}")
 else()
   list(PREPEND CMAKE_PREFIX_PATH ${PROJECT_SOURCE_DIR}/build/llama)
   find_package(llama QUIET CONFIG)

@@ -1,5 +1,6 @@
 # One room of the source tree = one static library namm_<name> with the alias namm::<name>.
-#   namm_room(core SOURCES a.cpp b.cpp LINK namm::kernels PRIVATE_LINK spdlog::spdlog HEADERS_OF namm_eigen)
+#   COMPONENT: what it is installed with, core, strategies, llama or program (default). HEADERS_OF: header-only libraries.
+#   namm_room(core COMPONENT core SOURCES a.cpp b.cpp LINK namm::kernels PRIVATE_LINK spdlog::spdlog HEADERS_OF namm_eigen)
 add_library(namm_warnings INTERFACE)
 target_compile_options(namm_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
   $<$<BOOL:${NAMM_WERROR}>:-Werror>)
@@ -17,7 +18,10 @@ target_link_libraries(namm_eigen INTERFACE Eigen3::Eigen)
 target_compile_definitions(namm_eigen INTERFACE EIGEN_DONT_PARALLELIZE Eigen=namm_eigen)
 
 function(namm_room name)
-  cmake_parse_arguments(ROOM "" "" "SOURCES;LINK;PRIVATE_LINK;HEADERS_OF" ${ARGN})
+  cmake_parse_arguments(ROOM "" "COMPONENT" "SOURCES;LINK;PRIVATE_LINK;HEADERS_OF" ${ARGN})
+  if(NOT ROOM_COMPONENT)
+    set(ROOM_COMPONENT program)
+  endif()
   add_library(namm_${name} STATIC ${ROOM_SOURCES})
   add_library(namm::${name} ALIAS namm_${name})
   set_target_properties(namm_${name} PROPERTIES EXPORT_NAME ${name})
@@ -30,7 +34,7 @@ function(namm_room name)
   foreach(headers IN LISTS ROOM_HEADERS_OF)  # of libraries that are nothing but headers: no matter of who links the room
     target_link_libraries(namm_${name} PUBLIC $<BUILD_INTERFACE:${headers}>)
   endforeach()
-  set_property(GLOBAL APPEND PROPERTY NAMM_ROOMS namm_${name})
+  set_property(GLOBAL APPEND PROPERTY NAMM_ROOMS_OF_${ROOM_COMPONENT} namm_${name})
 endfunction()
 
 # One test program per room. Catch2 2 and 3 differ in target and header; tests/check.hpp hides the header.

@@ -143,6 +143,9 @@ build_llama() {
   # not installed by llama.cpp; a ggml backend cannot be written without it
   cp "$source/ggml/src/ggml-backend-impl.h" "$partial/install/include/"
   cp "$source/LICENSE" "$partial/install/LICENSE"
+  # its own folders, wherever it is moved
+  sed -i -e 's|^prefix=.*|prefix=${pcfiledir}/../..|' -e 's|^exec_prefix=.*|exec_prefix=${prefix}|' \
+    -e 's|^libdir=.*|libdir=${prefix}/lib|' -e 's|^includedir=.*|includedir=${prefix}/include|' "$partial/install/lib/pkgconfig/"*.pc
   echo "$wanted" > "$partial/install/pinned-version"
 
   if [[ -e $prefix ]]; then

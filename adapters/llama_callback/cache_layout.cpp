@@ -3,6 +3,7 @@
 #include <stdexcept>
 #include <tuple>
 
+#include "adapters/llama_cpp/attachable.hpp"
 #include "adapters/llama_cpp/backend/cache_tensor.hpp"
 
 namespace namm::llama {
@@ -63,8 +64,7 @@ void CacheLayout::learn_keys_read(const ggml_tensor* keys, float position_bias) 
   ++seen.attended;
   if (position_bias != 0)
     problem_ =
-        "it biases attention by the position of cells (ALiBi), which compaction changes; use a model with rotary positions or "
-        "none";
+        kWhyPositionBias;
 }
 
 void CacheLayout::learn_values_read(const ggml_tensor* values, std::size_t value_size, int kv_heads) {
@@ -80,8 +80,7 @@ void CacheLayout::finish() {
     if (!problem_.empty()) break;
     if (layer.keys && (!layer.values || (seen.attended > 0 && layer.value_size == 0)))
       problem_ =
-          "keys and values share one compressed tensor (multi-head latent attention), so no head has entries of its own; use a "
-          "model with keys and values per head";
+          kWhyLatent;
     else if (!layer.keys || seen.attended != 1)
       problem_ = "its graph reads the cache" + of_layer(index) + " in a way that is not known; use --attachment backend";
     else if (layer.keys->ne[2] != 1)
@@ -96,7 +95,7 @@ void CacheLayout::finish() {
                      std::to_string(ggml_blck_size(tensor->type)) + " in a cache of type " + ggml_type_name(tensor->type) +
                      ", so that one cannot be moved alone; use f16 (" + flag + ")";
   }
-  if (!problem_.empty()) throw std::runtime_error("model: a memory policy cannot be attached: " + problem_);
+  if (!problem_.empty()) refuse_model({}, problem_);
   for (const auto& [index, seen] : seen_) {
     by_tensor_.emplace(seen.layer.keys, layers_.size());
     by_tensor_.emplace(seen.layer.values, layers_.size());

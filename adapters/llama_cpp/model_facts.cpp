@@ -125,33 +125,26 @@ CacheShape cache_shape(const GgufHeader& header, const std::string& architecture
   return out;
 }
 
-std::string why_not_attachable(const GgufHeader& header, const std::string& architecture, const CacheShape& shape) {
+ModelTraits traits_of(const GgufHeader& header, const std::string& architecture, const CacheShape& shape) {
   const auto key = [&](const char* name) { return architecture + "." + name; };
-  if (header.text("general.type") == "adapter") return "this is an adapter (LoRA), not a model; attach to the model it is for";
-  if (architecture == "clip" || header.text("general.type") == "mmproj")
-    return "this projects images or sound for a language model and has no KV cache of its own";
-  if (among(architecture, kRecurrent))
-    return "a purely recurrent model: its state has one size however long the text is, so there is no KV cache and nothing to "
-           "free";
-  if (among(architecture, kEncoders)) return "it reads the whole text at once and keeps no KV cache, so there is nothing to free";
-  if (architecture == "t5") return "an encoder-decoder: its cross-attention cache is not one that tokens can be dropped from";
-  if (shape.layers == 0) return "its header names no layers of a language model";
-  if (header.integer(key("attention.indexer.head_count")).value_or(0) > 0)
-    return "its sparse attention keeps an index beside the KV cache, which would still name dropped tokens";
-  if (header.integer(key("attention.kv_lora_rank")).value_or(0) > 0 ||
-      header.integer(key("attention.key_length_mla")).value_or(0) > 0)
-    return "multi-head latent attention: keys and values share one compressed tensor, so heads have no entries of their own to "
-           "drop";
-  if (header.real(key("attention.max_alibi_bias")).value_or(0) > 0 || among(architecture, kBiased) ||
-      (architecture == "baichuan" && shape.layers == 40))
-    return "it biases attention by position (ALiBi), computed from where a token lies in the cache, which dropping tokens "
-           "changes";
-  if (!shape.windowed.empty() && std::find(shape.windowed.begin(), shape.windowed.end(), false) == shape.windowed.end())
-    return "all of its layers see a sliding window, whose cache does not grow with the text; there is nothing to free";
-  if (shape.cached.empty()) return "none of its layers has a KV cache, so there is nothing to free";
-  if (largest(header.integers(key("rope.dimension_sections"))) > 0)
-    return "several positions per token (M-RoPE, for images), which the cache memory does not follow";
-  return {};
+  const std::string type = header.text("general.type");
+  ModelTraits out;
+  out.architecture = architecture;
+  out.adapter = type == "adapter";
+  out.projector = architecture == "clip" || type == "mmproj";
+  out.recurrent = among(architecture, kRecurrent);
+  out.encoder = among(architecture, kEncoders);
+  out.encoder_decoder = architecture == "t5";
+  out.index = header.integer(key("attention.indexer.head_count")).value_or(0) > 0;
+  out.latent = header.integer(key("attention.kv_lora_rank")).value_or(0) > 0 ||
+               header.integer(key("attention.key_length_mla")).value_or(0) > 0;
+  out.position_bias = header.real(key("attention.max_alibi_bias")).value_or(0) > 0 || among(architecture, kBiased) ||
+                      (architecture == "baichuan" && shape.layers == 40);
+  out.several_positions = largest(header.integers(key("rope.dimension_sections"))) > 0;
+  out.layers = shape.layers;
+  out.cached = static_cast<std::int64_t>(shape.cached.size());
+  out.windowed = std::count(shape.windowed.begin(), shape.windowed.end(), true);
+  return out;
 }
 
 nlohmann::ordered_json model_facts(const std::filesystem::path& path) {
@@ -197,7 +190,7 @@ nlohmann::ordered_json model_facts(const std::filesystem::path& path) {
   out["tokenizer"] = header.text("tokenizer.ggml.model");
   out["vocabulary"] = header.array_length("tokenizer.ggml.tokens");
   out["chat_template"] = !header.text("tokenizer.chat_template").empty();
-  const std::string why_not = why_not_attachable(header, architecture, shape);
+  const std::string why_not = why_not_attachable(traits_of(header, architecture, shape));
   out["policy_attaches"] = why_not.empty();
   if (!why_not.empty()) out["why_not"] = why_not;
   return out;

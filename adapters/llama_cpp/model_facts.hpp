@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "adapters/llama_cpp/attachable.hpp"
 #include "adapters/llama_cpp/gguf_header.hpp"
 
 namespace namm::llama {
@@ -22,8 +23,8 @@ struct CacheShape {
 
 CacheShape cache_shape(const GgufHeader& header, const std::string& architecture);
 
-/// Why a memory policy cannot be attached to the model; empty if it can. A sentence for people.
-std::string why_not_attachable(const GgufHeader& header, const std::string& architecture, const CacheShape& shape);
+/// What decides whether a policy attaches to it (attachable.hpp).
+ModelTraits traits_of(const GgufHeader& header, const std::string& architecture, const CacheShape& shape);
 
 /// Everything `namm inspect` says about a model. Throws std::runtime_error in one line if the file is damaged.
 nlohmann::ordered_json model_facts(const std::filesystem::path& path);

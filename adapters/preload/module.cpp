@@ -14,7 +14,8 @@
 
 #include "adapters/llama_cpp/backend/attach_scope.hpp"
 #include "adapters/llama_cpp/backend/backend.hpp"
-#include "adapters/preload/attachment.hpp"
+#include "adapters/llama_cpp/context/followed_context.hpp"
+#include "adapters/preload/hooks.hpp"
 #include "adapters/preload/session_file.hpp"
 #include "adapters/preload/settings.hpp"
 #include "adapters/preload/stats_file.hpp"
@@ -29,7 +30,7 @@ struct Module {
   Settings settings;
   CachePolicy memory;
   std::mutex mutex;  // guards the map; attachments guard themselves
-  std::unordered_map<const void*, std::shared_ptr<Attachment>> by_context;
+  std::unordered_map<const void*, std::shared_ptr<llama::FollowedContext>> by_context;
   std::mutex stats_mutex;
   std::int64_t requests = 0;
 };
@@ -41,13 +42,13 @@ Module& module() {
 }
 thread_local std::optional<llama::AttachScope> scope;
 
-std::shared_ptr<Attachment> of_context(const void* context) {
+std::shared_ptr<llama::FollowedContext> of_context(const void* context) {
   const std::lock_guard<std::mutex> lock(module().mutex);
   const auto found = module().by_context.find(context);
   return found == module().by_context.end() ? nullptr : found->second;
 }
 
-std::shared_ptr<Attachment> of_memory(const void* memory) {
+std::shared_ptr<llama::FollowedContext> of_memory(const void* memory) {
   const std::lock_guard<std::mutex> lock(module().mutex);
   for (const auto& [context, attachment] : module().by_context)
     if (attachment->memory() == memory) return attachment;
@@ -65,7 +66,7 @@ Result guarded(Result otherwise, Work work) noexcept {
   }
 }
 
-void report(Request request) {
+void report(llama::Request request) {
   const std::lock_guard<std::mutex> lock(module().stats_mutex);
   request.number = ++module().requests;
   spdlog::info("{}", request_line(request));
@@ -79,12 +80,12 @@ void report(Request request) {
 void watch_for_pauses() {
   for (;;) {
     std::this_thread::sleep_for(std::chrono::milliseconds(500));
-    std::vector<std::shared_ptr<Attachment>> all;
+    std::vector<std::shared_ptr<llama::FollowedContext>> all;
     {
       const std::lock_guard<std::mutex> lock(module().mutex);
       for (const auto& [context, attachment] : module().by_context) all.push_back(attachment);
     }
-    for (const auto& attachment : all) attachment->end_idle(now_seconds() - kPauseSeconds);
+    for (const auto& attachment : all) attachment->end_idle(llama::now_seconds() - kPauseSeconds);
   }
 }
 
@@ -124,24 +125,19 @@ bool created(const void* model, void* context) {
       scope.reset();
       return false;
     }
+    llama::ContextFacts facts;
+    facts.window_tokens = module().runtime.window(model);
+    const int rope = module().runtime.rope_type(model);
+    facts.traits.several_positions = rope > 0 && (rope & GGML_ROPE_TYPE_MROPE) != 0;
     llama::CacheStore* store = nullptr;
     try {
-      store = &scope->finish();
+      store = &scope->finish(facts);
       scope.reset();
     } catch (...) {
       scope.reset();
       throw;
     }
-    if (const int rope = module().runtime.rope_type(model); rope > 0 && (rope & GGML_ROPE_TYPE_MROPE) != 0)
-      throw std::runtime_error(
-          "model: a memory policy cannot be attached: its tokens have several positions each (M-RoPE, for images), which the "
-          "store does not follow; run it without 'namm attach'");
-    if (store->layers().empty())
-      throw std::runtime_error(
-          "model: must have a KV cache for a memory policy, has none (a recurrent or embedding model): there is nothing to free; "
-          "run "
-          "it without 'namm attach'");
-    auto attachment = std::make_shared<Attachment>(module().runtime, model, context, *store, report);
+    auto attachment = std::make_shared<llama::FollowedContext>(module().runtime, model, context, *store, report);
     const std::lock_guard<std::mutex> lock(module().mutex);
     module().by_context[context] = std::move(attachment);
     return true;

@@ -23,7 +23,7 @@ double physical_saving(const llama::SequenceUse& use) {
 
 }  // namespace
 
-std::string request_line(const Request& request) {
+std::string request_line(const llama::Request& request) {
   const llama::SequenceUse& use = request.cache;
   char text[320];
   constexpr double kMiB = 1 << 20;
@@ -39,7 +39,7 @@ std::string request_line(const Request& request) {
   return text;
 }
 
-void append_request(const std::string& path, const Request& request, const Settings& settings) {
+void append_request(const std::string& path, const llama::Request& request, const Settings& settings) {
   const llama::SequenceUse& use = request.cache;
   nlohmann::ordered_json line = {{"request", request.number},
                                  {"slot", request.sequence >= 0 ? nlohmann::ordered_json(request.sequence) : nullptr},

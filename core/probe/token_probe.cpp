@@ -41,33 +41,41 @@ TokenProbe::TokenProbe(ProbeInput input, std::vector<ProbeLayer> layers) : input
   }
 }
 
+const ProbeLayer& TokenProbe::fitted(int layer, int kv_heads, std::size_t key_size, std::size_t value_size) const {
+  const auto found = std::lower_bound(layers_.begin(), layers_.end(), layer,
+                                      [](const ProbeLayer& one, int index) { return one.layer < index; });
+  if (found != layers_.end() && found->layer == layer && found->kv_heads == kv_heads && found->key_size == key_size &&
+      found->value_size == value_size)
+    return *found;
+  throw std::invalid_argument("probe: must be fitted on the model it is used with; layer " + std::to_string(layer) +
+                              " of this model has " + shape(kv_heads, key_size, value_size) + ", the probe " +
+                              (found == layers_.end() || found->layer != layer
+                                   ? std::string("does not know that layer")
+                                   : "knows " + shape(found->kv_heads, found->key_size, found->value_size)) +
+                              "; run 'namm calibrate' on this model");
+}
+
+void TokenProbe::require_layers(std::span<const LayerDescription> cached) const {
+  for (const LayerDescription& layer : cached)
+    fitted(layer.layer, layer.kv_heads, static_cast<std::size_t>(layer.key_size), static_cast<std::size_t>(layer.value_size));
+}
+
 void TokenProbe::read(const LayerTokens& tokens, std::span<float> out) const {
-  const auto found = std::lower_bound(layers_.begin(), layers_.end(), tokens.layer,
-                                      [](const ProbeLayer& layer, int index) { return layer.layer < index; });
-  if (found == layers_.end() || found->layer != tokens.layer || found->kv_heads != tokens.kv_heads ||
-      found->key_size != tokens.key_size || found->value_size != tokens.value_size) {
-    throw std::invalid_argument("probe: must be fitted on the model it is used with; layer " + std::to_string(tokens.layer) +
-                                " of this model has " + shape(tokens.kv_heads, tokens.key_size, tokens.value_size) +
-                                ", the probe " +
-                                (found == layers_.end() || found->layer != tokens.layer
-                                     ? std::string("does not know that layer")
-                                     : "knows " + shape(found->kv_heads, found->key_size, found->value_size)) +
-                                "; run 'namm calibrate' on this model");
-  }
-  const std::size_t count = tokens.count(), inputs = found->inputs(input_), heads = static_cast<std::size_t>(tokens.kv_heads);
+  const ProbeLayer& layer = fitted(tokens.layer, tokens.kv_heads, tokens.key_size, tokens.value_size);
+  const std::size_t count = tokens.count(), inputs = layer.inputs(input_), heads = static_cast<std::size_t>(tokens.kv_heads);
   const std::size_t key_width = tokens.key_size * heads, value_width = tokens.value_size * heads;
   for (std::size_t h = 0; h < heads; ++h)
-    std::fill_n(out.begin() + static_cast<std::ptrdiff_t>(h * count), count, found->weights[h * (inputs + 1) + inputs]);
-  add(*found, {tokens.keys, count, key_width, 0}, found->weights.data(), inputs + 1, out.data(), count);
+    std::fill_n(out.begin() + static_cast<std::ptrdiff_t>(h * count), count, layer.weights[h * (inputs + 1) + inputs]);
+  add(layer, {tokens.keys, count, key_width, 0}, layer.weights.data(), inputs + 1, out.data(), count);
   if (input_ == ProbeInput::layer)
-    add(*found, {tokens.values, count, value_width, key_width}, found->weights.data(), inputs + 1, out.data(), count);
-  if (found->scale.empty()) return;
+    add(layer, {tokens.values, count, value_width, key_width}, layer.weights.data(), inputs + 1, out.data(), count);
+  if (layer.scale.empty()) return;
   std::vector<float> squares(std::min(count, kTogether) * std::max(key_width, value_width));
   const auto add_squares = [&](const float* numbers, std::size_t width, std::size_t first) {
     for (std::size_t i = 0; i < count; i += kTogether) {
       const std::size_t some = std::min(kTogether, count - i);
-      squares_of(found->scale, numbers + i * width, some, width, first, width, squares.data());
-      add(*found, {squares.data(), some, width, first}, found->square_weights.data(), inputs, out.data() + i, count);
+      squares_of(layer.scale, numbers + i * width, some, width, first, width, squares.data());
+      add(layer, {squares.data(), some, width, first}, layer.square_weights.data(), inputs, out.data() + i, count);
     }
   };
   add_squares(tokens.keys, key_width, 0);

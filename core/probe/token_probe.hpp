@@ -38,6 +38,7 @@ class TokenProbe final : public ContentReader {
   /// Layers ascending. Throws std::invalid_argument on a wrong number of weights.
   TokenProbe(ProbeInput input, std::vector<ProbeLayer> layers);
   void read(const LayerTokens& tokens, std::span<float> out) const override;
+  void require_layers(std::span<const LayerDescription> cached) const override;
   ProbeInput input() const { return input_; }
   const std::vector<ProbeLayer>& layers() const { return layers_; }
 
@@ -48,6 +49,8 @@ class TokenProbe final : public ContentReader {
   static std::shared_ptr<const TokenProbe> from_json(const nlohmann::json& fields, const std::string& path);
 
  private:
+  /// The layer's part. Throws std::invalid_argument unless it was fitted on one of this shape.
+  const ProbeLayer& fitted(int layer, int kv_heads, std::size_t key_size, std::size_t value_size) const;
   struct Numbers {  // of `count` tokens, [count][width], which begin at number `first` of what all heads read
     const float* data;
     std::size_t count, width, first;

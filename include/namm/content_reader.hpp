@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <span>
 
+#include "namm/cache_usage.hpp"
+
 namespace namm {
 
 /// The rotary embedding of one layer.
@@ -43,6 +45,8 @@ class ContentReader {
   virtual ~ContentReader() = default;
   /// out: [kv_heads][count]. Throws std::invalid_argument if the layer is not one it was made for.
   virtual void read(const LayerTokens& tokens, std::span<float> out) const = 0;
+  /// Called before the first token: throws std::invalid_argument if it was not made for a model with these cached layers.
+  virtual void require_layers(std::span<const LayerDescription>) const {}
   /// Whether it wants read_queries(), which comes after read() of the same tokens.
   virtual bool reads_queries() const { return false; }
   virtual void read_queries(const LayerQueries&) const {}

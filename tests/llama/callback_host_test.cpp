@@ -14,16 +14,16 @@
 
 using namespace namm;
 using namespace namm::test;
-using llama::Attachment;
+using llama::CacheHolder;
 using llama::LlamaHost;
 using llama::LlamaModel;
 
 namespace {
 
-LlamaHost make_host(std::shared_ptr<const LlamaModel> model, Attachment attachment, int cells = 0) {
+LlamaHost make_host(std::shared_ptr<const LlamaModel> model, CacheHolder attachment, int cells = 0) {
   llama::LlamaHostSettings settings;
   settings.context_tokens = 1024;
-  settings.attachment = attachment;
+  settings.holder = attachment;
   settings.cells = cells;
   return LlamaHost(std::move(model), settings);
 }
@@ -107,7 +107,7 @@ TEST_CASE("LlamaHost: by callback the same tokens are kept as by the backend", "
   shape.layers = shape.architecture == "llama" ? 1 : 3;  // one with attention: what is dropped in one changes the next
   const auto model = LlamaModel::load(write_tiny_model(shape));
   const auto tokens = random_tokens(400, shape.vocabulary, 11);
-  LlamaHost ours = make_host(model, Attachment::backend), stock = make_host(model, Attachment::callback);
+  LlamaHost ours = make_host(model, CacheHolder::backend), stock = make_host(model, CacheHolder::callback);
   CHECK(ours.description().bytes_per_token() == stock.description().bytes_per_token());
   for (const char* const name : {"", "streaming", "random", "knorm", "h2o-mean", "tova", "snapkv", "namm"}) {
     const CachePolicy memory =
@@ -132,7 +132,7 @@ TEST_CASE("LlamaHost: by callback a policy is shown the statistics that it is sh
   const auto model = LlamaModel::load(write_tiny_model(shape));
   const auto tokens = random_tokens(300, shape.vocabulary, 14);
   const auto by_backend = std::make_shared<WatchingPolicy>(), by_callback = std::make_shared<WatchingPolicy>();
-  LlamaHost ours = make_host(model, Attachment::backend), stock = make_host(model, Attachment::callback);
+  LlamaHost ours = make_host(model, CacheHolder::backend), stock = make_host(model, CacheHolder::callback);
   for (const auto& [host, policy] : {std::pair(&ours, by_backend), std::pair(&stock, by_callback)}) {
     host->reset(uniform(policy));
     host->evaluate(std::span(tokens).first(290));
@@ -163,7 +163,7 @@ TEST_CASE("LlamaHost: by callback a reader sees the keys that it sees by the bac
   const auto model = LlamaModel::load(write_tiny_model(shape));
   const auto tokens = random_tokens(100, shape.vocabulary, 12);
   const auto by_backend = std::make_shared<ReadingPolicy>(), by_callback = std::make_shared<ReadingPolicy>();
-  LlamaHost ours = make_host(model, Attachment::backend), stock = make_host(model, Attachment::callback);
+  LlamaHost ours = make_host(model, CacheHolder::backend), stock = make_host(model, CacheHolder::callback);
   CachePolicy memory = uniform(by_backend);
   memory.selection.budget = {};  // nothing is dropped, so the keys differ by the rounding of attention alone
   ours.reset(memory);
@@ -188,7 +188,7 @@ TEST_CASE("LlamaHost: by callback, cells smaller than the text hold it, and too 
   const auto tokens = random_tokens(900, 64, 13);
   CachePolicy memory = uniform(make_policy("h2o"));
   memory.selection.budget = {Budget::Unit::tokens, 100};
-  LlamaHost host = make_host(model, Attachment::callback, 256);
+  LlamaHost host = make_host(model, CacheHolder::callback, 256);
   host.reset(memory);
   host.evaluate(tokens);
   host.update();

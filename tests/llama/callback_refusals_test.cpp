@@ -19,7 +19,7 @@ std::string refusal(const char* architecture) {
   shape.architecture = architecture;
   if (shape.architecture == "mpt") shape.kv_heads = shape.query_heads;
   llama::LlamaHostSettings settings;
-  settings.attachment = llama::Attachment::callback;
+  settings.holder = llama::CacheHolder::callback;
   const auto model = llama::LlamaModel::load(write_tiny_model(shape));
   return message([&] { llama::LlamaHost host(model, settings); });
 }

@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "adapters/llama_cpp/backend/attach_scope.hpp"
+#include "adapters/llama_cpp/context/create.hpp"
 #include "namm/policy.hpp"
 
 namespace namm::test {
@@ -41,8 +42,7 @@ Context::Context(std::shared_ptr<const llama::LlamaModel> model, const ContextSe
     if (settings.callback) settings.callback->attach(context_);
     callback_ = settings.callback;
     if (!scope) return;
-    store_ = &scope->finish();
-    store_->expect(llama_model_n_swa(model_->get()), true);
+    store_ = &scope->finish({model_->description().model, llama::traits_of(model_->get()), llama_model_n_swa(model_->get())});
   } catch (...) {
     llama_free(context_);
     throw;

@@ -128,10 +128,10 @@ void check_keys(const std::shared_ptr<const llama::LlamaModel>& model, std::span
   llama::AttachScope scope(CachePolicy{policy, {}, {}, 64});
   const std::unique_ptr<llama_context, void (*)(llama_context*)> context(llama_init_from_model(model->get(), params), llama_free);
   REQUIRE(context);
-  scope.finish();
+  llama::CacheStore& store = scope.finish({});
   for (int pass = 0; pass < 2; ++pass) {  // the first pass learns the names
     llama_memory_clear(llama_get_memory(context.get()), true);
-    scope.finish().reset(CachePolicy{policy, {}, {}, 64});
+    store.reset(CachePolicy{policy, {}, {}, 64});
     catcher.caught.clear();
     catcher.caught_queries.clear();
     policy->keys.clear();

@@ -2,6 +2,7 @@
 
 #include <ggml-backend.h>
 
+#include <algorithm>
 #include <mutex>
 #include <stdexcept>
 #include <unordered_map>
@@ -76,10 +77,18 @@ AttachScope::~AttachScope() {
   active_scope = nullptr;
 }
 
-CacheStore& AttachScope::finish() {
-  if (!instance_) throw std::runtime_error("model: no context was created to attach a memory to");
-  if (!instance_->problem.empty()) throw std::runtime_error("model: a memory policy cannot be attached: " + instance_->problem);
-  return *instance_->store;
+CacheStore& AttachScope::finish(const ContextFacts& facts) {
+  if (!instance_) throw std::runtime_error("model: no context was created to attach a policy to");
+  CacheStore& store = *instance_->store;
+  store.expect(facts.window_tokens, true);
+  ModelTraits traits = facts.traits;
+  const std::vector<LayerDescription> cached = store.layers();
+  traits.layers = std::max<std::int64_t>(traits.layers, static_cast<std::int64_t>(cached.size()));
+  traits.cached = static_cast<std::int64_t>(cached.size());
+  if (!instance_->problem.empty()) refuse_model(facts.model, instance_->problem);
+  require_attachable(facts.model, traits);
+  require_policy_fits(memory_, cached);
+  return store;
 }
 
 std::string take_failure(const CacheStore& store) {

@@ -2,19 +2,26 @@
 #include <memory>
 #include <string>
 
+#include "adapters/llama_cpp/attachable.hpp"
 #include "adapters/llama_cpp/store/cache_store.hpp"
-#include "host/host.hpp"
 
 namespace namm::llama {
 
 class Instance;
+
+/// What the graphs of a context do not tell.
+struct ContextFacts {
+  std::string model;      ///< name for messages; may be empty
+  ModelTraits traits;     ///< what is known of it beside the layers of the cache
+  int window_tokens = 0;  ///< of sliding-window layers (llama_model_n_swa); 0 = none
+};
 
 /// Registers our ggml backend (once per process) and hands the KV cache of the context that is created while the scope lives, on
 /// this thread, to a store of ours. Contexts created outside a scope are left alone.
 ///
 ///     AttachScope scope(memory);
 ///     llama_context* context = llama_init_from_model(model, params);   // flash attention enabled, F16 cache
-///     CacheStore& store = scope.finish();                              // throws if the context cannot be attached to
+///     CacheStore& store = scope.finish(facts);                         // throws if the context cannot be attached to
 class AttachScope {
  public:
   explicit AttachScope(CachePolicy memory);
@@ -22,9 +29,9 @@ class AttachScope {
   AttachScope(const AttachScope&) = delete;
   AttachScope& operator=(const AttachScope&) = delete;
 
-  /// The store of the context just created; it lives as long as the context. Throws std::runtime_error that says what the context
-  /// does that a memory cannot be attached to.
-  CacheStore& finish();
+  /// The store of the context just created; it lives as long as the context. Throws std::runtime_error that says what the model
+  /// has or lacks that no policy can be attached to, std::invalid_argument if it is this policy that does not fit.
+  CacheStore& finish(const ContextFacts& facts);
 
  private:
   friend Instance* instance_of_scope();

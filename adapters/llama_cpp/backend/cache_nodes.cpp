@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "adapters/llama_cpp/attachable.hpp"
 #include "adapters/llama_cpp/backend/cache_tensor.hpp"
 #include "adapters/llama_cpp/backend/cache_type.hpp"
 
@@ -20,14 +21,10 @@ std::string obstacle(const ggml_tensor* node) {
     if (!CacheType::known(root(part)->type))
       return std::string("the KV cache must be of type f16, f32, bf16 or q8_0, is ") + ggml_type_name(root(part)->type) + " (" +
              flag + "); use f16, which evicted holds less than " + ggml_type_name(root(part)->type) + " in full";
-  if (cache_part(v) != CachePart::values)
-    return "keys and values share one compressed tensor (multi-head latent attention), so no head has entries of its own; use a "
-           "model with keys and values per head";
+  if (cache_part(v) != CachePart::values) return std::string(kWhyLatent);
   if (!mask || mask->type != GGML_TYPE_F16 || mask->ne[2] != 1)
     return "its attention mask is not one F16 mask for all heads; use a model with plain causal attention";
-  if (parameter(node, 1) != 0)
-    return "it biases attention by the position of cells (ALiBi), which eviction changes; use a model with rotary positions or "
-           "none";
+  if (parameter(node, 1) != 0) return std::string(kWhyPositionBias);
   return {};
 }
 
@@ -121,6 +118,13 @@ bool takes_node(const ggml_tensor* node) {
       return supports_attention(node);
     case GGML_OP_CPY:  // of an F32 cache for attention, which reads the store: nothing to do
       return converted(node) != node && holds_keys_or_values(converted(node)) && adopt(root(converted(node)));
+    case GGML_OP_ROPE:  // of keys that are cached: positions were shifted
+      if (holds_keys_or_values(node->src[0]))
+        if (Instance* const owner = owner_of(root(node->src[0])))
+          owner->problem =
+              "positions in the cache were shifted (llama_memory_seq_add), which the store does not follow; enlarge the context "
+              "instead, and create it anew";
+      return false;
     default:
       // anything else that reads a cache of ours would read an empty tensor
       for (const ggml_tensor* source : node->src)
@@ -135,6 +139,7 @@ bool takes_node(const ggml_tensor* node) {
 }
 
 void compute_node(Instance& instance, ggml_tensor* node) {
+  if (!instance.problem.empty()) throw std::runtime_error("KV cache: " + instance.problem);
   if (node->op == GGML_OP_SET_ROWS) write(instance, node);
   if (node->op == GGML_OP_FLASH_ATTN_EXT) attend(instance, node);
 }

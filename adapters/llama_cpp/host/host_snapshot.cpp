@@ -37,10 +37,10 @@ void install(const HostSnapshot& from, std::span<const HeadContent> kept, llama_
 std::shared_ptr<const Snapshot> LlamaHost::snapshot() {
   if (!store_) return nullptr;
   auto out = std::make_shared<HostSnapshot>();
-  out->state.resize(llama_state_seq_get_size(context_, 0));
+  out->state.resize(llama_state_seq_get_size(context(), 0));
   RowTrace rows;
   out->state_bytes =
-      llama_state_seq_get_data(context_, reinterpret_cast<std::uint8_t*>(out->state.data()), out->state.mapped(), 0);
+      llama_state_seq_get_data(context(), reinterpret_cast<std::uint8_t*>(out->state.data()), out->state.mapped(), 0);
   if (out->state_bytes == 0) throw std::runtime_error("snapshot: llama.cpp must give its state, gave none");
   out->touched_bytes = out->state_bytes;
   for (const auto& row : rows.copies()) out->touched_bytes -= row.size();
@@ -53,7 +53,7 @@ std::shared_ptr<const Snapshot> LlamaHost::snapshot() {
 void LlamaHost::branch(const Snapshot& from, std::span<const HeadContent> kept) {
   const HostSnapshot& snapshot = of_a_host(from, store_);
   reset({});
-  install(snapshot, kept, context_, *store_, 0);
+  install(snapshot, kept, context(), *store_, 0);
   position_ = snapshot.position;
   logits_ = snapshot.logits;
 }

@@ -22,65 +22,62 @@ constexpr int kOutputRows = 32;  // rows of logits computed at once; a row is as
 
 LlamaHost::LlamaHost(std::shared_ptr<const LlamaModel> model, const LlamaHostSettings& settings)
     : model_(std::move(model)), settings_(settings), description_(model_->description()) {
-  if (const auto rope = llama_model_rope_type(model_->get()); !settings.stock && rope > 0 && (rope & GGML_ROPE_TYPE_MROPE) != 0)
-    throw std::runtime_error(
-        "model " + description_.model +
-        ": a memory policy cannot be attached: its tokens have several positions each (M-RoPE, for images), which "
-        "the store does not follow; use a model for text");
   if (settings.stock) {
     open_stock(settings.stock_flash_attention, settings.context_tokens);
     return;
   }
-  try {
-    settings.attachment == Attachment::callback ? open_with_callback(true, settings.context_tokens) : open_with_store();
-    if (description_.cached.empty())
-      throw std::runtime_error(
-          "model " + description_.model + ": architecture " + description_.architecture +
-          " has no KV cache, so there is nothing to free; use a model with attention layers that generates text");
-  } catch (...) {
-    llama_free(context_);
-    throw;
-  }
+  if (settings.holder == CacheHolder::callback)
+    open_with_callback(true, settings.context_tokens);
+  else
+    open_with_store();
+}
+
+llama_context_params LlamaHost::params(bool flash_attention, int cells) const {
+  llama_context_params out = context_params(settings_, cells);
+  out.n_outputs_max = kOutputRows;
+  out.flash_attn_type = flash_attention ? LLAMA_FLASH_ATTN_TYPE_ENABLED : LLAMA_FLASH_ATTN_TYPE_DISABLED;
+  if (!callback_) return out;
+  out.offload_kqv = true;
+  out.cb_eval = CallbackMemory::callback;
+  out.cb_eval_user_data = callback_.get();
+  return out;
 }
 
 void LlamaHost::open_stock(bool flash_attention, int cells) {
-  llama_context_params params = context_params(settings_, cells);
-  params.n_outputs_max = kOutputRows;
-  params.offload_kqv = callback_ != nullptr;
-  params.flash_attn_type = flash_attention ? LLAMA_FLASH_ATTN_TYPE_ENABLED : LLAMA_FLASH_ATTN_TYPE_DISABLED;
-  if (callback_) {
-    params.cb_eval = CallbackMemory::callback;
-    params.cb_eval_user_data = callback_.get();
-  }
-  context_ = llama_init_from_model(model_->get(), params);
-  if (!context_)
-    throw std::runtime_error("model " + description_.model + ": llama.cpp cannot create a context: " + last_llama_error());
+  context_.reset(llama_init_from_model(model_->get(), params(flash_attention, cells)));
+  if (!context()) throw NoContext(description_.model, last_llama_error());
   flash_attention_ = flash_attention;
   cells_ = cells;
-  most_tokens_ = llama_n_batch(context_);  // the chunk's, or a smaller cache's
+  most_tokens_ = llama_n_batch(context());  // the chunk's, or a smaller cache's
 }
 
 void LlamaHost::open_with_store() {
-  AttachScope scope(CachePolicy{});
-  open_stock(true, settings_.context_tokens);
-  store_ = &scope.finish();
-  store_->expect(llama_model_n_swa(model_->get()), true);
+  cells_ = settings_.context_tokens;
+  try {
+    StoredContext made = create_with_store(model_->get(), params(true, cells_), {}, description_.model);
+    context_ = std::move(made.context);
+    store_ = made.store;
+  } catch (const NoContext&) {
+    throw NoContext(description_.model, last_llama_error());
+  }
+  most_tokens_ = llama_n_batch(context());
   description_.cached = store_->layers();
 }
 
 void LlamaHost::open_with_callback(bool flash_attention, int cells) {
-  llama_free(std::exchange(context_, nullptr));
+  context_.reset();
   callback_ = std::make_unique<CallbackMemory>();
   open_stock(flash_attention, cells);
-  callback_->attach(context_);
+  callback_->attach(context());
   callback_->set_threads(settings_.threads);
   callback_->expect_full((settings_.context_tokens + 255) / 256 * 256);
   description_.cached = callback_->layers();
+  ModelTraits traits = traits_of(model_->get());
+  traits.cached = static_cast<std::int64_t>(description_.cached.size());
+  require_attachable(description_.model, traits);
 }
 
-LlamaHost::~LlamaHost() {
-  llama_free(context_);
-}
+LlamaHost::~LlamaHost() = default;
 
 std::vector<Token> LlamaHost::tokenize(std::string_view text, bool add_special, bool parse_special) const {
   const auto length = static_cast<std::int32_t>(text.size());
@@ -131,8 +128,11 @@ void LlamaHost::reset(const CachePolicy& memory) {
     const int cells = drops && settings_.cells > 0 ? settings_.cells : settings_.context_tokens;
     if (!context_ || flash != flash_attention_ || cells != cells_) open_with_callback(flash, cells);
   }
-  llama_memory_clear(llama_get_memory(context_), false);
-  if (store_) store_->reset(memory);
+  llama_memory_clear(llama_get_memory(context()), false);
+  if (store_) {
+    require_policy_fits(memory, description_.cached);
+    store_->reset(memory);
+  }
   if (callback_) callback_->reset(memory);
   interval_tokens_ = memory.interval_tokens;
   position_ = 0;
@@ -152,7 +152,7 @@ void LlamaHost::decode(std::span<const Token> tokens, bool all_logits) {
   if (position_ + static_cast<int>(tokens.size()) > settings_.context_tokens)
     throw std::runtime_error("context: holds " + std::to_string(settings_.context_tokens) + " tokens, " +
                              std::to_string(position_ + static_cast<int>(tokens.size())) + " are needed; enlarge it (--context)");
-  const int status = llama_decode(context_, batch.batch);
+  const int status = llama_decode(context(), batch.batch);
   if (status == 1 && callback_)
     throw std::runtime_error("KV cache: must have room for " + std::to_string(tokens.size()) + " tokens beside the " +
                              std::to_string(callback_->usage().cells) + " kept, has " +
@@ -163,13 +163,13 @@ void LlamaHost::decode(std::span<const Token> tokens, bool all_logits) {
     throw std::runtime_error("llama.cpp: decoding failed with status " + std::to_string(status) + ": " +
                              (why.empty() ? last_llama_error() : why));
   }
-  llama_synchronize(context_);
+  llama_synchronize(context());
   position_ += static_cast<int>(tokens.size());
   if (callback_) callback_->finish_batch();
 }
 
 void LlamaHost::keep_logits(int row) {
-  const float* const from = llama_get_logits_ith(context_, row);
+  const float* const from = llama_get_logits_ith(context(), row);
   logits_.assign(from, from + llama_vocab_n_tokens(model_->vocab()));
 }
 

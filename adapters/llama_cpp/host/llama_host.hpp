@@ -4,18 +4,17 @@
 #include <vector>
 
 #include "adapters/llama_callback/callback_memory.hpp"
+#include "adapters/llama_cpp/context/create.hpp"
 #include "adapters/llama_cpp/host/llama_model.hpp"
 #include "adapters/llama_cpp/store/cache_store.hpp"
 #include "host/host.hpp"
-
-struct llama_context;
 
 namespace namm::llama {
 
 class TailBatch;
 
 /// Who holds the KV cache that a memory is attached to.
-enum class Attachment {
+enum class CacheHolder {
   backend,   ///< a CacheStore of ours, in host memory: any length per head, freed memory is freed
   callback,  ///< the runtime, on any device: heads of equal length, freed cells are used again (CallbackMemory)
 };
@@ -24,7 +23,7 @@ struct LlamaHostSettings {
   int context_tokens = 4096;  ///< longest sequence; cells cost no memory until tokens are in them
   int threads = 1;
   int chunk_tokens = 512;  ///< most tokens evaluated at once
-  Attachment attachment = Attachment::backend;
+  CacheHolder holder = CacheHolder::backend;
   /// Callback: cells of the runtime's cache for policies that drop; 0 = context_tokens, as for those that keep everything.
   int cells = 0;
   /// Plain llama.cpp for comparisons: the runtime's own cache, no store; memory and usage are not available.
@@ -64,9 +63,10 @@ class LlamaHost final : public Host {
   CacheStore* store() const { return store_; }
   const CallbackMemory* callback_memory() const { return callback_.get(); }
   bool measures_usage() const { return store_ || callback_; }
-  llama_context* context() const { return context_; }
+  llama_context* context() const { return context_.get(); }
 
  private:
+  llama_context_params params(bool flash_attention, int cells) const;
   void open_stock(bool flash_attention, int cells);
   void open_with_store();
   void open_with_callback(bool flash_attention, int cells);
@@ -77,7 +77,7 @@ class LlamaHost final : public Host {
   std::shared_ptr<const LlamaModel> model_;
   LlamaHostSettings settings_;
   HostDescription description_;
-  llama_context* context_ = nullptr;
+  ContextPointer context_;
   CacheStore* store_ = nullptr;
   std::unique_ptr<CallbackMemory> callback_;
   std::unique_ptr<TailBatch> tails_;  // when branches are first read together

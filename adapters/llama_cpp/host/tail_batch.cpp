@@ -31,28 +31,18 @@ TailBatch::TailBatch(const LlamaModel& model, const LlamaHostSettings& settings)
       vocabulary_(llama_vocab_n_tokens(model.vocab())) {
   llama_context_params params = context_params(settings, settings.context_tokens, static_cast<int>(most(model, settings)));
   params.n_outputs_max = kTailRows;
-  params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
-  AttachScope scope(CachePolicy{});
-  context_ = llama_init_from_model(model.get(), params);
-  if (!context_)
-    throw std::runtime_error("model " + model.description().model +
-                             ": llama.cpp cannot create a context for several candidates: " + last_llama_error() +
-                             "; use a smaller --context or fewer --workers");
   try {
-    store_ = &scope.finish();
-    store_->expect(llama_model_n_swa(model.get()), true);
-  } catch (...) {
-    llama_free(context_);
-    throw;
+    StoredContext made = create_with_store(model.get(), params, {}, model.description().model);
+    context_ = std::move(made.context);
+    store_ = made.store;
+  } catch (const NoContext&) {
+    throw NoContext(model.description().model, "several candidates need a larger one: " + last_llama_error() +
+                                                   "; use a smaller --context or fewer --workers");
   }
 }
 
-TailBatch::~TailBatch() {
-  llama_free(context_);
-}
-
 void TailBatch::clear() {
-  llama_memory_clear(llama_get_memory(context_), false);
+  llama_memory_clear(llama_get_memory(context_.get()), false);
   store_->reset({});
 }
 
@@ -75,7 +65,7 @@ std::vector<std::vector<double>> TailBatch::log_likelihoods(const HostSnapshot& 
     for (std::vector<double>& nats : out) nats.push_back(log_probability(from.logits, answer[0]));
 
   clear();
-  for (std::size_t b = 0; b < count; ++b) install(from, branches[b], context_, *store_, static_cast<int>(b));
+  for (std::size_t b = 0; b < count; ++b) install(from, branches[b], context_.get(), *store_, static_cast<int>(b));
   // of the text's tokens, those from `first_output` on have a token of the answer behind them
   const std::size_t first_output = question.empty() ? 0 : question.size() - 1;
   const std::size_t most_tokens = std::max<std::size_t>(1, static_cast<std::size_t>(chunk_tokens_) / count);
@@ -94,7 +84,7 @@ std::vector<std::vector<double>> TailBatch::log_likelihoods(const HostSnapshot& 
         batch.seq_id[at][0] = static_cast<llama_seq_id>(b);
         batch.logits[at] = i >= first_output;
       }
-    if (const int status = llama_decode(context_, batch); status != 0) {
+    if (const int status = llama_decode(context_.get(), batch); status != 0) {
       const std::string why = take_failure(*store_);
       throw std::runtime_error("llama.cpp: decoding failed with status " + std::to_string(status) + ": " +
                                (why.empty() ? last_llama_error() : why));
@@ -103,7 +93,7 @@ std::vector<std::vector<double>> TailBatch::log_likelihoods(const HostSnapshot& 
       const auto at = static_cast<std::size_t>(row);
       const auto i = static_cast<std::size_t>(batch.pos[at] - from.position);
       if (batch.logits[at] == 0) continue;
-      const std::span<const float> logits(llama_get_logits_ith(context_, row), static_cast<std::size_t>(vocabulary_));
+      const std::span<const float> logits(llama_get_logits_ith(context_.get(), row), static_cast<std::size_t>(vocabulary_));
       out[static_cast<std::size_t>(batch.seq_id[at][0])].push_back(log_probability(logits, answer[i + 1 - question.size()]));
     }
     begin = end;

@@ -2,6 +2,7 @@
 #include <span>
 #include <vector>
 
+#include "adapters/llama_cpp/context/create.hpp"
 #include "adapters/llama_cpp/host/host_snapshot.hpp"
 #include "adapters/llama_cpp/host/llama_model.hpp"
 
@@ -20,9 +21,6 @@ class TailBatch {
 
   /// Throws std::runtime_error if the runtime cannot create the context.
   TailBatch(const LlamaModel& model, const LlamaHostSettings& settings);
-  ~TailBatch();
-  TailBatch(const TailBatch&) = delete;
-  TailBatch& operator=(const TailBatch&) = delete;
 
   /// As Host::branch_log_likelihoods, at most most() branches.
   std::vector<std::vector<double>> log_likelihoods(const HostSnapshot& from, std::span<const std::vector<HeadContent>> branches,
@@ -31,7 +29,7 @@ class TailBatch {
  private:
   void clear();
 
-  llama_context* context_ = nullptr;
+  ContextPointer context_;
   CacheStore* store_ = nullptr;
   int context_tokens_ = 0, chunk_tokens_ = 0, vocabulary_ = 0;
 };

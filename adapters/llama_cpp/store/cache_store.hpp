@@ -11,7 +11,8 @@
 
 #include "adapters/llama_cpp/store/batch_plan.hpp"
 #include "adapters/llama_cpp/store/head_list.hpp"
-#include "host/host.hpp"
+#include "namm/cache_policy.hpp"
+#include "namm/cache_usage.hpp"
 
 namespace namm::llama {
 
@@ -156,6 +157,7 @@ class CacheStore {
   void append(const Layer& layer, std::vector<HeadList>& heads, const QueryGroup& queries, std::size_t first_token);
   void show_queries(const Layer& layer, const QueryGroup& queries, const AttentionCall& call, std::size_t first_token) const;
   void check_windows(const Group& group, int stream, const BatchPlan& plan) const;
+  void check_cuts(const Group& group, int stream, const BatchPlan& plan) const;
   void drop_reused(const Layer& layer, int stream, const BatchPlan& plan);
   void finish_batch();
   void find_windows();

@@ -84,6 +84,7 @@ void CacheStore::attend(int index, const AttentionCall& call) {
       if (!batches_told_) cells.before.clear();
       plan = group.plans.emplace(stream, plan_batch(call.masks[static_cast<std::size_t>(s)], written, cells)).first;
       check_windows(group, stream, plan->second);
+      check_cuts(group, stream, plan->second);
     }
     drop_reused(layer, stream, plan->second);
     for (const QueryGroup& queries : plan->second.groups) {
@@ -112,6 +113,21 @@ void CacheStore::check_windows(const Group& group, int stream, const BatchPlan& 
         throw std::runtime_error("KV cache: a branch must begin with its window still held, begins where position " +
                                  std::to_string(cells.position[c]) +
                                  " is seen, which has left it; give branches a batch of their own, or copy the sequence first");
+  }
+}
+
+/// What was evicted in view of tokens that have been cut off since cannot come back.
+void CacheStore::check_cuts(const Group& group, int stream, const BatchPlan& plan) const {
+  if (group.windowed) return;
+  const CellMap& cells = group.cells.at(stream);
+  for (const QueryGroup& queries : plan.groups) {
+    const auto sequence = group.sequences.find(sequence_key(stream, queries.sequence));
+    if (sequence == group.sequences.end() || cells.branched.contains(queries.sequence)) continue;
+    if (queries.positions.front() < sequence->second.exact_from)
+      throw std::runtime_error("KV cache: a sequence must go on behind its last eviction, after " +
+                               std::to_string(sequence->second.exact_from) + " tokens, goes on at position " +
+                               std::to_string(queries.positions.front()) +
+                               "; what was evicted cannot come back: remove the whole sequence and read it again");
   }
 }
 

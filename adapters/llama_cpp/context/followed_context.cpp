@@ -1,17 +1,17 @@
-#include "adapters/preload/attachment.hpp"
+#include "adapters/llama_cpp/context/followed_context.hpp"
 
 #include <algorithm>
 #include <chrono>
 #include <utility>
 
-namespace namm::preload {
+namespace namm::llama {
 
 double now_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-Attachment::Attachment(const Runtime& runtime, const void* model, void* context, llama::CacheStore& store,
-                       RequestLog::Ended ended)
+FollowedContext::FollowedContext(const Runtime& runtime, const void* model, void* context, CacheStore& store,
+                                 RequestLog::Ended ended)
     : runtime_(runtime),
       context_(context),
       memory_(runtime.get_memory(context)),
@@ -19,15 +19,13 @@ Attachment::Attachment(const Runtime& runtime, const void* model, void* context,
       window_tokens_(runtime.window(model)),
       store_(store),
       requests_(std::move(ended)),
-      before_(static_cast<std::size_t>(sequence_count_), -1) {
-  store_.expect(window_tokens_, true);
-}
+      before_(static_cast<std::size_t>(sequence_count_), -1) {}
 
-std::int32_t Attachment::newest(std::int32_t sequence) const {
+std::int32_t FollowedContext::newest(std::int32_t sequence) const {
   return runtime_.newest_position(memory_, sequence);
 }
 
-void Attachment::before_batch() {
+void FollowedContext::before_batch() {
   const std::lock_guard<std::mutex> lock(mutex_);
   in_batch_ = true;
   store_.batch_begins();
@@ -35,7 +33,7 @@ void Attachment::before_batch() {
   for (std::int32_t s = 0; s < sequence_count_; ++s) before_[static_cast<std::size_t>(s)] = newest(s);
 }
 
-int Attachment::after_batch(int status) {
+int FollowedContext::after_batch(int status) {
   const std::lock_guard<std::mutex> lock(mutex_);
   in_batch_ = false;
   batch_ended_ = now_seconds();
@@ -47,12 +45,12 @@ int Attachment::after_batch(int status) {
     advances.push_back(advance);
     advanced += advance.after - advance.before;
   }
-  const std::vector<llama::BatchShare> shares = store_.take_shares();
-  for (const llama::BatchShare& share : shares) evaluated += share.last - share.first + 1;
+  const std::vector<BatchShare> shares = store_.take_shares();
+  for (const BatchShare& share : shares) evaluated += share.last - share.first + 1;
   if (advanced > evaluated) {  // tokens of several sequences each: branches, of whichever key
     std::vector<std::int32_t> sequences;
     for (const Advance& advance : advances) sequences.push_back(advance.sequence);
-    for (const llama::BatchShare& share : shares) {
+    for (const BatchShare& share : shares) {
       names_.share(share.key, sequences);
       store_.branched(share.key);
     }
@@ -64,50 +62,50 @@ int Attachment::after_batch(int status) {
   return status == 0 && lost(advances) ? -3 : status;
 }
 
-void Attachment::refused(std::int32_t sequence) {
+void FollowedContext::refused(std::int32_t sequence) {
   const std::lock_guard<std::mutex> lock(mutex_);
   refused_.insert(sequence);
 }
 
-bool Attachment::lost(std::span<const Advance> advances) const {
+bool FollowedContext::lost(std::span<const Advance> advances) const {
   return std::any_of(advances.begin(), advances.end(),
                      [&](const Advance& advance) { return refused_.contains(-1) || refused_.contains(advance.sequence); });
 }
 
-void Attachment::forget(std::int64_t key) {
+void FollowedContext::forget(std::int64_t key) {
   requests_.end(key);
   store_.forget(key);
 }
 
-void Attachment::forget_all() {
+void FollowedContext::forget_all() {
   requests_.end_all();
   names_.clear();
   refused_.clear();
-  for (const llama::SequenceUse& use : store_.sequences()) store_.forget(use.key);
+  for (const SequenceUse& use : store_.sequences()) store_.forget(use.key);
 }
 
-void Attachment::forget_sequence(std::int32_t sequence) {
+void FollowedContext::forget_sequence(std::int32_t sequence) {
   refused_.erase(sequence);
   for (const std::int64_t key : names_.remove(sequence)) forget(key);
 }
 
-void Attachment::cleared() {
+void FollowedContext::cleared() {
   const std::lock_guard<std::mutex> lock(mutex_);
   forget_all();
 }
 
-void Attachment::removed(std::int32_t sequence) {
+void FollowedContext::removed(std::int32_t sequence) {
   const std::lock_guard<std::mutex> lock(mutex_);
   forget_sequence(sequence);
 }
 
-void Attachment::kept_only(std::int32_t sequence) {
+void FollowedContext::kept_only(std::int32_t sequence) {
   const std::lock_guard<std::mutex> lock(mutex_);
   for (std::int32_t s = 0; s < sequence_count_; ++s)
     if (s != sequence) forget_sequence(s);
 }
 
-std::string Attachment::copying(std::int32_t source, std::int32_t target, std::int32_t to) {
+std::string FollowedContext::copying(std::int32_t source, std::int32_t target, std::int32_t to) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (source == target) return {};  // nothing is copied
   std::string refusal;
@@ -125,7 +123,7 @@ std::string Attachment::copying(std::int32_t source, std::int32_t target, std::i
     std::vector<std::int32_t> any = {target};
     for (std::int32_t s = 0; s < sequence_count_; ++s)
       if (newest(s) >= 0) any.push_back(s);
-    for (const llama::SequenceUse& use : store_.sequences())
+    for (const SequenceUse& use : store_.sequences())
       if (names_.candidates_of(use.key).empty()) {
         names_.share(use.key, any);
         keys.push_back(use.key);
@@ -137,44 +135,44 @@ std::string Attachment::copying(std::int32_t source, std::int32_t target, std::i
 
 /// The newest position that evictions have had in view, -1 if there were none. What left a window has been in view of the
 /// `window_tokens` - 1 positions behind it, too.
-std::int32_t Attachment::oldest_kept(std::int32_t sequence, std::int32_t window_tokens) const {
+std::int32_t FollowedContext::oldest_kept(std::int32_t sequence, std::int32_t window_tokens) const {
   std::int32_t out = -1;
   const std::vector<std::int64_t> keys = names_.keys_of(sequence);
-  for (const llama::SequenceUse& use : store_.sequences())
+  for (const SequenceUse& use : store_.sequences())
     if (std::find(keys.begin(), keys.end(), use.key) != keys.end())
       out = std::max({out, static_cast<std::int32_t>(use.exact_from) - 1,
                       use.oldest_in_window < 0 ? -1 : use.oldest_in_window + window_tokens});
   return out;
 }
 
-std::int32_t Attachment::oldest_position(std::int32_t sequence, std::int32_t real) {
+std::int32_t FollowedContext::oldest_position(std::int32_t sequence, std::int32_t real) {
   const std::lock_guard<std::mutex> lock(mutex_);
   return real < 0 ? real : std::min(std::max(real, oldest_kept(sequence, 0)), newest(sequence));
 }
 
 /// True if nothing behind position `from` - 1 has shaped what is left of the sequence.
-bool Attachment::exact_from(std::int32_t sequence, std::int32_t from) const {
+bool FollowedContext::exact_from(std::int32_t sequence, std::int32_t from) const {
   const std::int32_t window = std::max(window_tokens_ - 2, 0);  // position P sees P - n + 1 and later
   return from > std::min(newest(sequence), oldest_kept(sequence, window));
 }
 
-bool Attachment::can_cut(std::int32_t sequence, std::int32_t from) {
+bool FollowedContext::can_cut(std::int32_t sequence, std::int32_t from) {
   const std::lock_guard<std::mutex> lock(mutex_);
   for (std::int32_t s = 0; s < sequence_count_; ++s)
     if ((sequence < 0 || s == sequence) && !exact_from(s, from)) return false;
   return true;
 }
 
-StateSource Attachment::state_source() {
+StateSource FollowedContext::state_source() {
   return {runtime_, context_, store_, [this](std::int64_t key) { return names_.candidates_of(key); }};
 }
 
-std::size_t Attachment::save_state(std::int32_t sequence, std::span<std::byte> to) {
+std::size_t FollowedContext::save_state(std::int32_t sequence, std::span<std::byte> to) {
   const std::lock_guard<std::mutex> lock(mutex_);
   return write_state(state_source(), sequence, to);
 }
 
-std::size_t Attachment::load_state(std::int32_t sequence, std::span<const std::byte> from) {
+std::size_t FollowedContext::load_state(std::int32_t sequence, std::span<const std::byte> from) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto forget = [&] { sequence < 0 ? forget_all() : forget_sequence(sequence); };
   for (auto& [key, names] : read_state(state_source(), sequence, from, forget)) {
@@ -185,14 +183,14 @@ std::size_t Attachment::load_state(std::int32_t sequence, std::span<const std::b
   return state_bytes(from);
 }
 
-void Attachment::end_idle(double before) {
+void FollowedContext::end_idle(double before) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (!in_batch_ && batch_ended_ < before) requests_.end_all();
 }
 
-void Attachment::end_all() {
+void FollowedContext::end_all() {
   const std::lock_guard<std::mutex> lock(mutex_);
   requests_.end_all();
 }
 
-}  // namespace namm::preload
+}  // namespace namm::llama

@@ -3,18 +3,18 @@
 #include <set>
 #include <string>
 
-#include "adapters/preload/hooks.hpp"
-#include "adapters/preload/request_log.hpp"
-#include "adapters/preload/saved_state.hpp"
-#include "adapters/preload/sequence_names.hpp"
+#include "adapters/llama_cpp/context/request_log.hpp"
+#include "adapters/llama_cpp/context/runtime.hpp"
+#include "adapters/llama_cpp/context/saved_state.hpp"
+#include "adapters/llama_cpp/context/sequence_names.hpp"
 
-namespace namm::preload {
+namespace namm::llama {
 
 /// One context of the program with its store: follows the runtime's sequence operations, counts requests. Calls may come from any
 /// thread.
-class Attachment {
+class FollowedContext {
  public:
-  Attachment(const Runtime& runtime, const void* model, void* context, llama::CacheStore& store, RequestLog::Ended ended);
+  FollowedContext(const Runtime& runtime, const void* model, void* context, CacheStore& store, RequestLog::Ended ended);
 
   const void* memory() const { return memory_; }
   void before_batch();
@@ -53,7 +53,7 @@ class Attachment {
   void* memory_;
   std::int32_t sequence_count_;
   int window_tokens_;
-  llama::CacheStore& store_;
+  CacheStore& store_;
   std::mutex mutex_;
   SequenceNames names_;
   RequestLog requests_;
@@ -66,4 +66,4 @@ class Attachment {
 /// Seconds of the steady clock.
 double now_seconds();
 
-}  // namespace namm::preload
+}  // namespace namm::llama

@@ -1,13 +1,13 @@
-#include "adapters/preload/sequence_names.hpp"
+#include "adapters/llama_cpp/context/sequence_names.hpp"
 
 #include <algorithm>
 #include <iterator>
 
-namespace namm::preload {
+namespace namm::llama {
 
-std::vector<std::int64_t> SequenceNames::learn(std::span<const Advance> advances, std::span<const llama::BatchShare> shares,
+std::vector<std::int64_t> SequenceNames::learn(std::span<const Advance> advances, std::span<const BatchShare> shares,
                                                bool streams) {
-  for (const llama::BatchShare& share : shares) {
+  for (const BatchShare& share : shares) {
     if (shared_.contains(share.key)) continue;  // the positions of branches run on, one behind the other: they tell nothing
     std::set<std::int32_t> fits;
     for (const Advance& advance : advances)
@@ -25,8 +25,7 @@ std::vector<std::int64_t> SequenceNames::learn(std::span<const Advance> advances
   // a sequence that went on did so in one of this batch's keys
   for (auto* const keys : {&candidates_, &shared_})
     for (auto& [key, sequences] : *keys) {
-      if (std::any_of(shares.begin(), shares.end(), [&, k = key](const llama::BatchShare& share) { return share.key == k; }))
-        continue;
+      if (std::any_of(shares.begin(), shares.end(), [&, k = key](const BatchShare& share) { return share.key == k; })) continue;
       for (const Advance& advance : advances) sequences.erase(advance.sequence);
     }
   settle();
@@ -102,4 +101,4 @@ std::int32_t SequenceNames::sequence_of(std::int64_t key) const {
   return sequences.size() == 1 ? sequences.front() : -1;
 }
 
-}  // namespace namm::preload
+}  // namespace namm::llama

@@ -1,4 +1,4 @@
-#include "adapters/preload/saved_state.hpp"
+#include "adapters/llama_cpp/context/saved_state.hpp"
 
 #include <sys/mman.h>
 
@@ -10,7 +10,7 @@
 #include "adapters/llama_cpp/backend/row_trace.hpp"
 #include "base/bytes.hpp"
 
-namespace namm::preload {
+namespace namm::llama {
 namespace {
 
 constexpr std::string_view kStateMagic = "NAMMSTA1";
@@ -63,7 +63,7 @@ std::size_t write_state(const StateSource& source, std::int32_t sequence, std::s
   Scratch scratch(runtime_size(source, sequence));
   auto* const data = reinterpret_cast<std::uint8_t*>(scratch.bytes().data());
   const std::size_t size = scratch.bytes().size();
-  llama::RowTrace trace;
+  RowTrace trace;
   const std::size_t written = sequence < 0 ? source.runtime.get_state(source.context, data, size)
                                            : source.runtime.get_sequence_state(source.context, data, size, sequence, 0);
   if (written == 0 || written > size) throw std::runtime_error("saved state: llama.cpp must give its own part, gave none");
@@ -100,9 +100,9 @@ std::size_t state_bytes(std::span<const std::byte> from) {
   return in.number<std::uint64_t>("size", 0, from.size());
 }
 
-std::vector<std::pair<std::int64_t, llama::CacheStore::Names>> read_state(const StateSource& source, std::int32_t sequence,
-                                                                          std::span<const std::byte> from,
-                                                                          const std::function<void()>& forget) {
+std::vector<std::pair<std::int64_t, CacheStore::Names>> read_state(const StateSource& source, std::int32_t sequence,
+                                                                   std::span<const std::byte> from,
+                                                                   const std::function<void()>& forget) {
   ByteReader in(from.first(state_bytes(from)));
   in.take(kStateMagic.size() + sizeof(std::uint64_t), 1);
   const auto saved_sequence = in.number<std::int32_t>();
@@ -140,7 +140,7 @@ std::vector<std::pair<std::int64_t, llama::CacheStore::Names>> read_state(const 
     else
       source.runtime.remove(source.runtime.get_memory(source.context), sequence, -1, -1);
   };
-  llama::RowTrace trace;
+  RowTrace trace;
   const auto* const data = reinterpret_cast<const std::uint8_t*>(scratch.bytes().data());
   const std::size_t read = sequence < 0 ? source.runtime.set_state(source.context, data, size)
                                         : source.runtime.set_sequence_state(source.context, data, size, sequence, 0);
@@ -159,4 +159,4 @@ std::vector<std::pair<std::int64_t, llama::CacheStore::Names>> read_state(const 
   }
 }
 
-}  // namespace namm::preload
+}  // namespace namm::llama

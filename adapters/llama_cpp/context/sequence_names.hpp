@@ -7,7 +7,7 @@
 
 #include "adapters/llama_cpp/store/cache_store.hpp"
 
-namespace namm::preload {
+namespace namm::llama {
 
 /// A sequence of the runtime that went on in the last batch: its newest position before and after (-1 = empty).
 struct Advance {
@@ -22,7 +22,7 @@ class SequenceNames {
  public:
   /// `streams`: each sequence has a stream of its own, of the same number. Returns the keys that can be no sequence any more:
   /// their sequence began anew.
-  std::vector<std::int64_t> learn(std::span<const Advance> advances, std::span<const llama::BatchShare> shares, bool streams);
+  std::vector<std::int64_t> learn(std::span<const Advance> advances, std::span<const BatchShare> shares, bool streams);
   /// The runtime copied a sequence. Returns the keys that hold both from now on, as far as is known.
   std::vector<std::int64_t> copied(std::int32_t source, std::int32_t target);
   /// The key may hold tokens of all these sequences.
@@ -48,4 +48,4 @@ class SequenceNames {
   std::map<std::int64_t, std::set<std::int32_t>> shared_;      // by key: it is, or may be, all of these
 };
 
-}  // namespace namm::preload
+}  // namespace namm::llama

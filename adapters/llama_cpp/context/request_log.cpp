@@ -1,9 +1,9 @@
-#include "adapters/preload/request_log.hpp"
+#include "adapters/llama_cpp/context/request_log.hpp"
 
 #include <algorithm>
 #include <iterator>
 
-namespace namm::preload {
+namespace namm::llama {
 
 void RequestLog::finish(std::map<std::int64_t, Open>::iterator which) {
   const Request& request = which->second.request;
@@ -12,16 +12,16 @@ void RequestLog::finish(std::map<std::int64_t, Open>::iterator which) {
   open_.erase(which);
 }
 
-void RequestLog::batch(std::span<const llama::BatchShare> shares, std::span<const llama::SequenceUse> uses,
+void RequestLog::batch(std::span<const BatchShare> shares, std::span<const SequenceUse> uses,
                        const std::function<std::int32_t(std::int64_t)>& sequence_of, double began, double now) {
   for (auto open = open_.begin(); open != open_.end();) {
     const auto next = std::next(open);
     const bool present =
-        std::any_of(shares.begin(), shares.end(), [&](const llama::BatchShare& share) { return share.key == open->first; });
+        std::any_of(shares.begin(), shares.end(), [&](const BatchShare& share) { return share.key == open->first; });
     if (!present && !shares.empty() && open->second.request.generated_tokens > 0) finish(open);
     open = next;
   }
-  for (const llama::BatchShare& share : shares) {
+  for (const BatchShare& share : shares) {
     const std::int64_t tokens = share.last - share.first + 1;
     auto open = open_.find(share.key);
     if (open != open_.end() && (share.first <= open->second.last || (tokens > 1 && open->second.request.generated_tokens > 0))) {
@@ -42,7 +42,7 @@ void RequestLog::batch(std::span<const llama::BatchShare> shares, std::span<cons
     open->second.last = share.last;
     request.seconds = now - open->second.began;
     request.sequence = sequence_of(share.key);
-    for (const llama::SequenceUse& use : uses)
+    for (const SequenceUse& use : uses)
       if (use.key == share.key) request.cache = use;
   }
 }
@@ -55,4 +55,4 @@ void RequestLog::end_all() {
   while (!open_.empty()) finish(open_.begin());
 }
 
-}  // namespace namm::preload
+}  // namespace namm::llama

@@ -1,14 +1,14 @@
 // Which slot a sequence of the store is, as far as positions tell.
-#include "adapters/preload/sequence_names.hpp"
+#include "adapters/llama_cpp/context/sequence_names.hpp"
 
 #include "tests/check.hpp"
 
-using namespace namm::preload;
+using namespace namm::llama;
 using Shares = std::vector<namm::llama::BatchShare>;
 using Advances = std::vector<Advance>;
 using Keys = std::vector<std::int64_t>;
 
-TEST_CASE("sequences of different lengths are told apart at once", "[preload]") {
+TEST_CASE("sequences of different lengths are told apart at once", "[llama]") {
   SequenceNames names;
   CHECK(names.learn(Advances{{0, -1, 9}, {2, -1, 4}}, Shares{{100, 0, 0, 9}, {101, 0, 0, 4}}, false).empty());
   CHECK(names.sequence_of(100) == 0);
@@ -17,7 +17,7 @@ TEST_CASE("sequences of different lengths are told apart at once", "[preload]") 
   CHECK(names.keys_of(1).empty());
 }
 
-TEST_CASE("twins stay candidates until one goes on alone", "[preload]") {
+TEST_CASE("twins stay candidates until one goes on alone", "[llama]") {
   SequenceNames names;
   names.learn(Advances{{0, -1, 9}, {1, -1, 9}}, Shares{{100, 0, 0, 9}, {101, 0, 0, 9}}, false);
   CHECK(names.sequence_of(100) == -1);
@@ -38,21 +38,21 @@ TEST_CASE("twins stay candidates until one goes on alone", "[preload]") {
   }
 }
 
-TEST_CASE("with a stream each there are no twins", "[preload]") {
+TEST_CASE("with a stream each there are no twins", "[llama]") {
   SequenceNames names;
   names.learn(Advances{{0, -1, 9}, {1, -1, 9}}, Shares{{100, 1, 0, 9}, {101, 0, 0, 9}}, true);
   CHECK(names.sequence_of(100) == 1);
   CHECK(names.sequence_of(101) == 0);
 }
 
-TEST_CASE("a slot that begins anew leaves its former sequence behind", "[preload]") {
+TEST_CASE("a slot that begins anew leaves its former sequence behind", "[llama]") {
   SequenceNames names;
   names.learn(Advances{{3, -1, 9}}, Shares{{100, 0, 0, 9}}, false);
   CHECK(names.learn(Advances{{3, -1, 4}}, Shares{{101, 0, 0, 4}}, false) == Keys{100});
   CHECK(names.sequence_of(101) == 3);
 }
 
-TEST_CASE("positions that fit nobody lead to no conclusion", "[preload]") {
+TEST_CASE("positions that fit nobody lead to no conclusion", "[llama]") {
   SequenceNames names;
   names.learn(Advances{{0, -1, 9}}, Shares{{100, 0, 0, 9}}, false);
   CHECK(names.learn(Advances{{0, 99, 120}}, Shares{{100, 0, 10, 31}}, false).empty());
@@ -60,7 +60,7 @@ TEST_CASE("positions that fit nobody lead to no conclusion", "[preload]") {
   CHECK(names.remove(0).empty());  // its cells will be written again
 }
 
-TEST_CASE("branches end with the last of them", "[preload]") {
+TEST_CASE("branches end with the last of them", "[llama]") {
   SequenceNames names;
   names.learn(Advances{{0, -1, 9}, {3, -1, 4}}, Shares{{100, 0, 0, 9}, {101, 0, 0, 4}}, false);
   CHECK(names.copied(0, 1) == Keys{100});
@@ -77,7 +77,7 @@ TEST_CASE("branches end with the last of them", "[preload]") {
   CHECK(names.sequence_of(101) == 3);
 }
 
-TEST_CASE("a copied twin may be in either key", "[preload]") {
+TEST_CASE("a copied twin may be in either key", "[llama]") {
   SequenceNames names;
   names.learn(Advances{{0, -1, 9}, {1, -1, 9}}, Shares{{100, 0, 0, 9}, {101, 0, 0, 9}}, false);
   CHECK(names.copied(0, 2) == Keys{100, 101});

@@ -1,11 +1,9 @@
 // Where requests begin and end, seen in the batches alone.
-#include "adapters/preload/request_log.hpp"
+#include "adapters/llama_cpp/context/request_log.hpp"
 
 #include "tests/check.hpp"
 
-using namespace namm::preload;
-using namm::llama::BatchShare;
-using namm::llama::SequenceUse;
+using namespace namm::llama;
 
 namespace {
 
@@ -28,7 +26,7 @@ struct Watched {
 
 }  // namespace
 
-TEST_CASE("a chat: prompts in chunks, generation, the next turn", "[preload]") {
+TEST_CASE("a chat: prompts in chunks, generation, the next turn", "[llama]") {
   Watched w;
   w.batch({{100, 0, 0, 31}});
   w.batch({{100, 0, 32, 39}});
@@ -52,7 +50,7 @@ TEST_CASE("a chat: prompts in chunks, generation, the next turn", "[preload]") {
   CHECK(w.ended.size() == 2);  // a prompt without generation is a probe
 }
 
-TEST_CASE("a request ends when others go on without it", "[preload]") {
+TEST_CASE("a request ends when others go on without it", "[llama]") {
   Watched w;
   w.batch({{100, 0, 0, 9}, {101, 0, 0, 4}});
   w.batch({{100, 0, 10, 10}, {101, 0, 5, 5}});

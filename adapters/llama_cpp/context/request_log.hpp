@@ -7,7 +7,7 @@
 
 #include "adapters/llama_cpp/store/cache_store.hpp"
 
-namespace namm::preload {
+namespace namm::llama {
 
 /// One prompt and what was generated behind it, in one sequence.
 struct Request {
@@ -16,8 +16,8 @@ struct Request {
   std::int64_t reused_tokens = 0;  ///< of the prompt, already in the cache
   std::int64_t prompt_tokens = 0;  ///< evaluated
   std::int64_t generated_tokens = 0;
-  double seconds = 0;        ///< from its first batch to its last
-  llama::SequenceUse cache;  ///< when it ended
+  double seconds = 0;  ///< from its first batch to its last
+  SequenceUse cache;   ///< when it ended
 };
 
 /// Cuts what a context evaluates into requests. The runtime does not tell where one ends; it shows in the batches:
@@ -30,7 +30,7 @@ class RequestLog {
   explicit RequestLog(Ended ended) : ended_(std::move(ended)) {}
 
   /// After a batch, at `now` seconds: what was evaluated, and who holds what.
-  void batch(std::span<const llama::BatchShare> shares, std::span<const llama::SequenceUse> uses,
+  void batch(std::span<const BatchShare> shares, std::span<const SequenceUse> uses,
              const std::function<std::int32_t(std::int64_t)>& sequence_of, double began, double now);
   /// Ends the request of a sequence, or of all (nothing was evaluated for a while; the context goes).
   void end(std::int64_t key);
@@ -47,4 +47,4 @@ class RequestLog {
   std::map<std::int64_t, Open> open_;
 };
 
-}  // namespace namm::preload
+}  // namespace namm::llama

@@ -6,10 +6,10 @@
 #include <utility>
 #include <vector>
 
+#include "adapters/llama_cpp/context/runtime.hpp"
 #include "adapters/llama_cpp/store/cache_store.hpp"
-#include "adapters/preload/hooks.hpp"
 
-namespace namm::preload {
+namespace namm::llama {
 
 /// A state of the runtime with ours behind it: the runtime's own bytes without the rows of its cache tensors, which are empty,
 /// then keys, values and statistics out of the store. `sequence`: -1 = all of the context.
@@ -19,8 +19,8 @@ namespace namm::preload {
 struct StateSource {
   const Runtime& runtime;
   void* context;
-  llama::CacheStore& store;
-  std::function<llama::CacheStore::Names(std::int64_t)> names_of;
+  CacheStore& store;
+  std::function<CacheStore::Names(std::int64_t)> names_of;
 };
 
 /// Writes the state; what does not fit in `to` is only counted. Returns its size. Throws std::runtime_error if the runtime's own
@@ -30,11 +30,11 @@ std::size_t write_state(const StateSource& source, std::int32_t sequence, std::s
 /// Reads a state, which anybody may have written. The runtime checks its own part, CacheStore::read() ours, before anything is
 /// changed. `forget` is called once our part is found sound and before the runtime's is loaded. Returns the sequences that
 /// came back. Throws std::runtime_error; then the sequence (or the context) is empty, or untouched if forget was not called.
-std::vector<std::pair<std::int64_t, llama::CacheStore::Names>> read_state(const StateSource& source, std::int32_t sequence,
-                                                                          std::span<const std::byte> from,
-                                                                          const std::function<void()>& forget);
+std::vector<std::pair<std::int64_t, CacheStore::Names>> read_state(const StateSource& source, std::int32_t sequence,
+                                                                   std::span<const std::byte> from,
+                                                                   const std::function<void()>& forget);
 
 /// Size that a state says it has, at most from.size(). Throws std::runtime_error if it is no state of ours.
 std::size_t state_bytes(std::span<const std::byte> from);
 
-}  // namespace namm::preload
+}  // namespace namm::llama
