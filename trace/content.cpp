@@ -3,6 +3,13 @@
 #include <numeric>
 
 namespace namm::trace {
+namespace {
+
+bool reads_rows(const PromptRecord& record, const Policy& policy) {
+  return policy.required().has(Statistic::content) && policy.reader() != nullptr && record.layers.front().has_rows();
+}
+
+}  // namespace
 
 Content read_content(const PromptRecord& record, const ContentReader& reader) {
   constexpr std::size_t kTokens = 256;  // at a time
@@ -32,9 +39,13 @@ Content read_content(const PromptRecord& record, const ContentReader& reader) {
   return out;
 }
 
+std::shared_ptr<const Content> content_for(const PromptRecord& record, const Policy& policy) {
+  if (!reads_rows(record, policy)) return nullptr;
+  return std::make_shared<const Content>(read_content(record, *policy.reader()));
+}
+
 std::shared_ptr<const Content> ContentMemory::of(const PromptRecord& record, const std::shared_ptr<const Policy>& policy) {
-  if (!policy->required().has(Statistic::content) || policy->reader() == nullptr || !record.layers.front().has_rows())
-    return nullptr;
+  if (!reads_rows(record, *policy)) return nullptr;  // and forget nothing: others will ask again
   if (!owner_ || owner_->reader() != policy->reader()) {
     known_.clear();
     owner_ = policy;

@@ -15,10 +15,13 @@ using Content = std::vector<std::vector<float>>;
 /// Readers that turn keys to their places find no rotation.
 Content read_content(const PromptRecord& record, const ContentReader& reader);
 
+/// What a policy reads of it; null if it reads no content or there are no keys to read.
+std::shared_ptr<const Content> content_for(const PromptRecord& record, const Policy& policy);
+
 /// The same, remembered for the prompts that one reader met: candidates of one evolution share theirs. Not thread-safe.
 class ContentMemory {
  public:
-  /// Null if the policy reads no content or there are no keys to read.
+  /// As content_for().
   std::shared_ptr<const Content> of(const PromptRecord& record, const std::shared_ptr<const Policy>& policy);
 
  private:

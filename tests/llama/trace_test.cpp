@@ -39,7 +39,7 @@ trace::PromptRecord record(LlamaHost& host, const trace::Settings& settings, std
   facts.answer_tokens = 6;
   const auto recorder = std::make_shared<trace::Recorder>(settings, facts);
   CachePolicy memory;
-  memory.policy = recorder;
+  memory.observer = recorder;
   memory.interval_tokens = settings.interval_tokens;
   host.reset(memory);
   host.evaluate(tokens.first(kContext));
