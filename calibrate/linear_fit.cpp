@@ -58,7 +58,7 @@ void for_each_head(const NetworkPolicy& policy, const trace::Reader& trace, cons
     memory.observer = rows;
     memory.spectrogram = spectrogram;
     memory.interval_tokens = trace.settings().interval_tokens;
-    trace::Replay replay(trace.settings(), *prompt, memory, trace::content_for(*prompt, policy));
+    trace::Replay replay(trace.settings(), *prompt, memory, trace::content_for(*prompt, memory));
     replay.update();
     for (const trace::LayerRecord& layer : prompt->layers)
       for (std::size_t h = 0; h < layer.layer().heads.size(); ++h)
