@@ -4,7 +4,6 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
-#include <stdexcept>
 
 namespace namm::calibrate {
 namespace {
@@ -26,16 +25,7 @@ Eigen::MatrixXf mean_rotation(const Rotation& rotation, std::size_t size, std::i
 
 }  // namespace
 
-void ExpectedAttention::score(const HeadTokens&, std::span<float> scores) const {
-  std::fill(scores.begin(), scores.end(), 0.0f);
-}
-
-std::unique_ptr<Policy> ExpectedAttention::clone() const {
-  throw std::logic_error("expected-attention: belongs to one sequence and cannot be copied");
-}
-
-void ExpectedAttention::read(const LayerTokens& tokens, std::span<float> out) const {
-  std::fill(out.begin(), out.end(), 0.0f);
+void ExpectedAttention::on_tokens(const LayerTokens& tokens) {
   Layer& layer = layers_[tokens.layer];
   if (layer.keys.empty()) {
     layer.kv_heads = static_cast<std::size_t>(tokens.kv_heads);
@@ -56,7 +46,7 @@ void ExpectedAttention::read(const LayerTokens& tokens, std::span<float> out) co
             .norm());
 }
 
-void ExpectedAttention::read_queries(const LayerQueries& queries) const {
+void ExpectedAttention::on_queries(const LayerQueries& queries) {
   Layer& layer = layers_.at(queries.layer);
   const auto size = static_cast<Eigen::Index>(queries.key_size);
   if (layer.sums.empty()) {

@@ -5,20 +5,20 @@
 #include <Eigen/Core>
 
 #include "calibrate/prompt_scores.hpp"
-#include "namm/policy.hpp"
+#include "namm/observer.hpp"
 
 namespace namm::calibrate {
 
 /// Expected attention (arXiv 2510.00636, section 3): the attention that a cached key can expect from queries to come, if these
-/// are normally distributed like those of the context. Keeps everything while it reads one context of `context_tokens` tokens;
-/// scores() then gives, per (layer, KV head, token),
+/// are normally distributed like those of the context. Watches while one context of `context_tokens` tokens is read; scores()
+/// then gives, per (layer, KV head, token),
 ///
 ///     ln( mean over the group's query heads of softmax_i( s μ'k_i + s²/2 k_i'Σ k_i ) · |v_i| ),
 ///
 /// k_i the rotated key, μ and Σ the moments of the un-rotated queries behind the first 4, turned by the mean rotation of the 512
 /// positions behind the context, s the model's scale. As in the authors' code the norm of the value stands for that of its
 /// projection, and the first 4 tokens are outside of the softmax. For one sequence.
-class ExpectedAttention final : public Policy, private ContentReader {
+class ExpectedAttention final : public Observer {
  public:
   static constexpr std::int32_t kFuturePositions = 512;
   static constexpr std::int32_t kSinks = 4;
@@ -27,12 +27,10 @@ class ExpectedAttention final : public Policy, private ContentReader {
   std::map<int, PromptScores::ByHead> scores() const;
 
   std::string_view name() const override { return "expected-attention"; }
-  StatisticSet required() const override { return Statistic::content; }
-  const ContentReader* reader() const override { return this; }
-  void score(const HeadTokens& tokens, std::span<float> scores) const override;
-  /// Belongs to one sequence; throws std::logic_error.
-  std::unique_ptr<Policy> clone() const override;
-  nlohmann::json to_json() const override { return nlohmann::json::object(); }
+  bool wants_tokens() const override { return true; }
+  bool wants_queries() const override { return true; }
+  void on_tokens(const LayerTokens& tokens) override;
+  void on_queries(const LayerQueries& queries) override;
 
  private:
   struct Layer {
@@ -43,13 +41,10 @@ class ExpectedAttention final : public Policy, private ContentReader {
     std::vector<Eigen::MatrixXd> squares;
     double queries = 0, scale = 1;
   };
-  void read(const LayerTokens& tokens, std::span<float> out) const override;
-  bool reads_queries() const override { return true; }
-  void read_queries(const LayerQueries& queries) const override;
   PromptScores::ByHead scores_of(const Layer& layer) const;
 
   std::int32_t context_tokens_;
-  mutable std::map<int, Layer> layers_;  // a layer is read by one thread at a time
+  std::map<int, Layer> layers_;  // a layer is read by one thread at a time
 };
 
 }  // namespace namm::calibrate

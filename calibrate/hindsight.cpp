@@ -1,7 +1,6 @@
 #include "calibrate/hindsight.hpp"
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 
 #include "calibrate/expected_attention.hpp"
@@ -12,10 +11,9 @@ namespace namm::calibrate {
 namespace {
 
 /// Evaluates with nothing evicted while `watcher` looks.
-void evaluate_full(Host& host, std::shared_ptr<const Policy> watcher, std::span<const Token> context,
-                   std::span<const Token> tail) {
+void evaluate_full(Host& host, std::shared_ptr<Observer> watcher, std::span<const Token> context, std::span<const Token> tail) {
   CachePolicy memory;
-  memory.policy = std::move(watcher);
+  memory.observer = std::move(watcher);
   memory.interval_tokens = 1 << 24;
   host.reset(memory);
   host.evaluate(context);
@@ -24,8 +22,8 @@ void evaluate_full(Host& host, std::shared_ptr<const Policy> watcher, std::span<
 }
 
 /// Evaluates context and tail with nothing evicted; what the queries of the last `watched` tokens looked at.
-std::shared_ptr<const Policy> record(Host& host, std::span<const Token> context, std::span<const Token> tail,
-                                     std::size_t watched) {
+std::shared_ptr<const Policy> record(Host& host, std::string_view name, std::span<const Token> context,
+                                     std::span<const Token> tail, std::size_t watched) {
   const auto end = static_cast<std::int32_t>(context.size() + tail.size());
   const auto recorder = std::make_shared<Recorder>(ProbeInput::key, static_cast<std::int32_t>(context.size()),
                                                    std::vector<PositionRange>{{end - static_cast<std::int32_t>(watched), end}});
@@ -36,7 +34,7 @@ std::shared_ptr<const Policy> record(Host& host, std::span<const Token> context,
     for (std::vector<float>& head : heads)
       for (float& attention : head) attention = std::log(attention + 1e-6f);
   }
-  return std::make_shared<PromptScores>(std::move(scores));
+  return std::make_shared<PromptScores>(name, std::move(scores));
 }
 
 class Oracle final : public Hindsight {
@@ -46,10 +44,8 @@ class Oracle final : public Hindsight {
     std::vector<Token> tail = prompt.question;
     tail.insert(tail.end(), prompt.answer.begin(), prompt.answer.end());
     if (tail.empty()) throw std::invalid_argument("policy oracle: needs prompts with a question or an answer");
-    return record(host, prompt.context, tail, tail.size());
+    return record(host, name(), prompt.context, tail, tail.size());
   }
-  std::unique_ptr<Policy> clone() const override { return std::make_unique<Oracle>(*this); }
-  nlohmann::json to_json() const override { return nlohmann::json::object(); }
 };
 
 class Repeated final : public Hindsight {
@@ -63,10 +59,8 @@ class Repeated final : public Hindsight {
       tail.insert(tail.end(), closing.begin(), closing.end());
     }
     tail.insert(tail.end(), body.begin(), body.end());
-    return record(host, prompt.context, tail, body.size());
+    return record(host, name(), prompt.context, tail, body.size());
   }
-  std::unique_ptr<Policy> clone() const override { return std::make_unique<Repeated>(*this); }
-  nlohmann::json to_json() const override { return nlohmann::json::object(); }
 };
 
 /// The moments of the queries are those of the whole context: the authors compress once, after the prefill.
@@ -76,10 +70,8 @@ class Expected final : public Hindsight {
   std::shared_ptr<const Policy> look(Host& host, const Prompt& prompt, const ProtocolSettings&) const override {
     const auto watcher = std::make_shared<ExpectedAttention>(static_cast<std::int32_t>(prompt.context.size()));
     evaluate_full(host, watcher, prompt.context, {});
-    return std::make_shared<PromptScores>(watcher->scores());
+    return std::make_shared<PromptScores>(name(), watcher->scores());
   }
-  std::unique_ptr<Policy> clone() const override { return std::make_unique<Expected>(*this); }
-  nlohmann::json to_json() const override { return nlohmann::json::object(); }
 };
 
 template <typename Kind>
@@ -94,10 +86,6 @@ constexpr HindsightEntry kEntries[] = {
     {"oracle", make<Oracle>}, {"kvzip", make<Repeated>}, {"expected-attention", make<Expected>}};
 
 }  // namespace
-
-void Hindsight::score(const HeadTokens&, std::span<float>) const {
-  throw std::logic_error("policy " + std::string(name()) + ": knows nothing before it has looked at a prompt");
-}
 
 std::shared_ptr<const Hindsight> make_hindsight(std::string_view name) {
   for (const HindsightEntry& entry : kEntries)

@@ -1,6 +1,5 @@
 #pragma once
 #include <memory>
-#include <span>
 #include <string_view>
 
 #include "host/protocol.hpp"
@@ -8,15 +7,14 @@
 
 namespace namm::calibrate {
 
-/// A policy for comparisons that looks at each prompt once before, with the full cache, and then knows a score for every token.
-/// Not to be had at run time as it is.
-class Hindsight : public Policy {
+/// For comparisons: looks at each prompt once before, with the full cache, and then knows a score for every token. Makes a policy
+/// per prompt and is none itself: nothing of the kind is to be had at run time.
+class Hindsight {
  public:
-  /// The policy for one prompt. Evaluates it on `host` from the start, and leaves the host reset.
+  virtual ~Hindsight() = default;
+  virtual std::string_view name() const = 0;
+  /// The policy for one prompt, of the same name. Evaluates it on `host` from the start, and leaves the host reset.
   virtual std::shared_ptr<const Policy> look(Host& host, const Prompt& prompt, const ProtocolSettings& protocol) const = 0;
-  StatisticSet required() const override { return {}; }
-  /// Throws std::logic_error: only what look() gives can score.
-  void score(const HeadTokens& tokens, std::span<float> scores) const override;
 };
 
 /// `oracle`: attention from the question and the gold answer. `kvzip`: attention while the model repeats the context (KVzip,

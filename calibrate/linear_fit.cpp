@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <nlohmann/json.hpp>
-#include <stdexcept>
 
 #include "calibrate/probe_fit.hpp"
 #include "calibrate/ridge.hpp"
@@ -23,13 +21,13 @@ struct HeadRows {
 };
 
 /// Keeps these of every head it is shown; the last update stays.
-class FeatureRows final : public Policy {
+class FeatureRows final : public Observer {
  public:
   explicit FeatureRows(const NetworkPolicy& of) : of_(of) {}
   std::string_view name() const override { return "feature-rows"; }
   StatisticSet required() const override { return of_.required(); }
   const ContentReader* reader() const override { return of_.reader(); }
-  void score(const HeadTokens& tokens, std::span<float> scores) const override {
+  void on_update(const HeadTokens& tokens) override {
     HeadRows rows;
     rows.features.resize(tokens.size() * of_.features().width);
     of_.features().compute(tokens, of_.normalisation(), rows.features);
@@ -39,13 +37,6 @@ class FeatureRows final : public Policy {
     }
 #pragma omp critical(namm_feature_rows)
     heads_[{tokens.layer, tokens.kv_head}] = std::move(rows);
-    std::fill(scores.begin(), scores.end(), 0.0f);
-  }
-  std::unique_ptr<Policy> clone() const override {
-    throw std::logic_error("feature rows: belong to one replay");
-  }
-  nlohmann::json to_json() const override {
-    return nlohmann::json::object();
   }
 
   const HeadRows& head(int layer, int kv_head) const {
@@ -54,7 +45,7 @@ class FeatureRows final : public Policy {
 
  private:
   const NetworkPolicy& of_;
-  mutable std::map<std::pair<int, int>, HeadRows> heads_;
+  std::map<std::pair<int, int>, HeadRows> heads_;
 };
 
 /// Calls use(layer, its recorded head, what that head's tokens look like) for every head of every prompt, in their order.
@@ -64,12 +55,10 @@ void for_each_head(const NetworkPolicy& policy, const trace::Reader& trace, cons
   for (const trace::PromptRecord* const prompt : trace.training_prompts()) {
     const auto rows = std::make_shared<FeatureRows>(policy);
     CachePolicy memory;
-    memory.policy = rows;
+    memory.observer = rows;
     memory.spectrogram = spectrogram;
     memory.interval_tokens = trace.settings().interval_tokens;
-    memory.selection.budget = parse_budget("100%");
-    trace::ContentMemory contents;
-    trace::Replay replay(trace.settings(), *prompt, memory, contents.of(*prompt, rows));
+    trace::Replay replay(trace.settings(), *prompt, memory, trace::content_for(*prompt, memory));
     replay.update();
     for (const trace::LayerRecord& layer : prompt->layers)
       for (std::size_t h = 0; h < layer.layer().heads.size(); ++h)

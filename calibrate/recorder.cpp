@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
-#include <stdexcept>
 
 namespace namm::calibrate {
 namespace {
@@ -19,20 +17,7 @@ float log_norm(const float* value, std::size_t size) {
 Recorder::Recorder(ProbeInput input, std::int32_t context_tokens, std::vector<PositionRange> queries)
     : input_(input), context_tokens_(context_tokens), queries_(std::move(queries)) {}
 
-void Recorder::score(const HeadTokens&, std::span<float> scores) const {
-  std::fill(scores.begin(), scores.end(), 0.0f);
-}
-
-std::unique_ptr<Policy> Recorder::clone() const {
-  throw std::logic_error("recorder: belongs to one sequence and cannot be copied");
-}
-
-nlohmann::json Recorder::to_json() const {
-  return nlohmann::json::object();
-}
-
-void Recorder::read(const LayerTokens& tokens, std::span<float> out) const {
-  std::fill(out.begin(), out.end(), 0.0f);
+void Recorder::on_tokens(const LayerTokens& tokens) {
   const std::size_t heads = static_cast<std::size_t>(tokens.kv_heads);
   const std::size_t keys = heads * tokens.key_size, values = heads * tokens.value_size;
   Layer& layer = layers_[tokens.layer];
@@ -54,7 +39,7 @@ void Recorder::read(const LayerTokens& tokens, std::span<float> out) const {
   }
 }
 
-void Recorder::observe(const AttentionRows& rows) const {
+void Recorder::on_attention(const AttentionRows& rows) {
   std::vector<float>& largest = layers_.at(rows.layer).attention[static_cast<std::size_t>(rows.kv_head)];
   const std::size_t tokens = std::min(rows.positions.size(), largest.size());  // nothing is evicted: token i has position i
   for (int row = 0; row < rows.rows; ++row) {

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "core/probe/token_probe.hpp"
-#include "namm/policy.hpp"
+#include "namm/observer.hpp"
 
 namespace namm::calibrate {
 
@@ -12,10 +12,10 @@ struct PositionRange {
   std::int32_t begin = 0, end = 0;
 };
 
-/// A policy that keeps everything and remembers, of the first `context_tokens` tokens of a sequence, what a probe reads, how
-/// large their values are, and the largest attention (mean over the query heads of a group) that the queries at some positions
-/// paid them. For one sequence.
-class Recorder final : public Policy, private ContentReader, private AttentionListener {
+/// Remembers, of the first `context_tokens` tokens of a sequence, what a probe reads, how large their values are, and the largest
+/// attention (mean over the query heads of a group) that the queries at some positions paid them. For one sequence, of which
+/// nothing may be evicted.
+class Recorder final : public Observer {
  public:
   Recorder(ProbeInput input, std::int32_t context_tokens, std::vector<PositionRange> queries);
 
@@ -33,23 +33,17 @@ class Recorder final : public Policy, private ContentReader, private AttentionLi
   std::size_t context_tokens() const { return static_cast<std::size_t>(context_tokens_); }
 
   std::string_view name() const override { return "recorder"; }
-  StatisticSet required() const override { return Statistic::content; }
-  const ContentReader* reader() const override { return this; }
-  const AttentionListener* listener() const override { return this; }
-  void score(const HeadTokens& tokens, std::span<float> scores) const override;
-  /// A recorder is one sequence's; throws std::logic_error.
-  std::unique_ptr<Policy> clone() const override;
-  nlohmann::json to_json() const override;
+  bool wants_tokens() const override { return true; }
+  bool wants_attention() const override { return true; }
+  void on_tokens(const LayerTokens& tokens) override;
+  void on_attention(const AttentionRows& rows) override;
 
  private:
-  void read(const LayerTokens& tokens, std::span<float> out) const override;
-  void observe(const AttentionRows& rows) const override;
-
   ProbeInput input_;
   std::int32_t context_tokens_;
   std::vector<PositionRange> queries_;
   // A layer is read before its heads are observed, and heads have vectors of their own: threads do not meet.
-  mutable std::map<int, Layer> layers_;
+  std::map<int, Layer> layers_;
 };
 
 }  // namespace namm::calibrate

@@ -25,7 +25,7 @@ std::shared_ptr<const Recorder> record(Host& host, const Settings& settings, con
   const auto recorder =
       std::make_shared<Recorder>(settings.probe.input, static_cast<std::int32_t>(passage.context.size()), passage.queries);
   CachePolicy memory;
-  memory.policy = recorder;
+  memory.observer = recorder;
   memory.interval_tokens = 1 << 24;
   host.reset(memory);
   host.evaluate(passage.context);

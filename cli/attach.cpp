@@ -34,7 +34,7 @@ preload::Settings attach_settings_from(const po::variables_map& values) {
   const PolicyFile file = resolve_policy(name);
   Budget budget = file.selection.budget;
   if (values.contains("budget")) budget = parse_budget(values["budget"].as<std::string>());
-  if (file.policy->keeps_everything())
+  if (!file.drops())
     budget = {};
   else if (budget.unit == Budget::Unit::unlimited && !values.contains("budget"))
     throw std::invalid_argument("--budget: must be given with the policy " + name + ", is missing; for example --budget 25%");

@@ -80,7 +80,7 @@ bench::ModelBenchSettings model_settings_from(const po::variables_map& values, b
     const PolicyFile file = resolve_policy(out.policy_name);
     Budget budget = file.selection.budget;
     if (values.contains("budget")) budget = parse_budget(values["budget"].as<std::string>());
-    if (budget.unit == Budget::Unit::unlimited && !file.policy->keeps_everything())
+    if (budget.unit == Budget::Unit::unlimited && file.drops())
       throw std::invalid_argument("--budget: must be given with the policy " + out.policy_name +
                                   ", is missing; for example --budget 25%");
     out.budget_text = to_string(budget);

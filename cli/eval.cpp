@@ -7,7 +7,6 @@
 
 #include "base/json_lines.hpp"
 #include "base/version.hpp"
-#include "calibrate/hindsight.hpp"
 #include "cli/attachment.hpp"
 #include "cli/command.hpp"
 #include "cli/eval_candidates.hpp"
@@ -57,11 +56,10 @@ nlohmann::json settings_of(const po::variables_map& values, const ModelOptions& 
   return out;
 }
 
-/// Context that these prompts need, in tokens, with their answers, or with their repetition for policies of hindsight.
+/// Context that these prompts need, in tokens, with their answers, or with their repetition for hindsight.
 int context_needed(const std::vector<Prompt>& prompts, std::span<const Candidate> candidates) {
-  const bool repeated = std::any_of(candidates.begin(), candidates.end(), [](const Candidate& candidate) {
-    return dynamic_cast<const calibrate::Hindsight*>(candidate.memory.policy.get()) != nullptr;
-  });
+  const bool repeated =
+      std::any_of(candidates.begin(), candidates.end(), [](const Candidate& c) { return c.hindsight != nullptr; });
   std::size_t most = 0;
   for (const Prompt& p : prompts)
     most = std::max(most, p.context.size() + p.question.size() + (repeated ? p.context.size() + 64 : 0) +
@@ -83,7 +81,7 @@ struct Session {
 };
 
 eval::ResultRecord record_of(const Session& session, const Candidate& candidate, std::size_t task, std::size_t length) {
-  const bool full = candidate.memory.policy->keeps_everything();
+  const bool full = !candidate.memory.drops();
   eval::ResultRecord out = session.common;
   out.policy = candidate.name;
   out.task = session.tasks.tasks[task]->name();
@@ -111,8 +109,11 @@ bool evaluate_group(Session& session, HostPool& pool, const std::vector<Prompt>&
     const std::string label =
         record.task + " " + std::to_string(length) + " " + record.policy + (c == 0 ? "" : " " + record.budget);
     eval::reset_peak_resident();
+    const auto memory_of = [&](Host& host, const Prompt& prompt) {
+      return candidate.memory_of(host, prompt, session.tasks.protocol);
+    };
     auto measured =
-        eval::measure_prompts(pool, candidate.memory, prompts, session.tasks.protocol, reference, session.watched, &interrupted(),
+        eval::measure_prompts(pool, memory_of, prompts, session.tasks.protocol, reference, session.watched, &interrupted(),
                               [&](std::size_t done, std::size_t all) { session.bar.show(label, done, all); });
     if (!measured) return false;
     if (c == 0) reference = *measured;

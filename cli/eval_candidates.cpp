@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
-#include "calibrate/hindsight.hpp"
+#include "calibrate/prompt_scores.hpp"
 #include "eval/fingerprint.hpp"
 
 namespace namm::cli {
@@ -18,18 +18,27 @@ bool same_row(const Candidate& a, const Candidate& b) {
 
 }  // namespace
 
+CachePolicy Candidate::memory_of(Host& host, const Prompt& prompt, const ProtocolSettings& protocol) const {
+  CachePolicy out = memory;
+  if (hindsight) out.policy = hindsight->look(host, prompt, protocol);
+  return out;
+}
+
 std::vector<Candidate> candidates_from(const po::variables_map& values) {
   const std::vector<MemoryOptions> memories = memories_from(values);
   const std::vector<Budget> budgets = parse_budgets(values["budget"].as<std::string>());
   std::vector<Candidate> out;
   for (const std::string& name : split_list(values["policy"].as<std::string>(), "--policy")) {
+    const auto hindsight = calibrate::make_hindsight(name);
     PolicyFile file;
-    file.policy = calibrate::make_hindsight(name);
-    if (!file.policy) file = resolve_policy(name);
-    if (file.policy->keeps_everything()) continue;
+    if (hindsight)
+      file.policy = std::make_shared<calibrate::PromptScores>(name, std::map<int, calibrate::PromptScores::ByHead>());
+    else
+      file = resolve_policy(name);
+    if (!file.drops()) continue;
     for (const Budget& budget : budgets)
       for (const MemoryOptions& options : memories) {
-        Candidate candidate{name, make_memory(file, options, budget)};
+        Candidate candidate{name, make_memory(file, options, budget), hindsight};
         if (std::any_of(out.begin(), out.end(), [&](const Candidate& one) { return same_row(one, candidate); }))
           throw std::invalid_argument("--policy, --budget, --mode: must name what is measured once, name " + name + " at " +
                                       to_string(budget) + ", " + std::string(to_string(candidate.memory.selection.mode)) +

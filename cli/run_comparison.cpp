@@ -22,7 +22,7 @@ std::vector<LabelledRun> runs_from(const po::variables_map& values) {
     const PolicyFile file = resolve_policy(name);
     std::vector<Budget> budgets = {file.selection.budget};
     if (values.contains("budget")) budgets = parse_budgets(values["budget"].as<std::string>());
-    if (file.policy->keeps_everything()) {
+    if (!file.drops()) {
       out.push_back({"namm", name, "", "", make_memory(file, memories.front(), {}), {}, 0});
       continue;
     }

@@ -19,6 +19,25 @@ Selection keep_all(std::span<const HeadTokens> heads) {
   return all;
 }
 
+/// Calls work(number of the head) for all heads, in parallel.
+template <typename Work>
+void for_all_heads(std::size_t count, const Work& work) {
+  std::vector<std::exception_ptr> errors(count);
+  // no exception may leave the parallel region; the first head's is rethrown, so that the message does not depend on timing
+#pragma omp parallel for schedule(dynamic)
+  for (std::ptrdiff_t i = 0; i < static_cast<std::ptrdiff_t>(count); ++i) {
+    const std::size_t h = static_cast<std::size_t>(i);
+    try {
+      work(h);
+    } catch (...) {
+      errors[h] = std::current_exception();
+    }
+  }
+  for (const std::exception_ptr& error : errors) {
+    if (error) std::rethrow_exception(error);
+  }
+}
+
 }  // namespace
 
 CachePolicy CachePolicy::with_budget(std::string_view budget) const {
@@ -50,6 +69,28 @@ CachePolicy CachePolicy::with_protection(int sinks, int recent) const {
   return out;
 }
 
+StatisticSet CachePolicy::required() const {
+  return (policy ? policy->required() : StatisticSet()) | (observer ? observer->required() : StatisticSet());
+}
+
+const ContentReader* CachePolicy::reader() const {
+  const ContentReader* const own = policy ? policy->reader() : nullptr;
+  return own || !observer ? own : observer->reader();
+}
+
+bool CachePolicy::reads_tokens() const {
+  return reader() || (observer && observer->wants_tokens());
+}
+
+bool CachePolicy::reads_queries() const {
+  const ContentReader* const reads = reader();
+  return (reads && reads->reads_queries()) || (observer && observer->wants_queries());
+}
+
+bool CachePolicy::reads_attention() const {
+  return required().reads_attention() || (observer && observer->wants_attention());
+}
+
 CachePolicy load_policy(const std::string& name_or_path) {
   return resolve_policy(name_or_path);
 }
@@ -77,21 +118,10 @@ Selection plan_update(const Policy& policy, const SelectionSettings& settings, s
                       std::int64_t budget_tokens) {
   if (policy.keeps_everything()) return keep_all(heads);
   std::vector<std::vector<float>> scores(heads.size());
-  std::vector<std::exception_ptr> errors(heads.size());
-  // no exception may leave the parallel region; the first head's is rethrown, so that the message does not depend on timing
-#pragma omp parallel for schedule(dynamic)
-  for (std::ptrdiff_t i = 0; i < static_cast<std::ptrdiff_t>(heads.size()); ++i) {
-    const std::size_t h = static_cast<std::size_t>(i);
-    try {
-      scores[h].resize(heads[h].size());
-      policy.score(heads[h], scores[h]);
-    } catch (...) {
-      errors[h] = std::current_exception();
-    }
-  }
-  for (const std::exception_ptr& error : errors) {
-    if (error) std::rethrow_exception(error);
-  }
+  for_all_heads(heads.size(), [&](std::size_t h) {
+    scores[h].resize(heads[h].size());
+    policy.score(heads[h], scores[h]);
+  });
   std::vector<ScoredHead> scored;
   for (std::size_t h = 0; h < heads.size(); ++h) scored.push_back({heads[h].layer, scores[h], heads[h].positions});
   return select(settings, scored, budget_tokens);
@@ -99,6 +129,7 @@ Selection plan_update(const Policy& policy, const SelectionSettings& settings, s
 
 Selection update_heads(const CachePolicy& policy, std::span<const HeadTokens> heads, std::int64_t tokens_seen,
                        double bytes_per_token, std::int64_t all_heads) {
+  if (policy.observer) for_all_heads(heads.size(), [&](std::size_t h) { policy.observer->on_update(heads[h]); });
   if (!policy.drops()) return keep_all(heads);
   const std::int64_t count = all_heads > 0 ? all_heads : static_cast<std::int64_t>(heads.size());
   const std::int64_t budget = policy.selection.budget.tokens(tokens_seen, bytes_per_token / static_cast<double>(count), count);

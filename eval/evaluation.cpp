@@ -8,7 +8,6 @@
 #include <string>
 #include <string_view>
 
-#include "calibrate/hindsight.hpp"
 #include "eval/intervals.hpp"
 #include "host/protocol.hpp"
 #include "tasks/scores.hpp"
@@ -96,7 +95,7 @@ Measurement measure_prompt(Host& host, const CachePolicy& memory, const Prompt& 
   return out;
 }
 
-std::optional<std::vector<Measurement>> measure_prompts(HostPool& pool, const CachePolicy& memory,
+std::optional<std::vector<Measurement>> measure_prompts(HostPool& pool, const MemoryOfPrompt& memory_of,
                                                         std::span<const Prompt> prompts, const ProtocolSettings& protocol,
                                                         std::span<const Measurement> full, std::size_t watched,
                                                         const std::atomic<bool>* stop, const Progress& progress) {
@@ -104,10 +103,8 @@ std::optional<std::vector<Measurement>> measure_prompts(HostPool& pool, const Ca
   const bool finished = pool.run(
       prompts.size(),
       [&](std::size_t i, Host& host) {
-        CachePolicy own = memory;
-        if (const auto* const hindsight = dynamic_cast<const calibrate::Hindsight*>(memory.policy.get()))
-          own.policy = hindsight->look(host, prompts[i], protocol);
-        out[i] = measure_prompt(host, own, prompts[i], protocol, full.empty() ? nullptr : &full[i], i < watched);
+        out[i] = measure_prompt(host, memory_of(host, prompts[i]), prompts[i], protocol, full.empty() ? nullptr : &full[i],
+                                i < watched);
       },
       stop, progress);
   if (!finished) return std::nullopt;

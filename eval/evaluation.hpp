@@ -1,6 +1,7 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
@@ -32,9 +33,12 @@ struct Measurement {
 Measurement measure_prompt(Host& host, const CachePolicy& memory, const Prompt& prompt, const ProtocolSettings& protocol,
                            const Measurement* full, bool watched);
 
-/// All prompts under one memory, on a pool; the first `watched` of them are watched. Nothing if stopped. `full` is empty or one
-/// per prompt.
-std::optional<std::vector<Measurement>> measure_prompts(HostPool& pool, const CachePolicy& memory,
+/// What a prompt is measured under; may look at it first (calibrate::Hindsight). Called from several threads at once.
+using MemoryOfPrompt = std::function<CachePolicy(Host& host, const Prompt& prompt)>;
+
+/// All prompts under the same kind of memory, on a pool; the first `watched` of them are watched. Nothing if stopped. `full` is
+/// empty or one per prompt.
+std::optional<std::vector<Measurement>> measure_prompts(HostPool& pool, const MemoryOfPrompt& memory_of,
                                                         std::span<const Prompt> prompts, const ProtocolSettings& protocol,
                                                         std::span<const Measurement> full, std::size_t watched,
                                                         const std::atomic<bool>* stop, const Progress& progress);

@@ -1,7 +1,6 @@
 #include "evolve/normalisation.hpp"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
 
@@ -16,19 +15,14 @@ FeatureRecorder::FeatureRecorder(const FeatureSet& features, const HostDescripti
   }
 }
 
-void FeatureRecorder::score(const HeadTokens& tokens, std::span<float> scores) const {
+void FeatureRecorder::on_update(const HeadTokens& tokens) {
   const auto slot = std::find_if(slots_.begin(), slots_.end(),
                                  [&](const Slot& one) { return one.layer == tokens.layer && one.kv_head == tokens.kv_head; });
   if (slot == slots_.end()) {
     throw std::invalid_argument("host: layer " + std::to_string(tokens.layer) + ", head " + std::to_string(tokens.kv_head) +
-                                " is scored but not in the host's description");
+                                " is shown but not in the host's description");
   }
   if (slot->gathered.width() > 0) slot->gathered.add(features_->to_normalise(tokens));
-  std::fill(scores.begin(), scores.end(), 0.0f);
-}
-
-nlohmann::json FeatureRecorder::to_json() const {
-  return nlohmann::json::object();
 }
 
 void FeatureRecorder::merge_into(NormalisationAccumulator& total) const {
@@ -45,7 +39,7 @@ std::optional<Normalisation> gather_normalisation(HostPool& pool, const FeatureS
   }
   const auto work = [&](std::size_t prompt, Host& host) {
     CachePolicy memory;
-    memory.policy = recorders[prompt];
+    memory.observer = recorders[prompt];
     memory.spectrogram = spectrogram;
     memory.interval_tokens = interval_tokens;
     present(host, memory, prompts[prompt], protocol);

@@ -10,10 +10,9 @@
 
 namespace namm::evolve {
 
-/// A policy that gathers the raw features of every token it is shown, at every update, and scores everything 0: with an unlimited
-/// budget nothing is evicted. One per prompt; heads have accumulators of their own, so that threads of a host do not meet and the
-/// result does not depend on their order.
-class FeatureRecorder final : public Policy {
+/// Gathers the raw features of every token it is shown, at every update. One per prompt; heads have accumulators of their own, so
+/// that threads of a host do not meet and the result does not depend on their order.
+class FeatureRecorder final : public Observer {
  public:
   /// `reader`: what fills Statistic::content if the features have it; lives longer than the recorder.
   FeatureRecorder(const FeatureSet& features, const HostDescription& host, const ContentReader* reader = nullptr);
@@ -21,9 +20,7 @@ class FeatureRecorder final : public Policy {
   StatisticSet required() const override { return features_->required; }
   const ContentReader* reader() const override { return reader_; }
   /// Throws std::invalid_argument if the host did not describe this layer and head.
-  void score(const HeadTokens& tokens, std::span<float> scores) const override;
-  std::unique_ptr<Policy> clone() const override { return std::make_unique<FeatureRecorder>(*this); }
-  nlohmann::json to_json() const override;
+  void on_update(const HeadTokens& tokens) override;
 
   /// Merges what was gathered into `total`, heads in the order of the host's description.
   void merge_into(NormalisationAccumulator& total) const;
@@ -35,7 +32,7 @@ class FeatureRecorder final : public Policy {
   };
   const FeatureSet* features_;
   const ContentReader* reader_;
-  mutable std::vector<Slot> slots_;  // ascending by layer and head
+  std::vector<Slot> slots_;  // ascending by layer and head
 };
 
 /// Feature statistics over all layers, heads, tokens and updates of these prompts with nothing evicted, every token and update

@@ -23,7 +23,7 @@ trace::PromptRecord record_prompt(Host& host, const trace::Settings& settings, c
     throw std::invalid_argument("trace: prompt '" + prompt.sample.id + "' must have an answer or an end to predict, has none");
   const auto recorder = std::make_shared<trace::Recorder>(settings, facts_of(prompt, settings.question_after));
   CachePolicy memory;
-  memory.policy = recorder;
+  memory.observer = recorder;
   memory.spectrogram = settings.spectrogram;
   memory.interval_tokens = settings.interval_tokens;
   ProtocolSettings protocol;

@@ -3,6 +3,13 @@
 #include <numeric>
 
 namespace namm::trace {
+namespace {
+
+bool reads_rows(const PromptRecord& record, const CachePolicy& memory) {
+  return memory.required().has(Statistic::content) && memory.reader() != nullptr && record.layers.front().has_rows();
+}
+
+}  // namespace
 
 Content read_content(const PromptRecord& record, const ContentReader& reader) {
   constexpr std::size_t kTokens = 256;  // at a time
@@ -32,15 +39,19 @@ Content read_content(const PromptRecord& record, const ContentReader& reader) {
   return out;
 }
 
-std::shared_ptr<const Content> ContentMemory::of(const PromptRecord& record, const std::shared_ptr<const Policy>& policy) {
-  if (!policy->required().has(Statistic::content) || policy->reader() == nullptr || !record.layers.front().has_rows())
-    return nullptr;
-  if (!owner_ || owner_->reader() != policy->reader()) {
+std::shared_ptr<const Content> content_for(const PromptRecord& record, const CachePolicy& memory) {
+  if (!reads_rows(record, memory)) return nullptr;
+  return std::make_shared<const Content>(read_content(record, *memory.reader()));
+}
+
+std::shared_ptr<const Content> ContentMemory::of(const PromptRecord& record, const CachePolicy& memory) {
+  if (!reads_rows(record, memory)) return nullptr;  // and forget nothing: others will ask again
+  if (owner_.reader() != memory.reader()) {
     known_.clear();
-    owner_ = policy;
+    owner_ = memory;
   }
   const auto [found, fresh] = known_.try_emplace(record.layers.front().bytes().data());
-  if (fresh) found->second = std::make_shared<const Content>(read_content(record, *policy->reader()));
+  if (fresh) found->second = std::make_shared<const Content>(read_content(record, *memory.reader()));
   return found->second;
 }
 

@@ -3,7 +3,7 @@
 #include <memory>
 #include <vector>
 
-#include "namm/policy.hpp"
+#include "namm/cache_policy.hpp"
 #include "trace/record.hpp"
 
 namespace namm::trace {
@@ -15,14 +15,17 @@ using Content = std::vector<std::vector<float>>;
 /// Readers that turn keys to their places find no rotation.
 Content read_content(const PromptRecord& record, const ContentReader& reader);
 
+/// What the reader of a memory (CachePolicy::reader) makes of it; null if content is not required or there are no keys to read.
+std::shared_ptr<const Content> content_for(const PromptRecord& record, const CachePolicy& memory);
+
 /// The same, remembered for the prompts that one reader met: candidates of one evolution share theirs. Not thread-safe.
 class ContentMemory {
  public:
-  /// Null if the policy reads no content or there are no keys to read.
-  std::shared_ptr<const Content> of(const PromptRecord& record, const std::shared_ptr<const Policy>& policy);
+  /// As content_for().
+  std::shared_ptr<const Content> of(const PromptRecord& record, const CachePolicy& memory);
 
  private:
-  std::shared_ptr<const Policy> owner_;  // keeps the reader alive, so that its address names it
+  CachePolicy owner_;  // keeps the reader alive, so that its address names it
   std::map<const void*, std::shared_ptr<const Content>> known_;
 };
 

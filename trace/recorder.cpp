@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 
 #include "kernels/half.hpp"
@@ -33,7 +32,7 @@ Recorder::Recorder(const Settings& settings, PromptFacts facts) : settings_(sett
   }
 }
 
-Recorder::Layer* Recorder::find(int layer, std::size_t& number) const {
+Recorder::Layer* Recorder::find(int layer, std::size_t& number) {
   const auto found = std::lower_bound(settings_.layers.begin(), settings_.layers.end(), layer,
                                       [](const RecordedLayer& one, int wanted) { return one.shape.layer < wanted; });
   if (found == settings_.layers.end() || found->shape.layer != layer) return nullptr;
@@ -47,8 +46,7 @@ std::size_t Recorder::head_number(std::size_t layer_number, int kv_head) const {
   return found == heads.end() || *found != kv_head ? kNotRecorded : static_cast<std::size_t>(found - heads.begin());
 }
 
-void Recorder::score(const HeadTokens& tokens, std::span<float> scores) const {
-  std::fill(scores.begin(), scores.end(), 0.0f);
+void Recorder::on_update(const HeadTokens& tokens) {
   std::size_t number = 0;
   Layer* const layer = find(tokens.layer, number);
   if (layer == nullptr) return;
@@ -69,8 +67,7 @@ void Recorder::score(const HeadTokens& tokens, std::span<float> scores) const {
   copy(tokens.value_norm, to);
 }
 
-void Recorder::read(const LayerTokens& tokens, std::span<float> out) const {
-  std::fill(out.begin(), out.end(), 0.0f);
+void Recorder::on_tokens(const LayerTokens& tokens) {
   std::size_t number = 0;
   Layer* const layer = find(tokens.layer, number);
   if (layer == nullptr) return;
@@ -88,7 +85,7 @@ void Recorder::read(const LayerTokens& tokens, std::span<float> out) const {
   }
 }
 
-void Recorder::observe(const AttentionRows& rows) const {
+void Recorder::on_attention(const AttentionRows& rows) {
   std::size_t number = 0;
   Layer* const layer = find(rows.layer, number);
   if (layer == nullptr) return;
@@ -127,14 +124,6 @@ PromptRecord Recorder::finish() {
   out.facts = std::move(facts_);
   out.memory = std::move(memory);
   return out;
-}
-
-std::unique_ptr<Policy> Recorder::clone() const {
-  throw std::logic_error("trace recorder: belongs to one sequence and cannot be copied");
-}
-
-nlohmann::json Recorder::to_json() const {
-  return nlohmann::json::object();
 }
 
 }  // namespace namm::trace

@@ -2,15 +2,15 @@
 #include <memory>
 #include <vector>
 
-#include "namm/policy.hpp"
+#include "namm/observer.hpp"
 #include "trace/record.hpp"
 
 namespace namm::trace {
 
-/// A policy that keeps everything and records what policies read at every update of the compressed tokens, their keys and values,
-/// and the attention that they receive from the tail. For one sequence. Heads and layers have memory of their own: a host's
+/// Records what policies read at every update of the compressed tokens, their keys and values, and the attention that they
+/// receive from the tail. For one sequence, of which nothing may be evicted. Heads and layers have memory of their own: a host's
 /// threads do not meet.
-class Recorder final : public Policy, private ContentReader, private AttentionListener {
+class Recorder final : public Observer {
  public:
   /// The settings must outlive what is recorded.
   Recorder(const Settings& settings, PromptFacts facts);
@@ -18,13 +18,13 @@ class Recorder final : public Policy, private ContentReader, private AttentionLi
   PromptRecord finish();
 
   std::string_view name() const override { return "trace-recorder"; }
-  StatisticSet required() const override { return settings_.statistics(); }
-  const ContentReader* reader() const override { return settings_.rows == Rows::none ? nullptr : this; }
-  const AttentionListener* listener() const override { return this; }
-  void score(const HeadTokens& tokens, std::span<float> scores) const override;
-  /// A recorder is one sequence's; throws std::logic_error.
-  std::unique_ptr<Policy> clone() const override;
-  nlohmann::json to_json() const override;
+  /// What content is read from is recorded in its place.
+  StatisticSet required() const override { return settings_.statistics().without(Statistic::content); }
+  bool wants_tokens() const override { return settings_.rows != Rows::none; }
+  bool wants_attention() const override { return true; }
+  void on_tokens(const LayerTokens& tokens) override;
+  void on_attention(const AttentionRows& rows) override;
+  void on_update(const HeadTokens& tokens) override;
 
  private:
   struct Head {
@@ -38,15 +38,13 @@ class Recorder final : public Policy, private ContentReader, private AttentionLi
     float* floats() { return reinterpret_cast<float*>(bytes.data()); }
   };
   /// The recorded layer and its number; null if there is none.
-  Layer* find(int layer, std::size_t& number) const;
+  Layer* find(int layer, std::size_t& number);
   /// Number among the recorded heads, or npos.
   std::size_t head_number(std::size_t layer_number, int kv_head) const;
-  void read(const LayerTokens& tokens, std::span<float> out) const override;
-  void observe(const AttentionRows& rows) const override;
 
   const Settings& settings_;
   PromptFacts facts_;
-  mutable std::vector<Layer> layers_;
+  std::vector<Layer> layers_;
 };
 
 }  // namespace namm::trace

@@ -28,9 +28,9 @@ void check(const Settings& settings, const CachePolicy& memory, const Content* c
   refuse(memory.interval_tokens % settings.interval_tokens != 0,
          "trace: the interval must be a multiple of the recorded " + std::to_string(settings.interval_tokens) + " tokens, is " +
              std::to_string(memory.interval_tokens) + "; record with namm trace --interval, or change --interval");
-  if (!memory.policy) return;
-  const StatisticSet needed = memory.policy->required(), there = settings.statistics();
-  const std::string policy(memory.policy->name());
+  if (!memory.policy && !memory.observer) return;
+  const StatisticSet needed = memory.required(), there = settings.statistics();
+  const std::string policy(memory.policy ? memory.policy->name() : memory.observer->name());
   refuse((needed.has(Statistic::spectrogram) && !there.has(Statistic::spectrogram)) ||
              (needed.has(Statistic::window_mean) && !there.has(Statistic::window_mean)),
          "trace: must hold spectrogram and window for policy " + policy + ", has sums only; record with --statistics all");
@@ -69,8 +69,8 @@ void Replay::update_at(std::size_t point) {
     std::iota(kept.begin() + static_cast<std::ptrdiff_t>(before), kept.end(), static_cast<std::int32_t>(seen_));
   }
   seen_ = now;
-  if (!memory_.drops()) return;
-  const StatisticSet needed = memory_.policy->required();
+  if (!memory_.updates()) return;
+  const StatisticSet needed = memory_.required();
   std::vector<Gathered> gathered(kept_.size());
   std::vector<HeadTokens> heads(kept_.size());
   std::size_t number = 0;

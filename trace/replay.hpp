@@ -10,6 +10,8 @@ namespace namm::trace {
 
 /// Plays a memory's updates on a record: what would be kept if every token's statistics went on as with a full cache.
 ///
+/// An observer is shown the updates; tokens, queries and attention are not replayed.
+///
 /// Exact up to and including the first eviction, for a run with the recorded interval. After it a live run differs: its attention
 /// is spread over fewer tokens, and later tokens are computed from what was kept. A replay claims no live quality.
 ///
@@ -21,7 +23,7 @@ class Replay {
  public:
   /// `content` as read_content gives it; null if the policy reads none. Everything must outlive the replay. Throws
   /// std::invalid_argument if the memory's interval is no multiple of the recorded one, its spectrogram decays differently, or
-  /// its policy reads what was not recorded.
+  /// what its policy or its observer reads was not recorded.
   Replay(const Settings& settings, const PromptRecord& record, const CachePolicy& memory, std::shared_ptr<const Content> content);
 
   /// Up to `until` tokens at most.

@@ -38,7 +38,7 @@ void TraceHost::reset(const CachePolicy& memory) {
 void TraceHost::evaluate(std::span<const Token> tokens) {
   if (tokens.size() != 1 || prompt_ != nullptr) throw std::invalid_argument("trace: one prompt at a time can be replayed");
   prompt_ = &trace_->prompts().at(static_cast<std::size_t>(tokens.front()));
-  replay_.emplace(trace_->settings(), *prompt_, memory_, memory_.policy ? contents_.of(*prompt_, memory_.policy) : nullptr);
+  replay_.emplace(trace_->settings(), *prompt_, memory_, contents_.of(*prompt_, memory_));
   replay_->advance();
 }
 

@@ -14,6 +14,15 @@ namespace namm::llama {
 
 using Role = CacheLayout::Role;
 
+namespace {
+
+/// Subject of a message about what the policy or else the observer reads.
+std::string who_reads(const CachePolicy& memory, bool policy) {
+  return policy ? "policy " + std::string(memory.policy->name()) : "observer " + std::string(memory.observer->name());
+}
+
+}  // namespace
+
 CallbackMemory::CallbackMemory() = default;
 CallbackMemory::~CallbackMemory() = default;
 
@@ -64,7 +73,7 @@ void CallbackMemory::attach(llama_context* context) {
 }
 
 bool CallbackMemory::needs_probabilities(const CachePolicy& memory) {
-  return memory.policy && (memory.policy->required().reads_attention() || memory.policy->listener());
+  return memory.reads_attention();
 }
 
 void CallbackMemory::check(const CachePolicy& memory) {
@@ -75,22 +84,23 @@ void CallbackMemory::check(const CachePolicy& memory) {
         "its cells, is " +
         std::string(to_string(memory.selection.mode)) +
         "; give --mode uniform, or --attachment backend, where every head has its own length");
-  if (memory.policy && memory.policy->reader() && memory.policy->reader()->reads_queries())
-    throw std::invalid_argument("policy " + std::string(memory.policy->name()) +
-                                ": reads queries, which the callback does not fetch; give --attachment backend");
+  if (memory.reads_queries())
+    throw std::invalid_argument(
+        who_reads(memory, memory.policy && memory.policy->reader() && memory.policy->reader()->reads_queries()) +
+        ": reads queries, which the callback does not fetch; give --attachment backend");
 }
 
 void CallbackMemory::reset(const CachePolicy& memory) {
   check(memory);
   if (needs_probabilities(memory) && layout_.flash_attention())
     throw std::invalid_argument(
-        "policy " + std::string(memory.policy->name()) +
+        who_reads(memory, memory.policy && memory.policy->required().reads_attention()) +
         ": reads attention, which flash attention does not show; create the context without it (-fa off)");
   memory_ = memory;
   StatisticsSettings settings;
   settings.spectrogram = memory.spectrogram;
-  if (memory.policy) settings.needed = memory.policy->required();
-  const bool reads_content = memory.policy && memory.policy->reader();
+  settings.needed = memory.required();
+  const bool reads_content = memory.reads_tokens();
   wants_keys_ = reads_content || settings.needed.has(Statistic::key_norm);
   wants_values_ = reads_content || settings.needed.has(Statistic::value_norm);
   wants_attention_ = needs_probabilities(memory);
@@ -127,7 +137,7 @@ void CallbackMemory::take(const CacheLayout::Part& part, const ggml_tensor* node
   const StockLayer& shape = layer.shape;
   if (part.role == Role::attends) return observe(layer, node);
   if (shape.keys == layout_.first_keys() && part.role == Role::writes_keys) begin_ubatch(node);
-  const bool reads_content = memory_.policy && memory_.policy->reader();
+  const bool reads_content = memory_.reads_tokens();
   if (part.role == Role::writes_keys && wants_keys_) {
     const std::size_t width = shape.key_size * static_cast<std::size_t>(shape.kv_heads);
     layer.written.keys = as_cached(shape.keys->type, read_rows(node->src[0], width), width);
@@ -165,19 +175,19 @@ void CallbackMemory::append(Layer& layer) {
   const StockLayer& shape = layer.shape;
   LayerTokens tokens{shape.layer, shape.kv_heads, shape.key_size, shape.value_size, positions_};
   tokens.rotation = plain_keys_.rotation();
-  append_tokens(layer.heads, tokens, memory_.policy ? memory_.policy->reader() : nullptr, layer.written);
+  append_tokens(layer.heads, tokens, memory_, layer.written);
   layer.written = {};
   layer.appended = true;
 }
 
 void CallbackMemory::observe(Layer& layer, const ggml_tensor* soft_max) {
-  const AttentionListener* const listener = memory_.policy->listener();
+  Observer* const observer = memory_.observer && memory_.observer->wants_attention() ? memory_.observer.get() : nullptr;
   read_attention(soft_max, layer.shape.kv_heads, cells_, threads_, [&](const HeadRows& rows) {
     HeadStatistics& head = layer.heads[static_cast<std::size_t>(rows.kv_head)];
     const std::int32_t position = positions_[static_cast<std::size_t>(rows.first_row)];
     head.observe(rows.attention, rows.rows, cells_.size(), position);
-    if (listener)
-      listener->observe(
+    if (observer)
+      observer->on_attention(
           {layer.shape.layer, rows.kv_head, head.view().positions, rows.attention, rows.rows, cells_.size(), position});
   });
 }

@@ -40,12 +40,12 @@ class CallbackMemory {
   /// Evaluates one token to see the graph and clears the cache again. Throws std::runtime_error with what cannot be attached to
   /// and what would work; layers() is empty where the model has no KV cache.
   void attach(llama_context* context);
-  /// Throws std::invalid_argument if the memory's budget is not uniform, or its policy reads queries.
+  /// Throws std::invalid_argument if the memory's budget is not uniform, or queries are read.
   static void check(const CachePolicy& memory);
-  /// Forgets the sequence. Throws std::invalid_argument if the budget is not uniform, or the policy reads attention and the
-  /// context has flash attention, which does not show it.
+  /// Forgets the sequence. Throws std::invalid_argument if the budget is not uniform, or attention is read and the context has
+  /// flash attention, which does not show it.
   void reset(const CachePolicy& memory);
-  /// True if the policy can only be attached without flash attention.
+  /// True if it can only be attached without flash attention.
   static bool needs_probabilities(const CachePolicy& memory);
   /// After every batch, when it is computed: updates if a multiple of the interval was crossed. Throws std::runtime_error with
   /// what went wrong meanwhile.

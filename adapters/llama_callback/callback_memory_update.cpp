@@ -20,7 +20,7 @@ void CallbackMemory::finish_batch() {
 }
 
 void CallbackMemory::update() {
-  if (!memory_.drops() || cells_.empty()) return;
+  if (!memory_.updates() || cells_.empty()) return;
   std::vector<HeadTokens> heads;
   double bytes = 0;
   for (const Layer& layer : layers_)

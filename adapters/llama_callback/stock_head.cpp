@@ -30,15 +30,16 @@ std::vector<float> as_cached(int ggml_type, const std::vector<float>& rows, std:
   return out;
 }
 
-void append_tokens(std::span<HeadStatistics> heads, LayerTokens tokens, const ContentReader* reader, const WrittenRows& rows) {
+void append_tokens(std::span<HeadStatistics> heads, LayerTokens tokens, const CachePolicy& memory, const WrittenRows& rows) {
   const std::size_t count = tokens.count();
   std::vector<float> content;
-  if (reader) {
+  tokens.keys = rows.plain_keys.data();
+  tokens.values = rows.plain_values.data();
+  if (const ContentReader* const reader = memory.reader()) {
     content.resize(heads.size() * count);
-    tokens.keys = rows.plain_keys.data();
-    tokens.values = rows.plain_values.data();
     reader->read(tokens, content);
   }
+  if (memory.observer && memory.observer->wants_tokens()) memory.observer->on_tokens(tokens);
   for (std::size_t h = 0; h < heads.size(); ++h) {
     const StatisticSet needed = heads[h].settings().needed;
     heads[h].append(tokens.positions, norms(needed.has(Statistic::key_norm), rows.keys, count, h, tokens.key_size),

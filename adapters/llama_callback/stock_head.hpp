@@ -3,7 +3,7 @@
 #include <span>
 #include <vector>
 
-#include "namm/content_reader.hpp"
+#include "namm/cache_policy.hpp"
 #include "namm/statistics.hpp"
 
 namespace namm::llama {
@@ -15,9 +15,9 @@ struct WrittenRows {
   std::vector<float> plain_values;  ///< before rounding
 };
 
-/// Adds the batch's tokens to the statistics of a layer's heads: norms, and what the policy's reader makes of the rows. `tokens`
-/// names the layer, its shape and the positions.
-void append_tokens(std::span<HeadStatistics> heads, LayerTokens tokens, const ContentReader* reader, const WrittenRows& rows);
+/// Adds the batch's tokens to the statistics of a layer's heads: norms, and what the memory's reader makes of the rows; shows
+/// them to its observer. `tokens` names the layer, its shape and the positions.
+void append_tokens(std::span<HeadStatistics> heads, LayerTokens tokens, const CachePolicy& memory, const WrittenRows& rows);
 
 /// Rows as a cache of this type (ggml_type) holds them and attention sees them: F16 in the end, as in CacheStore, so that norms
 /// agree with it.

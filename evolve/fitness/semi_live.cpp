@@ -145,7 +145,7 @@ class SemiLive final : public Fitness {
     }
     const auto recorder = std::make_shared<trace::Recorder>(settings, facts_of(prompt, protocol.question_after));
     CachePolicy recording;
-    recording.policy = recorder;
+    recording.observer = recorder;
     recording.spectrogram = memory.spectrogram;
     recording.interval_tokens = memory.interval_tokens;
     host.reset(recording);

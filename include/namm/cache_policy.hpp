@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "namm/observer.hpp"
 #include "namm/policy.hpp"
 #include "namm/selection.hpp"
 #include "namm/statistics.hpp"
@@ -15,10 +16,11 @@ namespace namm {
 ///
 ///     const CachePolicy quarter = load_policy("policy.json").with_budget("25%");
 struct CachePolicy {
-  std::shared_ptr<const Policy> policy;  ///< null or keeps_everything(): nothing is ever dropped
-  SpectrogramSettings spectrogram;       ///< of the statistics; a policy file says what the policy was evolved with
-  SelectionSettings selection;           ///< budget, mode, protected tokens
-  int interval_tokens = 512;             ///< tokens between updates, at least 1
+  std::shared_ptr<const Policy> policy;          ///< null or keeps_everything(): nothing is ever dropped
+  SpectrogramSettings spectrogram;               ///< of the statistics; a policy file says what the policy was evolved with
+  SelectionSettings selection;                   ///< budget, mode, protected tokens
+  int interval_tokens = 512;                     ///< tokens between updates, at least 1
+  std::shared_ptr<Observer> observer = nullptr;  ///< who watches meanwhile, with or without a policy; null: nobody
 
   /// "25%", "0.25", "256" (tokens per layer and KV head), "64MiB", "none" (parse_budget). Throws std::invalid_argument.
   CachePolicy with_budget(std::string_view budget) const;
@@ -31,6 +33,16 @@ struct CachePolicy {
 
   /// False if nothing is ever dropped.
   bool drops() const { return policy && !policy->keeps_everything(); }
+  /// False if an update would be nobody's business.
+  bool updates() const { return drops() || observer; }
+
+  // What a host has to provide: what the policy and the observer want together.
+  StatisticSet required() const;
+  /// What fills Statistic::content: the policy's reader, else the observer's; null if there is none.
+  const ContentReader* reader() const;
+  bool reads_tokens() const;     ///< keys and values when they enter the cache
+  bool reads_queries() const;    ///< queries
+  bool reads_attention() const;  ///< probabilities, for statistics or as they are
 };
 
 /// "default" (the policy that comes with the library), a registered name ("h2o-mean"), or the path of a policy file. Throws
@@ -47,9 +59,9 @@ void require_valid(const CachePolicy& policy);
 Selection plan_update(const Policy& policy, const SelectionSettings& settings, std::span<const HeadTokens> heads,
                       std::int64_t budget_tokens);
 
-/// The same under the policy's own budget. `tokens_seen` by the sequence; `bytes_per_token` of keys and values of all heads
-/// together, of which there are `all_heads` if the update is about some of them only (0: about all). Nothing may be dropped: all
-/// is kept.
+/// The same under the policy's own budget, behind its observer's look at the heads (parallel over heads). `tokens_seen` by the
+/// sequence; `bytes_per_token` of keys and values of all heads together, of which there are `all_heads` if the update is about
+/// some of them only (0: about all). Nothing may be dropped: all is kept.
 Selection update_heads(const CachePolicy& policy, std::span<const HeadTokens> heads, std::int64_t tokens_seen,
                        double bytes_per_token, std::int64_t all_heads = 0);
 

@@ -52,22 +52,4 @@ class ContentReader {
   virtual void read_queries(const LayerQueries&) const {}
 };
 
-/// Rows of attention of one (layer, KV head) as they pass by; for recording. Rows as in HeadStatistics::observe().
-struct AttentionRows {
-  int layer = 0;
-  int kv_head = 0;
-  std::span<const std::int32_t> positions;  ///< of the tokens, ascending
-  std::span<const float> attention;         ///< [rows][stride], probabilities averaged over the query heads of the group
-  int rows = 0;
-  std::size_t stride = 0;
-  std::int32_t first_position = 0;  ///< of the first row's query
-};
-
-/// Called from several threads at once, for different heads.
-class AttentionListener {
- public:
-  virtual ~AttentionListener() = default;
-  virtual void observe(const AttentionRows& rows) const = 0;
-};
-
 }  // namespace namm

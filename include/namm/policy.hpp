@@ -25,8 +25,6 @@ class Policy {
   virtual StatisticSet required() const = 0;
   /// What fills Statistic::content, if required() names it; else null. Lives as long as the policy.
   virtual const ContentReader* reader() const { return nullptr; }
-  /// Who wants to see every row of attention (recorders); null for policies that decide. Lives as long as the policy.
-  virtual const AttentionListener* listener() const { return nullptr; }
   /// True if every token is kept whatever the budget (the policy `full`).
   virtual bool keeps_everything() const { return false; }
   /// Writes one score per token, higher = keep. scores.size() == tokens.size(), which may be 0.

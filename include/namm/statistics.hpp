@@ -29,6 +29,11 @@ class StatisticSet {
   constexpr bool reads_attention() const {
     return has(Statistic::spectrogram) || has(Statistic::accumulated) || has(Statistic::last_row) || has(Statistic::window_mean);
   }
+  constexpr StatisticSet without(StatisticSet others) const {
+    StatisticSet out;
+    out.bits_ = bits_ & ~others.bits_;
+    return out;
+  }
   constexpr friend StatisticSet operator|(StatisticSet a, StatisticSet b) {
     StatisticSet out;
     out.bits_ = a.bits_ | b.bits_;

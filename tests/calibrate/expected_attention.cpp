@@ -93,21 +93,19 @@ TEST_CASE("expected attention is what its definition says", "[calibrate][exact]"
   std::vector<float> keys((n + behind) * kKvHeads * kSize), values(keys.size()), queries((n + behind) * kHeads * kSize);
   for (std::size_t i = 0; i < keys.size(); ++i) keys[i] = 2 * wave(i, 1.7), values[i] = wave(i, 0.9);
   for (std::size_t i = 0; i < queries.size(); ++i) queries[i] = 1.5f * wave(i, 2.3) + 0.4f * static_cast<float>(i % 3);
-  ExpectedAttention policy(n);
+  ExpectedAttention watcher(n);
   const Turning turning;
   for (std::size_t first = 0; first < n + behind; first += 13) {  // in two pieces
     const std::size_t count = std::min<std::size_t>(13, n + behind - first);
     std::vector<std::int32_t> positions(count);
     std::iota(positions.begin(), positions.end(), static_cast<std::int32_t>(first));
-    std::vector<float> out(kKvHeads * count, 1.0f);
     LayerTokens tokens{
         7, kKvHeads, kSize, kSize, positions, keys.data() + first * kKvHeads * kSize, values.data() + first * kKvHeads * kSize};
     if (rotates) tokens.rotation = &turning;
-    static_cast<const Policy&>(policy).reader()->read(tokens, out);
-    static_cast<const Policy&>(policy).reader()->read_queries(
-        {7, kHeads, kSize, positions, queries.data() + first * kHeads * kSize, static_cast<float>(scale)});
+    watcher.on_tokens(tokens);
+    watcher.on_queries({7, kHeads, kSize, positions, queries.data() + first * kHeads * kSize, static_cast<float>(scale)});
   }
-  const auto scores = policy.scores();
+  const auto scores = watcher.scores();
   REQUIRE(scores.size() == 1);
   REQUIRE(scores.at(7).size() == kKvHeads);
   // the definition turns keys that are not rotated yet

@@ -66,7 +66,7 @@ class Host final : public namm::Host {
     std::vector<std::int32_t> positions(tokens_.size());
     for (std::size_t i = 0; i < positions.size(); ++i) positions[i] = static_cast<std::int32_t>(i);
     for (int layer = 0; layer < kLayers; ++layer) {
-      std::vector<float> keys, values, attention[kHeads], content(tokens.size() * kHeads);
+      std::vector<float> keys, values, attention[kHeads];
       for (const namm::Token token : tokens)
         for (int head = 0; head < kHeads; ++head) {
           const std::vector<float> key = key_of(layer, head, token);
@@ -74,14 +74,14 @@ class Host final : public namm::Host {
           values.insert(values.end(), {0.0f, -std::exp(value_log_norm(head, key)), 0.0f});
         }
       const std::span new_positions(positions.data() + first, tokens.size());
-      memory_.policy->reader()->read({layer, kHeads, kSize, kSize, new_positions, keys.data(), values.data()}, content);
+      memory_.observer->on_tokens({layer, kHeads, kSize, kSize, new_positions, keys.data(), values.data()});
       for (int head = 0; head < kHeads; ++head) {
         for (std::size_t q = 0; q < tokens.size(); ++q)
           for (std::size_t i = 0; i < tokens_.size(); ++i)
             attention[head].push_back(i <= q + static_cast<std::size_t>(first)
                                           ? std::exp(log_attention(layer, head, key_of(layer, head, tokens_[i]), bend))
                                           : 0.0f);
-        memory_.policy->listener()->observe(
+        memory_.observer->on_attention(
             {layer, head, positions, attention[head], static_cast<int>(tokens.size()), tokens_.size(), first});
       }
     }

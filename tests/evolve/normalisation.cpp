@@ -44,7 +44,7 @@ TEST_CASE("normalisation: every token counts once per update it sees, and nothin
   const Prompt prompt = encode_prompt(host, sample, nullptr, {});
   const auto recorder = std::make_shared<FeatureRecorder>(feature_set("paper"), host.description());
   CachePolicy memory;
-  memory.policy = recorder;
+  memory.observer = recorder;
   memory.interval_tokens = 8;
   present(host, memory, prompt, {});
   CHECK(host.usage().entries == host.usage().entries_full);
@@ -56,12 +56,12 @@ TEST_CASE("normalisation: every token counts once per update it sees, and nothin
 TEST_CASE("normalisation: a head that was not described is refused", "[normalisation]") {
   HostDescription description;
   description.cached = {{3, 1, 8, 8, 0}};
-  const FeatureRecorder recorder(feature_set("paper"), description);
+  FeatureRecorder recorder(feature_set("paper"), description);
   HeadTokens tokens;
   tokens.layer = 3;
-  CHECK_NOTHROW(recorder.score(tokens, {}));
+  CHECK_NOTHROW(recorder.on_update(tokens));
   tokens.kv_head = 1;
-  CHECK_THROWS_AS(recorder.score(tokens, {}), std::invalid_argument);
+  CHECK_THROWS_AS(recorder.on_update(tokens), std::invalid_argument);
 }
 
 TEST_CASE("normalisation: can be stopped", "[normalisation]") {

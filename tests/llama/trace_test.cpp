@@ -39,7 +39,7 @@ trace::PromptRecord record(LlamaHost& host, const trace::Settings& settings, std
   facts.answer_tokens = 6;
   const auto recorder = std::make_shared<trace::Recorder>(settings, facts);
   CachePolicy memory;
-  memory.policy = recorder;
+  memory.observer = recorder;
   memory.interval_tokens = settings.interval_tokens;
   host.reset(memory);
   host.evaluate(tokens.first(kContext));
@@ -82,7 +82,7 @@ TEST_CASE("trace: the first eviction of a replay is the live one, for every poli
     const std::size_t count = at_first_update ? static_cast<std::size_t>(interval) : kContext;
     host.reset(memory);
     host.evaluate(std::span(tokens).first(count));
-    trace::Replay replay(settings, recorded, memory, contents.of(recorded, memory.policy));
+    trace::Replay replay(settings, recorded, memory, contents.of(recorded, memory));
     replay.advance(count);
     if (!at_first_update) {
       host.update();

@@ -72,7 +72,7 @@ class Host final : public namm::Host {
     needles_.clear();
     heads_.clear();
     namm::StatisticsSettings settings;
-    if (memory.policy) settings.needed = memory.policy->required();
+    settings.needed = memory.required();
     settings.spectrogram = memory.spectrogram;
     for (int i = 0; i < kLayers * kHeads; ++i) heads_.push_back({namm::HeadStatistics(settings), {}});
   }
@@ -144,7 +144,7 @@ class Host final : public namm::Host {
     const float key_norm = (token >= kNeedle ? 4.0f : 1.0f) + noise, value_norm = 1.0f + noise;
     for (Head& head : heads_) {
       head.tokens.push_back(token);
-      if (!memory_.policy) continue;
+      if (!memory_.policy && !memory_.observer) continue;
       const std::int32_t positions[] = {position};
       const float keys[] = {key_norm}, values[] = {value_norm};
       head.statistics.append(positions, keys, values);
@@ -157,7 +157,7 @@ class Host final : public namm::Host {
   }
 
   void prune() {
-    if (!memory_.drops()) return;
+    if (!memory_.updates()) return;
     std::vector<namm::HeadTokens> views;
     for (std::size_t i = 0; i < heads_.size(); ++i) {
       namm::HeadTokens view = heads_[i].statistics.view();

@@ -43,6 +43,29 @@ std::vector<std::int32_t> h2o(const LayerRecord& layer, std::size_t head, std::s
   return kept;
 }
 
+/// Has content read, a number for each head and position, and adds up what it is shown of it.
+class ContentWatcher final : public Observer, ContentReader {
+ public:
+  std::string_view name() const override { return "content-watcher"; }
+  StatisticSet required() const override { return Statistic::content; }
+  const ContentReader* reader() const override { return this; }
+  void on_update(const HeadTokens& tokens) override {
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+      const auto expected = static_cast<float>(100 * tokens.kv_head + tokens.positions[i]);
+      if (tokens.content[i] == expected) ++right_[tokens.layer == 0 ? 0 : 1][static_cast<std::size_t>(tokens.kv_head)];
+    }
+  }
+  std::size_t right(std::size_t layer, std::size_t head) const { return right_[layer][head]; }
+
+ private:
+  void read(const LayerTokens& tokens, std::span<float> out) const override {
+    for (std::size_t h = 0; h < static_cast<std::size_t>(tokens.kv_heads); ++h)
+      for (std::size_t i = 0; i < tokens.count(); ++i)
+        out[h * tokens.count() + i] = static_cast<float>(100 * static_cast<int>(h) + tokens.positions[i]);
+  }
+  std::size_t right_[2][3] = {};
+};
+
 }  // namespace
 
 TEST_CASE("a replay keeps at every update the best of what it kept before", "[trace]") {
@@ -76,6 +99,23 @@ TEST_CASE("a replay without a policy keeps everything", "[trace]") {
     replay.update();
     for (const auto& kept : replay.kept()) CHECK(kept.size() == 40);
   }
+}
+
+TEST_CASE("a replay shows an observer all tokens at every update, with what its reader read", "[trace][observer]") {
+  const Settings settings = made_up::settings();
+  const PromptRecord record = made_up::record(settings, 40, 4);
+  const auto watcher = std::make_shared<ContentWatcher>();
+  CachePolicy memory;
+  memory.observer = watcher;
+  memory.interval_tokens = 16;
+  ContentMemory contents;
+  Replay replay(settings, record, memory, contents.of(record, memory));
+  replay.advance();
+  replay.update();
+  for (const auto& kept : replay.kept()) CHECK(kept.size() == 40);
+  for (const auto& [layer, head] : {std::pair{0, 0}, {0, 1}, {1, 0}, {1, 2}})
+    CHECK(watcher->right(static_cast<std::size_t>(layer), static_cast<std::size_t>(head)) == 16 + 32 + 40);
+  CHECK_THROWS_WITH(Replay(settings, record, memory, nullptr), Contains("content-watcher"));
 }
 
 TEST_CASE("a replay refuses what the record cannot tell", "[trace]") {

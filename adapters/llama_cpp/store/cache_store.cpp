@@ -13,7 +13,7 @@ namespace {
 StatisticsSettings settings_of(const CachePolicy& memory) {
   StatisticsSettings out;
   out.spectrogram = memory.spectrogram;
-  if (memory.policy) out.needed = memory.policy->required();
+  out.needed = memory.required();
   return out;
 }
 
@@ -56,11 +56,11 @@ CacheStore::Layer& CacheStore::layer_of(int layer) {
 }
 
 bool CacheStore::reads_content() const {
-  return memory_.policy && memory_.policy->reader();
+  return memory_.reads_tokens();
 }
 
 bool CacheStore::reads_queries() const {
-  return reads_content() && memory_.policy->reader()->reads_queries();
+  return memory_.reads_queries();
 }
 
 HeadList CacheStore::make_list(const LayerShape& shape) const {
@@ -68,7 +68,7 @@ HeadList CacheStore::make_list(const LayerShape& shape) const {
 }
 
 void CacheStore::update_sequence(Sequence& sequence) {
-  if (!memory_.drops() || windows_unknown(sequence)) return;
+  if (!memory_.updates() || windows_unknown(sequence)) return;
   std::vector<HeadList*> lists;
   std::vector<HeadTokens> heads;
   double bytes = 0;

@@ -109,9 +109,9 @@ class CacheStore {
   void write_values(int layer, const float* rows, std::size_t stride, std::size_t tokens);
   void attend(int layer, const AttentionCall& call);
 
-  /// True if the policy reads keys and values (Policy::reader).
+  /// True if keys and values are read, by the policy (Policy::reader) or its observer.
   bool reads_content() const;
-  /// True if it reads queries too.
+  /// True if queries are read, too.
   bool reads_queries() const;
   /// Forgets all sequences and attaches another memory.
   void reset(CachePolicy memory);

@@ -71,6 +71,7 @@ void CacheStore::attend(int index, const AttentionCall& call) {
     throw std::runtime_error("KV cache: layer " + std::to_string(index) + " attends with " +
                              std::to_string(per_stream * call.streams) + " queries but was written " +
                              std::to_string(staged.cells.size()) + " tokens; this graph is not supported");
+  const bool watches = memory_.observer && memory_.observer->wants_attention();
   for (int s = 0; s < call.streams; ++s) {
     const int stream = call.first_stream + s;
     auto plan = group.plans.find(stream);
@@ -93,7 +94,7 @@ void CacheStore::attend(int index, const AttentionCall& call) {
       while (heads.size() < static_cast<std::size_t>(layer.shape.kv_heads)) heads.push_back(make_list(layer.shape));
       append(layer, heads, queries, s * per_stream);
       if (call.plain_queries) show_queries(layer, queries, call, s * per_stream);
-      attend_group(heads, queries, call, s, {index, memory_.policy ? memory_.policy->listener() : nullptr});
+      attend_group(heads, queries, call, s, {index, watches ? memory_.observer.get() : nullptr});
     }
   }
   threads_ = call.threads;
@@ -142,11 +143,19 @@ void CacheStore::append(const Layer& layer, std::vector<HeadList>& heads, const 
     const std::span cells(queries.cells.data() + i, end - i), positions(queries.positions.data() + i, end - i);
     std::vector<float> content;
     if (reads_content()) {
-      content.resize(heads.size() * (end - i));
-      memory_.policy->reader()->read(
-          {shape.layer, shape.kv_heads, shape.key_size, shape.value_size, positions,
-           staged_->plain_keys.data() + token * key_width, staged_->plain_values.data() + token * value_width, staged_->rotation},
-          content);
+      const LayerTokens tokens{shape.layer,
+                               shape.kv_heads,
+                               shape.key_size,
+                               shape.value_size,
+                               positions,
+                               staged_->plain_keys.data() + token * key_width,
+                               staged_->plain_values.data() + token * value_width,
+                               staged_->rotation};
+      if (const ContentReader* const reader = memory_.reader()) {
+        content.resize(heads.size() * (end - i));
+        reader->read(tokens, content);
+      }
+      if (memory_.observer && memory_.observer->wants_tokens()) memory_.observer->on_tokens(tokens);
     }
     for (std::size_t h = 0; h < heads.size(); ++h)
       heads[h].append(cells, positions, {staged_->keys.data() + token * key_width + h * shape.key_size, key_width},
@@ -159,14 +168,18 @@ void CacheStore::append(const Layer& layer, std::vector<HeadList>& heads, const 
 void CacheStore::show_queries(const Layer& layer, const QueryGroup& queries, const AttentionCall& call,
                               std::size_t first_token) const {
   const auto heads = static_cast<std::size_t>(call.query_heads);
+  const ContentReader* const reader = memory_.reader();
+  const bool watches = memory_.observer && memory_.observer->wants_queries();
   for (std::size_t i = 0; i < queries.queries.size(); ++i) {
     const std::size_t token = first_token + static_cast<std::size_t>(queries.queries[i]);
-    memory_.policy->reader()->read_queries({layer.shape.layer,
-                                            heads,
-                                            layer.shape.key_size,
-                                            {queries.positions.data() + i, 1},
-                                            call.plain_queries + token * heads * layer.shape.key_size,
-                                            call.scale});
+    const LayerQueries one{layer.shape.layer,
+                           heads,
+                           layer.shape.key_size,
+                           {queries.positions.data() + i, 1},
+                           call.plain_queries + token * heads * layer.shape.key_size,
+                           call.scale};
+    if (reader && reader->reads_queries()) reader->read_queries(one);
+    if (watches) memory_.observer->on_queries(one);
   }
 }
 

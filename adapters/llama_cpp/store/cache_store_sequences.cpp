@@ -90,7 +90,8 @@ void CacheStore::note_sequences() {
 
 /// A sliding-window layer drops what the newest query does not see: no later one will, but in another branch.
 void CacheStore::leave_window(Sequence& sequence, const QueryGroup& queries, const CellMap& cells) {
-  if (!memory_.drops()) return;  // a full cache is the runtime's own: until the cells are written again
+  // a full cache is the runtime's own: until the cells are written again. Recordings need no more than what can be seen.
+  if (!memory_.updates()) return;
   if (!cuts_ || cells.branched.contains(queries.sequence)) return;
   const auto newest = static_cast<std::int32_t>(queries.queries.size()) - 1;
   for (auto& [index, heads] : sequence.layers)

@@ -131,7 +131,7 @@ void attend_group(std::span<HeadList> heads, const QueryGroup& group, const Atte
   const int per_group = call.query_heads / static_cast<int>(head_count);
   const auto queries = static_cast<int>(group.queries.size());
   const int tiles = (queries + kTileQueries - 1) / kTileQueries;
-  const bool statistics = heads[0].statistics().settings().needed.reads_attention() || recording.listener;
+  const bool statistics = heads[0].statistics().settings().needed.reads_attention() || recording.observer;
   const auto sinks = [&](std::int64_t h) { return call.sinks ? call.sinks + h * per_group : nullptr; };
 
   std::vector<Visibility> views;
@@ -216,9 +216,9 @@ void attend_group(std::span<HeadList> heads, const QueryGroup& group, const Atte
               const int count = std::min(kTileQueries, queries - first);
               const std::int32_t position = group.positions[static_cast<std::size_t>(first)];
               list.statistics().observe(rows, count, list.size(), position);
-              if (recording.listener)
-                recording.listener->observe({recording.layer, static_cast<int>(h), list.statistics().view().positions, rows,
-                                             count, list.size(), position});
+              if (recording.observer)
+                recording.observer->on_attention({recording.layer, static_cast<int>(h), list.statistics().view().positions, rows,
+                                                  count, list.size(), position});
             }
           });
       }

@@ -5,14 +5,14 @@
 #include "adapters/llama_cpp/store/batch_plan.hpp"
 #include "adapters/llama_cpp/store/cache_store.hpp"
 #include "adapters/llama_cpp/store/head_list.hpp"
-#include "namm/content_reader.hpp"
+#include "namm/observer.hpp"
 
 namespace namm::llama {
 
 /// Who sees the rows of attention besides the statistics.
 struct Recording {
   int layer = 0;
-  const AttentionListener* listener = nullptr;  ///< null: nobody
+  Observer* observer = nullptr;  ///< null: nobody
 };
 
 /// Attention of one sequence's queries in one layer over its lists (one per KV head), which already hold the batch's own tokens.
