@@ -18,7 +18,7 @@
 #include "evolve/fitness.hpp"
 #include "evolve/ranks/rank_units.hpp"
 #include "evolve/settings_record.hpp"
-#include "evolve/strategy.hpp"
+#include "namm/strategy.hpp"
 
 namespace namm::cli {
 namespace {
@@ -57,7 +57,7 @@ void check_stages(const EvolvePlan& plan) {
                                   stage.values["start"].as<std::string>() + "\"; give that stage a \"policy\" of its own");
     const evolve::RunSettings settings = settings_from(stage.values);
     evolve::make_fitness(settings.fitness);
-    evolve::make_strategy(settings.strategy, {2, settings.population, settings.step_size, 1, {}});
+    make_strategy(settings.strategy, {2, settings.population, settings.step_size, 1, {}});
     evolve::check_settings(settings);
     if (!settings.traces.empty() && stage.values.contains("model")) check_live(stage.values);
   }

@@ -11,7 +11,7 @@
 #include "cli/evolve_traces.hpp"
 #include "eval/fingerprint.hpp"
 #include "evolve/fitness.hpp"
-#include "evolve/strategy.hpp"
+#include "namm/strategy.hpp"
 
 namespace namm::cli {
 namespace {
@@ -78,7 +78,7 @@ po::options_description evolve_options() {
                         names_of(evolve::fitness_registry()).c_str());
   options.add_options()("strategy", po::value<std::string>()->default_value(kAuto)->value_name("NAME"),
                         ("auto (cma below " + std::to_string(kFewParameters) + " parameters, else sep-cma-tpa), " +
-                         names_of(evolve::strategy_registry()))
+                         names_of(strategy_registry()))
                             .c_str());
   options.add_options()("population", po::value<int>()->default_value(0)->value_name("N"),
                         "offspring per generation; 0 = 4 + 3 ln n");

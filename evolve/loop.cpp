@@ -15,7 +15,7 @@
 #include "evolve/relative_measure.hpp"
 #include "evolve/run_folder.hpp"
 #include "evolve/settings_record.hpp"
-#include "evolve/strategy.hpp"
+#include "namm/strategy.hpp"
 
 namespace namm::evolve {
 namespace {
@@ -142,10 +142,10 @@ class Run {
     const std::vector<PromptChoice> choices = plan_.minibatch(state_.generation);
     const auto prompts = make_prompts(pool_, settings_.tasks, choices, settings_.seed, settings_.protocol, stop_);
     if (!prompts) return false;
-    const Eigen::MatrixXd candidates = strategy_->ask();
+    const Candidates candidates = strategy_->ask();
     std::vector<PolicyPointer> policies;
-    for (Eigen::Index k = 0; k < candidates.cols(); ++k)
-      policies.push_back(with_parameters(*state_.prototype, candidates.col(k)));
+    for (std::size_t k = 0; k < candidates.count; ++k)
+      policies.push_back(with_parameters(*state_.prototype, candidates[k]));
     MeasureDetails details;
     const auto values = training_.measure(policies, choices, *prompts, stop_, progress("training"), &details);
     if (!values) return false;

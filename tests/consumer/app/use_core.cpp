@@ -3,8 +3,8 @@
 #include <numeric>
 #include <vector>
 
-#include <evolve/strategy.hpp>
 #include <namm/policies/registry.hpp>
+#include <namm/strategy.hpp>
 #include <namm/update.hpp>
 #include <tasks/task.hpp>
 
@@ -20,6 +20,6 @@ int main() {
   const auto policy = namm::make_policy("streaming");
   const namm::Selection selection = namm::plan_update(*policy, settings, std::vector{tokens}, 20);
   std::printf("kept %zu of %zu; %zu policies, %zu tasks, %zu strategies\n", selection.kept[0].size(), positions.size(),
-              namm::policy_registry().size(), namm::tasks::task_registry().size(), namm::evolve::strategy_registry().size());
+              namm::policy_registry().size(), namm::tasks::task_registry().size(), namm::strategy_registry().size());
   return selection.kept[0].size() == 20 && selection.kept[0].front() == 0 && selection.kept[0].back() == 99 ? 0 : 1;
 }
