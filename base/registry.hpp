@@ -1,7 +1,9 @@
 #pragma once
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/nearest_names.hpp"
@@ -24,6 +26,22 @@ const auto& find_entry(std::string_view what, std::string_view name, const Entri
                                   .append(name.substr(0, 40))
                                   .append("'; nearest: ")
                                   .append(nearest));
+}
+
+/// Registers an entry that has a name and a function `make`. `reserved` is a name that stands for something else. Throws
+/// std::invalid_argument if the name is taken or cannot be one.
+template <class Entries, class Entry>
+void add_entry(std::string_view what, Entries& entries, Entry entry, std::string_view reserved) {
+  const std::string subject = std::string(what) + " '" + entry.name.substr(0, 64) + "'";
+  const auto fits = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
+  if (entry.name.empty() || entry.name.size() > 64 || entry.name.front() == '-' ||
+      !std::all_of(entry.name.begin(), entry.name.end(), fits))
+    throw std::invalid_argument(subject + ": a name must be 1 to 64 small letters, digits and '-', not first; choose another");
+  const auto same = [&](const auto& other) { return other.name == entry.name; };
+  if (entry.name == reserved || std::any_of(entries.begin(), entries.end(), same))
+    throw std::invalid_argument(subject + ": is registered already; choose another name");
+  if (!entry.make) throw std::invalid_argument(subject + ": must have a function that makes it, has none");
+  entries.push_back(std::move(entry));
 }
 
 }  // namespace namm

@@ -1,6 +1,5 @@
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <iterator>
@@ -8,23 +7,22 @@
 #include <stdexcept>
 
 #include "base/atomic_file.hpp"
-#include "base/version.hpp"
 #include "cli/command.hpp"
 #include "cli/evolve_display.hpp"
+#include "cli/evolve_hosts.hpp"
+#include "cli/evolve_live.hpp"
 #include "cli/evolve_ranks.hpp"
 #include "cli/evolve_session.hpp"
-#include "cli/evolve_traces.hpp"
+#include "cli/evolve_settings.hpp"
 #include "cli/interrupt.hpp"
 #include "evolve/fitness.hpp"
 #include "evolve/ranks/rank_units.hpp"
-#include "evolve/settings_record.hpp"
-#include "evolve/strategy.hpp"
+#include "namm/strategy.hpp"
 
 namespace namm::cli {
 namespace {
 
-constexpr std::chrono::minutes kStageEnd{10};  // a rank may still be loading its model when a stage turns out to be done
-constexpr int kShortestSilence = 5;            // seconds; a rank that works says so every two
+constexpr std::chrono::minutes kStageEndTimeout{10};  // a rank may still be loading its model when a stage turns out to be done
 
 const char* reason(evolve::RunEnd end) {
   switch (end) {
@@ -46,46 +44,38 @@ bool begun(const std::filesystem::path& folder) {
 
 /// What is wrong with a later stage, or with what is done at the end, is found before the first one has run for hours.
 void check_stages(const EvolvePlan& plan) {
-  const int silence = plan.stages.front().values["rank-timeout"].as<int>();
-  if (silence < kShortestSilence)
-    throw std::invalid_argument("--rank-timeout: must be at least " + std::to_string(kShortestSilence) +
-                                " seconds (a rank that works says so every two), is " + std::to_string(silence) +
-                                "; for example 60");
-  for (const auto& stage : plan.stages) {
-    if (stage.continues && stage.values["start"].as<std::string>() != "zeros")
+  for (const auto& [options, continues] : plan.stages) {
+    if (continues && options.start != "zeros")
       throw std::invalid_argument("--start: must be left out of a stage that begins with the policy of the one before, is \"" +
-                                  stage.values["start"].as<std::string>() + "\"; give that stage a \"policy\" of its own");
-    const evolve::RunSettings settings = settings_from(stage.values);
+                                  options.start + "\"; give that stage a \"policy\" of its own");
+    const evolve::RunSettings settings = settings_from(options);
     evolve::make_fitness(settings.fitness);
-    evolve::make_strategy(settings.strategy, {2, settings.population, settings.step_size, 1, {}});
-    evolve::check_settings(settings);
-    if (!settings.traces.empty() && stage.values.contains("model")) check_live(stage.values);
+    make_strategy(settings.strategy, {2, settings.population, settings.step_size, 1, {}});
+    if (ends_live(options)) check_live(options);
   }
 }
 
 evolve::RunSettings stage_settings(const EvolvePlan& plan, std::size_t number) {
-  po::variables_map values = plan.stages[number].values;
+  EvolveOptions options = plan.stages[number].options;
   if (plan.stages[number].continues) {
-    values.erase("probe");
-    const std::string policy = plan.folder(number - 1) / "policy.json";
-    static_cast<std::map<std::string, po::variable_value>&>(values)["policy"] = po::variable_value(boost::any(policy), false);
+    options.policy = (plan.folder(number - 1) / "policy.json").string();
+    options.probe.reset();
   }
-  evolve::RunSettings settings = settings_from(values);
-  settings.sources = sources_of(values);
+  evolve::RunSettings settings = settings_from(options);
+  settings.sources = sources_of(options);
   settings.output = plan.folder(number);
   settings.resume = plan.staged ? plan.resume && begun(settings.output) : plan.resume;
   return settings;
 }
 
 /// Defaults that ask for more prompts than there are.
-void say_lowered(const po::variables_map& values, const evolve::RunSettings& settings) {
-  const auto lowered = [&](const char* option, std::size_t count) {
-    return static_cast<std::size_t>(values[option].as<int>()) > count;
+void say_lowered(const EvolveOptions& options, const evolve::RunSettings& settings) {
+  const auto lowered = [](const PromptCount& wanted, std::size_t count) {
+    return static_cast<std::size_t>(wanted.number) > count;
   };
-  if (!lowered("prompts", settings.prompts_per_task) && !lowered("validation", settings.validation_prompts)) return;
+  if (!lowered(options.prompts, settings.prompts_per_task) && !lowered(options.validation, settings.validation_prompts)) return;
   spdlog::warn("{}: has fewer prompts than the defaults ask for; --prompts {} and --validation {} are in force",
-               values[values.contains("traces") ? "traces" : "data"].as<std::string>(), settings.prompts_per_task,
-               settings.validation_prompts);
+               options.trace ? options.traces : options.data, settings.prompts_per_task, settings.validation_prompts);
 }
 
 void print_outcome(const EvolvePlan& plan, std::size_t number, const evolve::RunSettings& settings,
@@ -109,111 +99,92 @@ void print_outcome(const EvolvePlan& plan, std::size_t number, const evolve::Run
   std::fflush(stdout);
 }
 
+/// The stages of a plan, one after the other. At the end `settings_` and `result_` are those of the last one.
+class Stages {
+ public:
+  Stages(const EvolvePlan& plan, evolve::Channel* others) : plan_(plan), others_(others), hosts_(plan) {}
+
+  int run() {
+    for (std::size_t number = 0; number < plan_.stages.size(); ++number) {
+      if (!done(number) && !run_stage(number)) return 1;
+      if (others_ != nullptr && !evolve::RankUnits::dismiss(*others_, kStageEndTimeout, false))
+        throw std::runtime_error("ranks: must all answer at the end of a stage, one is silent; go on with --resume");
+    }
+    if (plan_.staged) copy_last_policy();
+    const EvolveOptions& last = plan_.stages.back().options;
+    return !ends_live(last) || evaluate_live(last, settings_, result_.policy, plan_.quiet) ? 0 : 1;
+  }
+
+ private:
+  /// By a call before this one.
+  bool done(std::size_t number) const {
+    return plan_.resume && number + 1 < plan_.stages.size() && begun(plan_.folder(number + 1));
+  }
+
+  /// False if it was interrupted.
+  bool run_stage(std::size_t number) {
+    const EvolveOptions& options = plan_.stages[number].options;
+    hosts_.prepare(options);
+    settings_ = stage_settings(plan_, number);
+    settings_.provenance = provenance_of(settings_, hosts_.pool().host().description());
+    if (plan_.staged) settings_.provenance["stage"] = number + 1;
+    std::optional<evolve::RankUnits> ranks;
+    if (others_ != nullptr) {
+      const evolve::RankSettings all{.identity = hosts_.identity(settings_), .silence_limit = plan_.rank_timeout};
+      ranks.emplace(hosts_.pool(), *others_, settings_.tasks, all, &interrupted());
+    }
+    if (plan_.staged && !plan_.quiet) std::fprintf(stderr, "stage %zu of %zu\n", number + 1, plan_.stages.size());
+    EvolveDisplay display(plan_.quiet, settings_.generations);
+    result_ = evolve::run(settings_, hosts_.pool(), callbacks(display, options), &interrupted(), ranks ? &*ranks : nullptr);
+    display.clear();
+    print_outcome(plan_, number, settings_, result_);
+    return !result_.stopped;
+  }
+
+  /// What the display shows; behind a stage's first record what is in force is written and said.
+  evolve::RunCallbacks callbacks(EvolveDisplay& display, const EvolveOptions& options) {
+    evolve::RunCallbacks out = display.callbacks();
+    out.generation = [this, &options, show = out.generation, said = false](const evolve::GenerationRecord& record) mutable {
+      if (!echoed_) write_file_atomically(plan_.output / "run.json", plan_.config.dump(1) + "\n");
+      echoed_ = true;
+      show(record);
+      if (!said) say_lowered(options, settings_);
+      said = true;
+    };
+    return out;
+  }
+
+  void copy_last_policy() const {
+    std::ifstream in(plan_.folder(plan_.stages.size() - 1) / "policy.json", std::ios::binary);
+    write_file_atomically(plan_.output / "policy.json", std::string(std::istreambuf_iterator<char>(in), {}));
+    std::printf("policy of the last stage: %s\n", (plan_.output / "policy.json").c_str());
+    std::fflush(stdout);
+  }
+
+  const EvolvePlan& plan_;
+  evolve::Channel* others_;
+  EvolveHosts hosts_;
+  bool echoed_ = false;
+  evolve::RunSettings settings_;
+  evolve::RunResult result_;
+};
+
 }  // namespace
-
-EvolveHosts::EvolveHosts(const EvolvePlan& plan) {
-  for (const EvolvePlan::Stage& stage : plan.stages) {
-    evolve::RunSettings settings = measuring_settings_from(stage.values);
-    if (settings.traces.empty())
-      tasks_.push_back({std::move(settings.tasks), std::move(settings.lengths_tokens), settings.protocol});
-  }
-}
-
-void EvolveHosts::prepare(const EvolvePlan::Stage& stage) {
-  const auto trace = trace_from(stage.values);
-  const std::string source = stage.values[trace ? "traces" : "model"].as<std::string>();
-  if (pool_ && source == source_) return;
-  const ModelOptions options = model_from(stage.values);
-  pool_.reset();  // before the next model is loaded
-  if (trace) {
-    pool_.emplace(trace_factory(trace), options.workers);
-  } else {
-    const auto model = llama::LlamaModel::load(options.model);
-    int context_tokens = 0;
-    for (const TaskOptions& tasks : tasks_) context_tokens = std::max(context_tokens, context_for(model, tasks));
-    pool_.emplace(host_factory(model, options, context_tokens), options.workers);
-  }
-  source_ = source;
-}
-
-std::string EvolveHosts::identity(const evolve::RunSettings& settings) const {
-  nlohmann::json tasks = nlohmann::json::array();
-  for (const auto& task : settings.tasks) tasks.push_back(task->name());
-  nlohmann::json all = {{"version", std::string(version()).append(" ").append(commit())},
-                        {"model", pool_->host().description().model},
-                        {"model_bytes", std::filesystem::file_size(source_)},
-                        {"tasks", tasks},
-                        {"lengths_tokens", settings.lengths_tokens},
-                        {"fitness", settings.fitness},
-                        {"traces", settings.traces},
-                        {"chat_template", settings.protocol.chat_template},
-                        {"question_after", settings.protocol.question_after}};
-  all.update(settings.sources);
-  return all.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
 
 int evolve_here(const EvolvePlan& plan, evolve::Channel* others) {
   check_stages(plan);
-  EvolveHosts hosts(plan);
-  const po::variables_map& call = plan.stages.front().values;
-  bool echoed = false;
   if (plan.staged && !plan.resume && std::filesystem::exists(plan.output / "policy.json"))
     throw std::runtime_error("output folder '" + plan.output.string() +
                              "': must not hold another run, has a policy.json; choose another folder");
-  evolve::RunSettings settings;  // of the stage under way, and its result; at the end, of the last one
-  evolve::RunResult result;
-  for (std::size_t number = 0; number < plan.stages.size(); ++number) {
-    const bool done = plan.resume && number + 1 < plan.stages.size() && begun(plan.folder(number + 1));
-    if (!done) {
-      const po::variables_map& stage = plan.stages[number].values;
-      hosts.prepare(plan.stages[number]);
-      settings = stage_settings(plan, number);
-      settings.provenance = provenance_of(settings, hosts.pool().host().description());
-      if (plan.staged) settings.provenance["stage"] = number + 1;
-      std::optional<evolve::RankUnits> ranks;
-      if (others != nullptr) {
-        evolve::RankSettings all;
-        all.identity = hosts.identity(settings);
-        all.silence_limit = std::chrono::seconds(call["rank-timeout"].as<int>());
-        ranks.emplace(hosts.pool(), *others, settings.tasks, all, &interrupted());
-      }
-      if (plan.staged && !call.contains("quiet")) std::fprintf(stderr, "stage %zu of %zu\n", number + 1, plan.stages.size());
-      bool said = false;
-      EvolveDisplay display(call.contains("quiet"), settings.generations);
-      evolve::RunCallbacks callbacks = display.callbacks();
-      callbacks.generation = [&, show = callbacks.generation](const evolve::GenerationRecord& record) {
-        if (!echoed) write_file_atomically(plan.output / "run.json", plan.config().dump(1) + "\n");
-        echoed = true;
-        show(record);
-        if (!said) say_lowered(stage, settings);
-        said = true;
-      };
-      result = evolve::run(settings, hosts.pool(), callbacks, &interrupted(), ranks ? &*ranks : nullptr);
-      display.clear();
-      print_outcome(plan, number, settings, result);
-      if (result.stopped) return 1;
-    }
-    if (others != nullptr && !evolve::RankUnits::dismiss(*others, kStageEnd, false))
-      throw std::runtime_error("ranks: must all answer at the end of a stage, one is silent; go on with --resume");
-  }
-  if (plan.staged) {
-    std::ifstream in(plan.folder(plan.stages.size() - 1) / "policy.json", std::ios::binary);
-    write_file_atomically(plan.output / "policy.json", std::string(std::istreambuf_iterator<char>(in), {}));
-    std::printf("policy of the last stage: %s\n", (plan.output / "policy.json").c_str());
-    std::fflush(stdout);
-  }
-  const po::variables_map& last = plan.stages.back().values;
-  if (settings.traces.empty() || !last.contains("model")) return 0;
-  const TaskOptions live = tasks_from(last, tasks::FileSplits::disjoint);
-  return evaluate_live(model_from(last), live, settings, result.policy, call.contains("quiet")) ? 0 : 1;
+  return Stages(plan, others).run();
 }
 
 int run_evolve(const std::vector<std::string>& arguments) {
   if (launched_by_mpirun()) return evolve_on_ranks(arguments);
+  interrupted();
   const auto plan = plan_evolution(arguments);
   if (!plan) return 0;
-  apply_general(plan->stages.front().values);
-  interrupted();
+  set_log_level(plan->quiet, plan->verbose);
   return evolve_here(*plan, nullptr);
 }
 

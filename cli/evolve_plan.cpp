@@ -4,7 +4,6 @@
 #include <array>
 #include <stdexcept>
 
-#include "cli/evolve_settings.hpp"
 #include "cli/evolve_start.hpp"
 #include "cli/run_config.hpp"
 
@@ -14,7 +13,8 @@ namespace {
 // The same for all stages: they share model and folder.
 constexpr std::array<std::string_view, 12> kOfProcess = {"model",  "threads", "workers", "context",      "output", "resume",
                                                          "config", "quiet",   "verbose", "rank-timeout", "help",   "stages"};
-constexpr std::size_t kEchoed = 4;  // the first of them belong to the run, the others to the call
+constexpr std::size_t kEchoed = 4;   // the first of them belong to the run, the others to the call
+constexpr int kShortestSilence = 5;  // seconds; a rank that works says so every two
 
 std::filesystem::path config_of(const po::variables_map& values) {
   if (values.contains("config")) return values["config"].as<std::string>();
@@ -24,66 +24,23 @@ std::filesystem::path config_of(const po::variables_map& values) {
   return std::filesystem::exists(echoed, ignored) ? echoed : std::filesystem::path();
 }
 
-bool makes_policy(const EvolvePlan::Stage& stage) {
-  return !stage.continues && !begins_with_policy(stage.values);
-}
+/// A stage as it was given, before its words are read.
+struct GivenStage {
+  po::variables_map values;
+  bool continues = false;
 
-/// --features and --probe belong to a new policy. What stands outside the stages may be there for one of them; what stands in a
-/// stage is for that stage.
-void check_features(const EvolvePlan& plan, const RunConfig& config) {
-  const bool used = std::any_of(plan.stages.begin(), plan.stages.end(), makes_policy);
-  for (std::size_t number = 0; number < plan.stages.size(); ++number) {
-    const EvolvePlan::Stage& stage = plan.stages[number];
-    if (makes_policy(stage)) continue;
-    for (const char* const name : {"features", "probe"}) {
-      const bool of_stage = config.stages[number].contains(name);
-      if (!was_given(stage.values, name) || (used && !of_stage)) continue;
-      const std::string policy =
-          stage.continues ? "the policy of the stage before" : "--policy " + stage.values["policy"].as<std::string>();
-      throw std::invalid_argument(std::string("--") + name + ": must be left out with " + policy +
-                                  ", which has features of its own, is \"" + stage.values[name].as<std::string>() +
-                                  "\"; remove it, or begin with a new policy (linear, namm, namm-mlp)");
-    }
-  }
-}
+  bool has_policy() const { return is_existing_policy(values["policy"].as<std::string>()); }
+  bool makes_policy() const { return !continues && !has_policy(); }
+};
 
-}  // namespace
+/// The command line, and a file where there is one, for all stages. Nothing if help was wanted and printed.
+struct GivenStages {
+  std::vector<GivenStage> stages;
+  RunConfig config;
+};
 
-std::filesystem::path EvolvePlan::folder(std::size_t number) const {
-  return staged ? output / ("stage-" + std::to_string(number + 1)) : output;
-}
-
-nlohmann::json EvolvePlan::config() const {
-  const po::options_description options = evolve_options();
-  const std::span<const std::string_view> of_process(kOfProcess);
-  nlohmann::json list = nlohmann::json::array();
-  for (const Stage& stage : stages) {
-    nlohmann::json one = run_config_of(stage.values, options, of_process.subspan(kEchoed));
-    if (one.contains("data")) one.erase("tasks");              // one or the other
-    if (one.contains("traces")) one["fitness"] = "retention";  // in force, whatever the default
-    if (stage.values.contains("probe") && stage.values["features"].defaulted()) one["features"] = "probe";
-    if (begins_with_file(stage.values)) one.erase("features");  // they are the file's
-    if (begins_with_policy(stage.values))
-      for (const char* name : {"features", "probe"}) one.erase(name);
-    if (stage.continues)
-      for (const char* name : {"policy", "features", "probe", "start"}) one.erase(name);
-    list.push_back(std::move(one));
-  }
-  if (!staged) return list.front();
-  nlohmann::json out = nlohmann::json::object();
-  for (const std::string_view name : of_process.first(kEchoed)) {
-    for (nlohmann::json& stage : list) {
-      if (stage.contains(name)) out[std::string(name)] = stage[std::string(name)];
-      stage.erase(std::string(name));
-    }
-  }
-  out["stages"] = list;
-  return out;
-}
-
-std::optional<EvolvePlan> plan_evolution(const std::vector<std::string>& arguments) {
-  const po::options_description options = evolve_options();
-  EvolvePlan plan;
+std::optional<GivenStages> given_stages(const std::vector<std::string>& arguments, const po::options_description& options) {
+  GivenStages out;
   std::optional<RunConfig> config;
   std::size_t number = 0;
   const auto more = [&](po::variables_map& values) {
@@ -105,15 +62,94 @@ std::optional<EvolvePlan> plan_evolution(const std::vector<std::string>& argumen
                         "On several machines or with several processes: mpirun -n 8 namm evolve ... (docs/evolve.md).",
                         {}, more);
     if (!values) return std::nullopt;
-    plan.stages.push_back({std::move(*values), number > 0 && !config->stages[number].contains("policy")});
+    out.stages.push_back({std::move(*values), number > 0 && !config->stages[number].contains("policy")});
   }
-  plan.staged = config->staged;
-  check_features(plan, *config);
-  const po::variables_map& first = plan.stages.front().values;
-  if (first.contains("output") == first.contains("resume"))
+  out.config = std::move(*config);
+  return out;
+}
+
+/// --features and --probe belong to a new policy. What stands outside the stages may be there for one of them; what stands in a
+/// stage is for that stage.
+void check_features(const GivenStages& given) {
+  const bool used = std::any_of(given.stages.begin(), given.stages.end(), [](const auto& one) { return one.makes_policy(); });
+  for (std::size_t number = 0; number < given.stages.size(); ++number) {
+    const GivenStage& stage = given.stages[number];
+    if (stage.makes_policy()) continue;
+    for (const char* const name : {"features", "probe"}) {
+      const bool of_stage = given.config.stages[number].contains(name);
+      if (!was_given(stage.values, name) || (used && !of_stage)) continue;
+      const std::string policy =
+          stage.continues ? "the policy of the stage before" : "--policy " + stage.values["policy"].as<std::string>();
+      throw std::invalid_argument(std::string("--") + name + ": must be left out with " + policy +
+                                  ", which has features of its own, is \"" + stage.values[name].as<std::string>() +
+                                  "\"; remove it, or begin with a new policy (linear, namm, namm-mlp)");
+    }
+  }
+}
+
+/// What run.json says of a stage: the values that are in force, without those that have no effect in it.
+nlohmann::json in_force(const GivenStage& stage, const po::options_description& options) {
+  const po::variables_map& values = stage.values;
+  nlohmann::json out = run_config_of(values, options, std::span<const std::string_view>(kOfProcess).subspan(kEchoed));
+  if (out.contains("data")) out.erase("tasks");              // one or the other
+  if (out.contains("traces")) out["fitness"] = "retention";  // in force, whatever the default
+  if (values.contains("probe") && values["features"].defaulted()) out["features"] = "probe";
+  if (is_start_file(values["start"].as<std::string>())) out.erase("features");  // they are the file's
+  if (stage.has_policy())
+    for (const char* name : {"features", "probe"}) out.erase(name);
+  if (stage.continues)
+    for (const char* name : {"policy", "features", "probe", "start"}) out.erase(name);
+  return out;
+}
+
+nlohmann::json in_force(const GivenStages& given, const po::options_description& options) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const GivenStage& stage : given.stages) list.push_back(in_force(stage, options));
+  if (!given.config.staged) return list.front();
+  nlohmann::json out = nlohmann::json::object();
+  for (const std::string_view name : std::span<const std::string_view>(kOfProcess).first(kEchoed)) {
+    for (nlohmann::json& stage : list) {
+      if (stage.contains(name)) out[std::string(name)] = stage[std::string(name)];
+      stage.erase(std::string(name));
+    }
+  }
+  out["stages"] = list;
+  return out;
+}
+
+void read_call(const po::variables_map& values, EvolvePlan& plan) {
+  if (values.contains("output") == values.contains("resume"))
     throw std::invalid_argument("--output: must be given for a new run, or --resume for an old one; exactly one of them");
-  plan.resume = first.contains("resume");
-  plan.output = first[plan.resume ? "resume" : "output"].as<std::string>();
+  plan.resume = values.contains("resume");
+  plan.output = values[plan.resume ? "resume" : "output"].as<std::string>();
+  plan.quiet = values.contains("quiet");
+  plan.verbose = values.contains("verbose");
+  const int silence = values["rank-timeout"].as<int>();
+  if (silence < kShortestSilence)
+    throw std::invalid_argument("--rank-timeout: must be at least " + std::to_string(kShortestSilence) +
+                                " seconds (a rank that works says so every two), is " + std::to_string(silence) +
+                                "; for example 60");
+  plan.rank_timeout = std::chrono::seconds(silence);
+}
+
+}  // namespace
+
+std::filesystem::path EvolvePlan::folder(std::size_t number) const {
+  return staged ? output / ("stage-" + std::to_string(number + 1)) : output;
+}
+
+std::optional<EvolvePlan> plan_evolution(const std::vector<std::string>& arguments) {
+  const po::options_description options = evolve_option_list();
+  const auto given = given_stages(arguments, options);
+  if (!given) return std::nullopt;
+  check_features(*given);
+  EvolvePlan plan;
+  plan.staged = given->config.staged;
+  plan.config = in_force(*given, options);
+  read_call(given->stages.front().values, plan);
+  TraceFiles traces;
+  for (const GivenStage& stage : given->stages)
+    plan.stages.push_back({evolve_options_from(stage.values, traces), stage.continues});
   return plan;
 }
 

@@ -1,4 +1,5 @@
 #pragma once
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -6,25 +7,26 @@
 
 #include <nlohmann/json.hpp>
 
-#include "cli/options.hpp"
+#include "cli/evolve_options.hpp"
 
 namespace namm::cli {
 
 /// What a call of `namm evolve` asks for: one run, or several stages in a row.
 struct EvolvePlan {
   struct Stage {
-    po::variables_map values;
+    EvolveOptions options;
     bool continues = false;  ///< begins with the policy of the stage before
   };
   std::vector<Stage> stages;
   bool staged = false;  ///< stages in folders of their own, even if there is one only
   bool resume = false;
   std::filesystem::path output;
+  nlohmann::json config;  ///< the values that are in force; read as --config it is the same plan, but for the folder
+  std::chrono::seconds rank_timeout{60};
+  bool quiet = false, verbose = false;
 
   /// Of stage `number` (0 = the first).
   std::filesystem::path folder(std::size_t number) const;
-  /// The values that are in force; read as --config it is the same plan, but for the folder.
-  nlohmann::json config() const;
 };
 
 /// From the arguments and the file of --config, or the run.json of the folder of --resume. Nothing if help was wanted and

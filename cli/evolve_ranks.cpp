@@ -12,7 +12,9 @@
 #include <array>
 #include <chrono>
 
+#include "cli/evolve_hosts.hpp"
 #include "cli/evolve_session.hpp"
+#include "cli/evolve_settings.hpp"
 #include "cli/failure.hpp"
 #include "cli/interrupt.hpp"
 #include "evolve/mpi/mpi_channel.hpp"
@@ -32,7 +34,7 @@ bool launched_by_mpirun() {
 #ifdef NAMM_WITH_MPI
 namespace {
 
-constexpr std::chrono::seconds kGoodbye{5};
+constexpr std::chrono::seconds kDismissTimeout{5};
 
 /// Ranks of one machine share its cores; what mpirun bound this one to, or OMP_NUM_THREADS, says more if it is there.
 void share_cores(const evolve::MpiChannel& channel) {
@@ -50,9 +52,8 @@ std::string machine_name() {
 int lead(const std::vector<std::string>& arguments, evolve::MpiChannel& channel) {
   const auto plan = plan_evolution(arguments);
   if (!plan) return 0;
-  const po::variables_map& call = plan->stages.front().values;
-  apply_general(call);
-  const ModelOptions options = model_from(call);
+  set_log_level(plan->quiet, plan->verbose);
+  const ModelOptions& options = plan->stages.front().options.model;
   if (options.workers * options.threads > omp_get_num_procs())
     spdlog::warn(
         "mpirun: a rank may use {} core(s) and has {} worker(s) of {} thread(s); give mpirun --bind-to none, or fewer workers",
@@ -69,10 +70,10 @@ void follow(const std::vector<std::string>& arguments, evolve::MpiChannel& chann
   try {
     const auto plan = plan_evolution(arguments);
     EvolveHosts hosts(*plan);
-    for (const EvolvePlan::Stage& stage : plan->stages) {
-      hosts.prepare(stage);
-      evolve::RunSettings settings = measuring_settings_from(stage.values);
-      settings.sources = sources_of(stage.values);
+    for (const auto& [options, continues] : plan->stages) {
+      hosts.prepare(options);
+      evolve::RunSettings settings = measuring_settings_from(options);
+      settings.sources = sources_of(options);
       const auto fitness = evolve::make_fitness(settings.fitness);
       fitness->remember_at_most(settings.prompt_memory_bytes);
       if (evolve::serve_units(channel, hosts.pool(), *fitness, settings.protocol, settings.tasks,
@@ -100,7 +101,7 @@ int evolve_on_ranks(const std::vector<std::string>& arguments) {
     } catch (...) {
       code = print_failure();  // now: if a rank is gone, nothing is left to print with
     }
-    if (!evolve::RankUnits::dismiss(channel, kGoodbye)) channel.abort(std::max(code, 1));
+    if (!evolve::RankUnits::dismiss(channel, kDismissTimeout)) channel.abort(std::max(code, 1));
   } else {
     follow(arguments, channel);
   }

@@ -1,8 +1,9 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <string>
 
-#include "cli/options.hpp"
+#include "cli/evolve_options.hpp"
 #include "evolve/loop.hpp"
 
 namespace namm::cli {
@@ -15,17 +16,17 @@ struct EvolveStart {
 };
 
 /// --policy names one that exists, with features of its own: a file, or `default`.
-bool begins_with_policy(const po::variables_map& values);
+bool is_existing_policy(const std::string& policy);
 
 /// --start names a file.
-bool begins_with_file(const po::variables_map& values);
+bool is_start_file(const std::string& start);
 
 /// From --policy, --features, --probe and --start. Throws std::invalid_argument.
-EvolveStart start_from(const po::variables_map& values);
+EvolveStart start_from(const EvolveOptions& options);
 
 /// The least-squares fit of the start, for RunSettings::fit_start. Only says how: what it reads may be large, and a run that is
 /// resumed does not need it.
-std::function<std::shared_ptr<const Policy>(const Policy&)> fitted_start(const po::variables_map& values,
+std::function<std::shared_ptr<const Policy>(const Policy&)> fitted_start(const EvolveOptions& options,
                                                                          const evolve::RunSettings& settings);
 
 }  // namespace namm::cli

@@ -70,9 +70,13 @@ void add_general(po::options_description& options) {
                                                                                                              "print this");
 }
 
+void set_log_level(bool quiet, bool verbose) {
+  if (verbose) spdlog::set_level(spdlog::level::debug);
+  if (quiet) spdlog::set_level(spdlog::level::err);
+}
+
 void apply_general(const po::variables_map& values) {
-  if (values.contains("verbose")) spdlog::set_level(spdlog::level::debug);
-  if (values.contains("quiet")) spdlog::set_level(spdlog::level::err);
+  set_log_level(values.contains("quiet"), values.contains("verbose"));
 }
 
 po::positional_options_description add_files(po::options_description& options, const char* description) {

@@ -35,6 +35,7 @@ std::optional<po::variables_map> parse(const std::vector<std::string>& arguments
 void add_general(po::options_description& options);
 /// Sets the log level from --quiet and --verbose.
 void apply_general(const po::variables_map& values);
+void set_log_level(bool quiet, bool verbose);
 
 /// FILE..., whose option name may be left out: declares --files and returns what parse() needs to know.
 po::positional_options_description add_files(po::options_description& options, const char* description);

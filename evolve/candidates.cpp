@@ -22,12 +22,11 @@ std::unique_ptr<Strategy> start_strategy(const RunSettings& s, const Policy& fro
   return make_strategy(s.strategy, settings);
 }
 
-std::shared_ptr<const Policy> with_parameters(const Policy& prototype, const Eigen::Ref<const Eigen::VectorXd>& values) {
-  std::vector<float> parameters(static_cast<std::size_t>(values.size()));
+std::shared_ptr<const Policy> with_parameters(const Policy& prototype, std::span<const double> values) {
+  std::vector<float> parameters(values.size());
   for (std::size_t i = 0; i < parameters.size(); ++i) {
-    const double value = values(static_cast<Eigen::Index>(i));
-    if (!(std::abs(value) <= static_cast<double>(std::numeric_limits<float>::max()))) return nullptr;
-    parameters[i] = static_cast<float>(value);
+    if (!(std::abs(values[i]) <= static_cast<double>(std::numeric_limits<float>::max()))) return nullptr;
+    parameters[i] = static_cast<float>(values[i]);
   }
   auto policy = prototype.clone();
   policy->set_parameters(parameters);

@@ -8,7 +8,7 @@
 #include "base/atomic_file.hpp"
 #include "base/json_limits.hpp"
 #include "evolve/generation_record.hpp"
-#include "evolve/state_fields.hpp"
+#include "evolve/strategies/state_fields.hpp"
 #include "namm/policy.hpp"
 
 namespace namm::evolve {
@@ -104,7 +104,7 @@ Checkpoint load_checkpoint(const std::filesystem::path& path) {
   try {
     json = detail::parse_json(std::string(std::istreambuf_iterator<char>(in), {}), kMostValues);
   } catch (const std::runtime_error& error) {
-    const std::string what = error.what();  // behind the parenthesis the parser quotes a cut string, however long
+    const std::string what = error.what();  // after the parenthesis the parser quotes a cut string, however long it is
     refuse(path, what.substr(0, what.find(" (")) + "; start a new run in another folder");
   }
   if (!json.is_object() || !json.contains("format") || json["format"] != kFormat) {

@@ -8,7 +8,7 @@
 
 namespace namm::evolve {
 
-/// What a fitness remembers of prompts if nobody says otherwise, bytes.
+/// How much a fitness remembers of prompts by default, in bytes.
 inline constexpr std::size_t kPromptMemory = std::size_t{2} << 30;
 
 /// How good an answer is when the cache is pruned. measure() is called from several threads, each with its own host; what a

@@ -3,7 +3,7 @@
 namespace namm::evolve {
 namespace {
 
-constexpr std::size_t kMostPrompts = 1 << 14;  // a run with new prompts in every generation meets ever more
+constexpr std::size_t kMostPrompts = 1 << 14;  // a run with new prompts in every generation would collect ever more
 
 }  // namespace
 
@@ -19,7 +19,7 @@ GroupQueue::GroupQueue(const UnitBatch& batch, PromptHolders& holders) : shares_
   holders.limit();
   std::vector<int*> known(batch.prompts.size());  // a prompt is hashed once
   for (std::size_t g = 0; g < batch.groups.size(); ++g) {
-    const std::size_t prompt = batch.group(g).front().prompt;
+    const std::size_t prompt = batch.prompt_of(g);
     if (known[prompt] == nullptr) known[prompt] = &holders.of(batch.prompts[prompt]);
     groups_.push_back({prompt, known[prompt]});
   }

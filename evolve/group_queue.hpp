@@ -14,16 +14,16 @@ class PromptHolders {
  public:
   static constexpr int kNobody = -1;
   int& of(const Prompt& prompt);
-  /// Forgets everything if it has grown large; costs time, not values.
+  /// Forgets everything once it has grown large, which costs time and changes no value.
   void limit();
 
  private:
   std::map<std::uint64_t, int> ranks_;  // by token_hash()
 };
 
-/// The groups of a batch that nobody has begun, in their order. Where a fitness shares work between the groups of a prompt, what
-/// is given next is of a prompt that the rank or nobody holds, and on which nobody works now (who did would wait for the other);
-/// other prompts come when nothing else is left. Not thread-safe.
+/// The groups of a batch that nobody has begun, in their order. Where a fitness shares work between the groups of a prompt, the
+/// next one is of a prompt that the asking rank or nobody holds, and that nobody is working on (a second worker would only wait
+/// for the first); other prompts come when nothing else is left. Not thread-safe.
 class GroupQueue {
  public:
   /// Both live longer than the queue.

@@ -14,8 +14,9 @@
 #include "evolve/prompt_plan.hpp"
 #include "evolve/relative_measure.hpp"
 #include "evolve/run_folder.hpp"
+#include "evolve/settings_limits.hpp"
 #include "evolve/settings_record.hpp"
-#include "evolve/strategy.hpp"
+#include "namm/strategy.hpp"
 
 namespace namm::evolve {
 namespace {
@@ -46,9 +47,8 @@ class Run {
         strategy_(start_strategy(settings, *settings.prototype)),
         fitness_(make_fitness(settings.fitness)),
         units_(units),
-        evaluator_(units, *fitness_, settings.protocol),
-        training_(evaluator_, base_memory(settings), settings.budgets, settings.training_pool > 0),
-        validation_(evaluator_, base_memory(settings), settings.budgets, true),
+        training_(units, *fitness_, settings.protocol, base_memory(settings), settings.budgets, settings.training_pool > 0),
+        validation_(units, *fitness_, settings.protocol, base_memory(settings), settings.budgets, true),
         folder_(settings.output, settings.resume) {
     fitness_->remember_at_most(settings.prompt_memory_bytes);
     state_.settings = describe_settings(settings, strategy_->population(), pool.host().description());
@@ -142,10 +142,9 @@ class Run {
     const std::vector<PromptChoice> choices = plan_.minibatch(state_.generation);
     const auto prompts = make_prompts(pool_, settings_.tasks, choices, settings_.seed, settings_.protocol, stop_);
     if (!prompts) return false;
-    const Eigen::MatrixXd candidates = strategy_->ask();
+    const Candidates candidates = strategy_->ask();
     std::vector<PolicyPointer> policies;
-    for (Eigen::Index k = 0; k < candidates.cols(); ++k)
-      policies.push_back(with_parameters(*state_.prototype, candidates.col(k)));
+    for (std::size_t k = 0; k < candidates.count; ++k) policies.push_back(with_parameters(*state_.prototype, candidates[k]));
     MeasureDetails details;
     const auto values = training_.measure(policies, choices, *prompts, stop_, progress("training"), &details);
     if (!values) return false;
@@ -230,7 +229,7 @@ class Run {
   /// Checkpoint first: log and policy follow from it.
   void commit(GenerationRecord& record) {
     record.best_validation = state_.best_validation;
-    record.costs = evaluator_.take_costs();
+    record.costs = units_.take_costs();
     state_.strategy = strategy_->state();
     nlohmann::json line = to_log_line(record);
     if (!state_.by_budget.empty() && record.validation_mean) line["front"] = front_of(state_, settings_);
@@ -258,7 +257,6 @@ class Run {
   std::unique_ptr<Strategy> strategy_;
   std::unique_ptr<Fitness> fitness_;
   UnitPool& units_;
-  Evaluator evaluator_;
   RelativeMeasure training_, validation_;
   RunFolder folder_;
   Checkpoint state_;

@@ -23,7 +23,7 @@ namespace namm::evolve {
 struct RunSettings {
   std::shared_ptr<const Policy> prototype;  ///< its parameters are the start: zeros when fresh, a policy file's for a warm start
   std::string start;                        ///< names what `fit_start` does; empty if the prototype is the start
-  /// Called once, when a run begins, with the normalised prototype: gives the start in its place.
+  /// Called once, when a run begins, with the normalised prototype; returns the start to be used in its place.
   std::function<std::shared_ptr<const Policy>(const Policy&)> fit_start;
   bool gather_normalisation = true;  ///< before generation 0, for policies with a normalisation; false keeps the prototype's
   std::vector<std::shared_ptr<const tasks::Task>> tasks;
@@ -90,11 +90,11 @@ struct RunResult {
 };
 
 /// Evolves a policy. Writes the checkpoint after every generation: a run killed at any instant behind the first checkpoint and
-/// resumed gives the same files, byte for byte, as one never killed. When `stop` becomes true, the generation under way is given
-/// up and what there is is written. Throws std::invalid_argument for wrong settings, std::runtime_error if `output` holds another
-/// run, cannot be written, or holds a checkpoint that is damaged or of other settings (the sources among them, unless it has
-/// none); exceptions of hosts reach the caller.
-/// `pool` makes prompts and gathers the normalisation. `units` measures; null: `pool` does that, too.
+/// resumed gives the same files, byte for byte, as one never killed. When `stop` becomes true, the generation under way is
+/// abandoned and what was there before it is written. Throws std::invalid_argument for wrong settings, std::runtime_error if
+/// `output` holds another run, cannot be written, or holds a checkpoint that is damaged or of other settings (the sources among
+/// them, unless it has none); exceptions of hosts reach the caller. `pool` makes prompts and gathers the normalisation. `units`
+/// measures; null: `pool` does that as well.
 RunResult run(const RunSettings& settings, HostPool& pool, const RunCallbacks& callbacks = {},
               const std::atomic<bool>* stop = nullptr, UnitPool* units = nullptr);
 

@@ -44,7 +44,7 @@ std::vector<PromptChoice> PromptPlan::minibatch(std::int64_t generation) const {
       choice.task = task;
       choice.index = drawn.empty() ? first + i : drawn[i];
       choice.length_tokens = lengths_tokens[choice.index % lengths_tokens.size()];
-      // by task as well: a few prompts per task would otherwise put whole generations under one budget
+      // by task as well: with few prompts per task, whole generations would otherwise be under one budget
       choice.budgets = {static_cast<std::size_t>(((first + i) / lengths_tokens.size() + task) % budgets)};
       choices.push_back(std::move(choice));
     }

@@ -3,9 +3,6 @@
 
 namespace namm::evolve {
 
-/// Throws std::invalid_argument in one line for settings that no run can have.
-void check_settings(const RunSettings& settings);
-
 /// What decides the result of a run, as JSON: stored in the checkpoint and compared on resuming. `population` is the number that
 /// the strategy really uses. Not in it: the number of generations, the folder, provenance.
 nlohmann::json describe_settings(const RunSettings& settings, int population, const HostDescription& host);

@@ -1,6 +1,4 @@
-#include <algorithm>
 #include <nlohmann/json.hpp>
-#include <stdexcept>
 #include <utility>
 
 #include "base/registry.hpp"
@@ -28,20 +26,10 @@ std::deque<PolicyEntry>& entries() {
   return all;
 }
 
-bool can_be_name(std::string_view name) {
-  const auto fits = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
-  return !name.empty() && name.size() <= 64 && name.front() != '-' && std::all_of(name.begin(), name.end(), fits);
-}
-
 }  // namespace
 
 void register_policy(PolicyEntry entry) {
-  const std::string subject = "policy '" + entry.name.substr(0, 64) + "'";
-  if (!can_be_name(entry.name))
-    throw std::invalid_argument(subject + ": a name must be 1 to 64 small letters, digits and '-', not first; choose another");
-  if (is_policy_name(entry.name)) throw std::invalid_argument(subject + ": is registered already; choose another name");
-  if (!entry.make) throw std::invalid_argument(subject + ": must have a function that makes it, has none");
-  entries().push_back(std::move(entry));
+  add_entry("policy", entries(), std::move(entry), kDefaultPolicyName);
 }
 
 const std::deque<PolicyEntry>& policy_registry() {

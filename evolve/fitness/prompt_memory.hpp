@@ -20,7 +20,7 @@ class PromptMemory {
   void limit(std::size_t bytes) { most_bytes_ = bytes; }
 
   /// What belongs to `key`; `make` gives it, as a pointer that is not null, if it is not there. What `make` throws reaches the
-  /// caller, and the next one that asks makes it.
+  /// caller, and whoever asks next makes it.
   template <class Make>
   std::shared_ptr<const Value> get(const Key& key, const Make& make) {
     const std::shared_ptr<Entry> entry = entry_of(key);
@@ -41,7 +41,7 @@ class PromptMemory {
 
  private:
   struct Entry {
-    std::mutex mutex;  // held by who makes the value; taken before the other mutex, never behind it
+    std::mutex mutex;  // held by whoever makes the value; taken before the other mutex, never after it
     std::shared_ptr<const Value> value;
   };
   using Order = std::deque<std::pair<Key, std::shared_ptr<Entry>>>;

@@ -73,7 +73,7 @@ void MpiChannel::send(int rank, std::vector<std::byte> bytes) {
         "rank " + std::to_string(rank));
 }
 
-std::optional<Letter> MpiChannel::receive() {
+std::optional<Message> MpiChannel::receive() {
   forget_sent();
   int there = 0;
   MPI_Status status;
@@ -81,10 +81,10 @@ std::optional<Letter> MpiChannel::receive() {
   if (!there) return std::nullopt;
   int count = 0;
   check(MPI_Get_count(&status, MPI_BYTE, &count), "ranks");
-  Letter letter{status.MPI_SOURCE, std::vector<std::byte>(static_cast<std::size_t>(count))};
-  check(MPI_Recv(letter.bytes.data(), count, MPI_BYTE, letter.rank, kTag, parts_->everyone, MPI_STATUS_IGNORE),
-        "rank " + std::to_string(letter.rank));
-  return letter;
+  Message message{status.MPI_SOURCE, std::vector<std::byte>(static_cast<std::size_t>(count))};
+  check(MPI_Recv(message.bytes.data(), count, MPI_BYTE, message.rank, kTag, parts_->everyone, MPI_STATUS_IGNORE),
+        "rank " + std::to_string(message.rank));
+  return message;
 }
 
 void MpiChannel::finish() {

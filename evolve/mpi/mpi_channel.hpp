@@ -6,7 +6,7 @@
 
 namespace namm::evolve {
 
-/// Letters over MPI. One per process: MPI begins with it and can begin only once.
+/// A channel over MPI. One per process: it starts MPI, which can be started only once.
 class MpiChannel final : public Channel {
  public:
   /// Starts MPI. Throws std::runtime_error if it cannot.
@@ -17,11 +17,11 @@ class MpiChannel final : public Channel {
   /// Ranks on this machine, this one included.
   int ranks_here() const { return ranks_here_; }
   void send(int rank, std::vector<std::byte> bytes) override;
-  std::optional<Letter> receive() override;
+  std::optional<Message> receive() override;
 
-  /// Ends MPI when every rank does so, too.
+  /// Ends MPI; every rank has to.
   void finish();
-  /// Ends all ranks at once; for when one of them does not answer any more.
+  /// Ends all ranks at once; for when one of them no longer answers.
   [[noreturn]] void abort(int exit_code);
 
  private:

@@ -12,24 +12,24 @@
 #include <stdexcept>
 #include <thread>
 
-#include "evolve/ranks/letters.hpp"
+#include "evolve/ranks/messages.hpp"
 #include "namm/policy.hpp"
 
 namespace namm::evolve {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::chrono::microseconds kServerPause{200};
+constexpr std::chrono::microseconds kServerPollPause{200};
 
-/// A job with what it is about, which may be forgotten while it waits.
+/// A job with everything it needs: what the store has of it may be forgotten while it waits.
 struct Work {
   std::uint64_t number = 0;
   std::vector<CachePolicy> memories;
   std::shared_ptr<const Prompt> prompt;
 };
 
-/// Jobs to the threads, answers back.
-class Desk {
+/// Jobs on their way to the threads, and answers on their way back.
+class JobQueue {
  public:
   void put(Work work) {
     const std::lock_guard lock(mutex_);
@@ -49,27 +49,27 @@ class Desk {
     closed_ = true;
     wake_.notify_all();
   }
-  void answer(letters::Any letter) {
+  void answer(messages::Any message) {
     const std::lock_guard lock(mutex_);
-    answers_.push_back(std::move(letter));
+    answers_.push_back(std::move(message));
   }
-  std::optional<letters::Any> next_answer() {
+  std::optional<messages::Any> next_answer() {
     const std::lock_guard lock(mutex_);
     if (answers_.empty()) return std::nullopt;
-    letters::Any letter = std::move(answers_.front());
+    messages::Any message = std::move(answers_.front());
     answers_.pop_front();
-    return letter;
+    return message;
   }
 
  private:
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Work> jobs_;
-  std::deque<letters::Any> answers_;
+  std::deque<messages::Any> answers_;
   bool closed_ = false;
 };
 
-letters::Failed failure() {
+messages::Failed failure() {
   try {
     throw;
   } catch (const std::invalid_argument& error) {
@@ -85,21 +85,21 @@ letters::Failed failure() {
 class Store {
  public:
   explicit Store(const std::vector<std::shared_ptr<const tasks::Task>>& tasks) : tasks_(tasks) {}
-  void add(const letters::Shape& shape) { shapes_[shape.id] = make_policy(shape.kind, nlohmann::json::parse(shape.settings)); }
-  void add(const letters::Parameters& parameters) {
+  void add(const messages::Shape& shape) { shapes_[shape.id] = make_policy(shape.kind, nlohmann::json::parse(shape.settings)); }
+  void add(const messages::Parameters& parameters) {
     std::shared_ptr<Policy> policy = shapes_.at(parameters.shape)->clone();
     if (!parameters.values.empty()) policy->set_parameters(parameters.values);
     policies_[parameters.id] = std::move(policy);
   }
-  void add(letters::PromptLetter letter) {
-    letter.prompt.task = tasks_.at(letter.task);
-    prompts_[letter.id] = std::make_shared<Prompt>(std::move(letter.prompt));
+  void add(messages::PromptMessage message) {
+    message.prompt.task = tasks_.at(message.task);
+    prompts_[message.id] = std::make_shared<Prompt>(std::move(message.prompt));
   }
-  Work work(const letters::Job& job) const {
+  Work work(const messages::Job& job) const {
     Work out{job.number, {}, prompts_.at(job.prompt)};
-    for (const letters::Job::Part& part : job.parts) {
+    for (const messages::Job::Part& part : job.parts) {
       out.memories.push_back(part.memory);
-      if (part.policy != letters::Job::kNothing) out.memories.back().policy = policies_.at(part.policy);
+      if (part.policy != messages::Job::kNothing) out.memories.back().policy = policies_.at(part.policy);
     }
     return out;
   }
@@ -120,16 +120,16 @@ class Store {
 bool serve_units(Channel& channel, HostPool& pool, const Fitness& fitness, const ProtocolSettings& protocol,
                  const std::vector<std::shared_ptr<const tasks::Task>>& tasks, const RankServerSettings& settings,
                  const std::atomic<bool>* stop) {
-  Desk desk;
+  JobQueue queue;
   const auto measure = [&](std::size_t, Host& host) {
-    while (const auto work = desk.wait()) {
+    while (const auto work = queue.wait()) {
       try {
         const auto began = Clock::now();
         std::vector<double> values = fitness.measure_together(host, work->memories, *work->prompt, protocol);
         const float seconds = std::chrono::duration<float>(Clock::now() - began).count();
-        desk.answer(letters::Measured{work->number, std::move(values), seconds});
+        queue.answer(messages::Measured{work->number, std::move(values), seconds});
       } catch (...) {
-        desk.answer(failure());
+        queue.answer(failure());
       }
     }
   };
@@ -139,77 +139,77 @@ bool serve_units(Channel& channel, HostPool& pool, const Fitness& fitness, const
     try {
       pool.run(static_cast<std::size_t>(pool.workers()), measure);
     } catch (...) {
-      desk.answer(failure());  // a further host could not be made
+      queue.answer(failure());  // another host could not be made
     }
   });
   struct Closer {
-    Desk& desk;
-    ~Closer() { desk.close(); }
-  } closer{desk};
+    JobQueue& queue;
+    ~Closer() { queue.close(); }
+  } closer{queue};
 
   Store store(tasks);
   auto spoke = Clock::now();
   std::size_t busy = 0;
   bool told = false, for_good = true;
-  const auto send = [&](const letters::Any& letter) {
-    channel.send(0, letters::write(letter));
+  const auto send = [&](const messages::Any& message) {
+    channel.send(0, messages::write(message));
     spoke = Clock::now();
   };
   for (bool stopped = false; !stopped;) {
     bool idle = true;
-    while (auto letter = channel.receive()) {
+    while (auto message = channel.receive()) {
       idle = false;
       try {
-        letters::Any content = letters::read(letter->bytes);
-        if (std::holds_alternative<letters::Begin>(content))
-          send(letters::Hello{settings.identity, settings.machine, static_cast<std::uint32_t>(pool.workers())});
-        if (auto* shape = std::get_if<letters::Shape>(&content)) store.add(*shape);
-        if (auto* parameters = std::get_if<letters::Parameters>(&content)) store.add(*parameters);
-        if (auto* prompt = std::get_if<letters::PromptLetter>(&content)) store.add(std::move(*prompt));
-        if (auto* job = std::get_if<letters::Job>(&content)) {
-          desk.put(store.work(*job));
+        messages::Any content = messages::read(message->bytes);
+        if (std::holds_alternative<messages::Begin>(content))
+          send(messages::Hello{settings.identity, settings.machine, static_cast<std::uint32_t>(pool.workers())});
+        if (auto* shape = std::get_if<messages::Shape>(&content)) store.add(*shape);
+        if (auto* parameters = std::get_if<messages::Parameters>(&content)) store.add(*parameters);
+        if (auto* prompt = std::get_if<messages::PromptMessage>(&content)) store.add(std::move(*prompt));
+        if (auto* job = std::get_if<messages::Job>(&content)) {
+          queue.put(store.work(*job));
           ++busy;
         }
-        if (std::holds_alternative<letters::Forget>(content)) store.forget();
-        if (const auto* stop_letter = std::get_if<letters::Stop>(&content)) {
+        if (std::holds_alternative<messages::Forget>(content)) store.forget();
+        if (const auto* stop_message = std::get_if<messages::Stop>(&content)) {
           stopped = true;
-          for_good = stop_letter->for_good;
+          for_good = stop_message->for_good;
         }
       } catch (...) {
         send(failure());
       }
     }
-    while (const auto answer = desk.next_answer()) {
+    while (const auto answer = queue.next_answer()) {
       idle = false;
       send(*answer);
       if (busy > 0) --busy;
     }
     if (stop != nullptr && *stop && !told) {
-      send(letters::Failed{false, true, "was told to end"});
+      send(messages::Failed{false, true, "was told to end"});
       told = true;
     }
-    if (busy > 0 && Clock::now() - spoke > std::chrono::duration<double>(settings.alive_every_seconds)) send(letters::Alive{});
-    if (idle) std::this_thread::sleep_for(kServerPause);
+    if (busy > 0 && Clock::now() - spoke > std::chrono::duration<double>(settings.alive_every_seconds)) send(messages::Alive{});
+    if (idle) std::this_thread::sleep_for(kServerPollPause);
   }
-  desk.close();
+  queue.close();
   driver.join();
-  send(letters::Bye{});
+  send(messages::Bye{});
   return for_good;
 }
 
 void report_failure(Channel& channel, const std::string& what, bool wrong_usage) {
   for (;;) {
-    const auto letter = channel.receive();
-    if (!letter) {
-      std::this_thread::sleep_for(kServerPause);
+    const auto message = channel.receive();
+    if (!message) {
+      std::this_thread::sleep_for(kServerPollPause);
       continue;
     }
-    const letters::Any content = letters::read(letter->bytes);
-    if (std::holds_alternative<letters::Begin>(content))
-      channel.send(0, letters::write(letters::Failed{wrong_usage, false, what}));
-    const auto* stop = std::get_if<letters::Stop>(&content);
+    const messages::Any content = messages::read(message->bytes);
+    if (std::holds_alternative<messages::Begin>(content))
+      channel.send(0, messages::write(messages::Failed{wrong_usage, false, what}));
+    const auto* stop = std::get_if<messages::Stop>(&content);
     if (stop == nullptr) continue;
-    channel.send(0, letters::write(letters::Bye{}));
+    channel.send(0, messages::write(messages::Bye{}));
     if (stop->for_good) return;
   }
 }

@@ -12,7 +12,7 @@
 namespace namm::evolve {
 namespace {
 
-constexpr std::chrono::microseconds kMailPause{200};  // between looks into the mail box: a call that waits would burn a core
+constexpr std::chrono::microseconds kPollPause{200};  // between polls: waiting inside MPI would burn a core
 
 std::string seconds_text(std::chrono::duration<double> time) {
   return std::to_string(static_cast<long>(time.count() + 0.5)) + " s";
@@ -31,7 +31,7 @@ std::string first_difference(const std::string& ours, const std::string& theirs)
 
 }  // namespace
 
-/// The groups that nobody has begun, and the values that are there: shared with the threads of this process.
+/// The groups not begun yet and the values there are: shared with the threads of this process.
 class RankUnits::Batch {
  public:
   Batch(const UnitBatch& batch, PromptHolders& holders, std::span<double> values, UnitCosts& costs)
@@ -53,7 +53,7 @@ class RankUnits::Batch {
                                std::to_string(values.size()) + "; start the same namm on all ranks");
     have_[index] = true;
     queue_.done(index);
-    std::copy(values.begin(), values.end(), values_.begin() + static_cast<std::ptrdiff_t>(batch_.groups[index]));
+    std::copy(values.begin(), values.end(), values_.begin() + static_cast<std::ptrdiff_t>(batch_.groups[index].first));
     costs_.seconds.push_back(seconds);
     ++done_;
   }
@@ -80,11 +80,11 @@ RankUnits::RankUnits(HostPool& pool, Channel& channel, std::vector<std::shared_p
   std::set<int> missing;
   for (int rank = 1; rank < channel_.ranks(); ++rank) {
     missing.insert(rank);
-    send(rank, letters::Begin{});
+    send(rank, messages::Begin{});
   }
   while (!missing.empty()) {
-    const auto letter = channel_.receive();
-    if (!letter) {
+    const auto message = channel_.receive();
+    if (!message) {
       if (stop != nullptr && *stop)
         throw std::runtime_error(name(*missing.begin()) +
                                  ": must be ready before the run is stopped, was still loading; start it again, or go on with "
@@ -94,23 +94,23 @@ RankUnits::RankUnits(HostPool& pool, Channel& channel, std::vector<std::shared_p
                                      .append(": must be ready within ")
                                      .append(seconds_text(settings_.start_limit))
                                      .append(", is silent; see whether its machine can read the model"));
-      std::this_thread::sleep_for(kMailPause);
+      std::this_thread::sleep_for(kPollPause);
       continue;
     }
-    const letters::Any content = letters::read(letter->bytes);
-    if (const auto* failed = std::get_if<letters::Failed>(&content)) {
-      const std::string text = name(letter->rank) + ": " + failed->what;
+    const messages::Any content = messages::read(message->bytes);
+    if (const auto* failed = std::get_if<messages::Failed>(&content)) {
+      const std::string text = name(message->rank) + ": " + failed->what;
       if (failed->wrong_usage) throw std::invalid_argument(text);
       throw std::runtime_error(text);
     }
-    if (const auto* hello = std::get_if<letters::Hello>(&content)) {
-      Rank& rank = ranks_[static_cast<std::size_t>(letter->rank)];
+    if (const auto* hello = std::get_if<messages::Hello>(&content)) {
+      Rank& rank = ranks_[static_cast<std::size_t>(message->rank)];
       rank.machine = hello->machine;
       rank.workers = std::clamp(hello->workers, 1u, 4096u);
       if (hello->identity != settings_.identity)
-        throw std::runtime_error(name(letter->rank) + ": must have rank 0's model and settings, has " +
+        throw std::runtime_error(name(message->rank) + ": must have rank 0's model and settings, has " +
                                  first_difference(settings_.identity, hello->identity) + "; give all ranks the same files");
-      missing.erase(letter->rank);
+      missing.erase(message->rank);
     }
   }
 }
@@ -128,8 +128,8 @@ std::string RankUnits::name(int rank) const {
   return text;
 }
 
-void RankUnits::send(int rank, const letters::Any& letter) {
-  std::vector<std::byte> bytes = letters::write(letter);
+void RankUnits::send(int rank, const messages::Any& message) {
+  std::vector<std::byte> bytes = messages::write(message);
   bytes_sent_ += bytes.size();
   channel_.send(rank, std::move(bytes));
 }
@@ -145,31 +145,30 @@ std::uint64_t RankUnits::shape_of(const Policy& policy) {
 
 void RankUnits::hand_out(int rank, const UnitBatch& batch, std::size_t index) {
   Rank& to = ranks_[static_cast<std::size_t>(rank)];
-  const std::span<const Unit> group = batch.group(index);
-  letters::Job job;
+  messages::Job job;
   job.number = first_job_ + index;
-  job.prompt = group.front().prompt;
-  for (const Unit& unit : group) {
+  job.prompt = batch.prompt_of(index);
+  for (const Unit& unit : batch.group(index)) {
     const CachePolicy& memory = batch.memories[unit.memory];
-    letters::Job::Part& part = job.parts.emplace_back();
+    messages::Job::Part& part = job.parts.emplace_back();
     part.memory = memory;
     part.memory.policy = nullptr;
     if (!memory.policy) continue;
     auto found = policies_.find(memory.policy.get());
     if (found == policies_.end())
       found =
-          policies_.emplace(memory.policy.get(), PolicyLetter{next_id_++, shape_of(*memory.policy), memory.policy->parameters()})
+          policies_.emplace(memory.policy.get(), SentPolicy{next_id_++, shape_of(*memory.policy), memory.policy->parameters()})
               .first;
-    const PolicyLetter& policy = found->second;
+    const SentPolicy& policy = found->second;
     if (to.shapes.insert(policy.shape).second) send(rank, shapes_[policy.shape]);
-    if (to.policies.insert(policy.id).second) send(rank, letters::Parameters{policy.id, policy.shape, policy.values});
+    if (to.policies.insert(policy.id).second) send(rank, messages::Parameters{policy.id, policy.shape, policy.values});
     part.policy = policy.id;
   }
   if (to.prompts.insert(job.prompt).second) {
     const Prompt& prompt = batch.prompts[job.prompt];
     const auto task = std::find(tasks_.begin(), tasks_.end(), prompt.task);
     if (task == tasks_.end()) throw std::logic_error("prompt " + prompt.sample.id + ": its task is not one of the run's");
-    send(rank, letters::PromptLetter{job.prompt, prompt, static_cast<std::uint32_t>(task - tasks_.begin())});
+    send(rank, messages::PromptMessage{job.prompt, prompt, static_cast<std::uint32_t>(task - tasks_.begin())});
   }
   send(rank, job);
   if (to.busy++ == 0) to.heard = Clock::now();
@@ -182,20 +181,21 @@ void RankUnits::end_batch() {
     if (to.policies.empty() && to.prompts.empty()) continue;
     to.policies.clear();
     to.prompts.clear();
-    send(rank, letters::Forget{});
+    send(rank, messages::Forget{});
   }
 }
 
-bool RankUnits::measure(const UnitBatch& batch, std::span<double> values, UnitCosts& costs, const std::atomic<bool>* stop,
+bool RankUnits::measure(const UnitBatch& batch, std::span<double> values, const std::atomic<bool>* stop,
                         const Progress& progress) {
   const std::size_t count = batch.groups.size();
-  Batch shared(batch, holders_, values, costs);
-  const int threads = omp_get_max_threads();  // a new thread would begin with the machine's number
+  Batch shared(batch, holders_, values, costs_);
+  const int threads = omp_get_max_threads();  // a new thread would start with the default, the number of cores
   const auto own = [&](std::size_t, Host& host) {
     try {
       while (const auto index = shared.take(0)) {
         const auto began = Clock::now();
-        const std::vector<double> measured = batch.measure(*index, host);
+        const std::vector<double> measured = batch.fitness.measure_together(
+            host, batch.memories_of(*index), batch.prompts[batch.prompt_of(*index)], batch.protocol);
         shared.put(*index, measured, std::chrono::duration<float>(Clock::now() - began).count());
       }
     } catch (...) {
@@ -222,21 +222,21 @@ bool RankUnits::measure(const UnitBatch& batch, std::span<double> values, UnitCo
   bool interrupted = false;
   while (shared.done() < count && !interrupted) {
     bool idle = true;
-    while (const auto letter = channel_.receive()) {
+    while (const auto message = channel_.receive()) {
       idle = false;
-      bytes_received_ += letter->bytes.size();
-      Rank& from = ranks_[static_cast<std::size_t>(letter->rank)];
+      bytes_received_ += message->bytes.size();
+      Rank& from = ranks_[static_cast<std::size_t>(message->rank)];
       from.heard = Clock::now();
-      const letters::Any content = letters::read(letter->bytes);
-      if (const auto* measured = std::get_if<letters::Measured>(&content)) {
+      const messages::Any content = messages::read(message->bytes);
+      if (const auto* measured = std::get_if<messages::Measured>(&content)) {
         if (from.busy > 0) --from.busy;
         if (measured->number >= first_job_) shared.put(measured->number - first_job_, measured->values, measured->seconds);
-      } else if (const auto* failed = std::get_if<letters::Failed>(&content)) {
+      } else if (const auto* failed = std::get_if<messages::Failed>(&content)) {
         if (failed->interrupted || (stop != nullptr && *stop)) {
           interrupted = true;
           continue;
         }
-        const std::string text = name(letter->rank) + ": " + failed->what;
+        const std::string text = name(message->rank) + ": " + failed->what;
         if (failed->wrong_usage) throw std::invalid_argument(text);
         throw std::runtime_error(text);
       }
@@ -258,7 +258,7 @@ bool RankUnits::measure(const UnitBatch& batch, std::span<double> values, UnitCo
     }
     if (local.valid() && local.wait_for(std::chrono::seconds(0)) == std::future_status::ready) local.get();
     if (progress && shared.done() > shown) progress(shown = shared.done(), count);
-    if (idle) std::this_thread::sleep_for(kMailPause);
+    if (idle) std::this_thread::sleep_for(kPollPause);
   }
   const bool complete = shared.done() == count;
   shared.close();
@@ -266,8 +266,8 @@ bool RankUnits::measure(const UnitBatch& batch, std::span<double> values, UnitCo
   if (progress && complete && shown < count) progress(count, count);
   first_job_ += count;
   end_batch();
-  costs.bytes_sent += bytes_sent_ - sent_before;
-  costs.bytes_received += bytes_received_ - received_before;
+  costs_.bytes_sent += bytes_sent_ - sent_before;
+  costs_.bytes_received += bytes_received_ - received_before;
   return complete;
 }
 
@@ -276,15 +276,15 @@ bool RankUnits::dismiss(Channel& channel, std::chrono::duration<double> limit, b
     const auto began = Clock::now();
     std::set<int> missing;
     for (int rank = 1; rank < channel.ranks(); ++rank) {
-      channel.send(rank, letters::write(letters::Stop{for_good}));
+      channel.send(rank, messages::write(messages::Stop{for_good}));
       missing.insert(rank);
     }
     while (!missing.empty() && Clock::now() - began < limit) {
-      const auto letter = channel.receive();
-      if (!letter) {
-        std::this_thread::sleep_for(kMailPause);
-      } else if (std::holds_alternative<letters::Bye>(letters::read(letter->bytes))) {
-        missing.erase(letter->rank);
+      const auto message = channel.receive();
+      if (!message) {
+        std::this_thread::sleep_for(kPollPause);
+      } else if (std::holds_alternative<messages::Bye>(messages::read(message->bytes))) {
+        missing.erase(message->rank);
       }
     }
     return missing.empty();

@@ -8,7 +8,7 @@
 
 #include "evolve/group_queue.hpp"
 #include "evolve/ranks/channel.hpp"
-#include "evolve/ranks/letters.hpp"
+#include "evolve/ranks/messages.hpp"
 #include "evolve/unit_pool.hpp"
 
 namespace namm::evolve {
@@ -16,11 +16,11 @@ namespace namm::evolve {
 struct RankSettings {
   std::string identity;                             ///< model and settings; a rank with another one is refused
   std::chrono::duration<double> start_limit{600};   ///< until every rank has loaded its model
-  std::chrono::duration<double> silence_limit{60};  ///< a rank that has work says something at least that often
+  std::chrono::duration<double> silence_limit{60};  ///< a rank that has work is heard from at least this often
 };
 
-/// Rank 0's side: hands units to the other ranks and to its own threads, each the next one as soon as it is free. Values are
-/// placed by index: the same bytes for any number of ranks.
+/// Rank 0's side: hands out units to the other ranks and to its own threads, to each the next one as soon as it is free.
+/// Values are placed by index: the same bytes for any number of ranks.
 class RankUnits final : public UnitPool {
  public:
   /// Waits for every rank to say that it is ready. `pool` and `tasks` live longer. Throws std::runtime_error naming the rank if
@@ -31,7 +31,7 @@ class RankUnits final : public UnitPool {
   int workers() const override;
   int ranks() const override { return channel_.ranks(); }
   /// A rank that fails, or is silent for too long, ends it with an exception that names it. False also if a rank was told to end.
-  bool measure(const UnitBatch& batch, std::span<double> values, UnitCosts& costs, const std::atomic<bool>* stop,
+  bool measure(const UnitBatch& batch, std::span<double> values, const std::atomic<bool>* stop,
                const Progress& progress) override;
 
   /// Tells all ranks to end, this run or for good, and waits for their answers. False if one did not answer in time. Throws
@@ -43,19 +43,19 @@ class RankUnits final : public UnitPool {
   struct Rank {
     std::string machine;
     std::uint32_t workers = 1;
-    std::uint32_t busy = 0;  ///< jobs without an answer, those of a batch that was given up included
+    std::uint32_t busy = 0;  ///< jobs without an answer, including those of an abandoned batch
     Clock::time_point heard;
     std::set<std::uint64_t> shapes, policies, prompts;  ///< what it has been sent
   };
-  struct PolicyLetter {
+  struct SentPolicy {
     std::uint64_t id = 0, shape = 0;
     std::vector<float> values;
   };
   class Batch;
 
   std::string name(int rank) const;
-  void send(int rank, const letters::Any& letter);
-  /// The id of a policy's shape, new if it was not met before.
+  void send(int rank, const messages::Any& message);
+  /// The id of a policy's shape, a new one if it has not been met before.
   std::uint64_t shape_of(const Policy& policy);
   void hand_out(int rank, const UnitBatch& batch, std::size_t index);
   void end_batch();
@@ -66,11 +66,11 @@ class RankUnits final : public UnitPool {
   RankSettings settings_;
   std::vector<Rank> ranks_;  // [0] is not used
   std::map<std::string, std::uint64_t> shape_ids_;
-  std::vector<letters::Shape> shapes_;
+  std::vector<messages::Shape> shapes_;
   PromptHolders holders_;
-  std::map<const Policy*, PolicyLetter> policies_;  // of this batch
-  std::uint64_t first_job_ = 0;                     // number of this batch's first job
-  std::uint64_t next_id_ = 0;                       // of a policy
+  std::map<const Policy*, SentPolicy> policies_;  // of this batch
+  std::uint64_t first_job_ = 0;                   // number of this batch's first job
+  std::uint64_t next_id_ = 0;                     // of a policy
   std::uint64_t bytes_sent_ = 0, bytes_received_ = 0;
 };
 

@@ -4,7 +4,7 @@
 #include <stdexcept>
 
 #include "base/base64.hpp"
-#include "evolve/state_fields.hpp"
+#include "evolve/strategies/state_fields.hpp"
 
 namespace namm::evolve {
 namespace {

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <stdexcept>
 
-#include "evolve/state_fields.hpp"
 #include "evolve/strategies/ranking.hpp"
+#include "evolve/strategies/state_fields.hpp"
 
 namespace namm::evolve {
 namespace {

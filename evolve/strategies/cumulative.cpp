@@ -4,9 +4,9 @@
 #include <cmath>
 #include <stdexcept>
 
-#include "evolve/state_fields.hpp"
 #include "evolve/strategies/ranking.hpp"
 #include "evolve/strategies/start.hpp"
+#include "evolve/strategies/state_fields.hpp"
 
 namespace namm::evolve {
 CumulativeStrategy::CumulativeStrategy(const StrategySettings& settings, CmaCoefficients coefficients, CmaConvention convention)
@@ -24,12 +24,12 @@ const Eigen::MatrixXd& CumulativeStrategy::sample() {
   return candidates_;
 }
 
-const Eigen::MatrixXd& CumulativeStrategy::ask() {
-  if (asked_) return candidates_;
+Candidates CumulativeStrategy::ask() {
+  if (asked_) return columns_of(candidates_);
   random_before_ = random_.state();
   draws_.resize(distribution_.mean.size(), population());
   random_.fill(draws_);
-  return sample();
+  return columns_of(sample());
 }
 
 const Eigen::MatrixXd& CumulativeStrategy::ask_with(const Eigen::MatrixXd& draws) {

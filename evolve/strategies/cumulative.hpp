@@ -5,7 +5,8 @@
 
 #include "evolve/strategies/coefficients.hpp"
 #include "evolve/strategies/gaussian_draws.hpp"
-#include "evolve/strategy.hpp"
+#include "evolve/strategies/matrix.hpp"
+#include "namm/strategy.hpp"
 
 namespace namm::evolve {
 
@@ -35,9 +36,9 @@ class CumulativeStrategy : public Strategy {
   std::size_t dimension() const override { return static_cast<std::size_t>(distribution_.mean.size()); }
   int population() const override { return static_cast<int>(coefficients_.weights.size()); }
   std::int64_t generation() const override { return distribution_.generation; }
-  const Eigen::MatrixXd& ask() override;
+  Candidates ask() override;
   void tell(std::span<const double> values) override;
-  Eigen::VectorXd mean() const override { return distribution_.mean; }
+  std::vector<double> mean() const override { return numbers_of(distribution_.mean); }
   double step_size() const override { return distribution_.step_size; }
   nlohmann::json state() const override;
   void restore(const nlohmann::json& state) override;

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "evolve/state_fields.hpp"
 #include "evolve/strategies/start.hpp"
+#include "evolve/strategies/state_fields.hpp"
 
 namespace namm::evolve {
 MirroredStrategy::MirroredStrategy(const StrategySettings& settings)
@@ -21,12 +21,12 @@ const Eigen::MatrixXd& MirroredStrategy::sample(Eigen::MatrixXd half) {
   return candidates_;
 }
 
-const Eigen::MatrixXd& MirroredStrategy::ask() {
-  if (asked_) return candidates_;
+Candidates MirroredStrategy::ask() {
+  if (asked_) return columns_of(candidates_);
   random_before_ = random_.state();
   Eigen::MatrixXd half(mean_.size(), (population_ + 1) / 2);
   random_.fill(half);
-  return sample(std::move(half));
+  return columns_of(sample(std::move(half)));
 }
 
 const Eigen::MatrixXd& MirroredStrategy::ask_with(const Eigen::MatrixXd& draws) {

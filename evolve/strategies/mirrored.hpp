@@ -4,7 +4,8 @@
 #include <nlohmann/json.hpp>
 
 #include "evolve/strategies/gaussian_draws.hpp"
-#include "evolve/strategy.hpp"
+#include "evolve/strategies/matrix.hpp"
+#include "namm/strategy.hpp"
 
 namespace namm::evolve {
 
@@ -17,9 +18,9 @@ class MirroredStrategy : public Strategy {
   std::size_t dimension() const override { return static_cast<std::size_t>(mean_.size()); }
   int population() const override { return population_; }
   std::int64_t generation() const override { return generation_; }
-  const Eigen::MatrixXd& ask() override;
+  Candidates ask() override;
   void tell(std::span<const double> values) override;
-  Eigen::VectorXd mean() const override { return mean_; }
+  std::vector<double> mean() const override { return numbers_of(mean_); }
   double step_size() const override { return step_size_; }
   nlohmann::json state() const override;
   void restore(const nlohmann::json& state) override;

@@ -2,7 +2,7 @@
 
 #include <stdexcept>
 
-#include "evolve/state_fields.hpp"
+#include "evolve/strategies/state_fields.hpp"
 
 namespace namm::evolve {
 

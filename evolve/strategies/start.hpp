@@ -1,5 +1,7 @@
 #pragma once
-#include "evolve/strategy.hpp"
+#include <Eigen/Core>
+
+#include "namm/strategy.hpp"
 
 namespace namm::evolve {
 

@@ -8,7 +8,8 @@
 #include <Eigen/Dense>
 
 #include "evolve/strategies/gaussian_draws.hpp"
-#include "evolve/strategy.hpp"
+#include "evolve/strategies/matrix.hpp"
+#include "namm/strategy.hpp"
 
 /// A quadratic Σ h_i (x_i - o_i)² whose values carry noise. Curvatures h_i are spaced evenly in their logarithm from 1 to
 /// `condition`, the optimum's coordinates are normal numbers times `distance`. A rotated one takes x and o through a random
@@ -40,17 +41,17 @@ inline double share_left(const NoisyQuadratic& setting, std::string_view name, i
     const Eigen::MatrixXd along = setting.rotated ? rotation * away : away;
     return (along.array().square().colwise() * curvature).colwise().sum().transpose();
   };
-  namm::evolve::StrategySettings settings;
+  namm::StrategySettings settings;
   settings.dimension = setting.dimension;
   settings.population = population;
   settings.seed = seed;
-  const std::unique_ptr<namm::evolve::Strategy> strategy = namm::evolve::make_strategy(name, settings);
-  const double start = exact(strategy->mean())(0);
+  const std::unique_ptr<namm::Strategy> strategy = namm::make_strategy(name, settings);
+  const double start = exact(namm::evolve::as_vector(strategy->mean()))(0);
   for (int g = 0; g < generations; ++g) {
-    Eigen::VectorXd values = exact(strategy->ask());
+    Eigen::VectorXd values = exact(namm::evolve::as_matrix(strategy->ask()));
     random.fill(errors);
     values += setting.noise * std::sqrt((values.array() - values.mean()).square().mean()) * errors.col(0);
     strategy->tell({values.data(), static_cast<std::size_t>(population)});
   }
-  return exact(strategy->mean())(0) / start;
+  return exact(namm::evolve::as_vector(strategy->mean()))(0) / start;
 }

@@ -136,6 +136,17 @@ TEST_CASE("run files with something wrong are refused in one line, and no folder
   refused(R"({"model": "m.gguf", "policy": "default", "probe": "p.json"})", 2, {"--probe", "--policy default", "p.json"});
   refused(R"({"model": "m.gguf", "policy": "default", "features": "paper", "stages": [{}, {}]})", 2, {"--features"});
   refused(R"({"model": "m.gguf", "stages": [{}, {"features": "paper"}]})", 2, {"--features", "the stage before"});
+  // limits of the library, in the words of the options
+  refused(R"({"model": "m.gguf", "generations": -1})", 2, {"--generations: must be at least 0, is -1; see --help"});
+  refused(R"({"model": "m.gguf", "validate-every": 0})", 2, {"--validate-every: must be at least 1, is 0; see --help"});
+  refused(R"({"model": "m.gguf", "prompts": -3})", 2, {"--prompts: must be at least 1, is -3; see --help"});
+  refused(R"({"model": "m.gguf", "validation": 0})", 2, {"--validation: must be at least 1, is 0; see --help"});
+  refused(R"({"model": "m.gguf", "training-pool": -1})", 2, {"--training-pool: must be at least 0, is -1; see --help"});
+  refused(R"({"model": "m.gguf", "stop-stagnant": -1})", 2, {"--stop-stagnant: must be at least 0, is -1; see --help"});
+  refused(R"({"model": "m.gguf", "stop-after-minutes": -2})", 2, {"--stop-after-minutes: must be positive", "is -2.0", "60"});
+  refused(R"({"model": "m.gguf", "restarts": -1})", 2, {"--restarts: must be at least 0, is -1; see --help"});
+  refused(R"({"model": "m.gguf", "restarts": 1})", 2, {"--restarts: must come with --stop-stagnant"});
+  refused(R"({"model": "m.gguf", "restart-population": 17})", 2, {"--restart-population: must be from 1 to 16", "is 17.0"});
   CHECK_FALSE(std::filesystem::exists(folder / "out"));
 }
 

@@ -3,10 +3,11 @@
 
 #include <set>
 
-#include "evolve/state_fields.hpp"
+#include "evolve/strategies/state_fields.hpp"
 #include "tests/check.hpp"
 #include "tests/evolve/golden.hpp"
 
+using namespace namm;
 using namespace namm::evolve;
 
 namespace {
@@ -72,7 +73,7 @@ double ratio_to_recorded(const char* key, const Function& function) {
     CrFmNes strategy(settings_of(expected.at("n"), expected.at("population"), expected.at("start"), expected.at("sigma"), seed));
     int count = 0;
     for (double best = INFINITY; best > 1e-8 && count < 60000; count += strategy.population())
-      best = std::min(best, best_after(strategy, strategy.ask(), function));
+      best = std::min(best, best_after(strategy, as_matrix(strategy.ask()), function));
     counts.push_back(count);
   }
   std::sort(counts.begin(), counts.end());

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <thread>
 
-#include "evolve/evaluator.hpp"
 #include "evolve/fitness/prompt_memory.hpp"
 #include "evolve/relative_measure.hpp"
 #include "namm/policy.hpp"
@@ -158,9 +157,8 @@ TEST_CASE("fitness: the full cache is measured once per prompt, on the same prom
   const std::vector<Prompt> prompts = *make_prompts(pool, tasks, choices, 1, {});
   const auto fitness = make_fitness("answer-likelihood");
   ThreadUnits threads(pool);
-  Evaluator evaluator(threads, *fitness, {});
   const CachePolicy base = recency(1);
-  RelativeMeasure measure(evaluator, base, {parse_budget("12"), parse_budget("100%")}, true);
+  RelativeMeasure measure(threads, *fitness, {}, base, {parse_budget("12"), parse_budget("100%")}, true);
 
   const std::vector<std::shared_ptr<const Policy>> policies = {make_policy("full"), make_policy("streaming"), nullptr};
   const std::vector<double> values = *measure.measure(policies, choices, prompts);
@@ -170,7 +168,7 @@ TEST_CASE("fitness: the full cache is measured once per prompt, on the same prom
   CHECK(std::isnan(values[2]));
   CHECK(*measure.measure(std::span(policies).first(1), choices, prompts) == std::vector<double>{0.0});
   CHECK(resets == 30 + 10);
-  RelativeMeasure forgetful(evaluator, base, {parse_budget("12"), parse_budget("100%")}, false);
+  RelativeMeasure forgetful(threads, *fitness, {}, base, {parse_budget("12"), parse_budget("100%")}, false);
   forgetful.measure(std::span(policies).first(1), choices, prompts);
   forgetful.measure(std::span(policies).first(1), choices, prompts);
   CHECK(resets == 40 + 2 * 20);

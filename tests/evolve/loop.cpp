@@ -2,7 +2,6 @@
 
 #include "core/policies/network_policy.hpp"
 #include "core/policy_file.hpp"
-#include "evolve/evaluator.hpp"
 #include "evolve/prompt_plan.hpp"
 #include "evolve/relative_measure.hpp"
 #include "tests/check.hpp"
@@ -27,11 +26,10 @@ double test_fitness(const RunSettings& s, const std::shared_ptr<const Policy>& p
   const auto prompts = make_prompts(pool, s.tasks, choices, 77, s.protocol);
   const auto fitness = make_fitness(s.fitness);
   ThreadUnits threads(pool);
-  Evaluator evaluator(threads, *fitness, s.protocol);
   CachePolicy base;
   base.selection = s.selection;
   base.interval_tokens = s.interval_tokens;
-  RelativeMeasure measure(evaluator, base, {s.budgets.front()}, false);
+  RelativeMeasure measure(threads, *fitness, s.protocol, base, {s.budgets.front()}, false);
   const std::shared_ptr<const Policy> policies[] = {policy};
   return measure.measure(policies, choices, *prompts)->front();
 }

@@ -1,5 +1,5 @@
 #pragma once
-// Ranks of one process: letters lie in boxes instead of travelling.
+// Ranks of one process: messages lie in boxes instead of travelling.
 #include <deque>
 #include <functional>
 #include <mutex>
@@ -13,7 +13,7 @@ namespace fixture {
 struct Post {
   explicit Post(int ranks) : boxes(static_cast<std::size_t>(ranks)) {}
   std::mutex mutex;
-  std::vector<std::deque<namm::evolve::Letter>> boxes;
+  std::vector<std::deque<namm::evolve::Message>> boxes;
 };
 
 class Mailbox final : public namm::evolve::Channel {
@@ -25,13 +25,13 @@ class Mailbox final : public namm::evolve::Channel {
     const std::lock_guard lock(post_.mutex);
     post_.boxes[static_cast<std::size_t>(to)].push_back({rank_, std::move(bytes)});
   }
-  std::optional<namm::evolve::Letter> receive() override {
+  std::optional<namm::evolve::Message> receive() override {
     const std::lock_guard lock(post_.mutex);
     auto& box = post_.boxes[static_cast<std::size_t>(rank_)];
     if (box.empty()) return std::nullopt;
-    namm::evolve::Letter letter = std::move(box.front());
+    namm::evolve::Message message = std::move(box.front());
     box.pop_front();
-    return letter;
+    return message;
   }
 
  private:

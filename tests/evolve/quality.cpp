@@ -5,10 +5,12 @@
 #include <boost/random/mersenne_twister.hpp>
 #include <boost/random/normal_distribution.hpp>
 
-#include "evolve/strategy.hpp"
+#include "evolve/strategies/matrix.hpp"
+#include "namm/strategy.hpp"
 #include "tests/check.hpp"
 #include "tests/evolve/golden.hpp"
 
+using namespace namm;
 using namespace namm::evolve;
 
 namespace {
@@ -50,7 +52,7 @@ std::optional<double> evaluations(Strategy& strategy, const nlohmann::json& f, c
   const double target = f.at("target").get<double>();
   double best = INFINITY;
   for (int done = 0; done < f.at("cap_evals").get<int>();) {
-    const Eigen::MatrixXd& x = strategy.ask();
+    const auto x = as_matrix(strategy.ask());
     std::vector<double> values;
     for (Eigen::Index k = 0; k < x.cols(); ++k) values.push_back(function(x.col(k)));
     strategy.tell(values);
@@ -98,12 +100,12 @@ void compare_noisy(const char* name, int population, std::initializer_list<const
     boost::random::mt19937_64 engine(static_cast<std::uint64_t>(1000 + seed));
     boost::random::normal_distribution<double> noise;
     for (int done = 0; done < 10000; done += population) {
-      const Eigen::MatrixXd& x = strategy->ask();
+      const auto x = as_matrix(strategy->ask());
       std::vector<double> values;
       for (Eigen::Index k = 0; k < x.cols(); ++k) values.push_back(sphere(x.col(k)) + noise(engine));
       strategy->tell(values);
     }
-    distances.push_back(strategy->mean().norm());
+    distances.push_back(as_vector(strategy->mean()).norm());
   }
   std::sort(distances.begin(), distances.end());
   const double median = distances[kSeeds / 2];

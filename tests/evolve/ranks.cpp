@@ -35,8 +35,8 @@ void compare(const TemporaryFolder& folder, const std::string& a, const std::str
 
 }  // namespace
 
-TEST_CASE("letters are read back as they were written, and nothing else is", "[ranks]") {
-  letters::PromptLetter prompt;
+TEST_CASE("messages are read back as they were written, and nothing else is", "[ranks]") {
+  messages::PromptMessage prompt;
   prompt.id = 3;
   prompt.task = 1;
   prompt.prompt.context = {1, 2, -3};
@@ -45,40 +45,41 @@ TEST_CASE("letters are read back as they were written, and nothing else is", "[r
   prompt.prompt.sample.answers = {"yes", ""};
   prompt.prompt.sample.evidence = {{4, 5}, {6, 7}};
   prompt.prompt.sample.needle_offset = 9;
-  const std::vector<std::byte> bytes = letters::write(prompt);
-  const auto back = std::get<letters::PromptLetter>(letters::read(bytes));
+  const std::vector<std::byte> bytes = messages::write(prompt);
+  const auto back = std::get<messages::PromptMessage>(messages::read(bytes));
   CHECK(back.prompt.context == prompt.prompt.context);
   CHECK(back.prompt.answer == prompt.prompt.answer);
   CHECK(back.prompt.sample.answers == prompt.prompt.sample.answers);
   CHECK(back.prompt.sample.evidence.at(1).bytes == 7);
-  CHECK(letters::write(back) == bytes);
+  CHECK(messages::write(back) == bytes);
 
-  letters::Job job;
+  messages::Job job;
   job.number = 12;
   job.parts.resize(2);
   job.parts[0].memory.selection = {SelectionMode::pooled, parse_budget("25%"), 3, 5};
   job.parts[0].memory.interval_tokens = 77;
   job.parts[1].policy = 9;
-  const auto read_job = std::get<letters::Job>(letters::read(letters::write(job)));
+  const auto read_job = std::get<messages::Job>(messages::read(messages::write(job)));
   REQUIRE(read_job.parts.size() == 2);
   CHECK(read_job.parts[0].memory.selection == job.parts[0].memory.selection);
   CHECK(read_job.parts[0].memory.interval_tokens == 77);
-  CHECK(read_job.parts[0].policy == letters::Job::kNothing);
+  CHECK(read_job.parts[0].policy == messages::Job::kNothing);
   CHECK(read_job.parts[1].policy == 9);
-  CHECK(std::holds_alternative<letters::Bye>(letters::read(letters::write(letters::Bye{}))));
+  CHECK(std::holds_alternative<messages::Bye>(messages::read(messages::write(messages::Bye{}))));
 
   for (std::size_t length = 0; length < bytes.size(); ++length)
-    CHECK_THROWS_AS(letters::read(std::span(bytes).first(length)), std::runtime_error);
+    CHECK_THROWS_AS(messages::read(std::span(bytes).first(length)), std::runtime_error);
   std::vector<std::byte> damaged = bytes;
   for (std::byte& byte : damaged) byte = std::byte{0xff};
-  CHECK_THROWS_WITH(letters::read(damaged), Contains("start the same namm on all ranks"));
+  CHECK_THROWS_WITH(messages::read(damaged), Contains("start the same namm on all ranks"));
 }
 
 TEST_CASE("a worker is given prompts that its rank or nobody holds, and on which nobody works; then the rest", "[ranks]") {
   std::vector<Prompt> prompts(3);
   for (std::size_t p = 0; p < prompts.size(); ++p) prompts[p].context = {static_cast<Token>(p)};  // all of the same id
   const std::vector<Unit> units = {{0, 0}, {1, 0}, {2, 0}, {0, 1}, {1, 1}, {2, 1}, {0, 2}, {1, 2}, {2, 2}};
-  const std::vector<std::size_t> groups = {0, 1, 2, 3, 4, 5, 6, 7, 8};
+  std::vector<UnitGroup> groups;
+  for (std::size_t i = 0; i < units.size(); ++i) groups.push_back({i, 1});
   // takers: 10 * rank + worker, each done with one group before it takes the next
   const auto order = [&](std::string_view fitness_name, PromptHolders& holders, const std::vector<int>& takers) {
     const auto fitness = make_fitness(fitness_name);
@@ -170,12 +171,12 @@ TEST_CASE("what is wrong on a rank ends the run with its name, and the run can b
   }
   SECTION("a rank that falls silent") {
     Ranks others(2, [](Mailbox& mine) {
-      mine.send(0, letters::write(letters::Hello{"{}", "there", 1}));
+      mine.send(0, messages::write(messages::Hello{"{}", "there", 1}));
       for (;; std::this_thread::sleep_for(std::chrono::milliseconds(1))) {
-        const auto letter = mine.receive();
-        if (letter && std::holds_alternative<letters::Stop>(letters::read(letter->bytes))) break;
+        const auto message = mine.receive();
+        if (message && std::holds_alternative<messages::Stop>(messages::read(message->bytes))) break;
       }
-      mine.send(0, letters::write(letters::Bye{}));
+      mine.send(0, messages::write(messages::Bye{}));
     });
     RankSettings impatient{"{}"};
     impatient.silence_limit = std::chrono::milliseconds(50);
@@ -207,10 +208,10 @@ TEST_CASE("waiting for ranks to get ready ends when the run is stopped", "[ranks
   HostPool pool(hosts(), 1);
   Ranks others(2, [](Mailbox& mine) {  // says nothing, as if it were loading its model
     for (;; std::this_thread::sleep_for(std::chrono::milliseconds(1))) {
-      const auto letter = mine.receive();
-      if (letter && std::holds_alternative<letters::Stop>(letters::read(letter->bytes))) break;
+      const auto message = mine.receive();
+      if (message && std::holds_alternative<messages::Stop>(messages::read(message->bytes))) break;
     }
-    mine.send(0, letters::write(letters::Bye{}));
+    mine.send(0, messages::write(messages::Bye{}));
   });
   const std::atomic<bool> stop = true;
   CHECK_THROWS_WITH(RankUnits(pool, others.lead, {}, {"{}"}, &stop), Contains("rank 1: must be ready before the run is stopped"));

@@ -5,11 +5,12 @@
 #include "tests/check.hpp"
 #include "tests/evolve/golden.hpp"
 
+using namespace namm;
 using namespace namm::evolve;
 
 namespace {
 
-StrategySettings settings_of(std::size_t dimension, int population) {
+StrategySettings tpa_settings(std::size_t dimension, int population) {
   StrategySettings settings;
   settings.dimension = dimension;
   settings.population = population;
@@ -28,23 +29,24 @@ TEST_CASE("pairs: of each only the better is a parent", "[strategy]") {
 
 TEST_CASE("sep-cma-tpa: a generation starts with the last step, forwards and backwards", "[strategy]") {
   for (const int population : {4, 7}) {
-    SepCmaTpa strategy(settings_of(5, population));
+    SepCmaTpa strategy(tpa_settings(5, population));
     for (int g = 0; g < 6; ++g) {
-      const Eigen::VectorXd before = strategy.mean();
-      const Eigen::MatrixXd first = strategy.ask();
+      const Eigen::VectorXd before = as_vector(strategy.mean());
+      const Eigen::MatrixXd first = as_matrix(strategy.ask());
       for (Eigen::Index k = 0; k + 1 < first.cols(); k += 2)
         CHECK(((first.col(k) + first.col(k + 1)) / 2 - before).cwiseAbs().maxCoeff() < 1e-15);
       std::vector<double> values;
       for (Eigen::Index k = 0; k < first.cols(); ++k) values.push_back((first.col(k).array() - 1).square().sum());
       strategy.tell(values);
-      const Eigen::VectorXd step = strategy.mean() - before, test = strategy.ask().col(0) - strategy.mean();
+      const Eigen::VectorXd mean = as_vector(strategy.mean());
+      const Eigen::VectorXd step = mean - before, test = as_matrix(strategy.ask()).col(0) - mean;
       CHECK(test.normalized().dot(step.normalized()) == Approx(1).epsilon(1e-12));
     }
   }
 }
 
 TEST_CASE("sep-cma-tpa: the step size follows the ranks of the test pair", "[strategy]") {
-  SepCmaTpa strategy(settings_of(16, 6));
+  SepCmaTpa strategy(tpa_settings(16, 6));
   strategy.ask();
   strategy.tell(std::vector<double>{6, 5, 4, 3, 2, 1});
   CHECK(strategy.step_size() == 0.5);  // nothing was tested yet
@@ -64,23 +66,23 @@ TEST_CASE("sep-cma-tpa: the step size follows the ranks of the test pair", "[str
 }
 
 TEST_CASE("sep-cma-tpa: with one pair a step, the search is not confined to a line", "[strategy]") {
-  SepCmaTpa strategy(settings_of(6, 2));
+  SepCmaTpa strategy(tpa_settings(6, 2));
   for (int g = 0; g < 600; ++g) {
-    const Eigen::MatrixXd& x = strategy.ask();
+    const auto x = as_matrix(strategy.ask());
     strategy.tell(std::vector<double>{(x.col(0).array() - 1).square().sum(), (x.col(1).array() - 1).square().sum()});
   }
-  CHECK((strategy.mean().array() - 1).square().sum() < 1e-4);  // 6 at the start
+  CHECK((as_vector(strategy.mean()).array() - 1).square().sum() < 1e-4);  // 6 at the start
 }
 
 TEST_CASE("slower comparisons: sep-cma-tpa on a sphere in 1000 dimensions", "[.][quality]") {
   const nlohmann::json all = golden::load("es_quality.json");
-  StrategySettings settings = settings_of(1000, 24);
+  StrategySettings settings = tpa_settings(1000, 24);
   settings.step_size = 1;
   settings.mean.assign(1000, 3.0);
   SepCmaTpa strategy(settings);
   int count = 0;
   for (double best = INFINITY; best > 1e-8 && count < 200000; count += 24) {
-    const Eigen::MatrixXd& x = strategy.ask();
+    const auto x = as_matrix(strategy.ask());
     std::vector<double> values;
     for (Eigen::Index k = 0; k < x.cols(); ++k) values.push_back(x.col(k).squaredNorm());
     best = std::min(best, *std::min_element(values.begin(), values.end()));

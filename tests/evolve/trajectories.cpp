@@ -4,6 +4,7 @@
 #include "tests/check.hpp"
 #include "tests/evolve/golden.hpp"
 
+using namespace namm;
 using namespace namm::evolve;
 
 namespace {

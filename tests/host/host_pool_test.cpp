@@ -4,8 +4,8 @@
 #include <set>
 #include <thread>
 
-#include "evolve/evaluator.hpp"
 #include "evolve/prompt_plan.hpp"
+#include "evolve/unit_pool.hpp"
 #include "namm/policy.hpp"
 #include "tests/check.hpp"
 #include "tests/support/fake_host.hpp"
@@ -115,7 +115,7 @@ class Counting final : public Fitness {
 
 }  // namespace
 
-TEST_CASE("evaluator: neighbours on one prompt are measured together, in equal parts, whoever measures", "[pool]") {
+TEST_CASE("units: neighbours on one prompt are measured together, in equal parts, whoever measures", "[pool]") {
   std::vector<CachePolicy> memories(9);
   for (std::size_t m = 0; m < memories.size(); ++m) memories[m].interval_tokens = static_cast<int>(m);
   std::vector<Prompt> prompts(2);
@@ -127,17 +127,20 @@ TEST_CASE("evaluator: neighbours on one prompt are measured together, in equal p
   units.push_back({0, 1});  // not ascending: another group
   const std::vector<double> expected = {1108, 1208, 2100, 2101, 2102, 2103, 3104, 3105, 3106, 2200, 2201, 1200};
   const Counting counting;
+  const ProtocolSettings protocol;
   for (const int workers : {1, 2, 3}) {
     HostPool pool(factory(), workers);
     ThreadUnits threads(pool);
-    Evaluator evaluator(threads, counting, {});
-    CHECK(evaluator.measure(memories, prompts, {})->empty());
-    CHECK(*evaluator.measure(memories, prompts, units) == expected);
-    CHECK(evaluator.take_costs().seconds.size() == 7);
+    CHECK(threads.measure(make_batch(counting, protocol, memories, prompts, {}), {}));
+    std::vector<double> values(units.size());
+    CHECK(threads.measure(make_batch(counting, protocol, memories, prompts, units), values));
+    CHECK(values == expected);
+    CHECK(threads.take_costs().seconds.size() == 7);
+    CHECK(threads.take_costs().seconds.empty());
   }
 }
 
-TEST_CASE("evaluator: the values do not depend on the number of workers", "[pool]") {
+TEST_CASE("units: the values do not depend on the number of workers", "[pool]") {
   const std::vector<std::shared_ptr<const tasks::Task>> tasks = {std::make_shared<fake::Task>()};
   PromptPlan plan;
   plan.lengths_tokens = {24, 40};
@@ -156,8 +159,9 @@ TEST_CASE("evaluator: the values do not depend on the number of workers", "[pool
       for (std::size_t p = 0; p < prompts.size(); ++p) units.push_back({m, p});
     }
     ThreadUnits threads(pool);
-    Evaluator evaluator(threads, *fitness, {});
-    results.push_back(*evaluator.measure(memories, prompts, units));
+    const ProtocolSettings protocol;
+    results.emplace_back(units.size());
+    CHECK(threads.measure(make_batch(*fitness, protocol, memories, prompts, units), results.back()));
   }
   CHECK(results[0] == results[1]);
   CHECK(results[0] == results[2]);

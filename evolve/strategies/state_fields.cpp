@@ -1,4 +1,4 @@
-#include "evolve/state_fields.hpp"
+#include "evolve/strategies/state_fields.hpp"
 
 #include <cmath>
 #include <stdexcept>

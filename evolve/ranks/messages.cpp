@@ -1,4 +1,4 @@
-#include "evolve/ranks/letters.hpp"
+#include "evolve/ranks/messages.hpp"
 
 #include <stdexcept>
 #include <type_traits>
@@ -6,7 +6,7 @@
 
 #include "base/bytes.hpp"
 
-namespace namm::evolve::letters {
+namespace namm::evolve::messages {
 namespace {
 
 constexpr std::uint8_t kVersion = 2;
@@ -88,7 +88,7 @@ void fields(Visit& visit, T& x) {
     visit(x.id), visit(x.kind), visit(x.settings);
   } else if constexpr (std::is_same_v<Type, Parameters>) {
     visit(x.id), visit(x.shape), visit(x.values);
-  } else if constexpr (std::is_same_v<Type, PromptLetter>) {
+  } else if constexpr (std::is_same_v<Type, PromptMessage>) {
     auto& sample = x.prompt.sample;
     visit(x.id), visit(x.task), visit(x.prompt.context), visit(x.prompt.question), visit(x.prompt.answer);
     visit(sample.id), visit(sample.task), visit(sample.context), visit(sample.question), visit(sample.answer_prefix);
@@ -114,18 +114,18 @@ void fields(Visit& visit, T& x) {
 
 template <std::size_t... Kinds>
 Any make(std::size_t kind, std::index_sequence<Kinds...>) {
-  Any letter;
-  ((kind == Kinds ? void(letter.emplace<Kinds>()) : void()), ...);
-  return letter;
+  Any message;
+  ((kind == Kinds ? void(message.emplace<Kinds>()) : void()), ...);
+  return message;
 }
 
 }  // namespace
 
-std::vector<std::byte> write(const Any& letter) {
+std::vector<std::byte> write(const Any& message) {
   const auto put = [&](Writer& writer) {
     writer(kVersion);
-    writer(static_cast<std::uint8_t>(letter.index()));
-    std::visit([&](const auto& content) { fields(writer, content); }, letter);
+    writer(static_cast<std::uint8_t>(message.index()));
+    std::visit([&](const auto& content) { fields(writer, content); }, message);
   };
   Writer counting{};
   put(counting);
@@ -141,14 +141,14 @@ Any read(std::span<const std::byte> bytes) {
     const auto version = reader.from.number<std::uint8_t>();
     const auto kind = reader.from.number<std::uint8_t>();
     if (version != kVersion || kind >= std::variant_size_v<Any>) throw std::runtime_error("of another version");
-    Any letter = make(kind, std::make_index_sequence<std::variant_size_v<Any>>());
-    std::visit([&](auto& content) { fields(reader, content); }, letter);
+    Any message = make(kind, std::make_index_sequence<std::variant_size_v<Any>>());
+    std::visit([&](auto& content) { fields(reader, content); }, message);
     if (reader.from.left() > 0) throw std::runtime_error("longer than its content");
-    return letter;
+    return message;
   } catch (const std::exception&) {
     throw std::runtime_error(
         "message between ranks: must be one of this version, is something else; start the same namm on all ranks");
   }
 }
 
-}  // namespace namm::evolve::letters
+}  // namespace namm::evolve::messages

@@ -9,16 +9,16 @@
 #include "host/protocol.hpp"
 #include "tasks/task.hpp"
 
-/// What ranks say to each other. Rank 0 hands out; the others measure. Numbers travel as they lie in memory: the ranks must be
-/// machines of the same kind.
+/// What ranks send each other. Rank 0 hands out work; the others measure. Numbers are sent as they lie in memory, so all ranks
+/// must run on machines of the same kind.
 ///
 ///     rank 0                                       rank r
 ///     Begin                            ->
 ///                                   Hello  <-      "same model and settings, 2 workers", or Failed
-///     Shape, Parameters, PromptLetter, Job ->
+///     Shape, Parameters, PromptMessage, Job ->
 ///                 Measured or Failed, Alive <-     Alive while it works, every two seconds
 ///     Forget (end of a batch), Stop        ->      Bye
-namespace namm::evolve::letters {
+namespace namm::evolve::messages {
 
 struct Begin {};
 struct Hello {
@@ -36,7 +36,7 @@ struct Parameters {
   std::uint64_t id = 0, shape = 0;
   std::vector<float> values;
 };
-struct PromptLetter {
+struct PromptMessage {
   std::uint64_t id = 0;
   Prompt prompt;           ///< without its task
   std::uint32_t task = 0;  ///< index into the run's tasks
@@ -45,7 +45,7 @@ struct PromptLetter {
 struct Job {
   struct Part {
     CachePolicy memory;               ///< without its policy
-    std::uint64_t policy = kNothing;  ///< a Parameters letter's id
+    std::uint64_t policy = kNothing;  ///< a Parameters message's id
   };
   std::uint64_t number = 0, prompt = 0;
   std::vector<Part> parts;
@@ -58,20 +58,20 @@ struct Measured {
 };
 struct Failed {
   bool wrong_usage = false;  ///< std::invalid_argument there
-  bool interrupted = false;  ///< somebody wants that rank to end
+  bool interrupted = false;  ///< that rank was told to end
   std::string what;
 };
-struct Forget {};  ///< policies and prompts, not shapes; a job that was handed out keeps what it needs
+struct Forget {};  ///< policies and prompts, not shapes; a job already handed out keeps what it needs
 struct Stop {
-  bool for_good = true;  ///< false: what follows is another run of the same process
+  bool for_good = true;  ///< false: another run of the same process follows
 };
 struct Alive {};
 struct Bye {};
 
-using Any = std::variant<Begin, Hello, Shape, Parameters, PromptLetter, Job, Measured, Failed, Forget, Stop, Alive, Bye>;
+using Any = std::variant<Begin, Hello, Shape, Parameters, PromptMessage, Job, Measured, Failed, Forget, Stop, Alive, Bye>;
 
-std::vector<std::byte> write(const Any& letter);
-/// Throws std::runtime_error if the bytes are no letter of this version.
+std::vector<std::byte> write(const Any& message);
+/// Throws std::runtime_error if the bytes are no message of this version.
 Any read(std::span<const std::byte> bytes);
 
-}  // namespace namm::evolve::letters
+}  // namespace namm::evolve::messages
