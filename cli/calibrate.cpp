@@ -16,6 +16,7 @@
 #include "cli/calibrate_sources.hpp"
 #include "cli/command.hpp"
 #include "cli/interrupt.hpp"
+#include "cli/model_options.hpp"
 #include "cli/options.hpp"
 #include "cli/progress_bar.hpp"
 #include "core/policies/key_probe.hpp"

@@ -7,10 +7,10 @@
 
 #include "base/json_lines.hpp"
 #include "base/version.hpp"
-#include "cli/attachment.hpp"
 #include "cli/command.hpp"
 #include "cli/eval_candidates.hpp"
 #include "cli/interrupt.hpp"
+#include "cli/model_options.hpp"
 #include "cli/options.hpp"
 #include "cli/progress_bar.hpp"
 #include "eval/evaluation.hpp"
@@ -145,7 +145,7 @@ po::options_description describe_options() {
                         "budgets: 25% or 0.25, 256 (tokens per head), 64MiB");
   add_model(options, 1);
   add_memory(options);
-  add_attachment(options);
+  add_cache_holder(options);
   add_tasks(options, "512");
   options.add_options()("samples,n", po::value<int>()->default_value(20)->value_name("N"), "prompts per task and length");
   options.add_options()("seed", po::value<std::uint64_t>()->default_value(1)->value_name("N"), "of the prompts");
@@ -174,7 +174,7 @@ int run_eval(const std::vector<std::string>& arguments) {
   apply_general(*values);
   interrupted();
   ModelOptions model_options = model_from(*values);
-  read_attachment(*values, model_options);
+  read_cache_holder(*values, model_options);
   const auto samples = (*values)["samples"].as<int>(), watched = (*values)["details-prompts"].as<int>();
   require_at_least("--samples", samples, 1);
   require_at_least("--details-prompts", watched, 1);
@@ -183,7 +183,7 @@ int run_eval(const std::vector<std::string>& arguments) {
   if (resume && json.empty())
     throw std::invalid_argument("--resume: must be given with --json, is alone; name the file to go on with");
   std::vector<Candidate> candidates = candidates_from(*values);
-  for (const Candidate& candidate : candidates) check_attachment(model_options, candidate.memory);
+  for (const Candidate& candidate : candidates) check_cache_holder(model_options, candidate.memory);
   CachePolicy full;
   full.policy = make_policy("full");
   candidates.insert(candidates.begin(), {"full", full});

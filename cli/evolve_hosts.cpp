@@ -5,6 +5,7 @@
 
 #include "base/version.hpp"
 #include "cli/evolve_traces.hpp"
+#include "cli/model_options.hpp"
 #include "tasks/data_task.hpp"
 
 namespace namm::cli {

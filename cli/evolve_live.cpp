@@ -10,6 +10,7 @@
 #include "base/atomic_file.hpp"
 #include "cli/evolve_hosts.hpp"
 #include "cli/interrupt.hpp"
+#include "cli/model_options.hpp"
 #include "cli/progress_bar.hpp"
 #include "evolve/generation_record.hpp"
 #include "evolve/relative_measure.hpp"

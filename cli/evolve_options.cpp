@@ -3,6 +3,7 @@
 #include <stdexcept>
 
 #include "cli/evolve_settings.hpp"
+#include "cli/model_options.hpp"
 #include "evolve/fitness.hpp"
 #include "namm/strategy.hpp"
 

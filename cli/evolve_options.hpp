@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/evolve_traces.hpp"
+#include "cli/model_options.hpp"
 #include "cli/options.hpp"
 #include "evolve/stop_rules.hpp"
 #include "trace/reader.hpp"

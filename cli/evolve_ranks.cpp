@@ -17,6 +17,7 @@
 #include "cli/evolve_settings.hpp"
 #include "cli/failure.hpp"
 #include "cli/interrupt.hpp"
+#include "cli/model_options.hpp"
 #include "evolve/mpi/mpi_channel.hpp"
 #include "evolve/ranks/rank_server.hpp"
 #include "evolve/ranks/rank_units.hpp"

@@ -9,7 +9,9 @@
 #include <stdexcept>
 #include <string>
 
+#ifdef NAMM_WITH_LLAMA
 #include "adapters/llama_cpp/model_facts.hpp"
+#endif
 #include "base/json_fields.hpp"
 #include "base/json_limits.hpp"
 #include "base/line_reader.hpp"
@@ -207,6 +209,15 @@ Facts line_facts(const std::filesystem::path& path) {
   return prompt_facts(path);
 }
 
+nlohmann::ordered_json model_facts(const std::filesystem::path& path) {
+#ifdef NAMM_WITH_LLAMA
+  return llama::model_facts(path);
+#else
+  throw std::runtime_error(path.string() +
+                           ": is a model, which only a namm built with llama.cpp reads; build with NAMM_WITH_LLAMA");
+#endif
+}
+
 }  // namespace
 
 nlohmann::ordered_json file_facts(const std::filesystem::path& path) {
@@ -229,7 +240,7 @@ nlohmann::ordered_json file_facts(const std::filesystem::path& path) {
   in.read(magic, sizeof magic);
   if (in.gcount() == 0)
     throw std::runtime_error(path.string() + ": must be a model, policy, run, result or prompt file, is empty");
-  if (std::string_view(magic, sizeof magic) == "GGUF") return llama::model_facts(path);
+  if (std::string_view(magic, sizeof magic) == "GGUF") return model_facts(path);
   if (trace::Reader::is_trace(path)) return trace_facts(path);
   if (path.filename() == "checkpoint.json") return run_facts(path);
   const nlohmann::json content = whole_object(path);

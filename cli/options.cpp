@@ -8,7 +8,6 @@
 #include <stdexcept>
 #include <thread>
 
-#include "adapters/llama_cpp/host/llama_host.hpp"
 #include "base/nearest_names.hpp"
 #include "namm/policy.hpp"
 #include "tasks/data_task.hpp"
@@ -89,43 +88,6 @@ po::positional_options_description add_files(po::options_description& options, c
 
 std::vector<std::string> files_from(const po::variables_map& values) {
   return values["files"].as<std::vector<std::string>>();
-}
-
-void add_model(po::options_description& options, int default_workers, bool needed) {
-  auto* const file = po::value<std::string>()->value_name("FILE");
-  options.add_options()("model,m", needed ? file->required() : file, "the model, a GGUF file");
-  options.add_options()("threads,t", po::value<int>()->default_value(1)->value_name("N"), "threads of one worker");
-  options.add_options()("workers,w", po::value<int>()->default_value(default_workers)->value_name("N"),
-                        "prompts evaluated side by side, over one copy of the weights; results do not depend on it");
-  options.add_options()("context", po::value<int>()->default_value(0)->value_name("TOKENS"),
-                        "longest sequence; 0 = as long as needed");
-}
-
-ModelOptions model_from(const po::variables_map& values) {
-  ModelOptions out;
-  if (values.contains("model")) out.model = values["model"].as<std::string>();
-  out.threads = values["threads"].as<int>();
-  out.workers = values["workers"].as<int>();
-  out.context_tokens = values["context"].as<int>();
-  require_at_least("--threads", out.threads, 1);
-  require_at_least("--workers", out.workers, 1);
-  require_at_least("--context", out.context_tokens, 0);
-  return out;
-}
-
-HostFactory host_factory(std::shared_ptr<const llama::LlamaModel> model, const ModelOptions& options, int context_tokens) {
-  llama::LlamaHostSettings settings;
-  settings.context_tokens = options.context_tokens > 0 ? options.context_tokens : context_tokens;
-  settings.threads = options.threads;
-  settings.holder = options.holder;
-  settings.cells = options.cells;
-  const int trained = model->description().train_context;
-  if (trained > 0 && settings.context_tokens > trained)
-    spdlog::warn(
-        "context: {} tokens are more than the {} that {} was trained for; answers may degrade whatever the policy; use shorter "
-        "prompts to judge policies",
-        settings.context_tokens, trained, model->description().model);
-  return [model = std::move(model), settings] { return std::make_unique<llama::LlamaHost>(model, settings); };
 }
 
 void add_memory(po::options_description& options) {

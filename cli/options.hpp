@@ -9,11 +9,8 @@
 
 #include <boost/program_options.hpp>
 
-#include "adapters/llama_cpp/host/llama_host.hpp"
-#include "adapters/llama_cpp/host/llama_model.hpp"
 #include "core/policy_file.hpp"
 #include "host/host.hpp"
-#include "host/host_pool.hpp"
 #include "host/protocol.hpp"
 #include "tasks/data_task.hpp"
 #include "tasks/task.hpp"
@@ -42,22 +39,6 @@ po::positional_options_description add_files(po::options_description& options, c
 std::vector<std::string> files_from(const po::variables_map& values);
 
 // Groups of options that several commands share. add_*() declares them, *_from() reads them.
-
-/// --model, --threads, --workers, --context.
-struct ModelOptions {
-  std::filesystem::path model;
-  int threads = 1;         ///< per worker
-  int workers = 1;         ///< contexts side by side, one copy of the weights
-  int context_tokens = 0;  ///< 0 = what the command needs
-  llama::CacheHolder holder = llama::CacheHolder::backend;
-  int cells = 0;       ///< callback: of the runtime's cache; 0 = the context
-  int gpu_layers = 0;  ///< callback
-};
-/// `needed` false: --model may be left out.
-void add_model(po::options_description& options, int default_workers, bool needed = true);
-ModelOptions model_from(const po::variables_map& values);
-/// Hosts of one model for a pool. `context_tokens` is used unless --context was given.
-HostFactory host_factory(std::shared_ptr<const llama::LlamaModel> model, const ModelOptions& options, int context_tokens);
 
 /// --mode, --interval, --protect-sinks, --protect-recent. What was not given comes from the policy file.
 struct MemoryOptions {

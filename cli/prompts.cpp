@@ -3,6 +3,7 @@
 #include <stdexcept>
 
 #include "cli/command.hpp"
+#include "cli/model_options.hpp"
 #include "cli/options.hpp"
 #include "tasks/counters.hpp"
 #include "tasks/haystack.hpp"

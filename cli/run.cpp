@@ -4,9 +4,9 @@
 
 #include "base/atomic_file.hpp"
 #include "base/json_lines.hpp"
-#include "cli/attachment.hpp"
 #include "cli/command.hpp"
 #include "cli/interrupt.hpp"
+#include "cli/model_options.hpp"
 #include "cli/options.hpp"
 #include "cli/progress_bar.hpp"
 #include "cli/prompt_text.hpp"
@@ -43,7 +43,7 @@ int run_run(const std::vector<std::string>& arguments) {
   options.add_options()("budget,b", po::value<std::string>()->value_name("B"),
                         "25% or 0.25, 256 (tokens per head), 64MiB; default: the policy file's own; with --compare a list");
   add_memory(options);
-  add_attachment(options);
+  add_cache_holder(options);
   add_prompt(options);
   options.add_options()("question", po::value<std::string>()->default_value("")->value_name("TEXT"),
                         "asked after the memory was compressed");
@@ -65,12 +65,12 @@ int run_run(const std::vector<std::string>& arguments) {
   interrupted();
   const bool quiet = values->contains("quiet"), positions = values->contains("positions");
   ModelOptions model_options = model_from(*values);
-  read_attachment(*values, model_options);
+  read_cache_holder(*values, model_options);
   const int max_tokens = (*values)["max-tokens"].as<int>();
   require_at_least("--max-tokens", max_tokens, 1);
   require_at_most("--max-tokens", max_tokens, static_cast<int>(tasks::kMostLengthTokens));
   std::vector<LabelledRun> runs = runs_from(*values);
-  for (const LabelledRun& run : runs) check_attachment(model_options, run.memory);
+  for (const LabelledRun& run : runs) check_cache_holder(model_options, run.memory);
   tasks::Sample sample;
   sample.question = (*values)["question"].as<std::string>();
   sample.answer_prefix = (*values)["answer-prefix"].as<std::string>();

@@ -9,6 +9,7 @@
 #include "base/version.hpp"
 #include "cli/command.hpp"
 #include "cli/interrupt.hpp"
+#include "cli/model_options.hpp"
 #include "cli/options.hpp"
 #include "cli/progress_bar.hpp"
 #include "cli/trace_heads.hpp"

@@ -1,0 +1,85 @@
+#include "cli/model_options.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <stdexcept>
+
+namespace namm::cli {
+
+void add_model(po::options_description& options, int default_workers, bool needed) {
+  auto* const file = po::value<std::string>()->value_name("FILE");
+  options.add_options()("model,m", needed ? file->required() : file, "the model, a GGUF file");
+  options.add_options()("threads,t", po::value<int>()->default_value(1)->value_name("N"), "threads of one worker");
+  options.add_options()("workers,w", po::value<int>()->default_value(default_workers)->value_name("N"),
+                        "prompts evaluated side by side, over one copy of the weights; results do not depend on it");
+  options.add_options()("context", po::value<int>()->default_value(0)->value_name("TOKENS"),
+                        "longest sequence; 0 = as long as needed");
+}
+
+ModelOptions model_from(const po::variables_map& values) {
+  ModelOptions out;
+  if (values.contains("model")) out.model = values["model"].as<std::string>();
+  out.threads = values["threads"].as<int>();
+  out.workers = values["workers"].as<int>();
+  out.context_tokens = values["context"].as<int>();
+  require_at_least("--threads", out.threads, 1);
+  require_at_least("--workers", out.workers, 1);
+  require_at_least("--context", out.context_tokens, 0);
+  return out;
+}
+
+HostFactory host_factory(std::shared_ptr<const llama::LlamaModel> model, const ModelOptions& options, int context_tokens) {
+  llama::LlamaHostSettings settings;
+  settings.context_tokens = options.context_tokens > 0 ? options.context_tokens : context_tokens;
+  settings.threads = options.threads;
+  settings.holder = options.holder;
+  settings.cells = options.cells;
+  const int trained = model->description().train_context;
+  if (trained > 0 && settings.context_tokens > trained)
+    spdlog::warn(
+        "context: {} tokens are more than the {} that {} was trained for; answers may degrade whatever the policy; use shorter "
+        "prompts to judge policies",
+        settings.context_tokens, trained, model->description().model);
+  return [model = std::move(model), settings] { return std::make_unique<llama::LlamaHost>(model, settings); };
+}
+
+void add_cache_holder(po::options_description& options) {
+  options.add_options()("attachment", po::value<std::string>()->default_value("backend")->value_name("NAME"),
+                        "who holds the KV cache: backend (we do, in host memory; any budget, freed memory is freed) or callback "
+                        "(llama.cpp does, also on a GPU; uniform budgets, freed cells are used again)");
+  options.add_options()("cells", po::value<int>()->default_value(0)->value_name("N"),
+                        "callback: cells of llama.cpp's cache, which need to hold the budget and one interval; 0 = the longest "
+                        "sequence");
+  options.add_options()("gpu-layers", po::value<int>()->default_value(0)->value_name("N"),
+                        "callback: layers whose weights and cache go to the GPU");
+}
+
+void read_cache_holder(const po::variables_map& values, ModelOptions& options) {
+  const std::string name = values["attachment"].as<std::string>();
+  if (name != "backend" && name != "callback")
+    throw std::invalid_argument("--attachment: must be backend or callback, is \"" + name + "\"; choose one");
+  options.holder = name == "callback" ? llama::CacheHolder::callback : llama::CacheHolder::backend;
+  options.cells = values["cells"].as<int>();
+  options.gpu_layers = values["gpu-layers"].as<int>();
+  require_at_least("--cells", options.cells, 0);
+  require_at_least("--gpu-layers", options.gpu_layers, 0);
+  if (options.holder == llama::CacheHolder::callback) return;
+  for (const char* const only : {"cells", "gpu-layers"})
+    if (values[only].as<int>() != 0)
+      throw std::invalid_argument(std::string("--") + only +
+                                  ": must be 0 with --attachment backend, which holds the cache in host "
+                                  "memory, is " +
+                                  std::to_string(values[only].as<int>()) + "; give --attachment callback");
+}
+
+void check_cache_holder(const ModelOptions& options, const CachePolicy& memory) {
+  if (options.holder == llama::CacheHolder::callback) llama::CallbackMemory::check(memory);
+}
+
+ModelOptions tokenising(const ModelOptions& options) {
+  ModelOptions out;
+  out.holder = options.holder;
+  return out;
+}
+
+}  // namespace namm::cli

@@ -1,0 +1,38 @@
+#pragma once
+#include <filesystem>
+#include <memory>
+
+#include "adapters/llama_cpp/host/llama_host.hpp"
+#include "adapters/llama_cpp/host/llama_model.hpp"
+#include "cli/model_options.hpp"
+#include "cli/options.hpp"
+#include "host/host_pool.hpp"
+
+namespace namm::cli {
+
+/// --model, --threads, --workers, --context.
+struct ModelOptions {
+  std::filesystem::path model;
+  int threads = 1;         ///< per worker
+  int workers = 1;         ///< contexts side by side, one copy of the weights
+  int context_tokens = 0;  ///< 0 = what the command needs
+  llama::CacheHolder holder = llama::CacheHolder::backend;
+  int cells = 0;       ///< callback: of the runtime's cache; 0 = the context
+  int gpu_layers = 0;  ///< callback
+};
+/// `needed` false: --model may be left out.
+void add_model(po::options_description& options, int default_workers, bool needed = true);
+ModelOptions model_from(const po::variables_map& values);
+/// Hosts of one model for a pool. `context_tokens` is used unless --context was given.
+HostFactory host_factory(std::shared_ptr<const llama::LlamaModel> model, const ModelOptions& options, int context_tokens);
+
+/// --attachment, --cells, --gpu-layers: who holds the KV cache, and where.
+void add_cache_holder(po::options_description& options);
+/// Reads them into `options`. Throws std::invalid_argument if they contradict each other.
+void read_cache_holder(const po::variables_map& values, ModelOptions& options);
+/// Throws std::invalid_argument if the policy cannot work on such a cache.
+void check_cache_holder(const ModelOptions& options, const CachePolicy& memory);
+/// The same with the holder alone, for a host that only tokenises.
+ModelOptions tokenising(const ModelOptions& options);
+
+}  // namespace namm::cli
