@@ -7,10 +7,10 @@
 #include <stdexcept>
 
 #include "base/atomic_file.hpp"
+#include "base/json_fields.hpp"
 #include "cli/evolve_settings.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/progress_bar.hpp"
-#include "evolve/generation_record.hpp"
 #include "evolve/relative_measure.hpp"
 #include "namm/policy.hpp"
 #include "trace/chunk.hpp"
@@ -157,8 +157,8 @@ bool evaluate_live(const ModelOptions& options, const TaskOptions& tasks, const 
   if (!values) return stopped();
   const nlohmann::json facts = {{"fitness", "answer-likelihood"},
                                 {"prompts", prompts->size()},
-                                {"policy", evolve::number_or_null((*values)[0])},
-                                {"h2o-mean", evolve::number_or_null((*values)[1])}};
+                                {"policy", detail::number_or_null((*values)[0])},
+                                {"h2o-mean", detail::number_or_null((*values)[1])}};
   write_file_atomically(settings.output / "live.json", facts.dump(1) + "\n");
   std::printf("live: answer-likelihood %+.4f on %zu validation prompts (h2o-mean %+.4f)\n", (*values)[0], prompts->size(),
               (*values)[1]);

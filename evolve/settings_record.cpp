@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <stdexcept>
 
-#include "base/fnv1a.hpp"
+#include "base/fingerprint.hpp"
 #include "evolve/candidates.hpp"
 #include "evolve/checkpoint.hpp"
 #include "evolve/strategies/coefficients.hpp"
@@ -15,13 +15,6 @@ namespace {
 
 void require(bool good, const char* rule, const std::string& seen) {
   if (!good) throw std::invalid_argument(std::string(rule) + ", is " + seen);
-}
-
-/// Tells policies apart, nothing more.
-std::string fingerprint(const std::string& text) {
-  char hex[17];
-  std::snprintf(hex, sizeof hex, "%016llx", static_cast<unsigned long long>(fnv1a(text)));
-  return hex;
 }
 
 /// Found out now rather than at a restart, in the middle of the run.
