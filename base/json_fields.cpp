@@ -102,6 +102,24 @@ float JsonFields::number(std::string_view name) const {
   return out;
 }
 
+double JsonFields::wide_number(std::string_view name) const {
+  const json* value = find(name);
+  if (value == nullptr || !value->is_number() || !std::isfinite(value->get<double>())) refuse(name, "a finite number");
+  return value->get<double>();
+}
+
+double JsonFields::number_or_nan(std::string_view name) const {
+  const json* value = find(name);
+  if (value == nullptr || value->is_null()) return std::numeric_limits<double>::quiet_NaN();
+  if (!value->is_number()) refuse(name, "a number or null");
+  return value->get<double>();
+}
+
+std::string JsonFields::text_or_empty(std::string_view name) const {
+  const json* value = find(name);
+  return value == nullptr || value->is_null() ? std::string() : text(name);
+}
+
 std::vector<float> JsonFields::numbers(std::string_view name, std::size_t count) const {
   const json* value = find(name);
   if (value == nullptr || !value->is_array() || value->size() != count) {
@@ -118,6 +136,10 @@ std::vector<float> JsonFields::numbers(std::string_view name, std::size_t count)
 
 JsonFields JsonFields::object(std::string_view name) const {
   return JsonFields(need(name), path_ + std::string(name) + ".");
+}
+
+json number_or_null(double value) {
+  return std::isfinite(value) ? json(value) : json(nullptr);
 }
 
 json number_of(float value) {

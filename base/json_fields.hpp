@@ -23,6 +23,12 @@ class JsonFields {
   bool boolean(std::string_view name) const;
   /// Finite as float32.
   float number(std::string_view name) const;
+  /// Finite.
+  double wide_number(std::string_view name) const;
+  /// NaN where the field is missing or null, as number_or_null writes it.
+  double number_or_nan(std::string_view name) const;
+  /// "" where the field is missing or null.
+  std::string text_or_empty(std::string_view name) const;
   /// `count` finite float32 values.
   std::vector<float> numbers(std::string_view name, std::size_t count) const;
   JsonFields object(std::string_view name) const;
@@ -35,6 +41,8 @@ class JsonFields {
   std::string path_;
 };
 
+/// JSON has no infinities and no NaN.
+nlohmann::json number_or_null(double value);
 /// A float32 as the JSON number of its 9 significant digits, which reads back as the same bits.
 nlohmann::json number_of(float value);
 nlohmann::json numbers_of(const std::vector<float>& values);

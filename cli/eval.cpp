@@ -19,7 +19,7 @@
 #include "eval/watched.hpp"
 #include "evolve/prompt_plan.hpp"
 #include "namm/policy.hpp"
-#include "report/table.hpp"
+#include "report/result_table.hpp"
 
 namespace namm::cli {
 namespace {
@@ -89,7 +89,7 @@ eval::ResultRecord record_of(const Session& session, const Candidate& candidate,
   out.budget = full ? "none" : to_string(candidate.memory.selection.budget);
   out.mode = full ? "" : to_string(candidate.memory.selection.mode);
   out.interval_tokens = candidate.memory.interval_tokens;
-  out.memory = memory_fingerprint(candidate.memory);
+  out.memory = eval::memory_fingerprint(candidate.memory);
   return out;
 }
 

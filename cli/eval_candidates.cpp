@@ -1,11 +1,10 @@
 #include "cli/eval_candidates.hpp"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "calibrate/hindsight.hpp"
 #include "calibrate/prompt_scores.hpp"
-#include "eval/fingerprint.hpp"
 
 namespace namm::cli {
 namespace {
@@ -47,16 +46,6 @@ std::vector<Candidate> candidates_from(const po::variables_map& values) {
       }
   }
   return out;
-}
-
-std::string memory_fingerprint(const CachePolicy& memory) {
-  const SelectionSettings& selection = memory.selection;
-  const nlohmann::json content = {
-      {"policy", memory.policy ? std::string(memory.policy->name()) : std::string()},
-      {"content", memory.policy ? memory.policy->to_json() : nlohmann::json()},
-      {"spectrogram", {memory.spectrogram.fft_size, memory.spectrogram.hop, memory.spectrogram.decay}},
-      {"protected", {selection.sinks, selection.recent}}};
-  return eval::fingerprint(content.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 }  // namespace namm::cli

@@ -22,7 +22,4 @@ struct Candidate {
 /// std::invalid_argument if one of the others is named twice.
 std::vector<Candidate> candidates_from(const po::variables_map& values);
 
-/// Tells memories apart that have the same name: 16 hexadecimal digits of the policy, its statistics and its protected tokens.
-std::string memory_fingerprint(const CachePolicy& memory);
-
 }  // namespace namm::cli

@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "base/atomic_file.hpp"
+#include "base/json_fields.hpp"
 #include "cli/evolve_hosts.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/model_options.hpp"
@@ -101,8 +102,8 @@ bool evaluate_live(const EvolveOptions& options, const evolve::RunSettings& sett
   }
   const nlohmann::json facts = {{"fitness", "answer-likelihood"},
                                 {"prompts", live->prompts},
-                                {"policy", evolve::number_or_null(live->policy)},
-                                {"h2o-mean", evolve::number_or_null(live->h2o_mean)}};
+                                {"policy", detail::number_or_null(live->policy)},
+                                {"h2o-mean", detail::number_or_null(live->h2o_mean)}};
   write_file_atomically(file, facts.dump(1) + "\n");
   std::printf("live: answer-likelihood %+.4f on %zu validation prompts (h2o-mean %+.4f)\n", live->policy, live->prompts,
               live->h2o_mean);

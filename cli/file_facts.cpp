@@ -79,8 +79,8 @@ Facts run_facts(const std::filesystem::path& path) {
   Facts out = start(path, folder ? "run folder" : "checkpoint");
   out["generation"] = checkpoint.generation;
   out["best_generation"] = checkpoint.best_generation;
-  out["best_validation"] = evolve::number_or_null(checkpoint.best_validation);
-  out["start_validation"] = evolve::number_or_null(checkpoint.start_validation);
+  out["best_validation"] = detail::number_or_null(checkpoint.best_validation);
+  out["start_validation"] = detail::number_or_null(checkpoint.start_validation);
   out["policy"] = checkpoint.best->name();
   out["parameters"] = checkpoint.best->parameter_count();
   out["settings"] = checkpoint.settings;

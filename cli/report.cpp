@@ -8,10 +8,10 @@
 #include "cli/options.hpp"
 #include "report/content.hpp"
 #include "report/page.hpp"
+#include "report/result_table.hpp"
 #include "report/retention_table.hpp"
 #include "report/run_curve.hpp"
 #include "report/summary.hpp"
-#include "report/table.hpp"
 
 namespace namm::cli {
 namespace {

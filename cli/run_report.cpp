@@ -1,10 +1,10 @@
 #include "cli/run_report.hpp"
 
-#include <cmath>
 #include <cstdio>
 #include <ostream>
 
 #include "base/format.hpp"
+#include "base/json_fields.hpp"
 #include "base/json_limits.hpp"
 #include "base/version.hpp"
 #include "report/table.hpp"
@@ -24,10 +24,6 @@ std::string beginning(const std::string& answer, std::size_t characters) {
   for (std::size_t width = 0; end < line.size(); ++end)
     if ((static_cast<unsigned char>(line[end]) & 0xC0) != 0x80 && width++ == characters - 3) break;
   return line.substr(0, end) + "...";
-}
-
-nlohmann::json number_or_null(double value) {
-  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
 }
 
 }  // namespace
@@ -123,8 +119,8 @@ nlohmann::ordered_json to_json(const LabelledRun& run, const HostDescription& ho
     out["kv_bytes_final"] = out["kv_bytes_peak"] = run.stock_kv_bytes;
   }
   out["peak_rss_bytes"] = o.peak_rss_bytes;
-  out["prefill_tokens_per_second"] = number_or_null(o.prefill_tokens_per_second());
-  out["decode_tokens_per_second"] = number_or_null(o.decode_tokens_per_second());
+  out["prefill_tokens_per_second"] = detail::number_or_null(o.prefill_tokens_per_second());
+  out["decode_tokens_per_second"] = detail::number_or_null(o.decode_tokens_per_second());
   if (positions)
     for (const auto& head : o.kept)
       out["positions"].push_back({{"layer", head.layer}, {"kv_head", head.kv_head}, {"positions", head.positions}});

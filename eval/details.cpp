@@ -1,6 +1,5 @@
 #include "eval/details.hpp"
 
-#include <cmath>
 #include <stdexcept>
 
 #include "base/json_fields.hpp"
@@ -48,6 +47,7 @@ json to_json(const RetentionDetails& d) {
   return {{"record", "retention"},
           {"model", d.model},
           {"policy", d.policy},
+          {"memory", d.memory},
           {"task", d.task},
           {"length_tokens", d.length_tokens},
           {"budget", d.budget},
@@ -59,8 +59,7 @@ json to_json(const RetentionDetails& d) {
           {"timeline", timeline},
           {"kv_bytes_full", d.kv_bytes_full},
           {"score", d.score},
-          {"answer_log_likelihood_delta",
-           std::isfinite(d.answer_log_likelihood_delta) ? json(d.answer_log_likelihood_delta) : json(nullptr)}};
+          {"answer_log_likelihood_delta", detail::number_or_null(d.answer_log_likelihood_delta)}};
 }
 
 PromptDetails prompt_details_from_json(const json& object) {
@@ -94,6 +93,7 @@ RetentionDetails retention_details_from_json(const json& object) {
   RetentionDetails out;
   out.model = fields.text("model");
   out.policy = fields.text("policy");
+  out.memory = fields.text_or_empty("memory");
   out.task = fields.text("task");
   out.length_tokens = fields.integer("length_tokens", 0, kMostTokens);
   out.budget = fields.text("budget");
@@ -118,9 +118,9 @@ RetentionDetails retention_details_from_json(const json& object) {
         {integer(fields, "timeline", point[0], kMostTokens), integer(fields, "timeline", point[1], kMostBytes)});
   }
   out.kv_bytes_full = fields.integer("kv_bytes_full", 0, kMostBytes);
-  out.score = fields.number("score");
-  const json& delta = fields.need("answer_log_likelihood_delta");
-  out.answer_log_likelihood_delta = delta.is_null() ? NAN : static_cast<double>(fields.number("answer_log_likelihood_delta"));
+  out.score = fields.wide_number("score");
+  fields.need("answer_log_likelihood_delta");
+  out.answer_log_likelihood_delta = fields.number_or_nan("answer_log_likelihood_delta");
   return out;
 }
 

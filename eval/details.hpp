@@ -22,6 +22,7 @@ struct PromptDetails {
 /// What one policy did with a prompt, when the answer begins. Line `"record": "retention"`.
 struct RetentionDetails {
   std::string model, policy, task, budget, mode;
+  std::string memory;  ///< fingerprint of the policy, as in ResultRecord; "" in old files
   std::int64_t length_tokens = 0;
   int interval_tokens = 0;
   std::string prompt;

@@ -20,7 +20,7 @@ auto key_of_prompt(const RetentionDetails& d) {
   return std::tuple(d.model, d.task, d.length_tokens, d.prompt);
 }
 auto key(const RetentionDetails& d) {
-  return std::tuple(key_of_prompt(d), d.policy, d.budget, d.mode, d.interval_tokens);
+  return std::tuple(key_of_prompt(d), d.policy, d.memory, d.budget, d.mode, d.interval_tokens);
 }
 
 /// Puts `item` in the place of the one with the same key, or behind all; says where.

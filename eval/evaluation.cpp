@@ -4,11 +4,11 @@
 #include <chrono>
 #include <cmath>
 #include <fstream>
-#include <limits>
 #include <string>
 #include <string_view>
 
 #include "eval/intervals.hpp"
+#include "host/log_softmax.hpp"
 #include "host/protocol.hpp"
 #include "tasks/scores.hpp"
 
@@ -19,16 +19,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-std::vector<float> log_softmax(std::span<const float> logits) {
-  const float maximum = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float x : logits) sum += std::exp(static_cast<double>(x) - maximum);
-  const double shift = maximum + std::log(sum);
-  std::vector<float> out(logits.size());
-  for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<float>(logits[i] - shift);
-  return out;
 }
 
 double kl_divergence(std::span<const float> full, std::span<const float> pruned) {
@@ -109,58 +99,6 @@ std::optional<std::vector<Measurement>> measure_prompts(HostPool& pool, const Me
       stop, progress);
   if (!finished) return std::nullopt;
   return out;
-}
-
-void summarise(std::span<const Measurement> measured, std::span<const Measurement> full, ResultRecord& record) {
-  const auto column = [](std::span<const Measurement> rows, auto value) {
-    std::vector<double> values;
-    for (const Measurement& m : rows) values.push_back(static_cast<double>(value(m)));
-    return values;
-  };
-  const auto average = [&](auto value) { return mean(column(measured, value)); };
-  const auto score = [](const Measurement& m) { return m.score; };
-  const auto likelihood = [](const Measurement& m) { return m.log_likelihood; };
-  record.samples = static_cast<std::int64_t>(measured.size());
-  const std::vector<double> scores = column(measured, score);
-  record.quality = mean(scores);
-  const Interval quality = bootstrap_ci95(scores);
-  record.quality_ci95[0] = quality.low;
-  record.quality_ci95[1] = quality.high;
-  const double full_quality = mean(column(full, score));
-  record.quality_relative = full_quality > 0 ? record.quality / full_quality : std::numeric_limits<double>::quiet_NaN();
-  const Interval relative = bootstrap_ratio_ci95(scores, column(full, score));
-  record.quality_relative_ci95[0] = relative.low;
-  record.quality_relative_ci95[1] = relative.high;
-  record.exact = average([](const Measurement& m) { return m.exact ? 1 : 0; });
-  record.answer_log_likelihood = average(likelihood);
-  std::vector<double> delta = column(measured, likelihood);
-  const std::vector<double> base = column(full, likelihood);
-  for (std::size_t i = 0; i < delta.size(); ++i) delta[i] -= base[i];
-  record.answer_log_likelihood_delta = mean(delta);
-  const Interval interval = bootstrap_ci95(delta);
-  record.answer_log_likelihood_delta_ci95[0] = interval.low;
-  record.answer_log_likelihood_delta_ci95[1] = interval.high;
-  record.fidelity_kl = average([](const Measurement& m) { return m.kl; });
-  record.logical_saving = average([](const Measurement& m) { return m.usage.logical_saving(); });
-  record.physical_saving = average([](const Measurement& m) { return m.usage.physical_saving(); });
-  record.kv_bytes_peak = average([](const Measurement& m) { return m.usage.kv_bytes_peak; });
-  record.kv_bytes_final = average([](const Measurement& m) { return m.usage.kv_bytes; });
-  record.kv_bytes_full = average([](const Measurement& m) { return m.usage.kv_bytes_full; });
-  record.statistics_bytes_peak = average([](const Measurement& m) { return m.usage.statistics_bytes_peak; });
-  record.entries_final = average([](const Measurement& m) { return m.usage.entries; });
-  record.entries_full = average([](const Measurement& m) { return m.usage.entries_full; });
-  record.cells_final = average([](const Measurement& m) { return m.usage.cells; });
-  record.cells_peak = average([](const Measurement& m) { return m.usage.cells_peak; });
-  record.cells_allocated = average([](const Measurement& m) { return m.usage.cells_allocated; });
-  double prefill = 0, decode = 0, prefill_seconds = 0, decode_seconds = 0;
-  for (const Measurement& m : measured) {
-    prefill += static_cast<double>(m.prefill_tokens);
-    decode += static_cast<double>(m.decode_tokens);
-    prefill_seconds += m.prefill_seconds;
-    decode_seconds += m.decode_seconds;
-  }
-  record.prefill_tokens_per_second = prefill / prefill_seconds;
-  record.decode_tokens_per_second = decode / decode_seconds;
 }
 
 double seconds_per_token(Host& host, std::size_t longest) {

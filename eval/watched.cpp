@@ -90,6 +90,7 @@ RetentionDetails describe_retention(const Prompt& prompt, const ProtocolSettings
   RetentionDetails out;
   out.model = record.model;
   out.policy = record.policy;
+  out.memory = record.memory;
   out.task = record.task;
   out.budget = record.budget;
   out.mode = record.mode;

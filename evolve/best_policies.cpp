@@ -18,8 +18,8 @@ void save_policy(const std::filesystem::path& path, const BudgetBest& best, cons
   for (const auto& [name, value] : state.settings.items()) file.provenance[name] = value;
   file.provenance["generations"] = state.generation;
   file.provenance["best_generation"] = best.generation;
-  file.provenance["validation"] = number_or_null(best.validation);
-  file.provenance["start_validation"] = number_or_null(state.start_validation);
+  file.provenance["validation"] = detail::number_or_null(best.validation);
+  file.provenance["start_validation"] = detail::number_or_null(state.start_validation);
   save_policy_file(path, file);
 }
 
@@ -46,7 +46,7 @@ nlohmann::json front_of(const Checkpoint& state, const RunSettings& settings) {
     const bool share = budget.unit == Budget::Unit::fraction;
     out.push_back({{"budget", to_string(budget)},
                    {"kept_share", share ? nlohmann::json(budget.value) : nlohmann::json(nullptr)},
-                   {"validation", number_or_null(state.by_budget[b].validation)},
+                   {"validation", detail::number_or_null(state.by_budget[b].validation)},
                    {"generation", state.by_budget[b].generation}});
   }
   return out;

@@ -81,17 +81,17 @@ void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkp
   json["strategy"] = checkpoint.strategy;
   json["prototype"] = policy_to_json(*checkpoint.prototype);
   json["best"] = policy_to_json(*checkpoint.best);
-  json["best_validation"] = number_or_null(checkpoint.best_validation);
-  json["start_validation"] = number_or_null(checkpoint.start_validation);
+  json["best_validation"] = detail::number_or_null(checkpoint.best_validation);
+  json["start_validation"] = detail::number_or_null(checkpoint.start_validation);
   json["best_generation"] = checkpoint.best_generation;
   json["generation"] = checkpoint.generation;
   json["progress"] = {{"restart", checkpoint.restart},
-                      {"validation", number_or_null(checkpoint.progress_validation)},
+                      {"validation", detail::number_or_null(checkpoint.progress_validation)},
                       {"generation", checkpoint.progress_generation}};
   json["by_budget"] = nlohmann::json::array();
   for (const BudgetBest& one : checkpoint.by_budget)
     json["by_budget"].push_back({{"policy", policy_to_json(*one.policy)},
-                                 {"validation", number_or_null(one.validation)},
+                                 {"validation", detail::number_or_null(one.validation)},
                                  {"generation", one.generation}});
   json["history"] = checkpoint.history;
   write_file_atomically(path, json.dump() + "\n");

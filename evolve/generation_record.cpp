@@ -41,20 +41,20 @@ nlohmann::json to_log_line(const GenerationRecord& record) {
   nlohmann::json line;
   line["generation"] = record.generation;
   if (record.generation > 0) {
-    line["fitness"] = {{"best", number_or_null(record.best)},
-                       {"mean", number_or_null(record.mean)},
-                       {"spread", number_or_null(record.spread)},
-                       {"noise", number_or_null(record.noise)},
-                       {"signal_to_noise", number_or_null(record.signal_to_noise)}};
+    line["fitness"] = {{"best", detail::number_or_null(record.best)},
+                       {"mean", detail::number_or_null(record.mean)},
+                       {"spread", detail::number_or_null(record.spread)},
+                       {"noise", detail::number_or_null(record.noise)},
+                       {"signal_to_noise", detail::number_or_null(record.signal_to_noise)}};
   }
   if (record.restart > 0) line["restart"] = record.restart;
   if (record.restarts) line["restarts"] = true;
   line["step_size"] = record.step_size;
   nlohmann::json validation = nlohmann::json::object();
-  if (record.validation_mean) validation["mean"] = number_or_null(*record.validation_mean);
-  if (record.validation_candidate) validation["candidate"] = number_or_null(*record.validation_candidate);
+  if (record.validation_mean) validation["mean"] = detail::number_or_null(*record.validation_mean);
+  if (record.validation_candidate) validation["candidate"] = detail::number_or_null(*record.validation_candidate);
   if (!validation.empty()) line["validation"] = validation;
-  line["best_validation"] = number_or_null(record.best_validation);
+  line["best_validation"] = detail::number_or_null(record.best_validation);
   return line;
 }
 

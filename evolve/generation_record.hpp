@@ -1,17 +1,12 @@
 #pragma once
-#include <cmath>
 #include <span>
 
 #include <nlohmann/json.hpp>
 
+#include "base/json_fields.hpp"
 #include "evolve/loop.hpp"
 
 namespace namm::evolve {
-
-/// JSON has no infinities and no NaN.
-inline nlohmann::json number_or_null(double value) {
-  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
-}
 
 /// Index of the highest value; the first of equals; NaN never wins unless there is nothing else. `values` must not be empty.
 std::size_t best_of(std::span<const double> values);

@@ -205,8 +205,8 @@ class Run {
     nlohmann::json line;
     line["final"] = true;
     line["generation"] = state_.generation;
-    line["validation"] = {{"mean", number_or_null(value->front())}};
-    line["best_validation"] = number_or_null(state_.best_validation);
+    line["validation"] = {{"mean", detail::number_or_null(value->front())}};
+    line["best_validation"] = detail::number_or_null(state_.best_validation);
     if (!state_.by_budget.empty()) line["front"] = front_of(state_, settings_);
     folder_.append_log(line);
     return true;

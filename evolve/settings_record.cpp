@@ -1,22 +1,9 @@
 #include "evolve/settings_record.hpp"
 
-#include <cstdio>
-
-#include "base/fnv1a.hpp"
+#include "base/fingerprint.hpp"
 #include "evolve/checkpoint.hpp"
 
 namespace namm::evolve {
-namespace {
-
-/// Tells policies apart, nothing more.
-std::string fingerprint(const std::string& text) {
-  char hex[17];
-  std::snprintf(hex, sizeof hex, "%016llx", static_cast<unsigned long long>(fnv1a(text)));
-  return hex;
-}
-
-}  // namespace
-
 nlohmann::json storable(const nlohmann::json& json) {
   return nlohmann::json::parse(json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }

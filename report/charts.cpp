@@ -47,7 +47,7 @@ LineStyles::LineStyles(const ReportContent& content) {
   std::set<std::string> modes;
   std::set<int> intervals;
   const auto look = [&](const auto& item) {
-    if (item.policy == "full") return;
+    if (item.policy == kFullPolicy) return;
     modes.insert(item.mode);
     intervals.insert(item.interval_tokens);
   };
@@ -57,7 +57,7 @@ LineStyles::LineStyles(const ReportContent& content) {
   intervals_ = intervals.size() > 1;
   bool files = true;
   const auto add = [&](const auto& item) {
-    if (item.policy == "full" || content.from_file.contains(item.policy) != files) return;
+    if (item.policy == kFullPolicy || content.from_file.contains(item.policy) != files) return;
     const std::string name = label(item.policy, item.mode, item.interval_tokens);
     if (styles_.emplace(name, labels_.size()).second) labels_.push_back(name);
     if (files) strong_.insert(name);
@@ -112,14 +112,14 @@ std::vector<LineChart> memory_charts(const ReportContent& content, const LineSty
   const double unit = most >= 4 * 1024.0 * 1024.0 ? 1024.0 * 1024.0 : 1024.0;
   std::vector<LineChart> out;
   for (const eval::RetentionDetails* r : shown) {
-    if (r->policy == "full") continue;
+    if (r->policy == kFullPolicy) continue;
     const std::string title = "budget " + r->budget + ", " + details.prompts[static_cast<std::size_t>(longest)].prompt;
     auto chart = std::find_if(out.begin(), out.end(), [&](const LineChart& c) { return c.title == title; });
     if (chart == out.end()) {
       chart = out.insert(out.end(), {title, "tokens read", unit > 1024 ? "keys and values, MiB" : "keys and values, KiB"});
       chart->markers = false;
       for (const eval::RetentionDetails* full : shown)
-        if (full->policy == "full") {
+        if (full->policy == kFullPolicy) {
           chart->series.push_back({"full", kFullStyle, false, {{0, 0}}});
           for (const auto& point : full->timeline)
             chart->series.back().points.push_back(

@@ -1,5 +1,6 @@
 #include "report/content.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -12,17 +13,41 @@
 namespace namm::report {
 namespace {
 
-/// One name may stand for several policies: a file that was evolved further, or other protected tokens.
-void tell_apart(ReportContent& content) {
-  std::map<std::string, std::set<std::string>> memories;
-  for (const eval::ResultRecord& record : content.records)
-    if (!is_full(record)) memories[record.policy].insert(record.memory);
-  for (eval::ResultRecord& record : content.records) {
-    if (is_full(record) || record.memory.empty() || memories.at(record.policy).size() == 1) continue;
-    const std::string label = record.policy + " " + record.memory.substr(0, 4);
-    if (content.from_file.contains(record.policy)) content.from_file.insert(label);
-    record.policy = label;
+/// Contents of policies by name.
+using Contents = std::map<std::string, std::set<std::string>>;
+
+/// The fewest digits, from four on, by which the contents of every name differ.
+std::size_t digits_needed(const Contents& contents) {
+  constexpr std::size_t kFewest = 4, kAll = 16;
+  for (std::size_t digits = kFewest; digits < kAll; ++digits) {
+    const bool enough = std::all_of(contents.begin(), contents.end(), [&](const auto& one) {
+      std::set<std::string> beginnings;
+      for (const std::string& memory : one.second) beginnings.insert(memory.substr(0, digits));
+      return beginnings.size() == one.second.size();
+    });
+    if (enough) return digits;
   }
+  return kAll;
+}
+
+/// One name may stand for several policies: `default` of another version, a file that was evolved further, other protected
+/// tokens.
+void tell_apart(ReportContent& content) {
+  Contents contents;
+  for (const eval::ResultRecord& record : content.records)
+    if (!is_full(record)) contents[record.policy].insert(record.memory);
+  // details did not always tell their content: then it is what the results beside them are of
+  for (const eval::RetentionDetails& retention : content.details.retentions)
+    if (retention.policy != kFullPolicy && !retention.memory.empty()) contents[retention.policy].insert(retention.memory);
+  const std::size_t digits = digits_needed(contents);
+  const auto relabel = [&](auto& item) {
+    if (item.policy == kFullPolicy || item.memory.empty() || contents.at(item.policy).size() == 1) return;
+    const std::string label = item.policy + " " + item.memory.substr(0, digits);
+    if (content.from_file.contains(item.policy)) content.from_file.insert(label);
+    item.policy = label;
+  };
+  std::for_each(content.records.begin(), content.records.end(), relabel);
+  std::for_each(content.details.retentions.begin(), content.details.retentions.end(), relabel);
 }
 
 }  // namespace

@@ -2,40 +2,39 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
-#include <limits>
 #include <map>
 #include <set>
 #include <tuple>
 
+#include "eval/intervals.hpp"
+#include "eval/record_fields.hpp"
+
 namespace namm::report {
 namespace {
 
+/// Of what is known; NaN if nothing is.
+double mean_of(const ResultRows& rows, double eval::ResultRecord::*field) {
+  std::vector<double> known;
+  for (const eval::ResultRecord& r : rows)
+    if (std::isfinite(r.*field)) known.push_back(r.*field);
+  return eval::mean(known);
+}
+
+/// Half the width of a mean's interval if the rows are independent.
+double half_width(const ResultRows& rows, double (eval::ResultRecord::*interval)[2]) {
+  double squares = 0;
+  for (const eval::ResultRecord& r : rows) squares += std::pow(((r.*interval)[1] - (r.*interval)[0]) / 2, 2);
+  return std::sqrt(squares) / static_cast<double>(rows.size());
+}
+
 eval::ResultRecord average(const ResultRows& rows) {
   eval::ResultRecord out = rows.front();
-  const auto mean_of = [&](const std::function<double(const eval::ResultRecord&)>& value) {
-    double sum = 0, count = 0;
-    for (const eval::ResultRecord& r : rows)
-      if (std::isfinite(value(r))) sum += value(r), ++count;
-    return count > 0 ? sum / count : std::numeric_limits<double>::quiet_NaN();
-  };
-  using Pair = double(eval::ResultRecord::*)[2];
-  const auto mean_interval = [&](double middle, Pair pair) {
-    double squares = 0;
-    for (const eval::ResultRecord& r : rows) squares += std::pow(((r.*pair)[1] - (r.*pair)[0]) / 2, 2);
-    const double half = std::sqrt(squares) / static_cast<double>(rows.size());
-    (out.*pair)[0] = middle - half;
-    (out.*pair)[1] = middle + half;
-  };
-  for (double eval::ResultRecord::*field :
-       {&eval::ResultRecord::quality, &eval::ResultRecord::quality_relative, &eval::ResultRecord::exact,
-        &eval::ResultRecord::answer_log_likelihood_delta, &eval::ResultRecord::fidelity_kl, &eval::ResultRecord::logical_saving,
-        &eval::ResultRecord::physical_saving, &eval::ResultRecord::kv_bytes_peak, &eval::ResultRecord::prefill_tokens_per_second,
-        &eval::ResultRecord::decode_tokens_per_second})
-    out.*field = mean_of([field](const eval::ResultRecord& r) { return r.*field; });
-  mean_interval(out.quality, &eval::ResultRecord::quality_ci95);
-  mean_interval(out.quality_relative, &eval::ResultRecord::quality_relative_ci95);
-  mean_interval(out.answer_log_likelihood_delta, &eval::ResultRecord::answer_log_likelihood_delta_ci95);
+  for (const eval::RecordNumber& number : eval::record_numbers()) out.*number.field = mean_of(rows, number.field);
+  for (const eval::RecordInterval& interval : eval::record_intervals()) {
+    const double half = half_width(rows, interval.field);
+    (out.*interval.field)[0] = out.*interval.around - half;
+    (out.*interval.field)[1] = out.*interval.around + half;
+  }
   return out;
 }
 
@@ -90,7 +89,7 @@ std::set<std::string> differences(const nlohmann::json& a, const nlohmann::json&
 }  // namespace
 
 bool is_full(const eval::ResultRecord& record) {
-  return record.policy == "full";
+  return record.policy == kFullPolicy;
 }
 
 std::vector<ModelResults> models_of(std::span<const eval::ResultRecord> records) {

@@ -24,8 +24,11 @@ std::vector<ResultRows> grouped(std::span<const eval::ResultRecord> records, Key
   return out;
 }
 
+/// What everything is compared with.
+inline constexpr const char* kFullPolicy = "full";
 /// Whether a record is the full cache's.
 bool is_full(const eval::ResultRecord& record);
+
 /// What can be put side by side.
 struct ModelResults {
   /// "m.gguf (llama), seed 7", with the attachment if it is not our own cache, and with the settings in which groups of the same

@@ -8,9 +8,9 @@
 #include "report/html.hpp"
 #include "report/means.hpp"
 #include "report/page_data.hpp"
+#include "report/result_table.hpp"
 #include "report/run_curve.hpp"
 #include "report/summary.hpp"
-#include "report/table.hpp"
 
 namespace namm::report {
 namespace {

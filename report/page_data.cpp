@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "base/json_fields.hpp"
+
 namespace namm::report {
 namespace {
 
@@ -16,10 +18,7 @@ json counts_json(const Counts& counts) {
 
 double kept_share(const Retention& retention) {
   KeptCount all;
-  for (const KeptCount& count : retention.positions) {
-    all.kept += count.kept;
-    all.tokens += count.tokens;
-  }
+  for (const KeptCount& count : retention.positions) all += count;
   return all.share();
 }
 
@@ -36,8 +35,7 @@ json setting_json(const eval::DetailsFile& file, const Retention& retention) {
                     {"kept_by", details.kept_by},
                     {"heads", details.heads.size()},
                     {"score", details.score},
-                    {"delta", std::isfinite(details.answer_log_likelihood_delta) ? json(details.answer_log_likelihood_delta)
-                                                                                 : json(nullptr)}});
+                    {"delta", detail::number_or_null(details.answer_log_likelihood_delta)}});
   }
   return {{"label", label}, {"heads", heads}, {"positions", counts_json(retention.positions)}, {"tasks", tasks}, {"runs", runs}};
 }

@@ -1,12 +1,11 @@
+#include "report/result_table.hpp"
+
 #include <cmath>
-#include <cstdio>
-#include <limits>
 #include <ostream>
 
 #include "base/format.hpp"
 #include "eval/intervals.hpp"
 #include "report/means.hpp"
-#include "report/table.hpp"
 
 namespace namm::report {
 namespace {

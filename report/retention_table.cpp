@@ -1,16 +1,14 @@
 #include "report/retention_table.hpp"
 
-#include <cstdio>
 #include <ostream>
+
+#include "base/format.hpp"
 
 namespace namm::report {
 namespace {
 
 std::string share(const KeptCount& count) {
-  if (count.tokens == 0) return "-";
-  char text[32];
-  std::snprintf(text, sizeof text, "%.0f %%", 100 * count.share());
-  return text;
+  return format_number("%.0f %%", 100 * count.share());
 }
 
 }  // namespace
@@ -23,7 +21,7 @@ void print_kinds(std::ostream& out, std::span<const Retention> retentions, Table
   for (const Retention& retention : retentions)
     for (const Retention::Task& task : retention.tasks) {
       KeptCount all;
-      for (const KeptCount& kind : task.kinds) all.kept += kind.kept, all.tokens += kind.tokens;
+      for (const KeptCount& kind : task.kinds) all += kind;
       std::vector<std::string> row = {retention.policy, retention.budget, retention.mode, task.name, share(all)};
       for (const KeptCount& kind : task.kinds) row.push_back(share(kind));
       rows.push_back(std::move(row));

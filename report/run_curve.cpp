@@ -1,15 +1,14 @@
 #include "report/run_curve.hpp"
-#include "eval/intervals.hpp"
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <limits>
 #include <ostream>
 #include <stdexcept>
 
+#include "base/format.hpp"
 #include "base/json_limits.hpp"
 #include "base/line_reader.hpp"
+#include "eval/intervals.hpp"
 
 namespace namm::report {
 namespace {
@@ -28,10 +27,7 @@ json part(const json& object, const char* name) {
 }
 
 std::string text_of(const char* format, double value) {
-  if (!std::isfinite(value)) return "";
-  char text[64];
-  std::snprintf(text, sizeof text, format, value);
-  return text;
+  return std::isfinite(value) ? format_number(format, value) : std::string();
 }
 
 /// "a, b" of an array, the value itself of anything else.

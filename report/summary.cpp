@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <ostream>
 #include <tuple>
 
+#include "base/format.hpp"
 #include "report/means.hpp"
 
 namespace namm::report {
@@ -13,11 +13,7 @@ namespace {
 
 std::string with_interval(const char* format, double value, const double (&pair)[2]) {
   if (!std::isfinite(value)) return "-";
-  const auto text = [&](double v) {
-    char out[64];
-    std::snprintf(out, sizeof out, format, v);
-    return std::string(out);
-  };
+  const auto text = [&](double v) { return format_number(format, v); };
   if (!std::isfinite(pair[0]) || !std::isfinite(pair[1])) return text(value);
   return text(value) + " [" + text(pair[0]) + ", " + text(pair[1]) + "]";
 }

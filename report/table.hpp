@@ -1,10 +1,8 @@
 #pragma once
 #include <iosfwd>
-#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
-
-#include "eval/record.hpp"
 
 namespace namm::report {
 
@@ -20,11 +18,6 @@ void print_heading(std::ostream& out, const std::string& text, TableFormat forma
 
 /// A sentence below a table.
 void print_note(std::ostream& out, const std::string& text, TableFormat format);
-
-/// A table per task and length: policies and budgets with quality, its interval, change of log-likelihood, savings and rates.
-/// With more than one table per model and settings, one more over all of them. A '*' marks what the full cache's value is outside
-/// of. A row that was measured twice is shown once, as measured last, and a note says so.
-void print_results(std::ostream& out, std::span<const eval::ResultRecord> records, TableFormat format);
 
 /// Characters of a UTF-8 text, for alignment.
 std::size_t display_width(std::string_view text);

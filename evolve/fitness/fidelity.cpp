@@ -8,6 +8,7 @@
 
 #include "evolve/fitness/make.hpp"
 #include "evolve/fitness/prompt_memory.hpp"
+#include "host/log_softmax.hpp"
 
 namespace namm::evolve {
 namespace {
@@ -24,13 +25,6 @@ struct Distribution {
   }
 };
 
-double log_sum_exp(std::span<const float> logits) {
-  const double largest = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float x : logits) sum += std::exp(x - largest);
-  return largest + std::log(sum);
-}
-
 Distribution likeliest(std::span<const float> logits) {
   Distribution out;
   out.tokens.resize(logits.size());
@@ -43,7 +37,7 @@ Distribution likeliest(std::span<const float> logits) {
                     });
   out.tokens.resize(count);
   out.tokens.shrink_to_fit();
-  const double total = log_sum_exp(logits);
+  const double total = log_sum_exp(logits).total();
   out.log_probabilities.reserve(count);
   for (const Token token : out.tokens)
     out.log_probabilities.push_back(static_cast<float>(logits[static_cast<std::size_t>(token)] - total));
@@ -52,7 +46,7 @@ Distribution likeliest(std::span<const float> logits) {
 
 /// KL(full || pruned) over the likeliest tokens and the rest as one: at most the divergence over the whole vocabulary.
 double divergence(const Distribution& full, std::span<const float> logits) {
-  const double total = log_sum_exp(logits);
+  const double total = log_sum_exp(logits).total();
   double sum = 0, rest_full = 1, rest_pruned = 1;
   for (std::size_t i = 0; i < full.tokens.size(); ++i) {
     const double p = std::exp(static_cast<double>(full.log_probabilities[i]));

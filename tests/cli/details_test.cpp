@@ -41,29 +41,6 @@ std::vector<json> details_of(const std::string& host, const std::string& context
   return parse_lines(read(folder / "d.jsonl"));
 }
 
-/// Kind letters of the pieces that `word` is made of.
-std::string kinds_of(const json& prompt, const std::string& word) {
-  std::string text;
-  std::vector<std::size_t> owner;
-  for (std::size_t i = 0; i < prompt["pieces"].size(); ++i) {
-    const auto piece = prompt["pieces"][i].get<std::string>();
-    text += piece;
-    owner.insert(owner.end(), piece.size(), i);
-  }
-  const std::size_t at = text.find(word);
-  CAPTURE(text, word);
-  REQUIRE(at != std::string::npos);
-  const auto kinds = prompt["kinds"].get<std::string>();
-  std::string out;
-  for (std::size_t i = at; i < at + word.size(); ++i)
-    if (out.empty() || owner[i] != owner[i - 1]) out += kinds[owner[i]];
-  return out;
-}
-
-bool all_are(const std::string& kinds, char kind) {
-  return !kinds.empty() && kinds.find_first_not_of(kind) == std::string::npos;
-}
-
 }  // namespace
 
 TEST_CASE("details: the pieces are the context, and the heads' counts add up") {
@@ -80,9 +57,11 @@ TEST_CASE("details: the pieces are the context, and the heads' counts add up") {
   CHECK(text == context);
   const std::size_t tokens = prompt["pieces"].size();
   CHECK(prompt["kinds"].get<std::string>().size() == tokens);
+  CHECK(prompt["kinds"].get<std::string>()[0] == 'x');  // the start of the sequence has no text
   for (const json* line : {&full, &h2o}) {
     CHECK((*line)["record"] == "retention");
     CHECK((*line)["prompt"] == prompt["prompt"]);
+    CHECK((*line)["memory"].get<std::string>().size() == 16);
     const auto kept_by = (*line)["kept_by"].get<std::vector<int>>();
     REQUIRE(kept_by.size() == tokens);
     int kept = 0;
@@ -96,33 +75,6 @@ TEST_CASE("details: the pieces are the context, and the heads' counts add up") {
   CHECK(h2o["kept_by"][0] == heads);                             // a sink
   CHECK(h2o["kept_by"][tokens - 1] == heads);                    // the newest of the context
   CHECK(h2o["timeline"].back()[0].get<std::size_t>() > tokens);  // the question comes after
-}
-
-TEST_CASE("details: kinds of token in prose") {
-  NAMM_NEED_HOST(host);
-  const json prompt =
-      details_of(host, "Yesterday old Harriet sold 1906 books of the town, with snake_case.  \nThen Harriet slept.")[0];
-  CHECK(all_are(kinds_of(prompt, "1906"), 'd'));
-  CHECK(all_are(kinds_of(prompt, "Harriet"), 'n'));
-  CHECK(all_are(kinds_of(prompt, "the"), 'f'));
-  CHECK(all_are(kinds_of(prompt, "books"), 'w'));
-  CHECK(all_are(kinds_of(prompt, "Yesterday"), 'w'));  // capital at the start of a sentence only
-  CHECK(all_are(kinds_of(prompt, "snake_case"), 'i'));
-  CHECK(all_are(kinds_of(prompt, ","), 'p'));
-  CHECK(prompt["kinds"].get<std::string>()[0] == 'x');  // the start of the sequence has no text
-}
-
-TEST_CASE("details: kinds of token in code") {
-  NAMM_NEED_HOST(host);
-  const json prompt =
-      details_of(host,
-                 "int total(int count) {\n  // adds them up\n  while (count > 12) {\n    count = next(count);\n  }\n"
-                 "  /* the old\n way */ return count;\n}\n")[0];
-  CHECK(all_are(kinds_of(prompt, "adds them up"), 'c'));
-  CHECK(all_are(kinds_of(prompt, "way"), 'c'));
-  CHECK(all_are(kinds_of(prompt, "total"), 'i'));
-  CHECK(all_are(kinds_of(prompt, "return"), 'f'));
-  CHECK(all_are(kinds_of(prompt, "12"), 'd'));
 }
 
 TEST_CASE("details: with the question in the context it is compressed, too") {

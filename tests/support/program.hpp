@@ -4,9 +4,8 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "tests/check.hpp"
+#include "tests/support/folder.hpp"
 
 namespace namm::test {
 
@@ -29,27 +28,6 @@ Outcome run_program(const std::vector<std::string>& arguments, const Surrounding
 
 /// Exit code `code`, exactly one line on stderr, which has "namm: " in front and contains all of `parts`; nothing on stdout.
 void check_refused(const Outcome& outcome, int code, const std::vector<std::string>& parts);
-
-/// A folder of its own, empty, gone at the end.
-class Folder {
- public:
-  Folder();
-  ~Folder();
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-  const std::filesystem::path& path() const { return path_; }
-  /// Names in it, sorted, to see that nothing was left behind.
-  std::vector<std::string> names() const;
-
- private:
-  std::filesystem::path path_;
-};
-
-std::string read(const std::filesystem::path& path);
-/// Lines of JSON, as `namm` writes its results.
-std::vector<nlohmann::json> parse_lines(const std::string& text);
-void write(const std::filesystem::path& path, const std::string& content);
 
 /// The embedded host, or NAMM_TEST_HOST; "" if it is not there, and then the test says so and ends.
 std::string test_host();

@@ -9,9 +9,9 @@
 
 #include "adapters/llama_cpp/backend/attach_scope.hpp"
 #include "adapters/llama_cpp/host/context_params.hpp"
-#include "adapters/llama_cpp/host/log_probability.hpp"
 #include "adapters/llama_cpp/host/tail_batch.hpp"
 #include "adapters/llama_cpp/host/token_batch.hpp"
+#include "host/log_softmax.hpp"
 
 namespace namm::llama {
 namespace {

@@ -6,8 +6,8 @@
 
 #include "adapters/llama_cpp/backend/attach_scope.hpp"
 #include "adapters/llama_cpp/host/context_params.hpp"
-#include "adapters/llama_cpp/host/log_probability.hpp"
 #include "adapters/llama_cpp/host/token_batch.hpp"
+#include "host/log_softmax.hpp"
 
 namespace namm::llama {
 namespace {

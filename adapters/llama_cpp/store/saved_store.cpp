@@ -5,13 +5,12 @@
 //   (saved_list.cpp)
 // Cells are rows here: the runtime gives a restored token any free cell.
 #include <algorithm>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
 #include "adapters/llama_cpp/store/cache_store_parts.hpp"
 #include "base/bytes.hpp"
-#include "base/fnv1a.hpp"
+#include "base/fingerprint.hpp"
 
 namespace namm::llama {
 
@@ -28,9 +27,7 @@ std::string CacheStore::fingerprint() const {
   if (!memory_.policy) return "full";
   const std::string_view name = memory_.policy->name();
   const nlohmann::json made_by = {memory_.policy->to_json(), memory_.spectrogram.decay, statistics_.window_queries};
-  char digits[20];
-  std::snprintf(digits, sizeof digits, " %016llx", static_cast<unsigned long long>(fnv1a(made_by.dump())));
-  return std::string(name).append(digits);
+  return std::string(name) + " " + namm::fingerprint(made_by.dump());
 }
 
 double CacheStore::runtime_bytes() const {
