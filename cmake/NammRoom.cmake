@@ -9,6 +9,9 @@ if(NAMM_SANITIZE)
   # -O1 -g1: half the time to compile of -O2 -g, and traces still have lines
   add_compile_options(-O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
   add_link_options(-fsanitize=address,undefined)
+elseif(NAMM_TSAN)
+  add_compile_options(-O1 -g1 -fsanitize=thread -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=thread)
 endif()
 
 # Eigen as every room uses it. Products that OpenMP shares out have other last bits with other numbers of threads; and a program

@@ -4,9 +4,10 @@ set -euo pipefail
 
 usage() {
   cat <<'HELP'
-usage: bash tests/run.sh [--sanitize] [CMAKE-OPTION...]
+usage: bash tests/run.sh [--sanitize | --threads] [CMAKE-OPTION...]
 
   --sanitize      the preset `sanitize` (AddressSanitizer, UndefinedBehaviorSanitizer) instead of `release`
+  --threads       the preset `tsan` (ThreadSanitizer): what runs in threads of our own, without the rest
   CMAKE-OPTION    passed to the configuration, for example -DNAMM_WERROR=ON
 HELP
 }
@@ -15,6 +16,7 @@ preset=release options=()
 while (($#)); do
   case $1 in
     --sanitize) preset=sanitize ;;
+    --threads) preset=tsan ;;
     -h | --help) usage; exit 0 ;;
     -D?*) options+=("$1") ;;
     *) echo "run.sh: unknown option '$1' (see --help)" >&2; exit 2 ;;

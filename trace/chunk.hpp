@@ -1,4 +1,5 @@
 #pragma once
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -7,6 +8,9 @@
 #include "trace/crc32c.hpp"
 
 namespace namm::trace {
+
+static_assert(std::endian::native == std::endian::little, "traces are read and written as they lie in memory");
+
 
 /// A trace is a row of chunks, each a header and a payload padded with zeros to a multiple of 32 bytes, little-endian:
 ///

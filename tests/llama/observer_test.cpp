@@ -11,7 +11,7 @@
 
 using namespace namm;
 using namespace namm::test;
-using llama::Attachment;
+using llama::CacheHolder;
 using llama::LlamaHost;
 using llama::LlamaModel;
 
@@ -49,10 +49,10 @@ class CountingObserver final : public Observer {
   bool queries_;
 };
 
-LlamaHost observed_host(std::shared_ptr<const LlamaModel> model, Attachment attachment) {
+LlamaHost observed_host(std::shared_ptr<const LlamaModel> model, CacheHolder holder) {
   llama::LlamaHostSettings settings;
   settings.context_tokens = 1024;
-  settings.attachment = attachment;
+  settings.holder = holder;
   settings.threads = 1;
   return LlamaHost(std::move(model), settings);
 }
@@ -63,7 +63,7 @@ TEST_CASE("LlamaHost: an observer is shown everything, and the cache is what it 
   const TinyShape shape;
   const auto model = LlamaModel::load(write_tiny_model(shape));
   const auto tokens = random_tokens(150, shape.vocabulary, 31);
-  const auto attachment = GENERATE(Attachment::backend, Attachment::callback);
+  const auto attachment = GENERATE(CacheHolder::backend, CacheHolder::callback);
   const std::string name = GENERATE("", "full", "streaming", "knorm", "snapkv");
   CAPTURE(static_cast<int>(attachment), name);
   LlamaHost host = observed_host(model, attachment);
@@ -71,7 +71,7 @@ TEST_CASE("LlamaHost: an observer is shown everything, and the cache is what it 
   if (!name.empty()) memory.policy = make_policy(name);
   memory = memory.with_budget("40").with_interval(64);
   std::vector<std::vector<HeadContent>> contents;
-  const auto observer = std::make_shared<CountingObserver>(attachment == Attachment::backend);  // the callback has no queries
+  const auto observer = std::make_shared<CountingObserver>(attachment == CacheHolder::backend);  // the callback has no queries
   for (const bool watched : {false, true}) {
     if (watched) memory.observer = observer;
     host.reset(memory);
@@ -87,7 +87,7 @@ TEST_CASE("LlamaHost: an observer is shown everything, and the cache is what it 
     const auto heads = static_cast<std::size_t>(layer.kv_heads);
     const CountingObserver::Seen& seen = observer->layers[layer.layer];
     CHECK(seen.tokens == 150);
-    CHECK(seen.queries == (attachment == Attachment::backend ? 150 : 0));
+    CHECK(seen.queries == (attachment == CacheHolder::backend ? 150 : 0));
     CHECK(seen.rows == 150 * heads);
     CHECK(seen.updates == 3 * heads);  // 64, 128 and the end
   }
