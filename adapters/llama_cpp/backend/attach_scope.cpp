@@ -83,7 +83,7 @@ CacheStore& AttachScope::finish(const ContextFacts& facts) {
   store.expect(facts.window_tokens, true);
   ModelTraits traits = facts.traits;
   const std::vector<LayerDescription> cached = store.layers();
-  traits.layers = std::max<std::int64_t>(traits.layers, static_cast<std::int64_t>(cached.size()));
+  traits.layers = std::max<std::int64_t>(traits.layers, 1);  // of a loaded model there are some
   traits.cached = static_cast<std::int64_t>(cached.size());
   if (!instance_->problem.empty()) refuse_model(facts.model, instance_->problem);
   require_attachable(facts.model, traits);

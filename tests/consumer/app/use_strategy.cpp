@@ -14,7 +14,7 @@ int main() {
   for (int generation = 0; generation < 150; ++generation) {
     const namm::Candidates candidates = strategy->ask();
     std::vector<double> values;
-    for (std::size_t i = 0; i < candidates.count(); ++i) {
+    for (std::size_t i = 0; i < candidates.count; ++i) {
       double sum = 0;
       for (const double x : candidates[i]) sum += x * x;
       values.push_back(sum);
