@@ -11,6 +11,11 @@
 
 int main(int argc, char** argv) try {
   if (argc != 3) return std::fprintf(stderr, "usage: %s MODEL.gguf TEXT.txt\n", argv[0]), 2;
+  llama_log_set(
+      [](ggml_log_level level, const char* line, void*) {
+        if (level == GGML_LOG_LEVEL_ERROR) std::fputs(line, stderr);
+      },
+      nullptr);
   llama_model* const model = llama_model_load_from_file(argv[1], llama_model_default_params());
   if (!model) return 1;  // llama.cpp has said why
   std::ifstream file(argv[2]);
