@@ -180,6 +180,18 @@ TEST_CASE("a context that cannot be attached to is refused", "[preload][attach]"
   }
 }
 
+TEST_CASE("a policy that does not fit the model or its cache is refused with the context", "[preload][attach]") {
+  const std::string probe = NAMM_SOURCE_DIR "/experiments/calibrate/policies/jamba-recall-probe.json";
+  const Words options = {"--policy", probe, "--budget", "25%"};
+  const Outcome other = attached(model_file(), {"eval:0:4:1"}, options);
+  CHECK(other.code == 4);
+  CHECK_THAT(other.err, Contains("probe: must be fitted on the model it is used with"));
+  CHECK_THAT(other.err, !Contains("attached, budget"));  // nothing was
+  const Outcome rotated = attached(model_file(), {"kv:q8_0", "eval:0:4:1"}, options);
+  CHECK(rotated.code == 4);
+  CHECK_THAT(rotated.err, Contains("must be of type f16, f32 or bf16 for a policy that reads keys"));
+}
+
 TEST_CASE("requests are logged and written as JSON lines", "[preload][attach]") {
   const std::string model = model_file();
   const Folder folder;

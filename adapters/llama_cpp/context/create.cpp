@@ -16,10 +16,10 @@ void require_cache_type(const char* field, ggml_type type, const CachePolicy& po
     throw std::invalid_argument(std::string(field) + ": must be f16, f32, bf16 or q8_0 with a policy attached, is " +
                                 ggml_type_name(type) + "; use f16, which evicted holds less than " + ggml_type_name(type) +
                                 " in full");
-  if (type == GGML_TYPE_Q8_0 && policy.policy && policy.policy->reader())
-    throw std::invalid_argument(std::string(field) + ": must be f16, f32 or bf16 for policy " +
-                                std::string(policy.policy->name()) +
-                                ", which reads keys (llama.cpp rotates those of q8_0), is q8_0; use f16");
+  if (type == GGML_TYPE_Q8_0 && policy.reads_tokens())
+    throw std::invalid_argument(std::string(field) +
+                                ": must be f16, f32 or bf16 for a policy that reads keys, is q8_0, for which llama.cpp rotates "
+                                "them; use f16");
 }
 
 }  // namespace
