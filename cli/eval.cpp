@@ -139,7 +139,7 @@ po::options_description describe_options() {
   po::options_description options("Options", 110);
   options.add_options()("policy,p", po::value<std::string>()->default_value(std::string(kDefaultPolicyName))->value_name("A,B"),
                         "policies: names, policy files, or default (the evolved one that comes with the program); `full` is "
-                        "always measured. Also expected-attention, and the upper lines "
+                        "always measured. Also expected-attention, and the upper bounds "
                         "oracle and kvzip: they look at each prompt beforehand");
   options.add_options()("budget,b", po::value<std::string>()->default_value("25%")->value_name("B,C"),
                         "budgets: 25% or 0.25, 256 (tokens per head), 64MiB");

@@ -23,7 +23,7 @@ const Hooks* load_module() {
   offer_names();
   void* const module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (!module) {
-    std::fprintf(stderr, "namm: attach: the program's ggml must have what the backend needs, has not: %s\n", dlerror());
+    std::fprintf(stderr, "namm: attach: the program's ggml lacks symbols that the backend needs: %s\n", dlerror());
     return nullptr;
   }
   auto* const load = optional<void*(const char*)>("ggml_backend_load");

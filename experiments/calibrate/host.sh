@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Calibration of the embedded host (a hybrid of Mamba and attention layers): three seeds, what the probe reads, what it is fitted to, evolution on top of it, beside
-# every baseline and the upper lines. Needs a built tree. About 20 minutes on 2 cores.
+# every baseline and the upper bounds. Needs a built tree. About 20 minutes on 2 cores.
 #   bash experiments/calibrate/host.sh [OUTPUT_DIR]
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Calibration of SmolLM2-135M-Instruct from made-up texts, beside baselines and upper lines, on tasks that nothing was fitted to. Needs a built tree. Hours on 2 cores; every
+# Calibration of SmolLM2-135M-Instruct from made-up texts, beside baselines and upper bounds, on tasks that nothing was fitted to. Needs a built tree. Hours on 2 cores; every
 # step can be interrupted and goes on where it was.
 #   bash experiments/calibrate/smollm2.sh [OUTPUT_DIR]
 set -euo pipefail
