@@ -28,18 +28,23 @@ ModelOptions model_from(const po::variables_map& values) {
   return out;
 }
 
-HostFactory host_factory(std::shared_ptr<const llama::LlamaModel> model, const ModelOptions& options, int context_tokens) {
+llama::LlamaHostSettings host_settings(const llama::LlamaModel& model, const ModelOptions& options, int context_tokens) {
   llama::LlamaHostSettings settings;
   settings.context_tokens = options.context_tokens > 0 ? options.context_tokens : context_tokens;
   settings.threads = options.threads;
   settings.holder = options.holder;
   settings.cells = options.cells;
-  const int trained = model->description().train_context;
+  const int trained = model.description().train_context;
   if (trained > 0 && settings.context_tokens > trained)
     spdlog::warn(
         "context: {} tokens are more than the {} that {} was trained for; answers may degrade whatever the policy; use shorter "
         "prompts to judge policies",
-        settings.context_tokens, trained, model->description().model);
+        settings.context_tokens, trained, model.description().model);
+  return settings;
+}
+
+HostFactory host_factory(std::shared_ptr<const llama::LlamaModel> model, const ModelOptions& options, int context_tokens) {
+  const llama::LlamaHostSettings settings = host_settings(*model, options, context_tokens);
   return [model = std::move(model), settings] { return std::make_unique<llama::LlamaHost>(model, settings); };
 }
 

@@ -23,7 +23,9 @@ struct ModelOptions {
 /// `needed` false: --model may be left out.
 void add_model(po::options_description& options, int default_workers, bool needed = true);
 ModelOptions model_from(const po::variables_map& values);
-/// Hosts of one model for a pool. `context_tokens` is used unless --context was given.
+/// What a host of this model gets from the options. `context_tokens` is used unless --context was given.
+llama::LlamaHostSettings host_settings(const llama::LlamaModel& model, const ModelOptions& options, int context_tokens);
+/// Hosts of one model for a pool. `context_tokens` as for host_settings().
 HostFactory host_factory(std::shared_ptr<const llama::LlamaModel> model, const ModelOptions& options, int context_tokens);
 
 /// --attachment, --cells, --gpu-layers: who holds the KV cache, and where.

@@ -31,9 +31,7 @@ void warn_if_protected_exceed(const LabelledRun& run, const HostDescription& hos
         run.budget, tokens, budget, kept);
 }
 
-}  // namespace
-
-int run_run(const std::vector<std::string>& arguments) {
+po::options_description run_options() {
   po::options_description options("Options", 110);
   add_model(options, 1);
   options.add_options()(
@@ -57,9 +55,54 @@ int run_run(const std::vector<std::string>& arguments) {
   options.add_options()("positions", "prints which tokens each layer and KV head kept");
   options.add_options()("json", po::value<std::string>()->value_name("FILE"), "writes what was measured, one run per line");
   add_general(options);
-  const auto values = parse(
-      arguments, options, "namm run --model FILE [--policy NAME] [--budget B] (--prompt TEXT | --file FILE | < FILE) [options]",
-      "Generates greedily with a memory policy attached; prints the text, then the savings (--quiet: only the text).");
+  return options;
+}
+
+/// Hosts of one run after the other, for a prompt of this length with what is generated behind it.
+MakeHost host_maker(const std::shared_ptr<const llama::LlamaModel>& model, const ModelOptions& options, int tokens) {
+  const llama::LlamaHostSettings attached = host_settings(*model, options, tokens);
+  return [model, attached](RunOn on) {
+    llama::LlamaHostSettings settings = attached;
+    settings.stock = on != RunOn::attached;
+    settings.stock_flash_attention = on == RunOn::stock_flash_attention;
+    return std::make_unique<llama::LlamaHost>(model, settings);
+  };
+}
+
+/// Puts the prompt to a host and generates, with a progress bar meanwhile.
+struct PromptRun {
+  const Prompt& prompt;
+  const ProtocolSettings& protocol;
+  int max_tokens;
+  bool quiet;
+
+  RunOutcome operator()(llama::LlamaHost& host, const CachePolicy& memory, const std::string& label, bool show_text) const {
+    ProgressBar bar(!quiet);
+    RunCallbacks callbacks;
+    callbacks.stop = &interrupted();
+    callbacks.reading = [&](std::size_t done, std::size_t all) {
+      done < all ? bar.show("reading, " + label, done, all) : bar.clear();
+    };
+    if (show_text) callbacks.text = [](std::string_view piece) { std::cout << piece << std::flush; };
+    return run_prompt(host, memory, prompt, protocol, max_tokens, callbacks);
+  }
+};
+
+tasks::Sample sample_from(const po::variables_map& values) {
+  tasks::Sample sample;
+  sample.question = values["question"].as<std::string>();
+  sample.answer_prefix = values["answer-prefix"].as<std::string>();
+  sample.context = prompt_text_from(values);
+  return sample;
+}
+
+}  // namespace
+
+int run_run(const std::vector<std::string>& arguments) {
+  const auto values =
+      parse(arguments, run_options(),
+            "namm run --model FILE [--policy NAME] [--budget B] (--prompt TEXT | --file FILE | < FILE) [options]",
+            "Generates greedily with a memory policy attached; prints the text, then the savings (--quiet: only the text).");
   if (!values) return 0;
   apply_general(*values);
   interrupted();
@@ -71,47 +114,20 @@ int run_run(const std::vector<std::string>& arguments) {
   require_at_most("--max-tokens", max_tokens, static_cast<int>(tasks::kMostLengthTokens));
   std::vector<LabelledRun> runs = runs_from(*values);
   for (const LabelledRun& run : runs) check_cache_holder(model_options, run.memory);
-  tasks::Sample sample;
-  sample.question = (*values)["question"].as<std::string>();
-  sample.answer_prefix = (*values)["answer-prefix"].as<std::string>();
-  sample.context = prompt_text_from(*values);
+  const tasks::Sample sample = sample_from(*values);
   const ProtocolSettings protocol{!values->contains("no-chat"), !values->contains("question-in-context")};
   if (values->contains("json")) require_writable("--json", (*values)["json"].as<std::string>());
 
   const auto model = llama::LlamaModel::load(model_options.model, model_options.gpu_layers);
   const Prompt prompt = encode_prompt(*host_factory(model, tokenising(model_options), 256)(), sample, nullptr, protocol);
   const std::size_t prompt_tokens = prompt.context.size() + prompt.question.size();
-  const HostFactory factory = host_factory(model, model_options, static_cast<int>(prompt_tokens) + max_tokens);
+  const MakeHost make_host = host_maker(model, model_options, static_cast<int>(prompt_tokens) + max_tokens);
+  const PromptRun go{prompt, protocol, max_tokens, quiet};
   HostDescription description;
-  const auto make_host = [&](bool stock, bool flash) {
-    if (!stock) {
-      std::unique_ptr<llama::LlamaHost> host(dynamic_cast<llama::LlamaHost*>(factory().release()));
-      description = host->description();
-      return host;
-    }
-    llama::LlamaHostSettings settings;
-    settings.context_tokens =
-        model_options.context_tokens > 0 ? model_options.context_tokens : static_cast<int>(prompt_tokens) + max_tokens;
-    settings.threads = model_options.threads;
-    settings.stock = true;
-    settings.stock_flash_attention = flash;
-    return std::make_unique<llama::LlamaHost>(model, settings);
-  };
-  ProgressBar bar(!quiet);
-  const auto go = [&](llama::LlamaHost& host, const CachePolicy& memory, const std::string& label, bool show_text) {
-    RunCallbacks callbacks;
-    callbacks.stop = &interrupted();
-    callbacks.reading = [&](std::size_t done, std::size_t all) {
-      done < all ? bar.show("reading, " + label, done, all) : bar.clear();
-    };
-    if (show_text) callbacks.text = [](std::string_view piece) { std::cout << piece << std::flush; };
-    RunOutcome out = run_prompt(host, memory, prompt, protocol, max_tokens, callbacks);
-    bar.clear();
-    return out;
-  };
 
   if (values->contains("compare")) {
     compare(runs, make_host, [&](llama::LlamaHost& host, const CachePolicy& memory, const std::string& label) {
+      if (host.measures_usage()) description = host.description();
       return go(host, memory, label, false);
     });
     std::cout << prompt_tokens << " tokens read, up to " << max_tokens << " generated, " << model_options.threads
@@ -119,7 +135,8 @@ int run_run(const std::vector<std::string>& arguments) {
     print_comparison(std::cout, runs);
   } else {
     start_measuring();
-    const auto host = make_host(false, true);
+    const auto host = make_host(RunOn::attached);
+    description = host->description();
     warn_if_protected_exceed(runs.front(), description, prompt_tokens);
     runs.front().outcome = go(*host, runs.front().memory, runs.front().policy, true);
     std::cout << '\n';

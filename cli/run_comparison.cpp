@@ -52,11 +52,11 @@ void start_measuring() {
 void compare(std::vector<LabelledRun>& runs, const MakeHost& make_host, const Go& go) {
   std::vector<LabelledRun> all;
   std::int64_t cells = 0;
-  for (const bool flash : {false, true}) {
+  for (const RunOn on : {RunOn::stock, RunOn::stock_flash_attention}) {
     start_measuring();
-    const auto host = make_host(true, flash);
+    const auto host = make_host(on);
     cells = llama_n_ctx(host->context());
-    LabelledRun run{"llama.cpp", flash ? "flash attention on" : "flash attention off", "", "", {}, {}, 0};
+    LabelledRun run{"llama.cpp", on == RunOn::stock ? "flash attention off" : "flash attention on", "", "", {}, {}, 0};
     run.outcome = go(*host, run.memory, run.runtime + " " + run.policy);
     all.push_back(std::move(run));
     if (!all.back().outcome.complete) break;
@@ -67,7 +67,7 @@ void compare(std::vector<LabelledRun>& runs, const MakeHost& make_host, const Go
   for (LabelledRun& run : runs) {
     if (!all.back().outcome.complete) break;
     start_measuring();
-    const auto host = make_host(false, true);
+    const auto host = make_host(RunOn::attached);
     run.outcome = go(*host, run.memory, run.policy + " " + run.budget + " " + run.mode);
     const std::int64_t stock_bytes = static_cast<std::int64_t>(host->description().bytes_per_token()) * cells;
     for (LabelledRun& stock : all)

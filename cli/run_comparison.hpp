@@ -18,8 +18,9 @@ std::vector<LabelledRun> runs_from(const po::variables_map& values);
 /// before.
 void start_measuring();
 
-/// A host with the store, or stock llama.cpp without or with flash attention.
-using MakeHost = std::function<std::unique_ptr<llama::LlamaHost>(bool stock, bool flash_attention)>;
+/// With the store, or stock llama.cpp.
+enum class RunOn { attached, stock, stock_flash_attention };
+using MakeHost = std::function<std::unique_ptr<llama::LlamaHost>(RunOn)>;
 using Go = std::function<RunOutcome(llama::LlamaHost&, const CachePolicy&, const std::string& label)>;
 
 /// Stock llama.cpp without and with flash attention, then everything kept, then `runs`; each host is gone before the next. The
