@@ -30,7 +30,7 @@ else()
   list(PREPEND CMAKE_PREFIX_PATH ${PROJECT_SOURCE_DIR}/build/llama)
   find_package(llama QUIET CONFIG)
   if(NOT llama_FOUND)
-    message(FATAL_ERROR "llama.cpp: not found. Run 'bash cmake/setup.sh' (builds the pinned version), or give "
+    message(FATAL_ERROR "llama.cpp: not found. Run 'bash cmake/setup.sh' (builds the pinned version), add a llama.cpp of your own before namm (add_subdirectory), or give "
       "-DCMAKE_PREFIX_PATH=<an installed llama.cpp>, or -DNAMM_LLAMA_SOURCE=<a source folder>.")
   endif()
   find_path(NAMM_GGML_IMPL_DIR ggml-backend-impl.h HINTS ${LLAMA_INCLUDE_DIR})
@@ -40,4 +40,18 @@ else()
   endif()
   message(STATUS "llama.cpp ${LLAMA_VERSION}: ${LLAMA_LIB_DIR}")
   set(NAMM_LLAMA_TARGETS llama ggml::ggml ggml::ggml-base)
+endif()
+
+# A llama.cpp that the including project adds behind us would be a second one.
+function(namm_check_order)
+  if(TARGET llama)
+    get_target_property(imported llama IMPORTED)
+    if(NOT imported)
+      message(FATAL_ERROR "namm was configured with the llama.cpp in ${LLAMA_LIB_DIR}, and this project builds another; add llama.cpp "
+        "before namm (add_subdirectory)")
+    endif()
+  endif()
+endfunction()
+if(NOT PROJECT_IS_TOP_LEVEL AND NOT NAMM_LLAMA_IS_A_TARGET)
+  cmake_language(DEFER DIRECTORY ${CMAKE_SOURCE_DIR} CALL namm_check_order)
 endif()

@@ -29,13 +29,17 @@ function(namm_room name)
   add_library(namm::${name} ALIAS namm_${name})
   set_target_properties(namm_${name} PROPERTIES EXPORT_NAME ${name})
   target_include_directories(namm_${name} PUBLIC
-    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
     $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_compile_features(namm_${name} PUBLIC cxx_std_20)
   target_link_libraries(namm_${name} PUBLIC ${ROOM_LINK} PRIVATE ${ROOM_PRIVATE_LINK} $<BUILD_INTERFACE:namm_warnings>)
-  foreach(headers IN LISTS ROOM_HEADERS_OF)  # of libraries that are nothing but headers: no matter of who links the room
-    target_link_libraries(namm_${name} PUBLIC $<BUILD_INTERFACE:${headers}>)
+  # of libraries that are nothing but headers: no matter of who links an installed room
+  set(scope PRIVATE)
+  if(ROOM_COMPONENT STREQUAL "program")
+    set(scope PUBLIC)  # rooms of ours share headers that need them
+  endif()
+  foreach(headers IN LISTS ROOM_HEADERS_OF)
+    target_link_libraries(namm_${name} ${scope} $<BUILD_INTERFACE:${headers}>)
   endforeach()
   set_property(GLOBAL APPEND PROPERTY NAMM_ROOMS_OF_${ROOM_COMPONENT} namm_${name})
 endfunction()

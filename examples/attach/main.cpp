@@ -19,6 +19,7 @@ int main(int argc, char** argv) try {
   llama_model* const model = llama_model_load_from_file(argv[1], llama_model_default_params());
   if (!model) return 1;  // llama.cpp has said why
   std::ifstream file(argv[2]);
+  if (!file) return std::fprintf(stderr, "%s: cannot be read\n", argv[2]), 1;
   const std::string text((std::istreambuf_iterator<char>(file)), {});
   std::vector<llama_token> tokens(text.size() + 8);
   tokens.resize(static_cast<std::size_t>(llama_tokenize(llama_model_get_vocab(model), text.data(), static_cast<int>(text.size()),

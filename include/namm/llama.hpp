@@ -20,7 +20,8 @@ namespace namm::llama {
 ///     llama_decode(attached.context(), batch);           // or attached.decode(batch), which throws
 ///     attached.usage().physical_saving();
 ///
-/// Not thread-safe, as a context is not; several of them may be used side by side.
+/// Not thread-safe, as a context is not; several of them may be used side by side. Frees the context: do not llama_free() it. Of
+/// one that was moved from, only destruction and assignment are defined.
 class Attached {
  public:
   Attached(Attached&&) noexcept;
@@ -32,7 +33,8 @@ class Attached {
   /// Layers that have a KV cache, ascending.
   std::vector<LayerDescription> layers() const;
 
-  /// llama_decode, and waits for its end. Throws std::runtime_error with the reason if it fails: the store's, or the status.
+  /// llama_decode, and waits for its end. Throws std::runtime_error with the reason if it fails: the store's, or the status;
+  /// std::invalid_argument if the batch is larger than n_batch.
   void decode(const llama_batch& batch);
   /// Why the last llama_decode on context() failed, if it was for the policy's sake; else empty. Asking clears it.
   std::string take_failure();
@@ -49,14 +51,15 @@ class Attached {
   /// Removes a sequence from position `from` on; 0: all of it. Throws std::runtime_error if it was evicted from since: what was
   /// dropped in view of later tokens cannot come back. Remove the whole sequence and read it again.
   void remove(llama_seq_id sequence, llama_pos from = 0);
-  /// Copies a whole sequence (for branches of one prompt). Throws std::runtime_error if the caches of sequences are apart
+  /// Copies a whole sequence, for branches of one prompt. The copies share one list, its budget and its statistics: what one of
+  /// them reads decides about the tokens of all. Throws std::runtime_error if the caches of sequences are apart
   /// (llama_context_params::kv_unified is false).
   void copy(llama_seq_id source, llama_seq_id target);
 
   /// A sequence (-1: all of the context) with what the policy knows of it.
   std::vector<std::byte> save(llama_seq_id sequence = -1) const;
-  /// Puts it in the place of what was there. Throws std::runtime_error if it is damaged, or of another model or policy; nothing
-  /// read is trusted.
+  /// Puts it in the place of what was there. Throws std::runtime_error if it is cut off, inconsistent, or of another model or
+  /// policy. There is no checksum: a changed number in a key or value is not noticed.
   void load(std::span<const std::byte> saved, llama_seq_id sequence = -1);
 
  private:
@@ -67,7 +70,8 @@ class Attached {
 };
 
 /// Creates a context of the model with the policy attached. `params` as for llama_init_from_model; flash attention is switched on
-/// and the cache placed in host memory (offload_kqv), which the store needs. The model must outlive the context.
+/// and the cache placed in host memory (offload_kqv), which the store needs. n_ctx must hold the whole text, also what will be
+/// dropped: cells without tokens cost no memory. The model must outlive the context.
 ///
 /// Everything is checked before the first batch. Throws std::invalid_argument for what the caller can change: flash attention
 /// switched off, a cache type other than f16, bf16, f32 and q8_0, a policy that drops without a budget, a policy calibrated on

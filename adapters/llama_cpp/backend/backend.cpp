@@ -25,6 +25,9 @@ ggml_status graph_compute(ggml_backend_t backend, ggml_cgraph* graph) {
     instance.failure = error.what();
     spdlog::error("{}", error.what());
     return GGML_STATUS_FAILED;
+  } catch (...) {  // of somebody's policy
+    instance.failure = "policy: threw something that is no std::exception";
+    return GGML_STATUS_FAILED;
   }
   return GGML_STATUS_SUCCESS;
 }

@@ -45,6 +45,13 @@ Runtime linked_runtime() {
   return out;
 }
 
+void require_sequence(llama_seq_id sequence, const llama_context* context) {
+  const auto count = static_cast<llama_seq_id>(llama_n_seq_max(context));
+  if (sequence < 0 || sequence >= count)
+    throw std::invalid_argument("sequence: must be from 0 to " + std::to_string(count - 1) + ", is " + std::to_string(sequence) +
+                                "; raise llama_context_params::n_seq_max for more");
+}
+
 }  // namespace
 
 struct Attached::Parts {
@@ -80,11 +87,18 @@ std::vector<LayerDescription> Attached::layers() const {
 }
 
 void Attached::decode(const llama_batch& batch) {
+  if (batch.n_tokens < 1 || static_cast<std::uint32_t>(batch.n_tokens) > llama_n_batch(context()))
+    throw std::invalid_argument("batch: must have 1 to " + std::to_string(llama_n_batch(context())) + " tokens (n_batch), has " +
+                                std::to_string(batch.n_tokens) + "; split it, or raise llama_context_params::n_batch");
+  parts_->followed.catch_up();
   parts_->followed.before_batch();
   const int status = llama_decode(context(), batch);
   llama_synchronize(context());
   if (parts_->followed.after_batch(status) == 0) return;
-  const std::string why = take_failure();
+  std::string why = take_failure();
+  if (why.empty() && status == 1)
+    why = "no room for the batch; n_ctx (" + std::to_string(llama_n_ctx(context())) +
+          ") must hold the whole text, also what is dropped";
   throw std::runtime_error("llama_decode: " + (why.empty() ? "failed with status " + std::to_string(status) : why));
 }
 
@@ -97,10 +111,12 @@ void Attached::update() {
 }
 
 CacheUsage Attached::usage() const {
+  parts_->followed.catch_up();
   return parts_->store.usage();
 }
 
 std::vector<HeadContent> Attached::content() const {
+  parts_->followed.catch_up();
   return parts_->store.content();
 }
 
@@ -110,6 +126,8 @@ void Attached::clear() {
 }
 
 void Attached::remove(llama_seq_id sequence, llama_pos from) {
+  require_sequence(sequence, context());
+  parts_->followed.catch_up();
   if (from > 0 && !parts_->followed.can_cut(sequence, from))
     throw std::runtime_error("sequence " + std::to_string(sequence) +
                              ": must be cut behind the last eviction, was to be cut at " + std::to_string(from) +
@@ -121,18 +139,25 @@ void Attached::remove(llama_seq_id sequence, llama_pos from) {
 }
 
 void Attached::copy(llama_seq_id source, llama_seq_id target) {
+  require_sequence(source, context());
+  require_sequence(target, context());
+  parts_->followed.catch_up();
   if (const std::string refusal = parts_->followed.copying(source, target, -1); !refusal.empty())
     throw std::runtime_error("sequence " + std::to_string(source) + ": " + refusal);
   llama_memory_seq_cp(parts_->memory(), source, target, -1, -1);
 }
 
 std::vector<std::byte> Attached::save(llama_seq_id sequence) const {
+  if (sequence != -1) require_sequence(sequence, context());
+  parts_->followed.catch_up();
   std::vector<std::byte> out(parts_->followed.save_state(sequence, {}));
   parts_->followed.save_state(sequence, out);
   return out;
 }
 
 void Attached::load(std::span<const std::byte> saved, llama_seq_id sequence) {
+  if (sequence != -1) require_sequence(sequence, context());
+  parts_->followed.catch_up();
   parts_->followed.load_state(sequence, saved);
 }
 
@@ -149,6 +174,7 @@ Attached attach(llama_model* model, const llama_context_params& params, const Ca
 }
 
 std::string why_not_attachable(llama_model* model) {
+  if (!model) return "model: must be loaded, is null";
   llama_context_params params = llama_context_default_params();
   params.n_ctx = params.n_batch = params.n_ubatch = 256;
   try {

@@ -1,6 +1,7 @@
 #include "adapters/llama_cpp/context/followed_context.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <utility>
 
@@ -33,6 +34,39 @@ void FollowedContext::before_batch() {
   for (std::int32_t s = 0; s < sequence_count_; ++s) before_[static_cast<std::size_t>(s)] = newest(s);
 }
 
+void FollowedContext::catch_up() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::vector<BatchShare> shares = store_.take_shares();
+  std::vector<std::int64_t> keys;
+  for (const SequenceUse& use : store_.sequences()) keys.push_back(use.key);
+  names_.retain(keys);
+  std::vector<Advance> advances;
+  std::vector<std::int32_t> gone;
+  for (std::int32_t s = 0; s < sequence_count_; ++s) {
+    std::int32_t& before = before_[static_cast<std::size_t>(s)];
+    const std::int32_t now = newest(s);
+    if (now < 0 && before >= 0) gone.push_back(s);
+    // went on: something was evaluated up to here. One that was only cut, or copied to, stays who it was, and so does one that
+    // is where it was, unless nothing is left of what it was
+    if (now >= 0 && (now != before || names_.keys_of(s).empty()))
+      for (const BatchShare& share : shares)
+        if (share.last == now) advances.push_back({s, share.first - 1, now});
+    before = now;
+  }
+  if (!shares.empty())
+    for (const std::int64_t key : names_.learn(advances, shares, store_.streams() > 1)) forget(key);
+  for (const std::int32_t s : gone) forget_sequence(s);
+  if (sequence_count_ > 1) return;
+  if (before_.front() < 0) return forget_all();
+  // one sequence: what was evaluated last is it, and anything else was cleared away
+  for (const SequenceUse& use : store_.sequences()) {
+    if (!shares.empty() && use.key != shares.back().key)
+      forget(use.key);
+    else if (names_.candidates_of(use.key).empty())
+      names_.share(use.key, std::array{std::int32_t{0}});
+  }
+}
+
 int FollowedContext::after_batch(int status) {
   const std::lock_guard<std::mutex> lock(mutex_);
   in_batch_ = false;
@@ -59,6 +93,7 @@ int FollowedContext::after_batch(int status) {
   if (!shares.empty())
     requests_.batch(
         shares, store_.sequences(), [this](std::int64_t key) { return names_.sequence_of(key); }, batch_began_, batch_ended_);
+  for (const Advance& advance : advances) before_[static_cast<std::size_t>(advance.sequence)] = advance.after;
   return status == 0 && lost(advances) ? -3 : status;
 }
 

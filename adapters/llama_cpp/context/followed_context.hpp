@@ -17,6 +17,9 @@ class FollowedContext {
   FollowedContext(const Runtime& runtime, const void* model, void* context, CacheStore& store, RequestLog::Ended ended);
 
   const void* memory() const { return memory_; }
+  /// For those who are not told of every batch and removal: learns from positions what went on since, and releases what the
+  /// runtime removed.
+  void catch_up();
   void before_batch();
   /// Returns the status for the program.
   int after_batch(int status);

@@ -73,6 +73,11 @@ std::vector<std::int64_t> SequenceNames::remove(std::int32_t sequence) {
   return take_empty();
 }
 
+void SequenceNames::retain(std::span<const std::int64_t> keys) {
+  for (auto* const known : {&candidates_, &shared_})
+    std::erase_if(*known, [&](const auto& entry) { return std::find(keys.begin(), keys.end(), entry.first) == keys.end(); });
+}
+
 void SequenceNames::clear() {
   candidates_.clear();
   shared_.clear();

@@ -29,6 +29,8 @@ class SequenceNames {
   void share(std::int64_t key, std::span<const std::int32_t> sequences);
   /// The runtime removed a sequence. Returns the keys that can be no sequence any more.
   std::vector<std::int64_t> remove(std::int32_t sequence);
+  /// The store holds these keys and no others.
+  void retain(std::span<const std::int64_t> keys);
   void clear();
   /// A key came out of a saved state, which does not say whether several sequences were candidates or branches: taken for
   /// branches, nothing of theirs is released too early. One that is left of several has positions of its own: shared, too.

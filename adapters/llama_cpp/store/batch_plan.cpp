@@ -85,6 +85,19 @@ void cut(CellMap& cells, std::int32_t sequence, std::int32_t newest_seen, BatchP
   cells.newest[static_cast<std::size_t>(sequence)] = newest_seen;
 }
 
+/// A query of a new sequence sees only what this batch writes: anything else was brought into the runtime's cache past the store.
+void refuse_unread(const MaskView& mask, std::size_t query, std::span<const std::int32_t> written, const CellMap& cells) {
+  for_each_seen(mask, query, [&](std::size_t c) {
+    if (cells.owner[c] != CellMap::kNobody ||
+        std::find(written.begin(), written.end(), static_cast<std::int32_t>(c)) != written.end())
+      return;
+    throw std::runtime_error(
+        "KV cache: a sequence goes on behind tokens that the store has never read (a copy between streams, or a state restored "
+        "by "
+        "llama.cpp's own functions); remove the sequence and read it again");
+  });
+}
+
 }  // namespace
 
 void CellMap::grow(std::size_t cells) {
@@ -134,6 +147,7 @@ BatchPlan plan_batch(const MaskView& mask, std::span<const std::int32_t> written
       newest_seen = std::max(newest_seen, cells.position[c]);
     });
     if (sequence == CellMap::kNobody) {
+      refuse_unread(mask, q, written, cells);
       sequence = static_cast<std::int32_t>(cells.newest.size());
       cells.newest.push_back(-1);
       cells.held.push_back(0);

@@ -103,6 +103,14 @@ int main(int, char** argv) {
     attached.decode(batch_of(more));
     attached.clear();
     check(attached.usage().entries == 0, "cleared");
+    // with llama.cpp's own functions: what was cleared away is not counted any more, and a sequence is removed as after decode()
+    for (int i = 0; i < 3; ++i) {
+      llama_memory_clear(llama_get_memory(attached.context()), false);
+      check(llama_decode(attached.context(), batch_of(more)) == 0, "a plain decode");
+      check(attached.usage().tokens_seen == 30, "one sequence after a clear");
+    }
+    attached.remove(0);
+    check(attached.usage().entries == 0, "removed after a plain decode");
     attached.decode(batch_of(tokens));
     check(says(thrown<std::runtime_error>([&] { attached.remove(0, 450); }), "behind the last eviction"), "a cut is refused");
     const std::vector<std::byte> saved = attached.save(0);
