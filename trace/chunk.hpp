@@ -11,7 +11,6 @@ namespace namm::trace {
 
 static_assert(std::endian::native == std::endian::little, "traces are read and written as they lie in memory");
 
-
 /// A trace is a row of chunks, each a header and a payload padded with zeros to a multiple of 32 bytes, little-endian:
 ///
 ///     settings (JSON) | prompt (JSON) layer layer ... | prompt layer layer ... | ...

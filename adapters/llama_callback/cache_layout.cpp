@@ -62,9 +62,7 @@ void CacheLayout::learn_keys_read(const ggml_tensor* keys, float position_bias) 
   seen.layer.key_size = static_cast<std::size_t>(keys->ne[0]);
   seen.layer.kv_heads = static_cast<int>(keys->ne[2]);
   ++seen.attended;
-  if (position_bias != 0)
-    problem_ =
-        kWhyPositionBias;
+  if (position_bias != 0) problem_ = kWhyPositionBias;
 }
 
 void CacheLayout::learn_values_read(const ggml_tensor* values, std::size_t value_size, int kv_heads) {
@@ -79,8 +77,7 @@ void CacheLayout::finish() {
     const StockLayer& layer = seen.layer;
     if (!problem_.empty()) break;
     if (layer.keys && (!layer.values || (seen.attended > 0 && layer.value_size == 0)))
-      problem_ =
-          kWhyLatent;
+      problem_ = kWhyLatent;
     else if (!layer.keys || seen.attended != 1)
       problem_ = "its graph reads the cache" + of_layer(index) + " in a way that is not known; use --attachment backend";
     else if (layer.keys->ne[2] != 1)

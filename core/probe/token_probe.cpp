@@ -42,8 +42,8 @@ TokenProbe::TokenProbe(ProbeInput input, std::vector<ProbeLayer> layers) : input
 }
 
 const ProbeLayer& TokenProbe::fitted(int layer, int kv_heads, std::size_t key_size, std::size_t value_size) const {
-  const auto found = std::lower_bound(layers_.begin(), layers_.end(), layer,
-                                      [](const ProbeLayer& one, int index) { return one.layer < index; });
+  const auto found =
+      std::lower_bound(layers_.begin(), layers_.end(), layer, [](const ProbeLayer& one, int index) { return one.layer < index; });
   if (found != layers_.end() && found->layer == layer && found->kv_heads == kv_heads && found->key_size == key_size &&
       found->value_size == value_size)
     return *found;
