@@ -22,6 +22,7 @@
 #include "core/policies/key_probe.hpp"
 #include "eval/evaluation.hpp"
 #include "eval/fingerprint.hpp"
+#include "eval/model_fingerprint.hpp"
 
 namespace namm::cli {
 namespace {
@@ -159,6 +160,7 @@ nlohmann::json identity_of(const po::variables_map& values, const calibrate::Set
                         {"tasks", text("tasks")},
                         {"seed", settings.seed}};
   out["model_bytes"] = std::filesystem::file_size(text("model"));
+  out["model_hash"] = eval::model_fingerprint(text("model"));
   if (values.contains("data")) out["data_content"] = eval::file_fingerprint(text("data"));
   return out;
 }

@@ -15,11 +15,13 @@
 #include "cli/progress_bar.hpp"
 #include "eval/evaluation.hpp"
 #include "eval/fingerprint.hpp"
+#include "eval/model_fingerprint.hpp"
 #include "eval/resume.hpp"
 #include "eval/watched.hpp"
 #include "evolve/prompt_plan.hpp"
 #include "namm/policy.hpp"
 #include "report/result_table.hpp"
+#include "tasks/data_task.hpp"
 
 namespace namm::cli {
 namespace {
@@ -38,13 +40,25 @@ std::vector<Prompt> prompts_of(HostPool& pool, const TaskOptions& tasks, std::si
   return std::move(*prompts);
 }
 
+/// All prompts of a file unless a split is asked for; what is generated has a split.
+std::string split_name(const po::variables_map& values) {
+  const std::string name = values["split"].as<std::string>();
+  if (values.contains("data")) return values["split"].defaulted() ? "all" : name;
+  if (name == "all")
+    throw std::invalid_argument(
+        "--split: must be train, validation or test for generated prompts, is \"all\"; all is for --data");
+  return name;
+}
+
 /// Where results of the same evaluation have this in common, they can be put side by side.
 nlohmann::json settings_of(const po::variables_map& values, const ModelOptions& model, const TaskOptions& tasks) {
   const auto text = [&](const char* name) { return values[name].as<std::string>(); };
-  nlohmann::json out = {{"split", text("split")},
+  nlohmann::json out = {{"split", split_name(values)},
+                        {"compress", text("compress")},
                         {"question_after", tasks.protocol.question_after},
                         {"chat_template", tasks.protocol.chat_template},
-                        {"model_bytes", std::filesystem::file_size(text("model"))}};
+                        {"model_bytes", std::filesystem::file_size(text("model"))},
+                        {"model_hash", eval::model_fingerprint(text("model"))}};
   if (model.holder == llama::CacheHolder::callback) {  // results of the other are resumed as they always were
     out["attachment"] = text("attachment");
     out["cells"] = model.cells;
@@ -54,6 +68,21 @@ nlohmann::json settings_of(const po::variables_map& values, const ModelOptions& 
   else
     out["haystack"] = eval::haystack_fingerprint(text("haystack"));
   return out;
+}
+
+/// --samples, or as many prompts as the file has in the split: the same one never counts twice.
+std::size_t samples_there(const po::variables_map& values, const TaskOptions& tasks, tasks::Split split) {
+  const auto wanted = static_cast<std::size_t>(values["samples"].as<int>());
+  const auto* const data = dynamic_cast<const tasks::DataTask*>(tasks.tasks.front().get());
+  if (data == nullptr) return wanted;
+  const std::size_t there = data->different(split);
+  if (there == 0)
+    throw std::invalid_argument("--split: must have prompts, " + values["split"].as<std::string>() + " of " +
+                                values["data"].as<std::string>() + " has none (" + std::to_string(data->documents()) +
+                                " contexts; of every five three train, one validates, one tests); use --split all");
+  if (wanted > there && !values["samples"].defaulted())
+    spdlog::warn("--samples {}: there are {} different prompts, each is measured once", wanted, there);
+  return std::min(wanted, there);
 }
 
 /// Context that these prompts need, in tokens, with their answers, or with their repetition for hindsight.
@@ -93,11 +122,27 @@ eval::ResultRecord record_of(const Session& session, const Candidate& candidate,
   return out;
 }
 
+/// Says how many prompts lost their middle, and counts them.
+std::int64_t report_cut(const std::vector<Prompt>& prompts, std::size_t length) {
+  std::size_t cut = 0, most = 0;
+  for (const Prompt& prompt : prompts) {
+    cut += prompt.sample.cut_tokens > 0 ? 1 : 0;
+    most = std::max(most, prompt.sample.cut_tokens);
+  }
+  if (cut > 0)
+    spdlog::warn("--length {}: {} of {} prompts lost their middle, up to {} tokens; leave --length out to read them whole",
+                 length, cut, prompts.size(), most);
+  return static_cast<std::int64_t>(cut);
+}
+
 /// Every candidate on one task at one length. The full cache is measured first, once, and again only if a resumed evaluation
 /// still lacks others. False if interrupted.
 bool evaluate_group(Session& session, HostPool& pool, const std::vector<Prompt>& prompts, std::vector<eval::ResultRecord> rows,
                     std::size_t length) {
   std::vector<eval::Measurement> reference;
+  std::vector<std::string> units;
+  for (const Prompt& prompt : prompts) units.push_back(prompt.sample.unit.empty() ? prompt.sample.id : prompt.sample.unit);
+  const std::int64_t cut = report_cut(prompts, length);
   for (std::size_t c = 0; c < rows.size(); ++c) {
     const Candidate& candidate = session.candidates[c];
     eval::ResultRecord& record = rows[c];
@@ -128,7 +173,8 @@ bool evaluate_group(Session& session, HostPool& pool, const std::vector<Prompt>&
       session.records.push_back(*earlier);
       continue;
     }
-    eval::summarise(*measured, reference, record);
+    eval::summarise(*measured, c == 0 ? std::span<const eval::Measurement>() : reference, units, record);
+    record.cut_prompts = cut;
     session.results.append(to_json(record));
     session.records.push_back(std::move(record));
   }
@@ -150,7 +196,11 @@ po::options_description describe_options() {
   options.add_options()("samples,n", po::value<int>()->default_value(20)->value_name("N"), "prompts per task and length");
   options.add_options()("seed", po::value<std::uint64_t>()->default_value(1)->value_name("N"), "of the prompts");
   options.add_options()("split", po::value<std::string>()->default_value("test")->value_name("NAME"),
-                        "train, validation or test");
+                        "train, validation or test; of --data also `all`, which is meant without the option");
+  options.add_options()(
+      "compress", po::value<std::string>()->default_value("chunked")->value_name("WHEN"),
+      "chunked: the cache is brought to its budget every --interval tokens, which bounds memory; once: the whole "
+      "context is read first, as most papers and kvpress do");
   options.add_options()("json", po::value<std::string>()->default_value("")->value_name("FILE"),
                         "writes one result per line, as soon as it is there; the first replaces an older file");
   options.add_options()("details", po::value<std::string>()->default_value("")->value_name("FILE"),
@@ -175,8 +225,8 @@ int run_eval(const std::vector<std::string>& arguments) {
   interrupted();
   ModelOptions model_options = model_from(*values);
   read_cache_holder(*values, model_options);
-  const auto samples = (*values)["samples"].as<int>(), watched = (*values)["details-prompts"].as<int>();
-  require_at_least("--samples", samples, 1);
+  const auto watched = (*values)["details-prompts"].as<int>();
+  require_at_least("--samples", (*values)["samples"].as<int>(), 1);
   require_at_least("--details-prompts", watched, 1);
   const std::string json = (*values)["json"].as<std::string>(), details = (*values)["details"].as<std::string>();
   const bool resume = values->contains("resume");
@@ -187,14 +237,16 @@ int run_eval(const std::vector<std::string>& arguments) {
   CachePolicy full;
   full.policy = make_policy("full");
   candidates.insert(candidates.begin(), {"full", full});
-  TaskOptions tasks = tasks_from(*values, tasks::FileSplits::shared);
-  const tasks::Split split = tasks::parse_split((*values)["split"].as<std::string>());
+  const bool all = split_name(*values) == "all";
+  TaskOptions tasks = tasks_from(*values, all ? tasks::FileSplits::shared : tasks::FileSplits::disjoint);
+  const tasks::Split split = all ? tasks::Split::test : tasks::parse_split(split_name(*values));
+  const std::size_t samples = samples_there(*values, tasks, split);
 
   const auto model = llama::LlamaModel::load(model_options.model, model_options.gpu_layers);
   eval::ResultRecord common;
   common.model = model->description().model;
   common.architecture = model->description().architecture;
-  common.samples = samples;
+  common.samples = static_cast<std::int64_t>(samples);
   common.seed = (*values)["seed"].as<std::uint64_t>();
   common.workers = model_options.workers;
   common.threads = model_options.threads;
@@ -229,8 +281,7 @@ int run_eval(const std::vector<std::string>& arguments) {
         for (const eval::ResultRecord& row : rows) session.records.push_back(*session.earlier.find(row));
         continue;
       }
-      const auto prompts =
-          prompts_of(*tokenising, session.tasks, t, length, static_cast<std::size_t>(samples), session.common.seed, split);
+      const auto prompts = prompts_of(*tokenising, session.tasks, t, length, samples, session.common.seed, split);
       if (prompts.empty()) {
         going = false;
         break;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "base/fnv1a.hpp"
 #include "calibrate/hindsight.hpp"
 #include "calibrate/prompt_scores.hpp"
 
@@ -15,17 +16,38 @@ bool same_row(const Candidate& a, const Candidate& b) {
          to_string(a.memory.selection.budget) == to_string(b.memory.selection.budget);
 }
 
+constexpr std::string_view kRandomPolicy = "random";
+constexpr int kOnce = 1 << 24;  ///< an interval that is longer than any context
+
+/// Another draw for every prompt, so that the floor varies as it would in use; the same whenever the prompt comes again.
+std::int64_t seed_of(const CachePolicy& memory, const Prompt& prompt) {
+  const std::string text = memory.policy->to_json().dump() + prompt.sample.id;
+  return static_cast<std::int64_t>(fnv1a({text.data(), text.size()}, kFnvStart) >> 1);
+}
+
+/// Whether the cache is brought to its budget only once, behind the context.
+bool compresses_once(const po::variables_map& values) {
+  const std::string when = values["compress"].as<std::string>();
+  if (when != "once" && when != "chunked")
+    throw std::invalid_argument("--compress: must be chunked or once, is \"" + when + "\"; chunked is the default");
+  if (when == "once" && values.contains("interval"))
+    throw std::invalid_argument("--compress once: must be without --interval, which is of chunks; leave one out");
+  return when == "once";
+}
+
 }  // namespace
 
 CachePolicy Candidate::memory_of(Host& host, const Prompt& prompt, const ProtocolSettings& protocol) const {
   CachePolicy out = memory;
   if (hindsight) out.policy = hindsight->look(host, prompt, protocol);
+  if (out.policy->name() == kRandomPolicy) out.policy = make_policy(kRandomPolicy, {{"seed", seed_of(out, prompt)}});
   return out;
 }
 
 std::vector<Candidate> candidates_from(const po::variables_map& values) {
   const std::vector<MemoryOptions> memories = memories_from(values);
   const std::vector<Budget> budgets = parse_budgets(values["budget"].as<std::string>());
+  const bool once = compresses_once(values);
   std::vector<Candidate> out;
   for (const std::string& name : split_list(values["policy"].as<std::string>(), "--policy")) {
     const auto hindsight = calibrate::make_hindsight(name);
@@ -38,6 +60,7 @@ std::vector<Candidate> candidates_from(const po::variables_map& values) {
     for (const Budget& budget : budgets)
       for (const MemoryOptions& options : memories) {
         Candidate candidate{name, make_memory(file, options, budget), hindsight};
+        if (once) candidate.memory.interval_tokens = kOnce;
         if (std::any_of(out.begin(), out.end(), [&](const Candidate& one) { return same_row(one, candidate); }))
           throw std::invalid_argument("--policy, --budget, --mode: must name what is measured once, name " + name + " at " +
                                       to_string(budget) + ", " + std::string(to_string(candidate.memory.selection.mode)) +

@@ -58,9 +58,11 @@ int context_for(const std::shared_ptr<const llama::LlamaModel>& model, const Tas
       beside = std::max(beside, kBesideAnswer + answer);
       continue;
     }
+    const bool whole = std::count(options.lengths_tokens.begin(), options.lengths_tokens.end(), std::size_t{0}) > 0;
     const std::unique_ptr<Host> tokeniser = host_factory(model, {}, static_cast<int>(kBesideContext))();
     for (const tasks::Sample& sample : data->samples()) {
       tasks::Sample without_context;
+      if (whole) without_context.context = sample.context;
       without_context.question = sample.question;
       without_context.answer_prefix = sample.answer_prefix;
       without_context.answers = sample.answers;

@@ -80,8 +80,8 @@ void check_live(const EvolveOptions& options) {
   if (!std::filesystem::is_regular_file(model, ignored) || !std::ifstream(model, std::ios::binary))
     throw std::runtime_error("model " + model.string() + ": must be a file that can be read, is not; check --model");
   if (validation_of(options.tasks) == 0)
-    throw std::invalid_argument("--data: must hold at least 4 prompts, of which the fourth validates, " + options.data +
-                                " holds fewer; add some");
+    throw std::invalid_argument("--data: must hold prompts on at least 4 contexts, of which the fourth validates, " +
+                                options.data + " holds fewer; add some");
   for (const auto& task : options.tasks.tasks)
     if (const auto* const data = dynamic_cast<const tasks::DataTask*>(task.get()))
       for (const tasks::Sample& sample : data->samples())

@@ -10,6 +10,7 @@
 #include "cli/evolve_start.hpp"
 #include "cli/evolve_traces.hpp"
 #include "eval/fingerprint.hpp"
+#include "eval/model_fingerprint.hpp"
 #include "evolve/settings_limits.hpp"
 
 namespace namm::cli {
@@ -92,8 +93,10 @@ void count_on_data(const EvolveOptions& options, evolve::RunSettings& settings) 
   const std::string& name = options.data;
   const std::size_t training = data->different(tasks::Split::train), validation = data->different(tasks::Split::validation);
   if (training == 0 || validation == 0)
-    throw std::invalid_argument("--data: must hold at least 4 prompts (of every five, three train and the fourth validates), " +
-                                name + " holds " + std::to_string(data->samples().size()) + "; add some");
+    throw std::invalid_argument(
+        "--data: must hold prompts on at least 4 contexts (of every five, three train and the fourth "
+        "validates), " +
+        name + " holds " + std::to_string(data->documents()) + "; add some");
   settings.prompts_per_task = count_from(options.prompts, "prompts", training, "training prompts of " + name);
   settings.training_pool = count_from(options.training_pool, "training-pool", training, "training prompts of " + name);
   settings.validation_prompts = count_from(options.validation, "validation", validation, "validation prompts of " + name);
@@ -147,9 +150,10 @@ std::size_t count_from(const PromptCount& count, const std::string& option, std:
 
 nlohmann::json sources_of(const EvolveOptions& options) {
   if (options.trace) return nlohmann::json::object();  // RunSettings::traces tells them apart
-  nlohmann::json out = {{"model_bytes", std::filesystem::file_size(options.model.model)}};
+  nlohmann::json out = {{"model_bytes", std::filesystem::file_size(options.model.model)},
+                        {"model_hash", eval::model_fingerprint(options.model.model)}};
   if (!options.data.empty())
-    out["data"] = eval::file_fingerprint(options.data);
+    out["data"] = eval::file_fingerprint(options.data) + ", split by context";  // runs begun before were split otherwise
   else
     out["haystack"] = eval::haystack_fingerprint(options.haystack);
   return out;

@@ -24,6 +24,19 @@ std::string nearest_option(const std::string& typed, const po::options_descripti
   return nearest.empty() ? std::string("--help lists them") : "nearest: " + nearest.front();
 }
 
+/// Prompts of one's own are read whole unless a length is asked for; windows of a plain text need one.
+std::vector<std::size_t> lengths_from(const po::variables_map& values, const tasks::Task* first) {
+  const auto* const data = dynamic_cast<const tasks::DataTask*>(first);
+  if (data != nullptr && !data->is_plain() && values["length"].defaulted()) return {0};
+  std::vector<std::size_t> out;
+  for (const std::string& text : split_list(values["length"].as<std::string>(), "--length")) {
+    if (text == "full" && data == nullptr)
+      throw std::invalid_argument("--length: must be a number for generated prompts, is \"full\"; for example --length 512");
+    out.push_back(text == "full" ? 0 : parse_length(text));
+  }
+  return out;
+}
+
 }  // namespace
 
 std::size_t parse_length(const std::string& text) {
@@ -153,7 +166,8 @@ void add_tasks(po::options_description& options, const std::string& default_leng
   options.add_options()("data", po::value<std::string>()->value_name("FILE"),
                         "prompts of your own (JSON lines) instead of generated tasks");
   options.add_options()("length", po::value<std::string>()->default_value(default_lengths)->value_name("N,M"),
-                        "context lengths in the model's tokens");
+                        "context lengths in the model's tokens; of prompts of your own, how much is left of longer ones (their "
+                        "middle is cut out), `full` and what is meant without the option: all of it");
   options.add_options()("haystack", po::value<std::string>()->default_value("own")->value_name("NAME"),
                         "filler of generated tasks: own (each task's), prose, repeated, code, code:FOLDER or a text file");
   options.add_options()("question-in-context",
@@ -172,8 +186,7 @@ TaskOptions tasks_from(const po::variables_map& values, tasks::FileSplits splits
     for (const std::string& name : tasks::task_names(split_list(values["tasks"].as<std::string>(), "--tasks")))
       out.tasks.push_back(tasks::make_task(name, haystack));
   }
-  for (const std::string& text : split_list(values["length"].as<std::string>(), "--length"))
-    out.lengths_tokens.push_back(parse_length(text));
+  out.lengths_tokens = lengths_from(values, out.tasks.front().get());
   out.protocol.question_after = !values.contains("question-in-context");
   out.protocol.chat_template = !values.contains("no-chat");
   return out;

@@ -14,6 +14,7 @@
 #include "cli/progress_bar.hpp"
 #include "cli/trace_heads.hpp"
 #include "eval/evaluation.hpp"
+#include "eval/model_fingerprint.hpp"
 #include "evolve/prompt_plan.hpp"
 #include "evolve/recording.hpp"
 #include "trace/reader.hpp"
@@ -147,6 +148,7 @@ int run_trace(const std::vector<std::string>& arguments) {
 
   const auto model = llama::LlamaModel::load(model_options.model);
   settings.provenance["model_bytes"] = std::filesystem::file_size(model_options.model);
+  settings.provenance["model_hash"] = eval::model_fingerprint(model_options.model);
   HostPool tokeniser(host_factory(model, {}, 256), 1);
   auto prompts = evolve::make_prompts(tokeniser, tasks.tasks, choices, (*values)["seed"].as<std::uint64_t>(), tasks.protocol,
                                       &interrupted());

@@ -55,4 +55,5 @@ function(namm_test name)
   target_compile_definitions(namm_test_${name} PRIVATE
     NAMM_SOURCE_DIR="${PROJECT_SOURCE_DIR}" NAMM_BINARY_DIR="${PROJECT_BINARY_DIR}")
   add_test(NAME ${name} COMMAND namm_test_${name})
+  set_tests_properties(${name} PROPERTIES ENVIRONMENT "XDG_CACHE_HOME=${PROJECT_BINARY_DIR}/cache")
 endfunction()

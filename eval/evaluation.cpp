@@ -49,7 +49,6 @@ Measurement measure_prompt(Host& host, const CachePolicy& memory, const Prompt& 
   out.usage = host.usage();
   if (watched) out.content = host.content();
 
-  start = Clock::now();
   std::vector<Token> greedy;
   bool greedy_is_gold = true;
   std::vector<double> kl;
@@ -64,18 +63,21 @@ Measurement measure_prompt(Host& host, const CachePolicy& memory, const Prompt& 
       kl.push_back(kl_divergence(full->log_probabilities[i], logp));
     else
       out.log_probabilities.push_back(std::move(logp));
+    start = Clock::now();  // not the comparison, which the full cache has none of
     host.evaluate({&prompt.answer[i], 1});
+    out.decode_seconds += seconds_since(start);
     ++out.decode_tokens;
   }
   out.kl = full ? mean(kl) : 0;
   std::string text = host.detokenize(greedy);
   const int more = prompt.task->max_answer_tokens() - static_cast<int>(greedy.size());
   if (greedy_is_gold && more > 0) {
+    start = Clock::now();
     const Generation rest = host.generate(more, true);
+    out.decode_seconds += seconds_since(start);
     text += rest.text;
     out.decode_tokens += rest.tokens.size();
   }
-  out.decode_seconds = seconds_since(start);
   if (!greedy_is_gold && !decided_by_beginning(prompt.sample, text)) {
     present(host, memory, prompt, protocol);
     text = host.generate(prompt.task->max_answer_tokens(), true).text;

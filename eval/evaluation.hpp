@@ -4,6 +4,7 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "eval/record.hpp"
@@ -43,8 +44,10 @@ std::optional<std::vector<Measurement>> measure_prompts(HostPool& pool, const Me
                                                         std::span<const Measurement> full, std::size_t watched,
                                                         const std::atomic<bool>* stop, const Progress& progress);
 
-/// Means, intervals and rates of measurements, next to the full cache's on the same prompts.
-void summarise(std::span<const Measurement> measured, std::span<const Measurement> full, ResultRecord& record);
+/// Means, intervals and rates of measurements, next to the full cache's on the same prompts; `full` is empty where they are the
+/// full cache's own. `units`: tasks::Sample::unit of each prompt.
+void summarise(std::span<const Measurement> measured, std::span<const Measurement> full, const std::vector<std::string>& units,
+               ResultRecord& record);
 
 /// Seconds that a host takes to read a token, for estimates; measured on 64 tokens, or `longest` if that is less, so that they
 /// fit where the longest text does. Leaves the host reset.

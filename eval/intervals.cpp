@@ -1,73 +1,46 @@
 #include "eval/intervals.hpp"
 
 #include <algorithm>
-#include <boost/random/mersenne_twister.hpp>
-#include <boost/random/uniform_int_distribution.hpp>
-#include <limits>
+#include <boost/math/distributions/normal.hpp>
+#include <boost/math/distributions/students_t.hpp>
+#include <cmath>
 #include <numeric>
-#include <stdexcept>
-#include <string>
-#include <vector>
 
 namespace namm::eval {
-namespace {
-
-constexpr std::size_t kResamples = 2000;
-/// Indices of one resample after the other, the same ones for the same number of values.
-class Resampling {
- public:
-  explicit Resampling(std::size_t values) : draw_(0, values - 1) {}
-  std::size_t next() { return draw_(rng_); }
-
- private:
-  boost::random::mt19937_64 rng_{20241013};
-  boost::random::uniform_int_distribution<std::size_t> draw_;
-};
-
-/// The middle 95 %.
-Interval percentiles(std::vector<double>& values) {
-  if (values.empty()) return {kNan, kNan};
-  std::sort(values.begin(), values.end());
-  const std::size_t tail = values.size() / 40;
-  return {values[tail], values[values.size() - 1 - tail]};
-}
-
-}  // namespace
 
 double mean(std::span<const double> values) {
   if (values.empty()) return kNan;
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
-Interval bootstrap_ci95(std::span<const double> values) {
-  if (values.empty()) return {kNan, kNan};
-  Resampling resampling(values.size());
-  std::vector<double> means(kResamples);
-  for (double& m : means) {
-    double sum = 0;
-    for (std::size_t i = 0; i < values.size(); ++i) sum += values[resampling.next()];
-    m = sum / static_cast<double>(values.size());
-  }
-  return percentiles(means);
+double normal_quantile() {
+  static const double z = boost::math::quantile(boost::math::normal(), 1 - (1 - kCoverage) / 2);
+  return z;
 }
 
-Interval bootstrap_ratio_ci95(std::span<const double> values, std::span<const double> base) {
-  if (values.size() != base.size())
-    throw std::invalid_argument("bootstrap: values and base must be pairs, are " + std::to_string(values.size()) + " and " +
-                                std::to_string(base.size()));
-  if (values.empty()) return {kNan, kNan};
-  Resampling resampling(values.size());
-  std::vector<double> ratios;
-  for (std::size_t k = 0; k < kResamples; ++k) {
-    double sum = 0, base_sum = 0;
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      const std::size_t at = resampling.next();
-      sum += values[at];
-      base_sum += base[at];
-    }
-    if (base_sum > 0) ratios.push_back(sum / base_sum);
+double t_quantile(double degrees_of_freedom) {
+  if (!(degrees_of_freedom > 0)) return kNan;
+  return boost::math::quantile(boost::math::students_t(degrees_of_freedom), 1 - (1 - kCoverage) / 2);
+}
+
+double t_p_value(double t, double degrees_of_freedom) {
+  if (!(degrees_of_freedom > 0) || std::isnan(t)) return kNan;
+  if (std::isinf(t)) return 0;
+  return 2 * boost::math::cdf(boost::math::complement(boost::math::students_t(degrees_of_freedom), std::abs(t)));
+}
+
+std::vector<double> holm_adjusted(std::span<const double> p_values) {
+  std::vector<std::size_t> known;
+  for (std::size_t i = 0; i < p_values.size(); ++i)
+    if (!std::isnan(p_values[i])) known.push_back(i);
+  std::stable_sort(known.begin(), known.end(), [&](std::size_t a, std::size_t b) { return p_values[a] < p_values[b]; });
+  std::vector<double> out(p_values.size(), kNan);
+  double most = 0;
+  for (std::size_t k = 0; k < known.size(); ++k) {
+    most = std::max(most, p_values[known[k]] * static_cast<double>(known.size() - k));
+    out[known[k]] = std::min(1.0, most);
   }
-  return percentiles(ratios);
+  return out;
 }
 
 }  // namespace namm::eval

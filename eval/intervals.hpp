@@ -1,26 +1,32 @@
 #pragma once
 #include <limits>
 #include <span>
+#include <vector>
 
 namespace namm::eval {
 
 /// No value: unknown, or of nothing.
 inline constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
+/// All intervals here and in records: 95 %, two-sided.
+inline constexpr double kCoverage = 0.95;
+
+struct Interval {
+  double low = kNan, high = kNan;
+};
+
 /// Mean; NaN if empty.
 double mean(std::span<const double> values);
 
-struct Interval {
-  double low, high;
-};
+/// Half the width of a normal interval per standard error: 1.96.
+double normal_quantile();
+/// Half the width of a t interval per standard error. NaN without degrees of freedom.
+double t_quantile(double degrees_of_freedom);
+/// Two-sided p-value of Student's t. NaN without degrees of freedom.
+double t_p_value(double t, double degrees_of_freedom);
 
-/// 95 % bootstrap interval of the mean (percentile method, 2,000 resamples, fixed seed: the same values give the same interval).
-/// NaN if empty.
-Interval bootstrap_ci95(std::span<const double> values);
-
-/// The same of mean(values) / mean(base), whose entries belong together in pairs (the same prompt under two policies). NaN if
-/// empty; resamples whose base has no positive mean do not count, and if none has, NaN. Throws std::invalid_argument if the
-/// lengths differ.
-Interval bootstrap_ratio_ci95(std::span<const double> values, std::span<const double> base);
+/// p-values of one family as Holm (1979) adjusts them, in the order given: what is below 0.05 keeps the chance of a single false
+/// claim among all of them below 5 %. Unknown ones (NaN) stay unknown and do not count.
+std::vector<double> holm_adjusted(std::span<const double> p_values);
 
 }  // namespace namm::eval

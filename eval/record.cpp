@@ -39,6 +39,45 @@ void read_pair(const json& object, const char* name, double (&pair)[2]) {
     if ((*found)[i].is_number()) pair[i] = (*found)[i].get<double>();
 }
 
+json prompts_json(const ResultRecord::Prompts& prompts) {
+  const auto numbers = [](const std::vector<double>& values) {
+    json out = json::array();
+    for (const double v : values) out.push_back(detail::number_or_null(v));
+    return out;
+  };
+  return {{"unit", prompts.units},
+          {"score", numbers(prompts.scores)},
+          {"exact", numbers(prompts.exact)},
+          {"answer_log_likelihood", numbers(prompts.log_likelihoods)}};
+}
+
+/// Empty if absent. Throws if the lists are not of one length, one entry per prompt.
+ResultRecord::Prompts read_prompts(const json& object, std::int64_t samples) {
+  ResultRecord::Prompts out;
+  const auto found = object.find("prompts");
+  if (found == object.end()) return out;
+  const auto refuse = [] {
+    throw std::runtime_error("result: \"prompts\" must hold unit, score, exact and answer_log_likelihood of every prompt");
+  };
+  const auto list = [&](const char* name) {
+    if (!found->is_object() || !found->contains(name) || !(*found)[name].is_array() ||
+        (*found)[name].size() != static_cast<std::size_t>(samples))
+      refuse();
+    return (*found)[name];
+  };
+  for (const json& unit : list("unit")) {
+    if (!unit.is_string()) refuse();
+    out.units.push_back(unit.get<std::string>());
+  }
+  for (const auto& [name, values] :
+       {std::pair("score", &out.scores), {"exact", &out.exact}, {"answer_log_likelihood", &out.log_likelihoods}})
+    for (const json& value : list(name)) {
+      if (!value.is_number() && !value.is_null()) refuse();
+      values->push_back(value.is_null() ? kNan : value.get<double>());
+    }
+  return out;
+}
+
 json pair_of(double low, double high) {
   return {detail::number_or_null(low), detail::number_or_null(high)};
 }
@@ -55,6 +94,8 @@ json to_json(const ResultRecord& r) {
               {"mode", r.mode},
               {"interval_tokens", r.interval_tokens},
               {"samples", r.samples},
+              {"independent", r.independent},
+              {"cut_prompts", r.cut_prompts},
               {"seed", r.seed},
               {"peak_rss_bytes", r.peak_rss_bytes},
               {"workers", r.workers},
@@ -68,6 +109,7 @@ json to_json(const ResultRecord& r) {
     if (!number.of_runtime || r.attachment == "callback") out[number.name] = detail::number_or_null(r.*number.field);
   for (const RecordInterval& interval : record_intervals())
     out[interval.name] = pair_of((r.*interval.field)[0], (r.*interval.field)[1]);
+  if (!r.prompts.units.empty()) out["prompts"] = prompts_json(r.prompts);
   out["answer_nll_change"] = detail::number_or_null(-r.answer_log_likelihood_delta);
   out["answer_nll_change_ci95"] = pair_of(-r.answer_log_likelihood_delta_ci95[1], -r.answer_log_likelihood_delta_ci95[0]);
   return out;
@@ -86,6 +128,8 @@ ResultRecord record_from_json(const json& object) {
   if (const std::string attachment = fields.text_or_empty("attachment"); !attachment.empty()) r.attachment = attachment;
   r.length_tokens = whole_count(fields, "length_tokens");
   r.samples = whole_count(fields, "samples");
+  r.independent = whole_count(fields, "independent");
+  r.cut_prompts = whole_count(fields, "cut_prompts");
   if (const auto seed = object.find("seed"); seed != object.end() && seed->is_number_unsigned())
     r.seed = seed->get<std::uint64_t>();
   r.interval_tokens = static_cast<int>(std::clamp<std::int64_t>(whole(fields, "interval_tokens"), 0, 1 << 30));
@@ -95,7 +139,9 @@ ResultRecord record_from_json(const json& object) {
   r.version = fields.text_or_empty("version");
   r.commit = fields.text_or_empty("commit");
   r.memory = fields.text_or_empty("memory");
+  r.prompts = read_prompts(object, r.samples);
   if (const auto settings = object.find("settings"); settings != object.end() && settings->is_object()) r.settings = *settings;
+  r.settings.emplace("compress", "chunked");  // what there was before there was a choice
   return r;
 }
 

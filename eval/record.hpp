@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -12,19 +13,26 @@ struct ResultRecord {
   std::string model, architecture, policy, task, budget, mode;
   std::string attachment = "backend";  ///< who held the KV cache: backend (we), callback (the runtime)
   std::int64_t length_tokens = 0;
-  std::int64_t samples = 0;
+  std::int64_t samples = 0;      ///< prompts
+  std::int64_t independent = 0;  ///< of them, without those that share a needle or a document with another
+  std::int64_t cut_prompts = 0;  ///< prompts that lost their middle to the length
   std::uint64_t seed = 0;
   int interval_tokens = 0;
   double quality = 0;               ///< mean task score
-  double quality_ci95[2] = {0, 0};  ///< bootstrap over prompts
-  double quality_relative = 0;      ///< quality / quality of the full cache on the same prompts; NaN if that is 0
+  double quality_ci95[2] = {0, 0};  ///< as all intervals: estimates.hpp
+  double quality_change = 0;        ///< minus the full cache's on the same prompts
+  double quality_change_ci95[2] = {0, 0};
+  double quality_change_p = 1;  ///< two-sided p-value of no change, of this row alone
+  double quality_relative = 0;  ///< quality / quality of the full cache on the same prompts; NaN if that is 0
   double quality_relative_ci95[2] = {0, 0};
-  double exact = 0;                  ///< share of prompts whose greedy answer begins with an accepted one
+  double exact = 0;  ///< share of prompts whose greedy answer begins with an accepted one
+  double exact_ci95[2] = {0, 0};
   double answer_log_likelihood = 0;  ///< nat per token of the gold answer
   /// Minus the full cache's on the same prompts; `answer_nll_change` in the file is the same with the other sign: what the answer
   /// costs more, in nat per token.
   double answer_log_likelihood_delta = 0;
   double answer_log_likelihood_delta_ci95[2] = {0, 0};
+  double answer_log_likelihood_delta_p = 1;
   double fidelity_kl = 0;  ///< mean KL(full || pruned) over the positions of the gold answer, nat
   double logical_saving = 0, physical_saving = 0;
   double kv_bytes_peak = 0, kv_bytes_final = 0, kv_bytes_full = 0;  ///< mean over prompts
@@ -37,6 +45,11 @@ struct ResultRecord {
   std::string version, commit;
   std::string memory;                                  ///< fingerprint of the policy and what goes with it; "" in old files
   nlohmann::json settings = nlohmann::json::object();  ///< what all records of one evaluation have in common
+  /// One by one, so that rows can be compared prompt by prompt. Empty in old files.
+  struct Prompts {
+    std::vector<std::string> units;  ///< equal ones are not independent (tasks::Sample::unit)
+    std::vector<double> scores, exact, log_likelihoods;
+  } prompts = {};
 };
 
 nlohmann::json to_json(const ResultRecord& record);

@@ -12,10 +12,13 @@ double usage(const Measurement& m) {
 
 constexpr RecordNumber kRecordNumbers[] = {
     {"quality", &ResultRecord::quality, [](const Measurement& m) { return m.score; }},
+    {"quality_change", &ResultRecord::quality_change},
+    {"quality_change_p", &ResultRecord::quality_change_p},
     {"quality_relative", &ResultRecord::quality_relative},
     {"exact", &ResultRecord::exact, [](const Measurement& m) { return m.exact ? 1.0 : 0.0; }},
     {"answer_log_likelihood", &ResultRecord::answer_log_likelihood, [](const Measurement& m) { return m.log_likelihood; }},
     {"answer_log_likelihood_delta", &ResultRecord::answer_log_likelihood_delta},
+    {"answer_log_likelihood_delta_p", &ResultRecord::answer_log_likelihood_delta_p},
     {"fidelity_kl", &ResultRecord::fidelity_kl, [](const Measurement& m) { return m.kl; }},
     {"logical_saving", &ResultRecord::logical_saving, [](const Measurement& m) { return m.usage.logical_saving(); }},
     {"physical_saving", &ResultRecord::physical_saving, [](const Measurement& m) { return m.usage.physical_saving(); }},
@@ -33,6 +36,8 @@ constexpr RecordNumber kRecordNumbers[] = {
 
 constexpr RecordInterval kRecordIntervals[] = {
     {"quality_ci95", &ResultRecord::quality_ci95, &ResultRecord::quality},
+    {"quality_change_ci95", &ResultRecord::quality_change_ci95, &ResultRecord::quality_change},
+    {"exact_ci95", &ResultRecord::exact_ci95, &ResultRecord::exact},
     {"quality_relative_ci95", &ResultRecord::quality_relative_ci95, &ResultRecord::quality_relative},
     {"answer_log_likelihood_delta_ci95", &ResultRecord::answer_log_likelihood_delta_ci95,
      &ResultRecord::answer_log_likelihood_delta}};

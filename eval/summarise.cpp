@@ -1,5 +1,6 @@
 #include <vector>
 
+#include "eval/comparison.hpp"
 #include "eval/evaluation.hpp"
 #include "eval/intervals.hpp"
 #include "eval/record_fields.hpp"
@@ -14,9 +15,10 @@ std::vector<double> column(std::span<const Measurement> rows, Value value) {
   return out;
 }
 
-void store(double (&pair)[2], const Interval& interval) {
-  pair[0] = interval.low;
-  pair[1] = interval.high;
+ResultRecord::Prompts prompts_of(std::span<const Measurement> rows, const std::vector<std::string>& units) {
+  return {units, column(rows, [](const Measurement& m) { return m.score; }),
+          column(rows, [](const Measurement& m) { return m.exact ? 1.0 : 0.0; }),
+          column(rows, [](const Measurement& m) { return m.log_likelihood; })};
 }
 
 double rate(std::span<const Measurement> rows, std::size_t Measurement::*tokens, double Measurement::*seconds) {
@@ -30,23 +32,15 @@ double rate(std::span<const Measurement> rows, std::size_t Measurement::*tokens,
 
 }  // namespace
 
-void summarise(std::span<const Measurement> measured, std::span<const Measurement> full, ResultRecord& record) {
+void summarise(std::span<const Measurement> measured, std::span<const Measurement> full, const std::vector<std::string>& units,
+               ResultRecord& record) {
   record.samples = static_cast<std::int64_t>(measured.size());
   for (const RecordNumber& number : record_numbers())
     if (number.of != nullptr) record.*number.field = mean(column(measured, number.of));
-
-  const auto score = [](const Measurement& m) { return m.score; };
-  const std::vector<double> scores = column(measured, score), full_scores = column(full, score);
-  store(record.quality_ci95, bootstrap_ci95(scores));
-  const double full_quality = mean(full_scores);
-  record.quality_relative = full_quality > 0 ? record.quality / full_quality : kNan;
-  store(record.quality_relative_ci95, bootstrap_ratio_ci95(scores, full_scores));
-
-  std::vector<double> delta;
-  for (std::size_t i = 0; i < measured.size(); ++i) delta.push_back(measured[i].log_likelihood - full[i].log_likelihood);
-  record.answer_log_likelihood_delta = mean(delta);
-  store(record.answer_log_likelihood_delta_ci95, bootstrap_ci95(delta));
-
+  record.prompts = prompts_of(measured, units);
+  const ResultRecord::Prompts beside = prompts_of(full, units);
+  const ComparedPrompts table = {"", &record.prompts, full.empty() ? nullptr : &beside};
+  compare({&table, 1}, record);
   record.prefill_tokens_per_second = rate(measured, &Measurement::prefill_tokens, &Measurement::prefill_seconds);
   record.decode_tokens_per_second = rate(measured, &Measurement::decode_tokens, &Measurement::decode_seconds);
 }

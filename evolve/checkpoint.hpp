@@ -13,6 +13,8 @@ namespace namm::evolve {
 
 /// The setting that holds RunSettings::sources.
 inline constexpr const char* kSourcesSetting = "sources";
+/// One of them; runs begun before it was recorded go on without.
+inline constexpr const char* kModelHashSource = "model_hash";
 
 /// The best policy for one budget.
 struct BudgetBest {

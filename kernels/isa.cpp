@@ -23,7 +23,7 @@ std::string choose() {
   if (lower(wanted) == "scalar") return "scalar";
   std::string names = "scalar";
   for (const auto target : available) {
-    const std::string name = lower(hwy::TargetName(target));
+    std::string name = lower(hwy::TargetName(target));
     if (name == lower(wanted)) {
       hwy::SetSupportedTargetsForTest(target);
       return name;

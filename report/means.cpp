@@ -6,6 +6,7 @@
 #include <set>
 #include <tuple>
 
+#include "eval/comparison.hpp"
 #include "eval/intervals.hpp"
 #include "eval/record_fields.hpp"
 
@@ -20,21 +21,21 @@ double mean_of(const ResultRows& rows, double eval::ResultRecord::*field) {
   return eval::mean(known);
 }
 
-/// Half the width of a mean's interval if the rows are independent.
-double half_width(const ResultRows& rows, double (eval::ResultRecord::*interval)[2]) {
-  double squares = 0;
-  for (const eval::ResultRecord& r : rows) squares += std::pow(((r.*interval)[1] - (r.*interval)[0]) / 2, 2);
-  return std::sqrt(squares) / static_cast<double>(rows.size());
-}
-
-eval::ResultRecord average(const ResultRows& rows) {
+/// `full`: the full cache's row of each table, null where there is none.
+eval::ResultRecord average(const ResultRows& rows, const std::vector<const eval::ResultRecord*>& full) {
   eval::ResultRecord out = rows.front();
   for (const eval::RecordNumber& number : eval::record_numbers()) out.*number.field = mean_of(rows, number.field);
-  for (const eval::RecordInterval& interval : eval::record_intervals()) {
-    const double half = half_width(rows, interval.field);
-    (out.*interval.field)[0] = out.*interval.around - half;
-    (out.*interval.field)[1] = out.*interval.around + half;
+  std::vector<eval::ComparedPrompts> tables;
+  double full_quality = 0;
+  const eval::ResultRecord::Prompts unknown;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const eval::ResultRecord::Prompts* const beside = full[i] == nullptr ? &unknown : &full[i]->prompts;
+    tables.push_back({rows[i].task, &rows[i].prompts, is_full(rows[i]) ? nullptr : beside});
+    full_quality += (full[i] == nullptr ? eval::kNan : full[i]->quality) / static_cast<double>(rows.size());
   }
+  out.quality_change = out.quality - full_quality;
+  out.quality_relative = full_quality > 0 ? out.quality / full_quality : eval::kNan;
+  eval::compare(tables, out);
   return out;
 }
 
@@ -46,6 +47,13 @@ auto variant_key(const eval::ResultRecord& r) {
   const bool full = is_full(r);
   const std::string none;
   return std::tuple(r.policy, full ? none : r.mode, full ? none : r.budget, full ? 0 : r.interval_tokens, full ? none : r.memory);
+}
+
+/// The full cache's row of the same table, or null.
+const eval::ResultRecord* full_beside(const eval::ResultRecord& row, std::span<const eval::ResultRecord> records) {
+  const auto found = std::find_if(records.begin(), records.end(),
+                                  [&](const eval::ResultRecord& r) { return is_full(r) && table_key(r) == table_key(row); });
+  return found == records.end() ? nullptr : &*found;
 }
 
 /// Of several records of one row, the last in the place of the first.
@@ -92,6 +100,10 @@ bool is_full(const eval::ResultRecord& record) {
   return record.policy == kFullPolicy;
 }
 
+std::string length_text(std::int64_t tokens) {
+  return tokens == 0 ? "whole contexts" : std::to_string(tokens) + " tokens";
+}
+
 std::vector<ModelResults> models_of(std::span<const eval::ResultRecord> records) {
   std::vector<ModelResults> out;
   for (const ResultRows& rows :
@@ -123,11 +135,15 @@ ResultMeans means_of(std::span<const eval::ResultRecord> records) {
   const auto tables = tables_of(records);
   out.tables = tables.size();
   for (const ResultRows& rows : tables) out.samples += rows.front().samples;
-  for (const ResultRows& rows : variants_of(records))
-    if (tables_of(rows).size() == tables.size())
-      out.rows.push_back(average(rows));
-    else
-      ++out.left_out;
+  for (const ResultRows& rows : variants_of(records)) {
+    if (tables_of(rows).size() < tables.size()) {
+      out.left_out.push_back(rows.front().policy + (is_full(rows.front()) ? "" : " " + rows.front().budget));
+      continue;
+    }
+    std::vector<const eval::ResultRecord*> full;
+    for (const eval::ResultRecord& row : rows) full.push_back(full_beside(row, records));
+    out.rows.push_back(average(rows, full));
+  }
   return out;
 }
 

@@ -29,6 +29,9 @@ inline constexpr const char* kFullPolicy = "full";
 /// Whether a record is the full cache's.
 bool is_full(const eval::ResultRecord& record);
 
+/// "700 tokens"; "whole contexts" for 0.
+std::string length_text(std::int64_t tokens);
+
 /// What can be put side by side.
 struct ModelResults {
   /// "m.gguf (llama), seed 7", with the attachment if it is not our own cache, and with the settings in which groups of the same
@@ -44,13 +47,14 @@ std::vector<ResultRows> tables_of(std::span<const eval::ResultRecord> records);
 std::vector<ResultRows> variants_of(std::span<const eval::ResultRecord> records);
 
 struct ResultMeans {
-  ResultRows rows;           ///< one per setting that is in every table
-  std::size_t left_out = 0;  ///< settings that are not: their mean could not be compared
-  std::int64_t samples = 0;  ///< prompts in all tables
+  ResultRows rows;                    ///< one per setting that is in every table
+  std::vector<std::string> left_out;  ///< settings that are not, "h2o 25%": their mean could not be compared
+  std::int64_t samples = 0;           ///< prompts in all tables
   std::size_t tables = 0;
 };
-/// Means over the tables of one model; intervals as if the tables were independent samples. Values that one of them lacks come
-/// from the others.
+/// Means over the tables of one model, of quality relative to the full cache the mean by the full cache's mean. Intervals take
+/// the prompts of one task as what they are, the same at several lengths (eval/estimates.hpp); there are none for records that do
+/// not hold their prompts. Values that one table lacks come from the others.
 ResultMeans means_of(std::span<const eval::ResultRecord> records);
 
 }  // namespace namm::report

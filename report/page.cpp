@@ -20,7 +20,8 @@ constexpr std::string_view kTerms = R"(<dl>
 <dt>exact</dt><dd>share of the greedy answers that begin with an accepted answer</dd>
 <dt>dlogp</dt><dd>change of the gold answer's log-likelihood per token against the full cache on the same prompts, nat; 0 = no loss</dd>
 <dt>KL</dt><dd>divergence of the next-token distribution from the full cache's, mean over the gold answer's positions, nat</dd>
-<dt>95 %</dt><dd>bootstrap interval over the prompts (2,000 resamples); of means as if the tables were independent</dd>
+<dt>95 %</dt><dd>interval: Student's t between independent prompts, Wilson's for shares of right answers; the same prompt at two lengths counts as one</dd>
+<dt>*</dt><dd>differs from the full cache on the same prompts: paired test at 5 %, adjusted (Holm) for the rows of the table, at least ten prompts</dd>
 <dt>logical saving</dt><dd>share of the (layer, KV head, token) entries that were dropped when the answer began</dd>
 <dt>physical saving</dt><dd>share of the bytes that were given back, with all statistics and bookkeeping counted against it</dd>
 <dt>KV peak</dt><dd>most bytes of keys and values held while the prompt was read</dd>

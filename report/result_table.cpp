@@ -15,21 +15,26 @@ std::string interval(const char* format, const double (&pair)[2]) {
   return format_number(format, pair[0]) + " .. " + format_number(format, pair[1]);
 }
 
-bool outside(double value, const double (&pair)[2]) {
-  return std::isfinite(value) && (value < pair[0] || value > pair[1]);
+/// Fewer independent prompts than this carry no mark, whatever the test says.
+constexpr std::int64_t kLeastForMark = 10;
+
+/// Which rows differ from the full cache: paired tests, Holm over the rows of the table.
+std::vector<bool> different(const ResultRows& rows, double eval::ResultRecord::*p_value) {
+  std::vector<double> p_values;
+  for (const eval::ResultRecord& r : rows)
+    p_values.push_back(is_full(r) || r.independent < kLeastForMark ? eval::kNan : r.*p_value);
+  std::vector<bool> out;
+  for (const double p : eval::holm_adjusted(p_values)) out.push_back(p < 1 - eval::kCoverage);
+  return out;
 }
 
 void print_rows(std::ostream& out, const ResultRows& rows, TableFormat format) {
-  double full = eval::kNan;
   bool modes = false, intervals = false, exact = false;
   const eval::ResultRecord* dropping = nullptr;  // the first of them
   for (const eval::ResultRecord& r : rows) {
     exact = exact || (std::isfinite(r.exact) && r.exact != r.quality);
     modes = modes || !r.mode.empty();
-    if (is_full(r)) {
-      full = r.quality;
-      continue;
-    }
+    if (is_full(r)) continue;
     if (dropping == nullptr) dropping = &r;
     intervals = intervals || r.interval_tokens != dropping->interval_tokens;
   }
@@ -42,20 +47,21 @@ void print_rows(std::ostream& out, const ResultRows& rows, TableFormat format) {
   for (const char* name : {"of full", "dlogp", "95 %", "KL", "logical", "physical", "KV peak", "prefill t/s", "decode t/s"})
     head.emplace_back(name);
   std::vector<std::vector<std::string>> cells;
+  const std::vector<bool> qualities = different(rows, &eval::ResultRecord::quality_change_p);
+  const std::vector<bool> likelihoods = different(rows, &eval::ResultRecord::answer_log_likelihood_delta_p);
   bool marked = false;
-  for (const eval::ResultRecord& r : rows) {
-    const bool quality_differs = !is_full(r) && outside(full, r.quality_ci95);
-    const bool likelihood_differs = !is_full(r) && outside(0, r.answer_log_likelihood_delta_ci95);
-    marked = marked || quality_differs || likelihood_differs;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const eval::ResultRecord& r = rows[i];
+    marked = marked || qualities[i] || likelihoods[i];
     std::vector<std::string> row = {r.policy};
     if (modes) row.push_back(is_full(r) ? "" : r.mode);
     if (intervals) row.push_back(is_full(r) ? "" : std::to_string(r.interval_tokens));
     row.push_back(is_full(r) ? "-" : r.budget);
-    row.push_back(format_number("%.3f", r.quality) + (quality_differs ? "*" : ""));
+    row.push_back(format_number("%.3f", r.quality) + (qualities[i] ? "*" : ""));
     row.push_back(interval("%.2f", r.quality_ci95));
     if (exact) row.push_back(format_number("%.3f", r.exact));
     row.push_back(format_number("%.3f", r.quality_relative));
-    row.push_back(format_number("%+.3f", r.answer_log_likelihood_delta) + (likelihood_differs ? "*" : ""));
+    row.push_back(format_number("%+.3f", r.answer_log_likelihood_delta) + (likelihoods[i] ? "*" : ""));
     row.push_back(interval("%+.2f", r.answer_log_likelihood_delta_ci95));
     row.push_back(format_number("%.4f", r.fidelity_kl));
     row.push_back(format_number("%.1f %%", 100 * r.logical_saving));
@@ -66,7 +72,7 @@ void print_rows(std::ostream& out, const ResultRows& rows, TableFormat format) {
     cells.push_back(std::move(row));
   }
   print_table(out, head, cells, 1 + (modes ? 1u : 0u), format);
-  if (marked) print_note(out, "* the full cache's value is outside the 95 % interval", format);
+  if (marked) print_note(out, "* differs from the full cache on the same prompts (paired test, 5 %, Holm over the rows)", format);
   out << '\n';
 }
 
@@ -74,9 +80,8 @@ void print_model(std::ostream& out, const ModelResults& model, TableFormat forma
   const auto tables = tables_of(model.rows);
   for (const ResultRows& rows : tables) {
     const eval::ResultRecord& r = rows.front();
-    print_heading(
-        out, r.task + ", " + std::to_string(r.length_tokens) + " tokens: " + model.origin + ", n = " + std::to_string(r.samples),
-        format);
+    print_heading(out, r.task + ", " + length_text(r.length_tokens) + ": " + model.origin + ", n = " + std::to_string(r.samples),
+                  format);
     print_rows(out, rows, format);
   }
   if (tables.size() < 2) return;
@@ -86,8 +91,10 @@ void print_model(std::ostream& out, const ModelResults& model, TableFormat forma
       "mean over the " + std::to_string(means.tables) + " tables: " + model.origin + ", n = " + std::to_string(means.samples),
       format);
   print_rows(out, means.rows, format);
-  if (means.left_out > 0) {
-    print_note(out, std::to_string(means.left_out) + " rows that are not in every table are left out of the mean", format);
+  if (!means.left_out.empty()) {
+    std::string names;
+    for (const std::string& name : means.left_out) names += (names.empty() ? "" : ", ") + name;
+    print_note(out, "not in every table and so left out of the mean: " + names, format);
     out << '\n';
   }
 }

@@ -8,8 +8,8 @@
 namespace namm::report {
 
 /// A table per task and length: policies and budgets with quality, its interval, change of log-likelihood, savings and rates.
-/// With more than one table per model and settings, one more over all of them. A '*' marks what the full cache's value is outside
-/// of. A row that was measured twice is shown once, as measured last, and a note says so.
+/// With more than one table per model and settings, one more over all of them. A '*' marks what differs
+/// from the full cache on the same prompts. A row that was measured twice is shown once, as measured last, and a note says so.
 void print_results(std::ostream& out, std::span<const eval::ResultRecord> records, TableFormat format);
 
 }  // namespace namm::report

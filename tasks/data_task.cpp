@@ -1,9 +1,12 @@
 #include "tasks/data_task.hpp"
 
 #include <algorithm>
+#include <map>
+#include <set>
 #include <stdexcept>
 
 #include "base/ascii.hpp"
+#include "base/fingerprint.hpp"
 #include "tasks/fit.hpp"
 #include "tasks/prompt_file.hpp"
 #include "tasks/random.hpp"
@@ -31,6 +34,19 @@ int answer_tokens(const std::vector<Sample>& samples) {
   return most;
 }
 
+/// The split of every prompt, by its document: prompts on one context are in one split. Of every five documents, in the order of
+/// their hashes, three are train, one validation, one test.
+std::vector<std::size_t> splits_of(const std::vector<std::string>& documents) {
+  constexpr std::size_t kSplitOfFifth[5] = {0, 0, 0, 1, 2};
+  std::map<std::string, std::size_t> place;
+  for (const std::string& document : documents) place.emplace(document, 0);
+  std::size_t next = 0;
+  for (auto& [document, split] : place) split = kSplitOfFifth[next++ % 5];
+  std::vector<std::size_t> out;
+  for (const std::string& document : documents) out.push_back(place.at(document));
+  return out;
+}
+
 }  // namespace
 
 std::string cut_middle(const std::string& text, std::size_t length_tokens, const TokenCounter& count_tokens) {
@@ -47,11 +63,18 @@ std::string cut_middle(const std::string& text, std::size_t length_tokens, const
 DataTask::DataTask(std::string name, std::vector<Sample> samples, FileSplits splits)
     : name_(std::move(name)), samples_(std::move(samples)), splits_(splits), max_answer_tokens_(answer_tokens(samples_)) {
   if (samples_.empty()) throw std::invalid_argument("prompts of '" + name_ + "': must be at least one, got none");
-  constexpr std::size_t kSplitOfFifth[5] = {0, 0, 0, 1, 2};
+  for (Sample& sample : samples_) sample.unit = fingerprint(sample.context);
+  std::vector<std::string> documents;
+  for (const Sample& sample : samples_) documents.push_back(sample.unit);
+  const std::vector<std::size_t> splits_of_samples = splits_of(documents);
   const bool one_text = samples_.size() == 1 && is_plain_text(samples_.front());
   for (std::size_t i = 0; i < samples_.size(); ++i)
     for (std::size_t split = 0; split < 3; ++split)
-      if (one_text || splits_ == FileSplits::shared || kSplitOfFifth[i % 5] == split) members_[split].push_back(i);
+      if (one_text || splits_ == FileSplits::shared || splits_of_samples[i] == split) members_[split].push_back(i);
+}
+
+bool DataTask::is_plain() const {
+  return std::all_of(samples_.begin(), samples_.end(), is_plain_text);
 }
 
 std::size_t DataTask::different(Split split) const {
@@ -64,12 +87,22 @@ Sample DataTask::make(const SampleRequest& request, const TokenCounter& count_to
   const auto& members = members_[static_cast<std::size_t>(request.split)];
   if (members.empty())
     throw std::invalid_argument("prompts of '" + name_ + "': the " + std::string(to_string(request.split)) +
-                                " split needs at least five prompts in the file, found " + std::to_string(samples_.size()));
+                                " split needs prompts on at least five different contexts, the file has " +
+                                std::to_string(documents()));
   const Sample& found = samples_[members[request.index % members.size()]];
   if (is_plain_text(found)) return window(request, count_tokens, found);
   Sample sample = found;
-  if (request.length_tokens != 0) sample.context = cut_middle(sample.context, request.length_tokens, count_tokens);
+  if (request.length_tokens == 0) return sample;
+  sample.context = cut_middle(found.context, request.length_tokens, count_tokens);
+  if (sample.context.size() < found.context.size())
+    sample.cut_tokens = count_tokens(found.context) - count_tokens(sample.context);
   return sample;
+}
+
+std::size_t DataTask::documents() const {
+  std::set<std::string_view> out;
+  for (const Sample& sample : samples_) out.insert(sample.unit);
+  return out.size();
 }
 
 Sample DataTask::window(const SampleRequest& request, const TokenCounter& count_tokens, const Sample& text) const {
@@ -83,7 +116,7 @@ Sample DataTask::window(const SampleRequest& request, const TokenCounter& count_
   }
   Sample sample;
   sample.task = text.task;
-  sample.id = text.id;
+  sample.id = sample.unit = text.id;
   if (request.length_tokens == 0) {
     sample.context = part;
     return sample;
@@ -103,6 +136,7 @@ Sample DataTask::window(const SampleRequest& request, const TokenCounter& count_
   const std::size_t bytes = fit_size(part.size(), request.length_tokens * 4, request.length_tokens, tokens_of_first);
   sample.context = part.substr(0, character_begin(part, bytes));
   sample.id.append("@").append(std::to_string(part.data() - text.context.data()));  // byte at which the window begins
+  sample.unit = sample.id;
   return sample;
 }
 

@@ -28,6 +28,7 @@ Sample start_sample(std::string_view task, const SampleRequest& request) {
   sample.task = task;
   sample.id = sample.task + "/" + std::string(to_string(request.split)) + "/" + std::to_string(request.seed) + "/" +
               std::to_string(request.index);
+  sample.unit = sample.id;
   return sample;
 }
 

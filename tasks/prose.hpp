@@ -16,7 +16,7 @@ namespace namm::tasks {
 /// The grammar never writes "pass key", "magic number" or "The code of".
 class Prose final : public SentenceSource {
  public:
-  explicit Prose(Rng rng) : rng_(std::move(rng)) {}
+  explicit Prose(Rng rng) : rng_(rng) {}
   Sentence next() override;
   Sentence next_short() override;
 

@@ -23,7 +23,7 @@ struct Extent {
 /// One prompt. The full text is context + question + answer_prefix; the model continues with the answer.
 /// Generated prompts end without a space: the model's continuation is one space and then the answer.
 struct Sample {
-  std::string id;  ///< unique and reproducible: task/split/seed/index
+  std::string id;  ///< reproducible: task/split/seed/index, or what a file calls it
   std::string task;
   std::string context;        ///< what the memory compresses
   std::string question;       ///< empty for plain text
@@ -38,6 +38,10 @@ struct Sample {
   /// Where in `context` the sentences stand that tell the answer, one for each part of an answer with several parts, in their
   /// order; empty where the whole text tells it (a count, the commonest words) or where it is unknown.
   std::vector<Extent> evidence = {};
+  /// Prompts of equal unit are not independent: they share a needle and filler (one number at two lengths) or a document (several
+  /// questions on it).
+  std::string unit = {};
+  std::size_t cut_tokens = 0;  ///< tokens of the context that were left out to meet a length
 
   static constexpr std::size_t npos = static_cast<std::size_t>(-1);
 };

@@ -13,7 +13,11 @@ namespace {
 using Lookup = void* (*)(void*, const char*) noexcept;  // else a tail call of it is none
 
 // Asked for before anything is initialised, by sanitizers and allocators too: nothing here may be instrumented or call what is.
+#ifdef __clang__  // has no such attribute: a build without optimisation makes ordinary calls of the tail calls below
+#define NAMM_EARLY __attribute__((no_sanitize("address", "undefined", "thread")))
+#else
 #define NAMM_EARLY __attribute__((no_sanitize("address", "undefined", "thread"), optimize("O2")))
+#endif
 
 /// The system's dlsym: ours stands in front of it.
 NAMM_EARLY Lookup system_lookup() noexcept {

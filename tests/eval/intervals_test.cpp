@@ -1,56 +1,39 @@
 #include "eval/intervals.hpp"
 
-#include <algorithm>
 #include <cmath>
-#include <random>
 #include <vector>
 
+#include "eval/estimates.hpp"
+#include "eval/shares.hpp"
 #include "tests/check.hpp"
 #include "tests/eval/golden.hpp"
+#include "tests/eval/units.hpp"
 
 using namespace namm::eval;
+using nlohmann::json;
 
 namespace {
 
-constexpr double kResamplesDrawn = 2000, kSpread = 4.5;  // of a share that is estimated: 1 in 100,000 lies outside
-
-/// Means, or ratios of sums, of all n^n resamples, ascending. A resample whose base has no positive sum does not count.
-std::vector<double> all_resamples(const std::vector<double>& values, const std::vector<double>* base = nullptr) {
-  const std::size_t n = values.size();
-  std::vector<std::size_t> at(n, 0);
-  std::vector<double> out;
-  for (bool more = true; more;) {
-    double sum = 0, below = 0;
-    for (const std::size_t i : at) {
-      sum += values[i];
-      below += base == nullptr ? 1 : (*base)[i];
-    }
-    if (below > 0) out.push_back(sum / below);
-    more = false;
-    for (std::size_t& digit : at) {
-      if (++digit < n) {
-        more = true;
-        break;
-      }
-      digit = 0;
-    }
-  }
-  std::sort(out.begin(), out.end());
-  return out;
+void check(const Interval& found, const json& expected) {
+  CAPTURE(found.low, found.high, expected.dump());
+  CHECK(found.low == Approx(expected[0].get<double>()).margin(1e-7));
+  CHECK(found.high == Approx(expected[1].get<double>()).margin(1e-7));
 }
 
-double quantile(const std::vector<double>& ascending, double share) {
-  const auto at = static_cast<std::size_t>(share * static_cast<double>(ascending.size()));
-  return ascending[std::min(at, ascending.size() - 1)];
+TableValues table_of(const json& json) {
+  return {json.at("population"), json.at("units"), json.at("values"), json.at("base")};
 }
 
-/// Both ends are where 2.5 % of the resamples lie beyond them, to the error of the ones that were drawn.
-void check_against(const Interval& found, const std::vector<double>& all, double drawn) {
-  const double beyond = (std::floor(drawn / 40) + 1) / (drawn + 1), error = kSpread * std::sqrt(0.025 * 0.975 / drawn);
-  CAPTURE(found.low, found.high, all.size());
-  const auto between = [](double low, double value, double high) { return low - 1e-12 <= value && value <= high + 1e-12; };
-  CHECK(between(quantile(all, beyond - error), found.low, quantile(all, beyond + error)));
-  CHECK(between(quantile(all, 1 - beyond - error), found.high, quantile(all, 1 - beyond + error)));
+/// Calls `test` for every golden of a kind; there must be some.
+template <typename Test>
+void each(const std::string& kind, Test test) {
+  int found = 0;
+  for (const json& one : golden::load("intervals.json"))
+    if (one.at("kind") == kind) {
+      test(one);
+      ++found;
+    }
+  REQUIRE(found > 0);
 }
 
 }  // namespace
@@ -59,82 +42,95 @@ TEST_CASE("intervals: the mean, and nothing of nothing") {
   const std::vector<double> values = {0.5, 1.25, -0.25, 2};
   CHECK(mean(values) == 0.875);
   CHECK(std::isnan(mean({})));
-  CHECK(std::isnan(bootstrap_ci95({}).low));
-  CHECK(std::isnan(bootstrap_ratio_ci95({}, {}).high));
-  CHECK_THROWS_WITH(bootstrap_ratio_ci95(values, std::vector<double>{1, 2}), Contains("pairs") && Contains("4 and 2"));
+  CHECK(std::isnan(mean_of({}).interval.low));
+  CHECK(std::isnan(share_interval(0, 0).low));
+  CHECK(std::isnan(share_change_interval({}).low));
+  CHECK(std::isnan(share_ratio_interval({}).low));
 }
 
-TEST_CASE("intervals: percentiles of all n^n resamples of up to five values") {
-  const std::vector<std::vector<double>> cases = {
-      {0.7},           {0, 1},           {0.2, 0.9},     {0, 0, 1}, {0.1, 0.5, 2.5}, {0, 1, 1, 1}, {-3, -0.1, 0.2, 0.9},
-      {0, 0, 1, 1, 1}, {1, 2, 4, 8, 16}, {0, 0, 0, 0, 1}};
-  for (const std::vector<double>& values : cases) check_against(bootstrap_ci95(values), all_resamples(values), kResamplesDrawn);
+TEST_CASE("intervals: of means and of paired differences they are SciPy's") {
+  each("t", [](const json& one) {
+    const std::vector<double> values = one.at("values");
+    const std::vector<TableValues> table = {{"", numbered(values.size()), values, one.at("base")}};
+    check(mean_of(table).interval, one.at("mean"));
+    const Estimate change = change_of(table);
+    check(change.interval, one.at("change"));
+    CHECK(change.p_value == Approx(one.at("p").get<double>()).epsilon(1e-9));
+    CHECK(change.units == values.size());
+  });
 }
 
-TEST_CASE("intervals: the same of ratios, where resamples without a base do not count") {
-  const std::vector<std::pair<std::vector<double>, std::vector<double>>> cases = {
-      {{0.5, 0.25}, {1, 0.5}},
-      {{1, 0, 1}, {1, 1, 1}},
-      {{0.2, 0.9, 0.4, 0.1}, {0.5, 1, 0.8, 0.3}},
-      {{1, 0, 0, 1, 1}, {1, 1, 0, 1, 0}},
-      {{0.3, 0.6, 0.1, 0.2, 0.9}, {0.4, 0.5, 0.2, 0.9, 1}}};
-  for (const auto& [values, base] : cases) {
-    const std::vector<double> all = all_resamples(values, &base);
-    const double counted = static_cast<double>(all.size()) / std::pow(values.size(), values.size());
-    check_against(bootstrap_ratio_ci95(values, base), all, std::round(kResamplesDrawn * counted));
+TEST_CASE("intervals: of a share they are SciPy's, of paired shares those of the published formulas") {
+  each("share", [](const json& one) { check(share_interval(one.at("right"), one.at("count")), one.at("interval")); });
+  each("paired", [](const json& one) {
+    const std::vector<double> n = one.at("counts");
+    const PairedCounts counts = {n[0], n[1], n[2], n[3]};
+    check(share_change_interval(counts), one.at("change"));
+    check(share_ratio_interval(counts), one.at("ratio"));
+    CHECK(share_change_p_value(counts) == Approx(one.at("p").get<double>()).epsilon(1e-9));
+    TableValues table{"", numbered(static_cast<std::size_t>(counts.all())), {}, {}};
+    for (std::size_t kind = 0; kind < 4; ++kind)
+      for (int i = 0; i < n[kind]; ++i) {
+        table.values.push_back(kind < 2 ? 1 : 0);
+        table.base.push_back(kind % 2 == 0 && kind < 3 ? 1 : 0);
+      }
+    check(score_change_of({{table}}).interval, one.at("change"));
+    check(score_ratio_of({{table}}).interval, one.at("ratio"));
+  });
+}
+
+TEST_CASE("intervals: prompts that come twice count once, as numpy has it from the definitions") {
+  each("clustered", [](const json& one) {
+    CAPTURE(one.at("name").get<std::string>());
+    std::vector<TableValues> tables;
+    for (const json& table : one.at("tables")) tables.push_back(table_of(table));
+    const Estimate change = change_of(tables);
+    check(change.interval, one.at("change"));
+    CHECK(change.p_value == Approx(one.at("p").get<double>()).epsilon(1e-9));
+    check(score_ratio_of(tables).interval, one.at("ratio"));
+  });
+  // the same prompts at two lengths, with the same outcome: twice the numbers, not a bit more known
+  const TableValues once{"needle", numbered(6), {0.1, 0.4, 0.2, 0.9, 0.5, 0.3}, {0.5, 0.5, 0.6, 0.9, 0.8, 0.4}};
+  const Estimate one = change_of({{once}}), twice = change_of({{once, once}});
+  CHECK(twice.interval.low == Approx(one.interval.low));
+  CHECK(twice.interval.high == Approx(one.interval.high));
+  CHECK(twice.units == 6);
+}
+
+TEST_CASE("intervals: Holm's adjustment is that of statsmodels, and what is unknown does not count") {
+  each("holm", [](const json& one) {
+    std::vector<double> p = one.at("p");
+    const std::vector<double> expected = one.at("adjusted"), found = holm_adjusted(p);
+    for (std::size_t i = 0; i < p.size(); ++i) CHECK(found[i] == Approx(expected[i]).epsilon(1e-12));
+    p.insert(p.begin(), kNan);
+    const std::vector<double> with_unknown = holm_adjusted(p);
+    CHECK(std::isnan(with_unknown[0]));
+    CHECK(with_unknown[1] == found[0]);
+  });
+}
+
+TEST_CASE("intervals: none is without width, and one prompt has none") {
+  for (const double score : {0.0, 0.5, 1.0}) {
+    CAPTURE(score);
+    const std::vector<TableValues> same = {{"", numbered(20), std::vector<double>(20, score), std::vector<double>(20, 1)}};
+    for (const Interval& interval : {score_of(same).interval, score_change_of(same).interval, score_ratio_of(same).interval}) {
+      CHECK(interval.high - interval.low > 0.03);
+      CHECK(interval.high - interval.low < 0.5);
+    }
+    CHECK(score_change_of(same).p_value == (score == 1 ? Approx(1) : Approx(std::pow(0.5, 19))));
   }
-  // a third of all resamples is left
-  const std::vector<double> values = {0.2, 0.9, 0.4}, rare = {0, 0, 0.5};
-  check_against(bootstrap_ratio_ci95(values, rare), all_resamples(values, &rare), kResamplesDrawn * 19 / 27);
+  const std::vector<TableValues> one = {{"", numbered(1), {0.3}, {0.6}}};
+  CHECK(std::isnan(mean_of(one).interval.low));
+  CHECK(std::isnan(change_of(one).p_value));
+  CHECK(mean_of(one).value == 0.3);
 }
 
-TEST_CASE("intervals: numpy's resamples of 20 to 30 values") {
-  for (const auto& one : golden::load("intervals.json")) {
-    const auto values = one.at("values").get<std::vector<double>>();
-    const Interval found = one.at("base").is_null() ? bootstrap_ci95(values)
-                                                    : bootstrap_ratio_ci95(values, one.at("base").get<std::vector<double>>());
-    CAPTURE(one.at("name").get<std::string>(), found.low, found.high);
-    CHECK(found.low >= one.at("low")[0].get<double>() - 1e-9);
-    CHECK(found.low <= one.at("low")[1].get<double>() + 1e-9);
-    CHECK(found.high >= one.at("high")[0].get<double>() - 1e-9);
-    CHECK(found.high <= one.at("high")[1].get<double>() + 1e-9);
-  }
-}
-
-TEST_CASE("intervals: the same values give the same interval, and it goes with their scale") {
-  const std::vector<double> values = {0.1, 0.7, 0.4, 0.9, 0.2, 0.65};
-  std::vector<double> eightfold, mirrored;
-  for (const double v : values) {
-    eightfold.push_back(8 * v);
-    mirrored.push_back(-v);
-  }
-  const Interval one = bootstrap_ci95(values), again = bootstrap_ci95(values), eight = bootstrap_ci95(eightfold),
-                 minus = bootstrap_ci95(mirrored);
-  CHECK(one.low == again.low);
-  CHECK(one.high == again.high);
-  CHECK(eight.low == 8 * one.low);
-  CHECK(eight.high == 8 * one.high);
-  CHECK(minus.low == -one.high);  // as many are cut off above as below
-  CHECK(minus.high == -one.low);
-  const Interval constant = bootstrap_ci95(std::vector<double>(7, 0.25)), itself = bootstrap_ratio_ci95(values, values);
-  CHECK(constant.low == 0.25);
-  CHECK(constant.high == 0.25);
-  CHECK(itself.low == 1);
-  CHECK(itself.high == 1);
-  CHECK(std::isnan(bootstrap_ratio_ci95(values, std::vector<double>(6, 0)).low));
-}
-
-TEST_CASE("intervals: of many samples nearly 95 % have the true mean inside") {
-  std::mt19937_64 rng(3);
-  std::normal_distribution<double> draw(1, 2);
-  constexpr int kSamples = 300;
-  int inside = 0;
-  for (int s = 0; s < kSamples; ++s) {
-    std::vector<double> values(40);
-    for (double& v : values) v = draw(rng);
-    const Interval found = bootstrap_ci95(values);
-    inside += found.low <= 1 && 1 <= found.high ? 1 : 0;
-  }
-  CHECK(inside >= 0.89 * kSamples);  // 94 % are expected of 40 values, give or take 1.4 %
-  CHECK(inside <= 0.985 * kSamples);
+TEST_CASE("intervals: a ratio has no interval where the full cache's score cannot be told from 0, and no value where it is 0") {
+  CHECK(std::isnan(score_ratio_of({{{"", numbered(3), {0.1, 0, 0}, {0, 0, 0.2}}}}).interval.low));
+  CHECK(std::isnan(score_ratio_of({{{"", numbered(3), {1, 0, 1}, {0, 0, 0}}}}).value));
+  // sum by sum: a table in which the full cache gets next to nothing does not decide
+  const std::vector<TableValues> tables = {{"a", numbered(4), {0.5, 0.5, 0.6, 0.6}, {1, 1, 1, 1}},
+                                           {"b", numbered(4), {0.06, 0.07, 0.05, 0.06}, {0.02, 0.02, 0.02, 0.02}},
+                                           {"c", numbered(4), {0, 0, 0, 0}, {0, 0, 0, 0}}};
+  CHECK(score_ratio_of(tables).value == Approx(0.61 / 1.02));
 }

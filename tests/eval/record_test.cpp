@@ -14,31 +14,54 @@ namespace {
 
 /// Every field another value, none of them the one that a record begins with.
 json filled() {
-  json out = {{"model", "m.gguf"},
-              {"architecture", "llama"},
-              {"policy", "h2o"},
-              {"task", "passkey"},
-              {"budget", "25%"},
-              {"mode", "pooled"},
-              {"attachment", "callback"},
-              {"length_tokens", 700},
-              {"samples", 6},
-              {"seed", 18446744073709551615u},
-              {"interval_tokens", 128},
-              {"peak_rss_bytes", 123456789},
-              {"workers", 3},
-              {"threads", 2},
-              {"version", "9.9"},
-              {"commit", "0123456789ab-dirty"},
-              {"memory", "0123456789abcdef"},
-              {"settings", {{"split", "test"}, {"cells", 7}}}};
+  json out = {
+      {"model", "m.gguf"},
+      {"architecture", "llama"},
+      {"policy", "h2o"},
+      {"task", "passkey"},
+      {"budget", "25%"},
+      {"mode", "pooled"},
+      {"attachment", "callback"},
+      {"length_tokens", 700},
+      {"samples", 2},
+      {"independent", 1},
+      {"cut_prompts", 1},
+      {"prompts", {{"unit", {"a", "b"}}, {"score", {0.25, 1}}, {"exact", {0, 1}}, {"answer_log_likelihood", {-0.5, nullptr}}}},
+      {"seed", 18446744073709551615u},
+      {"interval_tokens", 128},
+      {"peak_rss_bytes", 123456789},
+      {"workers", 3},
+      {"threads", 2},
+      {"version", "9.9"},
+      {"commit", "0123456789ab-dirty"},
+      {"memory", "0123456789abcdef"},
+      {"settings", {{"split", "test"}, {"cells", 7}, {"compress", "once"}}}};
   double value = 0.1;
-  for (const char* name : {"quality", "quality_relative", "exact", "answer_log_likelihood", "answer_log_likelihood_delta",
-                           "fidelity_kl", "logical_saving", "physical_saving", "kv_bytes_peak", "kv_bytes_final", "kv_bytes_full",
-                           "statistics_bytes_peak", "entries_final", "entries_full", "cells_final", "cells_peak",
-                           "cells_allocated", "prefill_tokens_per_second", "decode_tokens_per_second"})
+  for (const char* name : {"quality",
+                           "quality_change",
+                           "quality_change_p",
+                           "quality_relative",
+                           "exact",
+                           "answer_log_likelihood",
+                           "answer_log_likelihood_delta",
+                           "answer_log_likelihood_delta_p",
+                           "fidelity_kl",
+                           "logical_saving",
+                           "physical_saving",
+                           "kv_bytes_peak",
+                           "kv_bytes_final",
+                           "kv_bytes_full",
+                           "statistics_bytes_peak",
+                           "entries_final",
+                           "entries_full",
+                           "cells_final",
+                           "cells_peak",
+                           "cells_allocated",
+                           "prefill_tokens_per_second",
+                           "decode_tokens_per_second"})
     out[name] = value += 1.0 / 3;
-  for (const char* name : {"quality_ci95", "quality_relative_ci95", "answer_log_likelihood_delta_ci95"}) {
+  for (const char* name :
+       {"quality_ci95", "quality_change_ci95", "exact_ci95", "quality_relative_ci95", "answer_log_likelihood_delta_ci95"}) {
     out[name] = {value, value + 1};
     value += 1.0 / 3;
   }
@@ -93,7 +116,9 @@ TEST_CASE("record: old lines without later fields still load") {
   CHECK(record.samples == 0);
   CHECK(std::isnan(record.quality));
   CHECK(std::isnan(record.quality_ci95[0]));
-  CHECK(record.settings == json::object());
+  CHECK(record.settings == json{{"compress", "chunked"}});
+  CHECK(record.prompts.units.empty());
+  CHECK(std::isnan(record.quality_change_p));
 }
 
 TEST_CASE("record: what is no record is refused with the field's name") {
@@ -115,6 +140,19 @@ TEST_CASE("record: what is no record is refused with the field's name") {
     CAPTURE(name);
     CHECK_THROWS_WITH(record_from_json(wrong), Contains(name));
   }
+}
+
+TEST_CASE("record: prompts that do not fit the record are refused") {
+  const auto refused = [](auto change) {
+    json wrong = filled();
+    change(wrong["prompts"]);
+    CHECK_THROWS_WITH(record_from_json(wrong), Contains("\"prompts\""));
+  };
+  refused([](json& prompts) { prompts = 7; });
+  refused([](json& prompts) { prompts["score"] = {1}; });
+  refused([](json& prompts) { prompts["unit"] = {"a", 2}; });
+  refused([](json& prompts) { prompts["exact"] = {1, "no"}; });
+  refused([](json& prompts) { prompts.erase("answer_log_likelihood"); });
 }
 
 TEST_CASE("record files: empty lines do not count, an unfinished last line only where a file is still written") {

@@ -1,7 +1,12 @@
 #include "eval/resume.hpp"
 
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
 #include "base/fingerprint.hpp"
 #include "eval/fingerprint.hpp"
+#include "eval/model_fingerprint.hpp"
 #include "namm/policy.hpp"
 #include "tests/check.hpp"
 #include "tests/support/folder.hpp"
@@ -25,7 +30,7 @@ ResultRecord measured(const std::string& policy, const std::string& memory) {
   out.seed = 7;
   out.interval_tokens = 128;
   out.memory = memory;
-  out.settings = {{"split", "test"}};
+  out.settings = {{"split", "test"}, {"compress", "chunked"}};
   return out;
 }
 
@@ -114,4 +119,35 @@ TEST_CASE("fingerprint: FNV-1a as published, of a file the same as of its text")
   CHECK(haystack_fingerprint("file:" + (folder / "text")) == fingerprint(text));
   CHECK(haystack_fingerprint("prose") == "prose");
   CHECK_THROWS_WITH(file_fingerprint(folder / "none"), Contains("cannot be read"));
+}
+
+TEST_CASE("fingerprint: of a model it goes with its content, its parts, and is kept for a file that stays as it is") {
+  const Folder folder;
+  REQUIRE(setenv("XDG_CACHE_HOME", (folder / "cache").c_str(), 1) == 0);
+  const std::string weights(100'000, 'w');
+  write(folder / "m.gguf", weights);
+  const std::string before = model_fingerprint(folder / "m.gguf");
+  CHECK(before == fingerprint(weights));
+  std::filesystem::path kept;
+  for (const auto& entry : std::filesystem::directory_iterator(folder / "cache/namm/models")) kept = entry.path();
+  CHECK(read(kept.string()) == before + "\n");
+  write(kept.string(), "0123456789abcdef\n");
+  CHECK(model_fingerprint(folder / "m.gguf") == "0123456789abcdef");  // not read again
+  write(kept.string(), "no fingerprint\n");
+  CHECK(model_fingerprint(folder / "m.gguf") == before);
+  std::string zeroed = weights;
+  std::fill_n(zeroed.begin() + 40'000, 20'000, '\0');
+  write(folder / "m.gguf", zeroed);
+  CHECK(model_fingerprint(folder / "m.gguf") == fingerprint(zeroed));
+
+  write(folder / "s-00001-of-00002.gguf", "one");
+  CHECK_THROWS_WITH(model_fingerprint(folder / "s-00001-of-00002.gguf"), Contains("s-00002-of-00002.gguf"));
+  write(folder / "s-00002-of-00002.gguf", "two");
+  const std::string split = model_fingerprint(folder / "s-00001-of-00002.gguf");
+  write(folder / "s-00002-of-00002.gguf", "2nd");
+  CHECK(model_fingerprint(folder / "s-00001-of-00002.gguf") != split);
+
+  write(folder / "cache2", "a file where a folder should be");
+  REQUIRE(setenv("XDG_CACHE_HOME", (folder / "cache2").c_str(), 1) == 0);
+  CHECK(model_fingerprint(folder / "m.gguf") == fingerprint(zeroed));
 }

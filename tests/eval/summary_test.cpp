@@ -1,9 +1,10 @@
 #include <cmath>
 
+#include "eval/estimates.hpp"
 #include "eval/evaluation.hpp"
-#include "eval/intervals.hpp"
 #include "tests/check.hpp"
 #include "tests/eval/golden.hpp"
+#include "tests/eval/units.hpp"
 
 using namespace namm::eval;
 
@@ -45,8 +46,9 @@ TEST_CASE("summary: every mean and rate is numpy's") {
   const auto measured = measurements(golden.at("measured")), full = measurements(golden.at("full"));
   ResultRecord record;
   record.attachment = "callback";  // so that the cells are in the file
-  summarise(measured, full, record);
+  summarise(measured, full, numbered(8), record);
   CHECK(record.samples == 8);
+  CHECK(record.independent == 8);
   const nlohmann::json written = to_json(record);
   for (const auto& [name, value] : golden.at("expected").items()) {
     CAPTURE(name);
@@ -58,37 +60,57 @@ TEST_CASE("summary: intervals are those of the prompts' scores, ratios and diffe
   const nlohmann::json golden = golden::load("summary.json");
   const auto measured = measurements(golden.at("measured")), full = measurements(golden.at("full"));
   ResultRecord record;
-  summarise(measured, full, record);
-  std::vector<double> scores, full_scores, differences;
+  summarise(measured, full, numbered(8), record);
+  TableValues scores{"", numbered(8), {}, {}}, likelihoods = scores;
   for (std::size_t i = 0; i < measured.size(); ++i) {
-    scores.push_back(measured[i].score);
-    full_scores.push_back(full[i].score);
-    differences.push_back(measured[i].log_likelihood - full[i].log_likelihood);
+    scores.values.push_back(measured[i].score);
+    scores.base.push_back(full[i].score);
+    likelihoods.values.push_back(measured[i].log_likelihood);
+    likelihoods.base.push_back(full[i].log_likelihood);
   }
-  const auto check = [](const double(&pair)[2], const Interval& expected) {
-    CHECK(pair[0] == expected.low);
-    CHECK(pair[1] == expected.high);
+  const auto check = [](const double(&pair)[2], const Estimate& expected) {
+    CHECK(pair[0] == expected.interval.low);
+    CHECK(pair[1] == expected.interval.high);
   };
-  check(record.quality_ci95, bootstrap_ci95(scores));
-  check(record.quality_relative_ci95, bootstrap_ratio_ci95(scores, full_scores));
-  check(record.answer_log_likelihood_delta_ci95, bootstrap_ci95(differences));
+  check(record.quality_ci95, score_of({{scores}}));
+  check(record.quality_change_ci95, score_change_of({{scores}}));
+  check(record.quality_relative_ci95, score_ratio_of({{scores}}));
+  check(record.answer_log_likelihood_delta_ci95, change_of({{likelihoods}}));
+  CHECK(record.quality_change_p == score_change_of({{scores}}).p_value);
+  CHECK(record.answer_log_likelihood_delta_p == change_of({{likelihoods}}).p_value);
+  CHECK(record.prompts.scores == scores.values);
+}
+
+TEST_CASE("summary: several questions on one document are not independent") {
+  const nlohmann::json golden = golden::load("summary.json");
+  const auto measured = measurements(golden.at("measured")), full = measurements(golden.at("full"));
+  ResultRecord apart, together;
+  summarise(measured, full, numbered(8), apart);
+  summarise(measured, full, {"a", "a", "a", "a", "b", "b", "b", "b"}, together);
+  CHECK(together.independent == 2);
+  CHECK(together.samples == 8);
+  CHECK(together.quality == Approx(apart.quality));
+  CHECK(together.answer_log_likelihood_delta_ci95[1] - together.answer_log_likelihood_delta_ci95[0] >
+        2 * (apart.answer_log_likelihood_delta_ci95[1] - apart.answer_log_likelihood_delta_ci95[0]));
 }
 
 TEST_CASE("summary: the full cache beside itself, and a full cache that answers nothing") {
   const nlohmann::json golden = golden::load("summary.json");
   const auto full = measurements(golden.at("full"));
   ResultRecord record;
-  summarise(full, full, record);
+  summarise(full, {}, numbered(8), record);
   CHECK(record.quality_relative == 1);
   CHECK(record.quality_relative_ci95[0] == 1);
   CHECK(record.quality_relative_ci95[1] == 1);
   CHECK(record.answer_log_likelihood_delta == 0);
   CHECK(record.answer_log_likelihood_delta_ci95[1] == 0);
+  CHECK(std::isnan(record.quality_change_p));
   CHECK(record.logical_saving == 0);
 
   auto silent = full;
   for (Measurement& m : silent) m.score = 0;
-  summarise(full, silent, record);
+  summarise(full, silent, numbered(8), record);
   CHECK(std::isnan(record.quality_relative));
   CHECK(std::isnan(record.quality_relative_ci95[0]));
+  CHECK(record.quality_change > 0);
 }

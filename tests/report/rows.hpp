@@ -1,4 +1,5 @@
 #pragma once
+#include <cmath>
 #include <string>
 
 #include "eval/record.hpp"
@@ -19,6 +20,7 @@ inline namm::eval::ResultRecord row(const std::string& policy, const std::string
   out.seed = 7;
   out.quality = out.quality_relative = quality;
   out.answer_log_likelihood_delta = quality - 1;
+  out.quality_change_p = out.answer_log_likelihood_delta_p = NAN;
   for (auto* const pair : {&out.quality_ci95, &out.quality_relative_ci95, &out.answer_log_likelihood_delta_ci95}) {
     const double middle = pair == &out.answer_log_likelihood_delta_ci95 ? quality - 1 : quality;
     (*pair)[0] = middle - half_width;

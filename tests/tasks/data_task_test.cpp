@@ -1,5 +1,7 @@
 #include "tasks/data_task.hpp"
 
+#include <algorithm>
+#include <map>
 #include <set>
 #include <stdexcept>
 
@@ -51,8 +53,40 @@ TEST_CASE("Prompts of a file are dealt out to splits", "[tasks]") {
   const DataTask few("mine", questions(2), FileSplits::disjoint);
   CHECK(message_of([&] {
           few.make({Split::test, 0, 0, 0}, words);
-        }) == "prompts of 'mine': the test split needs at least five prompts in the file, found 2");
+        }) == "prompts of 'mine': the test split needs prompts on at least five different contexts, the file has 2");
   CHECK_THROWS_AS(DataTask("none", {}, FileSplits::shared), std::invalid_argument);
+}
+
+TEST_CASE("Prompts on one document are in one split, wherever they stand in the file", "[tasks]") {
+  const TokenCounter words = approximate_counter("words");
+  std::vector<Sample> samples;
+  for (int question = 0; question < 4; ++question)
+    for (const Sample& one : questions(10)) {
+      samples.push_back(one);
+      samples.back().id += "/" + std::to_string(question);
+      samples.back().question = "question " + std::to_string(question);
+    }
+  const DataTask task("books", samples, FileSplits::disjoint);
+  CHECK(task.documents() == 10);
+  std::map<std::string, std::set<Split>> splits_of_document;
+  std::map<std::string, Split> split_of;
+  for (const Split split : kSplits)
+    for (std::uint64_t i = 0; i < task.size(split); ++i) {
+      const Sample sample = task.make({split, 0, i, 0}, words);
+      splits_of_document[sample.context].insert(split);
+      split_of[sample.id] = split;
+      CHECK(sample.unit == task.make({split, 0, i, 16}, words).unit);  // also where the middle is cut out
+    }
+  CHECK(splits_of_document.size() == 10);
+  for (const auto& [document, splits] : splits_of_document) CHECK(splits.size() == 1);
+  CHECK(task.size(Split::train) == 24);
+  CHECK(task.size(Split::validation) == 8);
+  CHECK(task.size(Split::test) == 8);
+  std::reverse(samples.begin(), samples.end());
+  const DataTask reversed("books", samples, FileSplits::disjoint);
+  for (const Split split : kSplits)
+    for (std::uint64_t i = 0; i < reversed.size(split); ++i)
+      CHECK(split_of.at(reversed.make({split, 0, i, 0}, words).id) == split);
 }
 
 TEST_CASE("A context that is too long loses its middle", "[tasks]") {
@@ -65,6 +99,7 @@ TEST_CASE("A context that is too long loses its middle", "[tasks]") {
       const std::string context = task.make({Split::train, 0, 0, length}, count).context;
       CHECK(count(context) <= length);
       CHECK(count(context) + std::max<std::size_t>(16, length / 50) >= length);
+      CHECK(task.make({Split::train, 0, 0, length}, count).cut_tokens == count(samples[0].context) - count(context));
       CHECK(samples[0].context.starts_with(context.substr(0, context.size() / 2 - 4)));
       CHECK(samples[0].context.ends_with(context.substr(context.size() / 2 + 4)));
     }

@@ -59,8 +59,8 @@ std::shared_ptr<SavedStore> CacheStore::branch(const SavedStore& captured, std::
       copy.primary = sequence.primary;
       for (const auto& [index, heads] : sequence.layers)
         for (std::size_t h = 0; h < heads.size(); ++h) {
-          const auto found = std::find_if(kept.begin(), kept.end(), [&](const HeadContent& head) {
-            return head.layer == index && static_cast<std::size_t>(head.kv_head) == h;
+          const auto found = std::find_if(kept.begin(), kept.end(), [&, layer = index](const HeadContent& head) {
+            return head.layer == layer && static_cast<std::size_t>(head.kv_head) == h;
           });
           copy.layers[index].push_back(
               heads[h].copy(found == kept.end() ? all_of(heads[h]) : entries_at(heads[h], found->positions)));

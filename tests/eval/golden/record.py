@@ -1,66 +1,114 @@
-"""Writes intervals.json and summary.json, the numbers that tests/eval compares with: pip install numpy==2.4.6 scipy==1.17.1.
+"""Writes intervals.json and summary.json, the numbers that tests/eval compares with:
+pip install numpy==2.4.6 scipy==1.17.1 statsmodels==0.15.0.
 
-intervals.json: where the ends of a 95 % percentile interval of 2,000 resamples must lie. The k-th smallest of B resampled means
-has a share of the bootstrap distribution below it that is Beta(k, B + 1 - k); `low` and `high` are the quantiles of that
-distribution, from 1,000,000 resamples of numpy's own generator, between which it is all but 2 in 10,000 times. `scipy` is the
-interval of scipy.stats.bootstrap, method "percentile", to look at.
+intervals.json: t intervals, p-values, Wilson's intervals and the McNemar test by scipy, Holm by statsmodels, clustered intervals
+and Fieller's by numpy from their definitions, ratios of paired shares by maximising the restricted likelihood numerically.
 
 summary.json: measurements of some prompts, and the means that an evaluation reports of them, by numpy in double."""
 import json
 import pathlib
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
+from statsmodels.stats.multitest import multipletests
 
 FOLDER = pathlib.Path(__file__).parent
-RESAMPLES, TAIL, DRAWN, MISSED = 2000, 50, 1_000_000, 1e-4
 
 
-def resample(values, base, rng):
-    out = []
-    for _ in range(DRAWN // 50_000):
-        at = rng.integers(0, len(values), size=(50_000, len(values)))
-        top = values[at].mean(axis=1)
-        out.append(top if base is None else top / base[at].mean(axis=1))
-    return np.sort(np.concatenate(out))
+def t_case(name, values, base):
+    values, base = np.asarray(values, float), np.asarray(base, float)
+    change = values - base
+    interval = lambda x: [float(v) for v in stats.t.interval(0.95, len(x) - 1, x.mean(), stats.sem(x))]
+    return {"kind": "t", "name": name, "values": values.tolist(), "base": base.tolist(), "mean": interval(values),
+            "change": interval(change), "p": float(stats.ttest_rel(values, base).pvalue)}
 
 
-def band(drawn, rank):
-    share = stats.beta(rank, RESAMPLES + 1 - rank).ppf([MISSED, 1 - MISSED])
-    return [float(drawn[int(s * len(drawn))]) for s in share]
+def share_case(right, count):
+    found = stats.binomtest(right, count).proportion_ci(0.95, "wilson")
+    return {"kind": "share", "right": right, "count": count, "interval": [float(found.low), float(found.high)]}
 
 
-def interval(name, values, base=None):
-    rng = np.random.default_rng(7)
-    values = np.asarray(values, dtype=float)
-    base = None if base is None else np.asarray(base, dtype=float)
-    drawn = resample(values, base, rng)
-    data = (values,) if base is None else (values, base)
-    statistic = (lambda x, axis: x.mean(axis)) if base is None else (lambda x, y, axis: x.mean(axis) / y.mean(axis))
-    found = stats.bootstrap(data, statistic, n_resamples=100_000, method="percentile", paired=base is not None, rng=rng)
-    return {
-        "name": name,
-        "values": values.tolist(),
-        "base": None if base is None else base.tolist(),
-        "low": band(drawn, TAIL + 1),
-        "high": band(drawn, RESAMPLES - TAIL),
-        "scipy": [float(found.confidence_interval.low), float(found.confidence_interval.high)],
-    }
+def ratio_score(counts, ratio):
+    """Score statistic of a ratio of paired shares; the restricted likelihood is maximised numerically."""
+    both, first, second, neither = np.asarray(counts, float) / sum(counts)
+
+    def cells(x):  # of both (1), first and second, in the given ratio; `first` is not negative for any x
+        c = max(0.0, 1 / ratio - 1) + np.exp(x)
+        return np.array([1, ratio * (1 + c) - 1, c])
+
+    def loss(x):
+        p = cells(x)
+        return -np.sum(np.array([both, first, second]) * np.log(p / p.sum()))
+
+    p = cells(optimize.minimize_scalar(loss, bounds=(-20, 20), method="bounded", options={"xatol": 1e-13}).x)
+    p = p / p.sum() * (1 - neither)
+    top, bottom = both + first, both + second
+    return np.sqrt(sum(counts)) * (top - ratio * bottom) / np.sqrt(ratio * (p[1] + p[2]))
+
+
+def paired_case(both, first, second, neither):
+    counts = [both, first, second, neither]
+    count, z = sum(counts), stats.norm.ppf(0.975)
+    ratio = (both + first) / (both + second)
+    ends = [optimize.brentq(lambda r: ratio_score(counts, r) - side * z, *bracket, xtol=1e-10)
+            for side, bracket in ((1, (ratio / 20, ratio * 0.9999)), (-1, (ratio * 1.0001, ratio * 20)))]
+    p1, p2 = (first + 1) / (count + 2), (second + 1) / (count + 2)
+    half = z * np.sqrt((p1 + p2 - (p1 - p2) ** 2) / (count + 2))
+    disagree = first + second
+    return {"kind": "paired", "counts": counts, "ratio": [float(e) for e in ends],
+            "change": [float(p1 - p2 - half), float(p1 - p2 + half)],
+            "p": float(stats.binomtest(first, disagree).pvalue) if disagree else 1.0}
+
+
+def clustered(tables, a, b):
+    """Variance and degrees of freedom of the mean over tables of a * values + b * base."""
+    total, squares = 0.0, 0.0
+    for population in sorted({t["population"] for t in tables}):
+        sums = {}
+        for t in (t for t in tables if t["population"] == population):
+            x = a * np.array(t["values"]) + b * np.array(t["base"])
+            for unit, deviation in zip(t["units"], (x - x.mean()) / len(x) / len(tables)):
+                sums[unit] = sums.get(unit, 0.0) + deviation
+        variance = len(sums) * np.var(list(sums.values()), ddof=1)
+        total += variance
+        squares += variance**2 / (len(sums) - 1)
+    return total, total**2 / squares
+
+
+def clustered_case(name, tables):
+    means = [np.mean([np.mean(t[key]) for t in tables]) for key in ("values", "base")]
+    variance, freedom = clustered(tables, 1, -1)
+    change = means[0] - means[1]
+    half = stats.t.ppf(0.975, freedom) * np.sqrt(variance)
+    ratio = means[0] / means[1]
+    t = stats.t.ppf(0.975, clustered(tables, 1, -ratio)[1])
+    beyond = lambda r: (means[0] - r * means[1]) ** 2 - t * t * clustered(tables, 1, -r)[0]
+    ends = [optimize.brentq(beyond, ratio, ratio + side) for side in (-ratio, 5.0)]
+    return {"kind": "clustered", "name": name, "tables": tables, "change": [float(change - half), float(change + half)],
+            "p": float(2 * stats.t.sf(abs(change) / np.sqrt(variance), freedom)), "ratio": [float(e) for e in ends]}
+
+
+def table(rng, population, units):
+    base = np.round(rng.uniform(0.5, 1, len(units)), 3)
+    values = np.round(np.clip(base - rng.uniform(-0.1, 0.4, len(units)), 0, 1), 3)
+    return {"population": population, "units": units, "values": values.tolist(), "base": base.tolist()}
 
 
 def intervals():
     rng = np.random.default_rng(20)
     normal = np.round(rng.normal(0.5, 0.2, 20), 3)
-    skewed = np.round(rng.exponential(1.0, 30), 3)
-    hits = (np.arange(24) % 4 == 0).astype(float)
-    full = np.round(np.clip(normal + rng.normal(0.2, 0.1, 20), 0.05, 1), 3)
+    names = lambda count: [str(i) for i in range(count)]
+    p = np.round(rng.uniform(0, 0.06, 9), 4)
     return [
-        interval("normal, 20", normal),
-        interval("skewed, 30", skewed),
-        interval("hits, 6 of 24", hits),
-        interval("negative, 20", normal - 1),
-        interval("ratio of pairs, 20", normal, full),
-        interval("ratio of hits, 24", hits, np.where(np.arange(24) % 5 == 1, 0.0, 1.0)),
+        t_case("two", [0.4, 0.7], [0.8, 0.9]),
+        t_case("six", [0.4, 0.7, 0.1, 0.9, 0.35, 0.6], [0.8, 0.9, 0.2, 0.85, 0.5, 0.9]),
+        t_case("twenty", normal, np.round(normal + rng.normal(0.2, 0.1, 20), 3)),
+        *[share_case(right, count) for right, count in [(0, 5), (5, 5), (1, 20), (10, 20), (20, 20), (173, 200)]],
+        *[paired_case(*counts) for counts in [(5, 1, 9, 5), (2, 3, 4, 11), (9, 4, 2, 5), (60, 12, 30, 98)]],
+        clustered_case("one task at two lengths", [table(rng, "needle", names(12)), table(rng, "needle", names(12))]),
+        clustered_case("two tasks", [table(rng, "needle", names(12)), table(rng, "text", names(7))]),
+        clustered_case("questions on books", [table(rng, "books", ["a", "a", "b", "c", "c", "c", "d", "e", "f", "f"])]),
+        {"kind": "holm", "p": p.tolist(), "adjusted": [float(v) for v in multipletests(p, method="holm")[1]]},
     ]
 
 
@@ -98,6 +146,7 @@ def summary():
     held = column(measured, "kv_bytes") + column(measured, "statistics_bytes")
     expected = {
         "quality": mean("score"),
+        "quality_change": float((column(measured, "score") - column(full, "score")).mean()),
         "quality_relative": float(column(measured, "score").sum() / column(full, "score").sum()),
         "exact": mean("exact"),
         "answer_log_likelihood": mean("log_likelihood"),

@@ -1,0 +1,159 @@
+#include <algorithm>
+#include <set>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/support/program.hpp"
+
+using namespace namm::test;
+using nlohmann::json;
+
+namespace {
+
+/// Prompts with a number in the middle of a text of about 900 tokens; `documents` texts, with as many questions each.
+std::string prompts(int documents, int questions) {
+  std::string out;
+  for (int d = 0; d < documents; ++d)
+    for (int q = 0; q < questions; ++q) {
+      std::string half;
+      for (int i = 0; i < 45; ++i) half += "The grass is green and the sky is blue. ";
+      const std::string key = std::to_string(40000 + d), text = half + "The pass key is " + key + ". " + half;
+      out += json({{"context", text},
+                   {"question", "What is the pass key?"},
+                   {"answer_prefix", "The pass key is"},
+                   {"answers", {key}},
+                   {"id", std::to_string(d) + "/" + std::to_string(q)}})
+                 .dump() +
+             "\n";
+    }
+  return out;
+}
+
+struct Evaluation {
+  Outcome outcome;
+  std::vector<json> records;
+};
+
+Evaluation evaluate(const std::string& host, const Folder& folder, const std::vector<std::string>& more) {
+  std::vector<std::string> words = {"eval", "--model",  host,  "--data", folder / "mine.jsonl", "--policy",
+                                    "h2o",  "--budget", "50%", "--json", folder / "r.jsonl"};
+  words.insert(words.end(), more.begin(), more.end());
+  Evaluation out{run_program(words), {}};
+  CAPTURE(out.outcome.err);
+  REQUIRE(out.outcome.code == 0);
+  out.records = parse_lines(read(folder / "r.jsonl"));
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("eval --data reads whole contexts, and says and counts what a length cuts out") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  write(folder / "mine.jsonl", prompts(2, 1));
+  const Evaluation whole = evaluate(host, folder, {});
+  CHECK(whole.records[0]["length_tokens"] == 0);
+  CHECK(whole.records[0]["cut_prompts"] == 0);
+  CHECK_THAT(whole.outcome.out, Contains("whole contexts"));
+  CHECK(whole.outcome.err.empty());
+  const Evaluation cut = evaluate(host, folder, {"--length", "300"});
+  CHECK(cut.records[0]["length_tokens"] == 300);
+  CHECK(cut.records[0]["cut_prompts"] == 2);
+  CHECK_THAT(cut.outcome.err, Contains("2 of 2 prompts lost their middle"));
+  CHECK(cut.records[0]["entries_full"].get<double>() < 0.5 * whole.records[0]["entries_full"].get<double>());
+  CHECK(cut.records[0]["answer_log_likelihood"].get<double>() < whole.records[0]["answer_log_likelihood"].get<double>() - 1);
+}
+
+TEST_CASE("eval --data: no prompt counts twice, and questions on one text are one unit") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  write(folder / "mine.jsonl", prompts(2, 2));
+  const Evaluation asked = evaluate(host, folder, {"--samples", "20", "--length", "100"});
+  CHECK_THAT(asked.outcome.err, Contains("--samples 20: there are 4 different prompts"));
+  for (const json& r : asked.records) {
+    CHECK(r["samples"] == 4);
+    CHECK(r["independent"] == 2);
+    CHECK(r["prompts"]["score"].size() == 4);
+    CHECK(r["settings"]["split"] == "all");
+  }
+  const Evaluation resumed = evaluate(host, folder, {"--samples", "20", "--length", "100", "--resume"});
+  CHECK(resumed.records == asked.records);
+}
+
+TEST_CASE("eval --data honours --split, and texts are in one split") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  write(folder / "mine.jsonl", prompts(5, 2));
+  std::set<std::string> units;
+  std::size_t all = 0;
+  for (const auto& [split, samples] : {std::pair("train", 6), {"validation", 2}, {"test", 2}}) {
+    const json record = evaluate(host, folder, {"--split", split, "--length", "100"}).records[0];
+    CHECK(record["settings"]["split"] == split);
+    CHECK(record["samples"] == samples);
+    const std::set<std::string> here = record["prompts"]["unit"];
+    units.insert(here.begin(), here.end());
+    all += here.size();
+  }
+  CHECK(all == 5);
+  CHECK(units.size() == 5);
+  write(folder / "few.jsonl", prompts(3, 1));
+  check_refused(run_program({"eval", "--model", host, "--data", folder / "few.jsonl", "--split", "test"}), 2,
+                {"--split", "test of", "few.jsonl has none", "--split all"});
+  check_refused(run_program({"eval", "--model", host, "--split", "all"}), 2, {"--split", "generated", "--data"});
+  check_refused(run_program({"eval", "--model", host, "--length", "full"}), 2, {"--length", "generated"});
+}
+
+TEST_CASE("eval --compress once: nothing is dropped before the context is read, and results are told apart") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  write(folder / "mine.jsonl", prompts(2, 1));
+  const Evaluation chunked = evaluate(host, folder, {"--interval", "64"});
+  const Evaluation once = evaluate(host, folder, {"--compress", "once"});
+  CHECK(chunked.records[1]["settings"]["compress"] == "chunked");
+  CHECK(once.records[1]["settings"]["compress"] == "once");
+  // the peak is the full cache's, the end the budget's
+  CHECK(chunked.records[1]["kv_bytes_peak"].get<double>() < 0.7 * once.records[1]["kv_bytes_peak"].get<double>());
+  CHECK(once.records[1]["entries_final"].get<double>() < 0.55 * once.records[1]["entries_full"].get<double>());
+  CHECK(once.records[1]["physical_saving"].get<double>() > 0.2);
+  check_refused(run_program({"eval", "--model", host, "--compress", "once", "--interval", "64"}), 2,
+                {"--compress", "--interval"});
+  check_refused(run_program({"eval", "--model", host, "--compress", "twice"}), 2, {"--compress", "twice"});
+}
+
+TEST_CASE("eval: random draws anew for every prompt, and the same when the prompt comes again") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  const auto kept = [&](const std::string& file) {
+    const Outcome outcome = run_program({"eval", "--model", host, "--policy", "random", "--tasks", "passkey", "--length", "100",
+                                         "--interval", "32", "--samples", "2", "--quiet", "--details", folder / file});
+    REQUIRE(outcome.code == 0);
+    std::vector<json> out;
+    for (const json& line : parse_lines(read(folder / file)))
+      if (line["record"] == "retention" && line["policy"] == "random") out.push_back(line["kept_by"]);
+    return out;
+  };
+  const std::vector<json> first = kept("a.jsonl");
+  REQUIRE(first.size() == 2);
+  const auto beginning = [](const json& list) { return json(std::vector<json>(list.begin() + 4, list.begin() + 60)); };
+  CHECK(beginning(first[0]) != beginning(first[1]));
+  CHECK(kept("b.jsonl") == first);
+}
+
+TEST_CASE("a model of the same name and size but other weights is another model: eval and evolve do not go on") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  const std::string model = folder / "m.gguf";
+  std::string weights = read(host);
+  write(model, weights);
+  const std::vector<std::string> eval = {"eval",      "--model", model,     "--tasks", "passkey",          "--length", "64",
+                                         "--samples", "1",       "--quiet", "--json",  folder / "r.jsonl", "--resume"};
+  REQUIRE(run_program(eval).code == 0);
+  REQUIRE(run_program({"evolve", "--model", model, "--output", folder / "run", "--generations", "1", "--population", "4",
+                       "--length", "64", "--interval", "32", "--budget", "50%", "--validation", "1", "--quiet"})
+              .code == 0);
+  std::fill_n(weights.end() - 60'000, 20'000, '\0');
+  write(model, weights);
+  check_refused(run_program(eval), 1, {"r.jsonl", "model_hash"});
+  check_refused(run_program({"evolve", "--resume", folder / "run", "--generations", "2", "--quiet"}), 1,
+                {"checkpoint.json", "model_hash"});
+}
