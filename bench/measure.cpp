@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <stdexcept>
 
 namespace namm::bench {
 namespace {
@@ -28,18 +29,30 @@ double median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
+std::optional<BenchRatio> paired_ratio(std::span<const double> values, std::span<const double> base) {
+  if (values.size() != base.size())
+    throw std::invalid_argument("ratio: must be of as many repetitions on both sides, is of " + std::to_string(values.size()) +
+                                " and " + std::to_string(base.size()) + "; measure them in turn");
+  if (values.size() < static_cast<std::size_t>(kLeastForRatio)) return std::nullopt;
+  std::vector<double> ratios;
+  for (std::size_t r = 0; r < values.size(); ++r) ratios.push_back(values[r] / base[r]);
+  const auto [lowest, highest] = std::minmax_element(ratios.begin(), ratios.end());
+  return BenchRatio{median(ratios), *lowest, *highest};
+}
+
+std::vector<BenchTiming> timings_of(const std::vector<std::vector<double>>& seconds) {
+  std::vector<BenchTiming> out;
+  for (const std::vector<double>& one : seconds)
+    out.push_back({*std::min_element(one.begin(), one.end()), median(one), paired_ratio(one, seconds.front())});
+  return out;
+}
+
 std::vector<BenchTiming> measure(const BenchCase& work, int repetitions, BenchClock clock) {
   std::vector<std::vector<double>> seconds(work.variants.size());
   for (const BenchVariant& variant : work.variants) seconds_of(variant, clock);
   for (int r = 0; r < repetitions; ++r)
     for (std::size_t v = 0; v < work.variants.size(); ++v) seconds[v].push_back(seconds_of(work.variants[v], clock));
-  std::vector<BenchTiming> out;
-  for (const std::vector<double>& one : seconds) {
-    std::vector<double> ratios;
-    for (std::size_t r = 0; r < one.size(); ++r) ratios.push_back(one[r] / seconds.front()[r]);
-    out.push_back({*std::min_element(one.begin(), one.end()), median(one), median(ratios)});
-  }
-  return out;
+  return timings_of(seconds);
 }
 
 }  // namespace namm::bench

@@ -1,5 +1,7 @@
 #pragma once
 #include <functional>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,11 +29,27 @@ enum class BenchClock { wall, processor };
 /// Seconds since some moment.
 double now(BenchClock clock);
 
+/// Repetitions below which there is no ratio: one that was disturbed would decide it.
+inline constexpr int kLeastForRatio = 5;
+
+/// Of figures taken in the same repetition: each / the one it is compared with.
+struct BenchRatio {
+  double median = 1;
+  double lowest = 1, highest = 1;  ///< of any repetition
+};
+
+/// `values[r]` / `base[r]` over the repetitions r; nothing where these are fewer than kLeastForRatio. Throws
+/// std::invalid_argument if the two have not as many.
+std::optional<BenchRatio> paired_ratio(std::span<const double> values, std::span<const double> base);
+
 /// Seconds of one variant.
 struct BenchTiming {
   double minimum = 0, median = 0;
-  double ratio = 1;  ///< median over the repetitions of: seconds / seconds of the first variant in the same repetition
+  std::optional<BenchRatio> ratio;  ///< to the first variant
 };
+
+/// `seconds[variant][repetition]`, at least one variant and one repetition.
+std::vector<BenchTiming> timings_of(const std::vector<std::vector<double>>& seconds);
 
 /// Runs every variant once for warm-up, then all of them `repetitions` times in turn, so that what else the machine does hits all
 /// alike. One timing per variant.

@@ -74,24 +74,27 @@ ModelBench bench_model(const ModelBenchSettings& settings, const std::function<b
         if (!go_on(ways[w].first + ", " + std::to_string(length) + " tokens")) return out;
         samples[w].push_back(run_once(settings, ways[w].second, length));
       }
+    std::vector<double> stock_prefill, stock_decode;
     for (std::size_t w = 0; w < ways.size(); ++w) {
       ModelRun run;
       run.name = ways[w].first;
       run.length_tokens = length;
-      std::vector<double> prefill, decode, prefill_ratio, decode_ratio;
+      std::vector<double> prefill, decode;
       for (std::size_t r = 0; r < samples[w].size(); ++r) {
         const Sample& sample = samples[w][r];
         prefill.push_back(sample.prefill_rate);
         decode.push_back(sample.decode_rate);
-        prefill_ratio.push_back(sample.prefill_rate / samples[0][r].prefill_rate);
-        decode_ratio.push_back(sample.decode_rate / samples[0][r].decode_rate);
         run.peak_rss_bytes = r == 0 ? sample.peak_rss_bytes : std::min(run.peak_rss_bytes, sample.peak_rss_bytes);
         run.kv_bytes = sample.kv_bytes;
       }
+      if (w == 0) {
+        stock_prefill = prefill;
+        stock_decode = decode;
+      }
       run.prefill_rate = median(prefill);
       run.decode_rate = median(decode);
-      run.prefill_ratio = median(prefill_ratio);
-      run.decode_ratio = median(decode_ratio);
+      run.prefill_ratio = paired_ratio(prefill, stock_prefill);
+      run.decode_ratio = paired_ratio(decode, stock_decode);
       out.runs.push_back(std::move(run));
     }
   }

@@ -15,10 +15,10 @@ namespace namm::bench {
 struct ModelRun {
   std::string name;  ///< "stock, flash attention", "attached, full", "attached, POLICY"
   std::size_t length_tokens = 0;
-  double prefill_rate = 0, decode_rate = 0;    ///< tokens per second
-  double prefill_ratio = 1, decode_ratio = 1;  ///< rate / stock's in the same repetition, median
-  std::int64_t peak_rss_bytes = 0;             ///< of the process, least over the repetitions
-  std::int64_t kv_bytes = 0;                   ///< of the store when decoding ends; 0 for stock
+  double prefill_rate = 0, decode_rate = 0;               ///< tokens per second
+  std::optional<BenchRatio> prefill_ratio, decode_ratio;  ///< of rates, to stock's
+  std::int64_t peak_rss_bytes = 0;                        ///< of the process, least over the repetitions
+  std::int64_t kv_bytes = 0;                              ///< of the store when decoding ends; 0 for stock
 };
 
 struct ModelBench {

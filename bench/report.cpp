@@ -34,6 +34,18 @@ std::string share(double part, double whole) {
   return part > 0 && whole > 0 ? print("%4.0f %%", 100 * part / whole) : "     -";
 }
 
+/// "0.381 [0.360, 0.412]": the median and the range.
+std::string in_words(const std::optional<BenchRatio>& ratio) {
+  if (!ratio) return "-";
+  return print("%.3f [%.3f, %.3f]", ratio->median, ratio->lowest, ratio->highest);
+}
+
+/// NAME and NAME_range, null where there is none.
+void put(nlohmann::ordered_json& out, const std::string& name, const std::optional<BenchRatio>& ratio) {
+  out[name] = ratio ? nlohmann::ordered_json(ratio->median) : nullptr;
+  out[name + "_range"] = ratio ? nlohmann::ordered_json::array({ratio->lowest, ratio->highest}) : nullptr;
+}
+
 nlohmann::ordered_json to_json(const ModelBench& bench) {
   nlohmann::ordered_json out = {{"model", bench.model},
                                 {"policy", bench.policy},
@@ -41,15 +53,17 @@ nlohmann::ordered_json to_json(const ModelBench& bench) {
                                 {"threads", bench.threads},
                                 {"decode_tokens", bench.decode_tokens},
                                 {"runs", nlohmann::json::array()}};
-  for (const ModelRun& run : bench.runs)
-    out["runs"].push_back({{"name", run.name},
-                           {"length_tokens", run.length_tokens},
-                           {"prefill_tokens_per_second", run.prefill_rate},
-                           {"decode_tokens_per_second", run.decode_rate},
-                           {"prefill_ratio", run.prefill_ratio},
-                           {"decode_ratio", run.decode_ratio},
-                           {"peak_rss_bytes", run.peak_rss_bytes},
-                           {"kv_bytes", run.kv_bytes}});
+  for (const ModelRun& run : bench.runs) {
+    nlohmann::ordered_json one = {{"name", run.name},
+                                  {"length_tokens", run.length_tokens},
+                                  {"prefill_tokens_per_second", run.prefill_rate},
+                                  {"decode_tokens_per_second", run.decode_rate}};
+    put(one, "prefill_ratio", run.prefill_ratio);
+    put(one, "decode_ratio", run.decode_ratio);
+    one["peak_rss_bytes"] = run.peak_rss_bytes;
+    one["kv_bytes"] = run.kv_bytes;
+    out["runs"].push_back(std::move(one));
+  }
   return out;
 }
 
@@ -74,16 +88,17 @@ nlohmann::ordered_json to_json(const BenchResults& results) {
     for (std::size_t v = 0; v < results.cases[c].variants.size(); ++v) {
       const BenchVariant& variant = results.cases[c].variants[v];
       const BenchTiming& timing = results.timings[c][v];
-      one["variants"].push_back({{"name", variant.name},
-                                 {"seconds_min", timing.minimum},
-                                 {"seconds_median", timing.median},
-                                 {"ratio", timing.ratio},
-                                 {"bytes", variant.bytes},
-                                 {"flops", variant.flops},
-                                 {"bytes_per_second", variant.bytes / timing.median},
-                                 {"flops_per_second", variant.flops / timing.median},
-                                 {"share_of_read_peak", variant.bytes / timing.median / results.peaks.bytes_per_second},
-                                 {"share_of_fma_peak", variant.flops / timing.median / results.peaks.flops_per_second}});
+      nlohmann::ordered_json figures = {
+          {"name", variant.name}, {"seconds_min", timing.minimum}, {"seconds_median", timing.median}};
+      put(figures, "ratio", timing.ratio);
+      const double bytes = variant.bytes / timing.median, flops = variant.flops / timing.median;
+      figures["bytes"] = variant.bytes;
+      figures["flops"] = variant.flops;
+      figures["bytes_per_second"] = bytes;
+      figures["flops_per_second"] = flops;
+      figures["share_of_read_peak"] = bytes / results.peaks.bytes_per_second;
+      figures["share_of_fma_peak"] = flops / results.peaks.flops_per_second;
+      one["variants"].push_back(std::move(figures));
     }
     out["kernels"].push_back(std::move(one));
   }
@@ -97,15 +112,20 @@ std::string peaks_line(const BenchPeaks& peaks, int threads) {
                peaks.bytes_per_second / 1e9);
 }
 
+std::string ratio_note(int repetitions) {
+  if (repetitions >= kLeastForRatio) return "";
+  return print("no ratios: they need at least %d repetitions, these are %d; see --repetitions\n", kLeastForRatio, repetitions);
+}
+
 std::string case_table(const BenchCase& work, const std::vector<BenchTiming>& timings, const BenchPeaks& peaks) {
   std::string out = print("\n%s: %s\n", work.kernel.c_str(), work.shape.c_str());
-  out += print("  %-36s %10s %10s %7s %9s %6s %9s %6s\n", "", "median ms", "least ms", "ratio", "GB/s", "of max", "Gflop/s",
-               "of max");
+  out += print("  %-36s %10s %10s %23s %9s %6s %9s %6s\n", "", "median ms", "least ms", "ratio [range]", "GB/s", "of max",
+               "Gflop/s", "of max");
   for (std::size_t v = 0; v < work.variants.size(); ++v) {
     const double bytes = work.variants[v].bytes / timings[v].median, flops = work.variants[v].flops / timings[v].median;
-    out += print("  %-36s %10.3f %10.3f %7.3f %9.2f %s %9.2f %s\n", work.variants[v].name.c_str(), timings[v].median * 1e3,
-                 timings[v].minimum * 1e3, timings[v].ratio, bytes / 1e9, share(bytes, peaks.bytes_per_second).c_str(),
-                 flops / 1e9, share(flops, peaks.flops_per_second).c_str());
+    out += print("  %-36s %10.3f %10.3f %23s %9.2f %s %9.2f %s\n", work.variants[v].name.c_str(), timings[v].median * 1e3,
+                 timings[v].minimum * 1e3, in_words(timings[v].ratio).c_str(), bytes / 1e9,
+                 share(bytes, peaks.bytes_per_second).c_str(), flops / 1e9, share(flops, peaks.flops_per_second).c_str());
   }
   return out;
 }
@@ -113,13 +133,13 @@ std::string case_table(const BenchCase& work, const std::vector<BenchTiming>& ti
 std::string model_table(const ModelBench& bench) {
   std::string out = print("\n%s, policy %s at %s, %d thread%s, %d tokens decoded\n", bench.model.c_str(), bench.policy.c_str(),
                           bench.budget.c_str(), bench.threads, bench.threads == 1 ? "" : "s", bench.decode_tokens);
-  out += print("  %-28s %8s %14s %7s %14s %7s %11s %11s\n", "", "tokens", "prefill tok/s", "ratio", "decode tok/s", "ratio",
-               "peak RSS", "KV");
+  out += print("  %-28s %8s %14s %23s %14s %23s %11s %11s\n", "", "tokens", "prefill tok/s", "ratio [range]", "decode tok/s",
+               "ratio [range]", "peak RSS", "KV");
   for (const ModelRun& run : bench.runs)
-    out +=
-        print("  %-28s %8zu %14.1f %7.3f %14.2f %7.3f %11s %11s\n", run.name.c_str(), run.length_tokens, run.prefill_rate,
-              run.prefill_ratio, run.decode_rate, run.decode_ratio, format_bytes(static_cast<double>(run.peak_rss_bytes)).c_str(),
-              run.kv_bytes > 0 ? format_bytes(static_cast<double>(run.kv_bytes)).c_str() : "-");
+    out += print("  %-28s %8zu %14.1f %23s %14.2f %23s %11s %11s\n", run.name.c_str(), run.length_tokens, run.prefill_rate,
+                 in_words(run.prefill_ratio).c_str(), run.decode_rate, in_words(run.decode_ratio).c_str(),
+                 format_bytes(static_cast<double>(run.peak_rss_bytes)).c_str(),
+                 run.kv_bytes > 0 ? format_bytes(static_cast<double>(run.kv_bytes)).c_str() : "-");
   return out;
 }
 

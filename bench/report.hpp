@@ -22,9 +22,12 @@ struct BenchResults {
 
 /// {"version", "commit", "llama", "machine": {processor, cores, isa}, "threads", "repetitions", "clock", "small", "peaks",
 ///  "kernels": [{kernel, shape, variants: [{name, seconds_min, seconds_median, ratio, bytes, flops, ...}]}], "models": [...]}
+/// Beside every ratio stands NAME_range, [lowest, highest]; both are null where the repetitions are too few for a ratio.
 nlohmann::ordered_json to_json(const BenchResults& results);
 
 std::string peaks_line(const BenchPeaks& peaks, int threads);
+/// Says that there will be no ratios, and how many repetitions they need; empty where there are enough.
+std::string ratio_note(int repetitions);
 /// A few lines: the case, then a line per variant.
 std::string case_table(const BenchCase& work, const std::vector<BenchTiming>& timings, const BenchPeaks& peaks);
 std::string model_table(const ModelBench& bench);

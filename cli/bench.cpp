@@ -27,7 +27,7 @@ po::options_description bench_options() {
                         ("all, none, or some of: " + names).c_str());
   options.add_options()("threads,t", po::value<int>()->default_value(1)->value_name("N"), "threads of both sides");
   options.add_options()("repetitions,r", po::value<int>()->default_value(7)->value_name("N"),
-                        "of every variant, all in turn; ratios are medians over them");
+                        "of every variant, all in turn; ratios are medians over them, with the range, and need 5");
   options.add_options()("clock", po::value<std::string>()->default_value("wall")->value_name("NAME"),
                         "wall, or processor (time of this process alone: for a busy machine, with one thread)");
   options.add_options()(
@@ -138,6 +138,7 @@ int run_bench(const std::vector<std::string>& arguments) {
   if (values->contains("json")) require_writable("--json", (*values)["json"].as<std::string>());
   std::optional<bench::ModelBenchSettings> model;
   if (values->contains("model")) model = model_settings_from(*values, results.clock);
+  if (!kernels.empty() || model) std::cout << bench::ratio_note(results.repetitions) << std::flush;
   if (!kernels.empty()) {
     results.peaks = {kernels::measure_fma_rate(results.threads), kernels::measure_read_rate(results.threads)};
     std::cout << bench::peaks_line(results.peaks, results.threads);

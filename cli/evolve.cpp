@@ -10,6 +10,7 @@
 #include "cli/command.hpp"
 #include "cli/evolve_display.hpp"
 #include "cli/evolve_hosts.hpp"
+#include "cli/evolve_isa.hpp"
 #include "cli/evolve_live.hpp"
 #include "cli/evolve_ranks.hpp"
 #include "cli/evolve_session.hpp"
@@ -172,6 +173,7 @@ class Stages {
 }  // namespace
 
 int evolve_here(const EvolvePlan& plan, evolve::Channel* others) {
+  check_instruction_set(plan);
   check_stages(plan);
   if (plan.staged && !plan.resume && std::filesystem::exists(plan.output / "policy.json"))
     throw std::runtime_error("output folder '" + plan.output.string() +

@@ -6,6 +6,8 @@
 #include "base/version.hpp"
 #include "cli/evolve_traces.hpp"
 #include "cli/model_options.hpp"
+#include "evolve/ranks/rank_units.hpp"
+#include "kernels/isa.hpp"
 #include "tasks/data_task.hpp"
 
 namespace namm::cli {
@@ -37,6 +39,7 @@ std::string EvolveHosts::identity(const evolve::RunSettings& settings) const {
   nlohmann::json tasks = nlohmann::json::array();
   for (const auto& task : settings.tasks) tasks.push_back(task->name());
   nlohmann::json all = {{"version", std::string(version()).append(" ").append(commit())},
+                        {evolve::kIsaIdentity, kernels::isa_name()},
                         {"model", pool_->host().description().model},
                         {"model_bytes", std::filesystem::file_size(source_)},
                         {"tasks", tasks},

@@ -17,7 +17,7 @@ class EvolveHosts {
   /// Before anything else is asked for: loads what this stage is measured on, unless the one before was measured on it, too.
   void prepare(const EvolveOptions& stage);
   HostPool& pool() { return *pool_; }
-  /// What all ranks must have in common, as JSON: version, model or trace, texts, tasks, fitness and protocol.
+  /// What all ranks must have in common, as JSON: version, instruction set, model or trace, texts, tasks, fitness and protocol.
   std::string identity(const evolve::RunSettings& settings) const;
 
  private:

@@ -6,6 +6,7 @@
 
 #include "cli/evolve_start.hpp"
 #include "cli/run_config.hpp"
+#include "kernels/isa.hpp"
 
 namespace namm::cli {
 namespace {
@@ -46,7 +47,7 @@ std::optional<GivenStages> given_stages(const std::vector<std::string>& argument
   const auto more = [&](po::variables_map& values) {
     if (!config) {
       const std::filesystem::path path = config_of(values);
-      config = path.empty() ? RunConfig{{}, nlohmann::json::object(), {nlohmann::json::object()}}
+      config = path.empty() ? RunConfig{{}, nlohmann::json::object(), {nlohmann::json::object()}, false, {}}
                             : load_run_config(path, options, kOfProcess);
       if (config->common.contains("resume"))
         throw std::invalid_argument("config " + path.string() + ": \"resume\" must be given on the command line; remove it");
@@ -146,6 +147,8 @@ std::optional<EvolvePlan> plan_evolution(const std::vector<std::string>& argumen
   EvolvePlan plan;
   plan.staged = given->config.staged;
   plan.config = in_force(*given, options);
+  plan.config[kIsaField] = kernels::isa_name();
+  plan.config_isa = given->config.isa;
   read_call(given->stages.front().values, plan);
   TraceFiles traces;
   for (const GivenStage& stage : given->stages)

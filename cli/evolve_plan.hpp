@@ -21,7 +21,8 @@ struct EvolvePlan {
   bool staged = false;  ///< stages in folders of their own, even if there is one only
   bool resume = false;
   std::filesystem::path output;
-  nlohmann::json config;  ///< the values that are in force; read as --config it is the same plan, but for the folder
+  nlohmann::json config;   ///< the values that are in force; read as --config it is the same plan, but for the folder
+  std::string config_isa;  ///< the instruction set that the file of --config names; empty: none
   std::chrono::seconds rank_timeout{60};
   bool quiet = false, verbose = false;
 

@@ -68,6 +68,13 @@ RunConfig load_run_config(const std::filesystem::path& path, const po::options_d
     throw std::runtime_error(subject + error.what());
   }
   if (!json.is_object()) throw std::runtime_error(subject + "must be a JSON object, is not; for example {\"model\": \"a.gguf\"}");
+  if (json.contains(kIsaField)) {
+    const nlohmann::json& isa = json[kIsaField];
+    if (!isa.is_string())
+      refuse(config, kIsaField, "must be the name of an instruction set, is " + isa.dump().substr(0, 60) + "; remove it");
+    config.isa = isa.get<std::string>();
+    json.erase(kIsaField);
+  }
   if (json.contains("stages")) {
     const nlohmann::json& stages = json["stages"];
     const bool good = stages.is_array() && !stages.empty() &&

@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -16,7 +17,11 @@ struct RunConfig {
   nlohmann::json common = nlohmann::json::object();
   std::vector<nlohmann::json> stages;  ///< one, empty, where the file has no "stages"
   bool staged = false;
+  std::string isa;  ///< no option: the instruction set of the run that wrote the file; empty where none is named
 };
+
+/// The field of a run's file that says which instruction set its kernels used.
+inline constexpr const char* kIsaField = "isa";
 
 /// `of_process`: options that must not differ between stages. Throws std::runtime_error if the file cannot be read or is not
 /// JSON, std::invalid_argument if it is of another form or has a name that is no option (and names the nearest).

@@ -1,5 +1,6 @@
 #pragma once
 #include <string>
+#include <vector>
 
 namespace namm::kernels {
 
@@ -7,6 +8,12 @@ namespace namm::kernels {
 /// (scalar, sse2, ssse3, sse4, avx2, avx3, ...). Read once. Throws std::runtime_error if NAMM_ISA names one that is unknown or
 /// that this machine lacks.
 std::string isa_name();
+
+/// Those of this machine, the best first and "scalar" last: what NAMM_ISA may name.
+const std::vector<std::string>& isa_names();
+
+/// The lesser of two: what a machine with the greater one has as well. "scalar" if one of them is not of this kind of machine.
+std::string lesser_isa(const std::string& a, const std::string& b);
 
 /// True if NAMM_ISA=scalar: every kernel runs its scalar twin.
 bool isa_is_scalar();

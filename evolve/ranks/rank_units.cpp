@@ -9,6 +9,8 @@
 #include <stdexcept>
 #include <thread>
 
+#include "kernels/isa.hpp"
+
 namespace namm::evolve {
 namespace {
 
@@ -18,15 +20,24 @@ std::string seconds_text(std::chrono::duration<double> time) {
   return std::to_string(static_cast<long>(time.count() + 0.5)) + " s";
 }
 
-/// The first field in which two settings differ, with both values.
-std::string first_difference(const std::string& ours, const std::string& theirs) {
+/// What is said of a rank that has another identity: the first field in which the two differ, with both values.
+std::string difference(const std::string& ours, const std::string& theirs) {
   const auto a = nlohmann::json::parse(ours, nullptr, false), b = nlohmann::json::parse(theirs, nullptr, false);
-  if (!a.is_object() || !b.is_object()) return "another version";
+  const auto must = [](const std::string& has) {
+    return ": must have rank 0's model and settings, has " + has + "; give all ranks the same files";
+  };
+  if (!a.is_object() || !b.is_object()) return must("another version");
   for (const auto& [key, value] : a.items()) {
     const std::string other = b.contains(key) ? b[key].dump() : "nothing";
-    if (other != value.dump()) return key + " " + other.substr(0, 80) + ", here " + value.dump().substr(0, 80);
+    if (other == value.dump()) continue;
+    if (key == kIsaIdentity && value.is_string() && b.contains(key) && b[key].is_string()) {
+      const auto here = value.get<std::string>(), there = b[key].get<std::string>();
+      return ": must use rank 0's instruction set (" + here + "), uses " + there +
+             "; set NAMM_ISA=" + kernels::lesser_isa(here, there) + " on all ranks";
+    }
+    return must(key + " " + other.substr(0, 80) + ", here " + value.dump().substr(0, 80));
   }
-  return "a further setting";
+  return must("a further setting");
 }
 
 }  // namespace
@@ -108,8 +119,7 @@ RankUnits::RankUnits(HostPool& pool, Channel& channel, std::vector<std::shared_p
       rank.machine = hello->machine;
       rank.workers = std::clamp(hello->workers, 1u, 4096u);
       if (hello->identity != settings_.identity)
-        throw std::runtime_error(name(message->rank) + ": must have rank 0's model and settings, has " +
-                                 first_difference(settings_.identity, hello->identity) + "; give all ranks the same files");
+        throw std::runtime_error(name(message->rank) + difference(settings_.identity, hello->identity));
       missing.erase(message->rank);
     }
   }

@@ -13,8 +13,11 @@
 
 namespace namm::evolve {
 
+/// The field of an identity that has its own sentence where ranks differ in it: the instruction set of the kernels.
+inline constexpr const char* kIsaIdentity = "isa";
+
 struct RankSettings {
-  std::string identity;                             ///< model and settings; a rank with another one is refused
+  std::string identity;                             ///< model and settings as JSON; a rank with others is refused
   std::chrono::duration<double> start_limit{600};   ///< until every rank has loaded its model
   std::chrono::duration<double> silence_limit{60};  ///< a rank that has work is heard from at least this often
 };

@@ -24,9 +24,9 @@ double distance_constant(double n) {
 }
 
 /// Weights before normalisation, best first: ln(λ/2 + 1) - ln i where positive.
-Eigen::VectorXd raw_weights(int population) {
-  Eigen::VectorXd weights(population);
-  for (int i = 0; i < population; ++i) weights(i) = std::max(0.0, std::log(population / 2.0 + 1) - std::log(i + 1.0));
+std::vector<double> raw_weights(int population) {
+  std::vector<double> weights;
+  for (int i = 0; i < population; ++i) weights.push_back(std::max(0.0, std::log(population / 2.0 + 1) - std::log(i + 1.0)));
   return weights;
 }
 
@@ -38,7 +38,7 @@ Eigen::VectorXd centred(const Eigen::VectorXd& weights) {
 }  // namespace
 
 CrFmNes::Constants CrFmNes::constants(double n, double population) {
-  const Eigen::VectorXd raw = raw_weights(static_cast<int>(population));
+  const Eigen::VectorXd raw = as_vector(raw_weights(static_cast<int>(population)));
   Constants c{};
   c.mu_eff = raw.sum() * raw.sum() / raw.squaredNorm();
   c.c_sigma = (c.mu_eff + 2) / (n + c.mu_eff + 5);
@@ -71,14 +71,18 @@ Eigen::MatrixXd CrFmNes::colour(const Eigen::MatrixXd& draws) const {
 }
 
 void CrFmNes::adapt(std::span<const double> values) {
-  const std::vector<int> order = rank_ascending(values);
-  const Eigen::VectorXd raw = raw_weights(population()), lengths = draws().colwise().norm();
-  Eigen::VectorXd by_rank(population()), by_distance(population());  // a column's weight
-  for (std::size_t rank = 0; rank < order.size(); ++rank) by_rank(order[rank]) = raw(static_cast<Eigen::Index>(rank));
-  by_distance = by_rank.array() * (c_.alpha * (lengths.array() - lengths.maxCoeff())).exp();
+  const std::vector<double> raw = raw_weights(population());
+  const SharedWeights shared = share_weights(values, raw);
+  Eigen::VectorXd by_rank = as_vector(shared.of);
+  // All are equal: nothing is to be learnt, and paths and v that only fade would leave v with rounding errors for a direction.
+  if (by_rank.minCoeff() == by_rank.maxCoeff()) return;
+  const Eigen::VectorXd lengths = draws().colwise().norm();
+  const Eigen::VectorXd by_distance = by_rank.array() * (c_.alpha * (lengths.array() - lengths.maxCoeff())).exp();
   by_rank = centred(by_rank);
+  // Shared weights make a shorter step; the paths are of the length that chance gives them all the same.
+  const double mu_eff = shared.tied ? c_.mu_eff * centred(as_vector(raw)).squaredNorm() / by_rank.squaredNorm() : c_.mu_eff;
 
-  p_sigma_ = (1 - c_.c_sigma) * p_sigma_ + std::sqrt(c_.c_sigma * (2 - c_.c_sigma) * c_.mu_eff) * (draws() * by_rank);
+  p_sigma_ = (1 - c_.c_sigma) * p_sigma_ + std::sqrt(c_.c_sigma * (2 - c_.c_sigma) * mu_eff) * (draws() * by_rank);
   const double length = p_sigma_.norm();
   const bool moves = length >= c_.chi_n;
   const Eigen::VectorXd weights = moves ? centred(by_distance) : by_rank;
@@ -87,7 +91,7 @@ void CrFmNes::adapt(std::span<const double> values) {
   Eigen::MatrixXd steps(mean_.size(), population() + 1);
   steps.leftCols(population()) = along_v(draws());
   const Eigen::VectorXd shift = d_.cwiseProduct(steps.leftCols(population()) * weights);
-  p_c_ = (1 - c_.c_c) * p_c_ + std::sqrt(c_.c_c * (2 - c_.c_c) * c_.mu_eff) * shift;
+  p_c_ = (1 - c_.c_c) * p_c_ + std::sqrt(c_.c_c * (2 - c_.c_c) * mu_eff) * shift;
   mean_ += step_size() * shift;
   steps.rightCols(1) = p_c_.cwiseQuotient(d_);
   Eigen::VectorXd rates(population() + 1);

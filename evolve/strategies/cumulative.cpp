@@ -59,23 +59,28 @@ void CumulativeStrategy::tell_with(const Eigen::MatrixXd& candidates, std::span<
 void CumulativeStrategy::adapt(std::span<const double> values) {
   const CmaCoefficients& c = coefficients_;
   CmaDistribution& d = distribution_;
-  const std::vector<int> order = rank_ascending(values);
-  Eigen::VectorXd weights(population());
-  for (std::size_t rank = 0; rank < order.size(); ++rank) weights(order[rank]) = c.weights[rank];
+  const Eigen::VectorXd weights = as_vector(share_weights(values, c.weights).of);
+  // Only the positive weights move the mean. They are shared for themselves: with the negative ones of a tie they would cancel.
+  std::vector<double> positive_by_rank;
+  for (const double weight : c.weights) positive_by_rank.push_back(std::max(weight, 0.0));
+  const SharedWeights parents = share_weights(values, positive_by_rank);
+  const Eigen::VectorXd positive = as_vector(parents.of);
+  // Shared weights make a shorter step. The paths are of the length that chance gives them all the same, or a plateau would
+  // shrink the step size.
+  const double mu_eff = parents.tied ? 1 / positive.squaredNorm() : c.mu_eff;
 
-  // Recombination: eq. 41, 42. Only the positive weights move the mean.
-  const Eigen::VectorXd positive = weights.cwiseMax(0.0);
+  // Recombination: eq. 41, 42.
   const Eigen::VectorXd step = steps_ * positive;
   d.mean += c.c_m * d.step_size * step;
   // Path of the step size: eq. 43, with C^(-1/2) y = z.
-  d.p_sigma = (1 - c.c_sigma) * d.p_sigma + std::sqrt(c.c_sigma * (2 - c.c_sigma) * c.mu_eff) * (draws_ * positive);
+  d.p_sigma = (1 - c.c_sigma) * d.p_sigma + std::sqrt(c.c_sigma * (2 - c.c_sigma) * mu_eff) * (draws_ * positive);
   // h_σ stalls the other path while p_σ is long (text below eq. 45).
   const double exponent = 2.0 * static_cast<double>(d.generation + 1 + convention_.extra_generations);
   const double length = d.p_sigma.norm();
   const double expected = std::sqrt(1 - std::pow(1 - c.c_sigma, exponent));
   const bool h_sigma = length / expected < (1.4 + 2 / (static_cast<double>(d.mean.size()) + 1)) * c.chi_n;
   d.p_c *= 1 - c.c_c;
-  if (h_sigma) d.p_c += std::sqrt(c.c_c * (2 - c.c_c) * c.mu_eff) * step;
+  if (h_sigma) d.p_c += std::sqrt(c.c_c * (2 - c.c_c) * mu_eff) * step;
   // Covariance: eq. 46, 47.
   const double lost_variance = h_sigma ? 0.0 : c.c_1 * c.c_c * (2 - c.c_c);
   const double sum = weights.sum();

@@ -18,10 +18,10 @@ AntitheticEs::AntitheticEs(const StrategySettings& settings) : MirroredStrategy(
 }
 
 void AntitheticEs::adapt(std::span<const double> values) {
-  const std::vector<int> order = rank_ascending(values);
-  Eigen::VectorXd shares(population());
-  for (std::size_t rank = 0; rank < order.size(); ++rank)
-    shares(order[rank]) = static_cast<double>(rank) / static_cast<double>(population() - 1) - 0.5;
+  std::vector<double> by_rank;
+  for (int rank = 0; rank < population(); ++rank)
+    by_rank.push_back(static_cast<double>(rank) / static_cast<double>(population() - 1) - 0.5);
+  const Eigen::VectorXd shares = as_vector(share_weights(values, by_rank).of);
   const Eigen::VectorXd gradient = draws() * shares / (step_size() * population());
   momentum_ = kMomentumDecay * momentum_ + (1 - kMomentumDecay) * gradient;
   variance_ = kVarianceDecay * variance_ + (1 - kVarianceDecay) * gradient.cwiseAbs2();

@@ -13,12 +13,25 @@ constexpr double kTrendRate = 0.3;
 // As the limits of the step size: they keep every number finite.
 constexpr double kSmallestVariance = 1e-200, kLargestVariance = 1e200;
 
-/// (Candidates better than the second minus candidates better than the first) / (λ - 1): 1 if the first is the best and the
-/// second the worst. Equal values count for neither.
+/// (Rank of the second - rank of the first) / (λ - 1): 1 if the first is the best and the second the worst. Equal values are of
+/// the mean of their ranks, so that a tie of the two says nothing.
 double two_point_result(std::span<const double> values) {
-  int result = 0;
-  for (const double value : values) result += is_better(value, values[1]) - is_better(value, values[0]);
-  return static_cast<double>(result) / static_cast<double>(values.size() - 1);
+  const auto twice_rank = [&](double point) {
+    int rank = 0;
+    for (const double value : values) rank += 2 * is_better(value, point) + is_equal(value, point);
+    return rank;
+  };
+  return static_cast<double>(twice_rank(values[1]) - twice_rank(values[0])) / static_cast<double>(2 * (values.size() - 1));
+}
+
+/// What the step of the mean is worth in candidates: 1 / its variance in units of a draw's. Halves of a pair cancel. 0 if all do.
+double effective_mass(const std::vector<double>& weights) {
+  double squares = 0;
+  for (std::size_t k = 0; k < weights.size(); k += 2) {
+    const double net = weights[k] - (k + 1 < weights.size() ? weights[k + 1] : 0);
+    squares += net * net;
+  }
+  return squares > 0 ? 1 / squares : 0;
 }
 
 }  // namespace
@@ -42,27 +55,34 @@ Eigen::MatrixXd SepCmaTpa::colour(const Eigen::MatrixXd& draws) const {
 
 void SepCmaTpa::adapt(std::span<const double> values) {
   const CmaCoefficients& c = coefficients_;
-  const std::vector<int> parents = best_of_pairs(values);
-  Eigen::VectorXd weights = Eigen::VectorXd::Zero(population());
-  for (int rank = 0; rank < c.mu; ++rank) weights(parents[static_cast<std::size_t>(rank)]) = c.weights[rank];
+  const bool tested = tests();
+  const SharedWeights parents = share_pair_weights(values, c.weights);
+  const double mu_eff = parents.tied ? effective_mass(parents.of) : c.mu_eff;
+  if (mu_eff == 0) {  // every pair is tied: the mean stays, and there is nothing to learn from
+    if (tested) follow(values);
+    shift_.setZero();
+    return;
+  }
+  Eigen::VectorXd weights = as_vector(parents.of);
   const Eigen::MatrixXd steps = colour(draws());
   const Eigen::VectorXd shift = steps * weights;
   mean_ += step_size() * shift;
-  p_c_ = (1 - c.c_c) * p_c_ + std::sqrt(c.c_c * (2 - c.c_c) * c.mu_eff) * shift;
-  const bool tested = tests();
+  p_c_ = (1 - c.c_c) * p_c_ + std::sqrt(c.c_c * (2 - c.c_c) * mu_eff) * shift;
   // The test pair is no draw from the distribution: learnt from, it would stretch it along every slope.
   if (tested) weights.head(2).setZero();
   const double decay = 1 - c.c_1 - c.c_mu * weights.sum();
   variances_ = decay * variances_ + c.c_1 * p_c_.cwiseAbs2() + c.c_mu * (steps.cwiseAbs2() * weights);
   variances_ = variances_.cwiseMax(kSmallestVariance).cwiseMin(kLargestVariance);
-  if (tested) {
-    trend_ += kTrendRate * (two_point_result(values) - trend_);
-    scale_step(std::exp(trend_ / std::sqrt(static_cast<double>(mean_.size()))));
-  }
+  if (tested) follow(values);
   if (tested && population() < 4)
     shift_.setZero();
   else
     shift_ = shift;
+}
+
+void SepCmaTpa::follow(std::span<const double> values) {
+  trend_ += kTrendRate * (two_point_result(values) - trend_);
+  scale_step(std::exp(trend_ / std::sqrt(static_cast<double>(mean_.size()))));
 }
 
 void SepCmaTpa::save(nlohmann::json& state) const {

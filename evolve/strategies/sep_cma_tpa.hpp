@@ -9,7 +9,8 @@ namespace namm::evolve {
 /// generation is the last step of the mean, forwards and backwards, as long as a draw would be: if forwards ranks better the step
 /// size grows, else it shrinks. So σ answers at once, where a path of length n takes n generations, and noise averages out.
 /// Of each pair only the better candidate is a parent (pairwise selection; Auger, Brockhoff, Hansen 2011, "Mirrored sampling in
-/// evolution strategies with weighted recombination"): two halves of a pair would cancel and shorten the steps. Below λ = 4
+/// evolution strategies with weighted recombination"): two halves of a pair would cancel and shorten the steps. Equal halves do
+/// cancel: which of them is the better is not known. Below λ = 4
 /// every second generation goes without the test, which would be the only direction. Weights and rates of the covariance are
 /// those of sep-cma; the test pair moves the mean and says nothing about the covariance. O(n λ) time, O(n) state.
 class SepCmaTpa final : public MirroredStrategy {
@@ -27,6 +28,8 @@ class SepCmaTpa final : public MirroredStrategy {
 
  private:
   bool tests() const { return !shift_.isZero(0); }
+  /// Changes the step size by what the values of the test pair say.
+  void follow(std::span<const double> values);
 
   CmaCoefficients coefficients_;
   Eigen::VectorXd variances_, p_c_;

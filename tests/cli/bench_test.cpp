@@ -29,7 +29,7 @@ TEST_CASE("bench runs every kernel on small shapes and writes what it measured")
     INFO(kernel);
     if (seen.empty() || seen.back() != kernel) seen.push_back(kernel);
     CHECK(outcome.out.find("\n" + kernel + ": " + one.at("shape").get<std::string>()) != std::string::npos);
-    CHECK(one.at("variants").at(0).at("ratio") == 1.0);
+    CHECK(one.at("variants").at(0).at("ratio").is_null());  // of one repetition
     for (const auto& variant : one.at("variants")) {
       CHECK(variant.at("seconds_min") > 0.0);
       CHECK(variant.at("seconds_median") >= variant.at("seconds_min"));
@@ -39,6 +39,23 @@ TEST_CASE("bench runs every kernel on small shapes and writes what it measured")
     }
   }
   CHECK(seen == kKernels);
+  CHECK(outcome.out.rfind("no ratios: they need at least 5 repetitions, these are 1; see --repetitions\n", 0) == 0);
+}
+
+TEST_CASE("bench gives ratios with their range from five repetitions on") {
+  const Folder folder;
+  const Outcome outcome =
+      run_program({"bench", "--small", "--kernel", "spectrogram", "--repetitions", "5", "--json", folder / "b.json"});
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK(outcome.out.find("no ratios") == std::string::npos);
+  CHECK(outcome.out.find("1.000 [1.000, 1.000]") != std::string::npos);
+  const auto written = nlohmann::json::parse(read(folder / "b.json"));
+  for (const auto& one : written.at("kernels"))
+    for (const auto& variant : one.at("variants")) {
+      CHECK(variant.at("ratio_range").at(0) <= variant.at("ratio"));
+      CHECK(variant.at("ratio") <= variant.at("ratio_range").at(1));
+    }
 }
 
 TEST_CASE("bench of a model sets plain llama.cpp, the full cache and the policy side by side") {
@@ -58,7 +75,7 @@ TEST_CASE("bench of a model sets plain llama.cpp, the full cache and the policy 
     CHECK(run.at("decode_tokens_per_second") > 0.0);
     CHECK(run.at("peak_rss_bytes") > 1e6);
   }
-  CHECK(bench.at("runs").at(3).at("prefill_ratio") == 1.0);
+  CHECK(bench.at("runs").at(3).at("prefill_ratio").is_null());
   CHECK(bench.at("runs").at(3).at("kv_bytes") == 0);
   CHECK(bench.at("runs").at(5).at("kv_bytes") < bench.at("runs").at(4).at("kv_bytes"));
 }

@@ -131,6 +131,23 @@ TEST_CASE("a stage on a trace and a semi-live one: the same bytes for any number
 #endif
 }
 
+TEST_CASE("ranks with different instruction sets are refused at the start, in one line") {
+  NAMM_NEED_HOST(host);
+#ifdef NAMM_MPIRUN
+  const Folder folder;
+  const std::vector<std::string> words = small_run(host, "--output", folder / "run");
+  Surroundings one = ranks(1);
+  one.launcher.insert(one.launcher.end() - 2, "--quiet");
+  one.launcher.insert(one.launcher.end(), {"env", "-u", "NAMM_ISA"});
+  std::vector<std::string> both = words;  // and a second rank of the same program with another environment
+  both.insert(both.end(), {":", "-n", "1", "env", "NAMM_ISA=scalar", NAMM_PROGRAM});
+  both.insert(both.end(), words.begin(), words.end());
+  check_refused(run_program(both, one), 1,
+                {"rank 1 on ", "rank 0's instruction set (", "uses scalar", "NAMM_ISA=scalar on all ranks"});
+  CHECK_FALSE(std::filesystem::exists(folder / "run/checkpoint.json"));
+#endif
+}
+
 TEST_CASE("what is wrong under mpirun is said once") {
 #ifdef NAMM_MPIRUN
   Surroundings two = ranks(2);

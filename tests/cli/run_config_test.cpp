@@ -28,3 +28,58 @@ TEST_CASE("a run file that is nested too deep is refused, not a crash") {
                 {"run.json", "32 levels"});
   CHECK(folder.names() == std::vector<std::string>{"run.json"});
 }
+
+TEST_CASE("a run goes on with the instruction set it was begun with") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  const auto evolve = [](const std::string& isa, std::vector<std::string> words) {
+    Surroundings surroundings;
+    surroundings.launcher = {"env", "-u", "NAMM_ISA"};
+    if (!isa.empty()) surroundings.launcher = {"env", "NAMM_ISA=" + isa};
+    words.insert(words.begin(), "evolve");
+    words.emplace_back("--quiet");
+    return run_program(words, surroundings);
+  };
+  const std::string run = folder / "run", file = folder / "run/run.json";
+  const Outcome begun = evolve("scalar", {"--model", host, "--tasks", "passkey", "--length", "64", "--generations", "1",
+                                          "--population", "4", "--prompts", "1", "--budget", "50%", "--output", run});
+  CAPTURE(begun.err);
+  REQUIRE(begun.code == 0);
+  json echoed = json::parse(read(file));
+  CHECK(echoed.at("isa") == "scalar");
+
+  const std::vector<std::string> resume = {"--resume", run, "--generations", "2"};
+  check_refused(evolve("", resume), 1, {"run '" + run + "'", "begun with (scalar)", "this process uses ", "set NAMM_ISA=scalar"});
+  write(folder / "other.json", json{{"model", host}}.dump());  // the run's own file counts, not that of --config
+  check_refused(evolve("", {"--resume", run, "--config", folder / "other.json"}), 1, {"begun with (scalar)", "NAMM_ISA=scalar"});
+  CHECK(evolve("scalar", resume).code == 0);
+
+  echoed["isa"] = "of another machine";
+  write(file, echoed.dump());
+  check_refused(evolve("", resume), 1, {"(of another machine)", "this machine lacks of another machine", "begin a new run"});
+  echoed["isa"] = 3;
+  write(file, echoed.dump());
+  check_refused(evolve("", resume), 2, {"run.json", "\"isa\"", "name of an instruction set", "is 3"});
+
+  // as it was written before it named one: goes on, and says from now on with which
+  echoed.erase("isa");
+  write(file, echoed.dump());
+  CHECK(evolve("", {"--resume", run, "--generations", "3"}).code == 0);
+  CHECK(json::parse(read(file)).at("isa") != "scalar");
+
+  // a new run from the file of another one is begun, and says that it will not be the same
+  echoed["isa"] = "scalar";
+  echoed["quiet"] = false;
+  write(file, echoed.dump());
+  Surroundings best;
+  best.launcher = {"env", "-u", "NAMM_ISA"};
+  const Outcome again = run_program({"evolve", "--config", file, "--output", folder / "again"}, best);
+  CHECK(again.code == 0);
+  CHECK_THAT(again.err, Contains("instruction set scalar") && Contains("not write the same bytes"));
+}
+
+TEST_CASE("an instruction set that the machine lacks ends evolve before it loads anything") {
+  Surroundings wrong;
+  wrong.launcher = {"env", "NAMM_ISA=avx99"};
+  check_refused(run_program({"evolve", "--model", "missing.gguf", "--output", "unused"}, wrong), 1, {"NAMM_ISA", "avx99"});
+}

@@ -52,7 +52,7 @@ TEST_CASE("a trace of prompts of a few tokens, which does not go on with other t
   const auto write_data = [&](const std::string& river) {
     std::string lines;
     for (int i = 0; i < 5; ++i)
-      lines += nlohmann::json({{"context", "The " + river + " is wide."},
+      lines += nlohmann::json({{"context", "The " + river + " is " + std::to_string(i) + " miles wide."},
                                {"question", " Is it?"},
                                {"answers", {"yes"}},
                                {"id", std::to_string(i)}})

@@ -1,8 +1,10 @@
 // Units measured by ranks: the same bytes as on threads, whatever their number, and a clear end if one fails.
 #include "evolve/loop.hpp"
 
+#include <algorithm>
 #include <map>
 
+#include "kernels/isa.hpp"
 #include "tests/check.hpp"
 #include "tests/evolve/loop_fixture.hpp"
 #include "tests/evolve/mailbox.hpp"
@@ -231,4 +233,39 @@ TEST_CASE("a rank that is not ready, or has something else, is refused before th
     Ranks others(2, measuring(small_run("unused")));
     CHECK_THROWS_WITH(RankUnits(pool, others.lead, {}, {R"({"model": "a"})"}), Contains("has model nothing, here \"a\""));
   }
+}
+
+TEST_CASE("a rank with another instruction set is refused with both names and the lesser one", "[ranks]") {
+  HostPool pool(hosts(), 1);
+  const std::string best = kernels::isa_names().front();
+  const auto identity = [](const std::string& isa) { return nlohmann::json{{"isa", isa}, {"model", "a"}}.dump(); };
+  const auto refusal = [&](const std::string& here, const std::string& there) {
+    Ranks others(2, [&, there](Mailbox& mine) {
+      HostPool own(hosts(), 1);
+      const auto fitness = make_fitness("fidelity");
+      serve_units(mine, own, *fitness, {}, {}, {identity(there), "there", 0.01}, nullptr);
+    });
+    try {
+      RankUnits(pool, others.lead, {}, {identity(here)});
+    } catch (const std::runtime_error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  CHECK(refusal(best, "scalar") ==
+        "rank 1 on there: must use rank 0's instruction set (" + best + "), uses scalar; set NAMM_ISA=scalar on all ranks");
+  CHECK_THAT(refusal("scalar", best), Contains("(scalar), uses " + best) && Contains("set NAMM_ISA=scalar on all ranks"));
+  CHECK(refusal(best, best).empty());
+}
+
+TEST_CASE("of two instruction sets the lesser is what both machines have", "[ranks]") {
+  const std::vector<std::string>& names = kernels::isa_names();
+  CHECK(names.back() == "scalar");
+  CHECK(std::count(names.begin(), names.end(), "scalar") == 1);
+  for (std::size_t i = 0; i < names.size(); ++i)
+    for (std::size_t j = i; j < names.size(); ++j) {
+      CHECK(kernels::lesser_isa(names[i], names[j]) == names[j]);
+      CHECK(kernels::lesser_isa(names[j], names[i]) == names[j]);
+    }
+  CHECK(kernels::lesser_isa(names.front(), "of another machine") == "scalar");
 }

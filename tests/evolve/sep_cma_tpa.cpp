@@ -1,7 +1,6 @@
 // What sep-cma-tpa promises beyond the contract: the test pair, the step size's answer to it, pairs as parents.
 #include "evolve/strategies/sep_cma_tpa.hpp"
 
-#include "evolve/strategies/ranking.hpp"
 #include "tests/check.hpp"
 #include "tests/evolve/golden.hpp"
 
@@ -20,12 +19,6 @@ StrategySettings tpa_settings(std::size_t dimension, int population) {
 }
 
 }  // namespace
-
-TEST_CASE("pairs: of each only the better is a parent", "[strategy]") {
-  CHECK(best_of_pairs(std::vector<double>{4, 1, 2, 3, 0}) == std::vector<int>{4, 1, 2});
-  CHECK(best_of_pairs(std::vector<double>{NAN, INFINITY, 5, 5}) == std::vector<int>{2, 1});
-  CHECK(best_of_pairs(std::vector<double>{}).empty());
-}
 
 TEST_CASE("sep-cma-tpa: a generation starts with the last step, forwards and backwards", "[strategy]") {
   for (const int population : {4, 7}) {
@@ -63,6 +56,8 @@ TEST_CASE("sep-cma-tpa: the step size follows the ranks of the test pair", "[str
   expect({5, 5, 1, 2, 3, 4}, 0.0);  // equal
   expect({NAN, NAN, 1, 2, 3, 4}, 0.0);
   expect({NAN, 0, 1, 2, 3, 4}, -1.0);
+  expect({1, 4, 4, 4, 4, 4}, 0.6);   // the best, and in the middle of five
+  expect({2, 1, 1, 2, 2, 2}, -0.6);  // mean ranks 3.5 and 0.5
 }
 
 TEST_CASE("sep-cma-tpa: with one pair a step, the search is not confined to a line", "[strategy]") {
