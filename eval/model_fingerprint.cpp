@@ -2,7 +2,6 @@
 
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <regex>
@@ -10,6 +9,7 @@
 
 #include "base/atomic_file.hpp"
 #include "base/fingerprint.hpp"
+#include "base/format.hpp"
 #include "eval/fingerprint.hpp"
 
 namespace namm::eval {
@@ -25,9 +25,7 @@ std::vector<fs::path> parts_of(const fs::path& model) {
   if (!std::regex_match(name, match, kPart)) return {model};
   std::vector<fs::path> out;
   for (int part = 1; part <= std::stoi(match[2]); ++part) {
-    std::string number = std::to_string(part);
-    number.insert(0, 5 - std::min<std::size_t>(5, number.size()), '0');
-    out.push_back(model.parent_path() / (match[1].str() + number + "-of-" + match[2].str() + ".gguf"));
+    out.push_back(model.parent_path() / (match[1].str() + format_number("%05.0f", part) + "-of-" + match[2].str() + ".gguf"));
   }
   return out;
 }
@@ -45,7 +43,7 @@ fs::path place_of(const fs::path& file) {
        {static_cast<long long>(facts.st_dev), static_cast<long long>(facts.st_ino), static_cast<long long>(facts.st_size),
         static_cast<long long>(facts.st_mtim.tv_sec), static_cast<long long>(facts.st_mtim.tv_nsec),
         static_cast<long long>(facts.st_ctim.tv_sec), static_cast<long long>(facts.st_ctim.tv_nsec)})
-    state += " " + std::to_string(number);
+    state.append(" ").append(std::to_string(number));
   return folder / "namm" / "models" / fingerprint(state);
 }
 

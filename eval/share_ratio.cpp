@@ -48,9 +48,10 @@ double ratio_at(const PairedCounts& counts, double wanted, double low, double hi
 Interval share_ratio_interval(const PairedCounts& counts) {
   const double first = counts.both + counts.only_first, second = counts.both + counts.only_second;
   if (!(second > 0)) return {};
-  constexpr double far = 1e6;  // times away: no such ratio is within an interval of so few prompts
+  constexpr double far = 1e9;  // times away from what was seen, and from 1: the score is beyond any quantile there
   const double z = normal_quantile(), ratio = std::max(first / second, 1 / far);
-  return {first > 0 ? ratio_at(counts, z, ratio / far, ratio) : 0, ratio_at(counts, -z, ratio, ratio * far)};
+  return {first > 0 ? ratio_at(counts, z, std::min(1.0, ratio) / far, ratio) : 0,
+          ratio_at(counts, -z, ratio, std::max(1.0, ratio) * far)};
 }
 
 }  // namespace namm::eval

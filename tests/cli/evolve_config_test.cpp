@@ -242,7 +242,11 @@ TEST_CASE("--data: prompts of one id are told apart, and long questions and answ
   for (int i = 0; i < 200; ++i) lengthy += " door " + std::to_string(i);
   std::string lines;
   for (int i = 0; i < 5; ++i)
-    lines += json{{"context", "The doors of house " + std::to_string(i) + " have numbers."}, {"question", "Which?" + lengthy}, {"answers", lengthy}}.dump() + "\n";
+    lines += json{{"context", "The doors of house " + std::to_string(i) + " have numbers."},
+                  {"question", "Which?" + lengthy},
+                  {"answers", lengthy}}
+                 .dump() +
+             "\n";
   write(folder / "long.jsonl", lines);
   const Outcome outcome = run_program({"evolve", "--model", host, "--data", folder / "long.jsonl", "--length", "64", "--budget",
                                        "50%", "--generations", "0", "--output", folder / "long", "--quiet"});

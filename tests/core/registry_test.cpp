@@ -76,11 +76,15 @@ TEST_CASE("Baselines score as their papers say") {
   CHECK(scores[4] == 4.0f);
   CHECK(scores[49] == 49.0f);
   const std::span<const float> mean = tokens.window_mean;
-  score("snapkv");
+  score("snapkv");  // the observation window is kept whatever it was looked at
+  for (std::size_t i = 18; i < 50; ++i) CHECK(scores[i] == 2);
+  CHECK(scores[10] == *std::max_element(mean.begin() + 7, mean.begin() + 14));
+  CHECK(scores[17] == *std::max_element(mean.begin() + 14, mean.begin() + 21));
+  score("snapkv", {{"window", 0}});
   CHECK(scores[20] == *std::max_element(mean.begin() + 17, mean.begin() + 24));
   CHECK(scores[0] == *std::max_element(mean.begin(), mean.begin() + 4));
   CHECK(scores[49] == *std::max_element(mean.begin() + 46, mean.end()));
-  score("snapkv", {{"pooling", "average"}, {"kernel", 3}});
+  score("snapkv", {{"pooling", "average"}, {"kernel", 3}, {"window", 0}});
   CHECK(scores[20] == Approx((mean[19] + mean[20] + mean[21]) / 3));
   CHECK(scores[49] == Approx((mean[48] + mean[49]) / 2));
 }

@@ -79,6 +79,29 @@ TEST_CASE("intervals: of a share they are SciPy's, of paired shares those of the
   });
 }
 
+TEST_CASE("intervals: every table of counts has its intervals, and they hold what was seen") {
+  constexpr int kMost = 4;
+  for (int code = 1; code < kMost * kMost * kMost * kMost; ++code) {
+    const PairedCounts n = {static_cast<double>(code % kMost), static_cast<double>(code / kMost % kMost),
+                            static_cast<double>(code / kMost / kMost % kMost), static_cast<double>(code / kMost / kMost / kMost)};
+    CAPTURE(n.both, n.only_first, n.only_second, n.neither);
+    const Interval change = share_change_interval(n), ratio = share_ratio_interval(n);
+    CHECK(change.low < change.high);
+    const double p = share_change_p_value(n);
+    CHECK((p > 0 && p <= 1));
+    if (n.both + n.only_second == 0) {
+      CHECK(std::isnan(ratio.low));
+      continue;
+    }
+    const double seen = (n.both + n.only_first) / (n.both + n.only_second);
+    CHECK(ratio.low <= seen);
+    CHECK(ratio.high >= seen);
+    CHECK(ratio.low < ratio.high);
+    CHECK(std::isfinite(ratio.high));
+  }
+  for (const double count : {1.0, 1000.0, 1e5}) CHECK(share_ratio_interval({count, 0, 0, count}).high < 5);
+}
+
 TEST_CASE("intervals: prompts that come twice count once, as numpy has it from the definitions") {
   each("clustered", [](const json& one) {
     CAPTURE(one.at("name").get<std::string>());

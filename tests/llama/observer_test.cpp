@@ -1,4 +1,5 @@
 // An observer on a live host, by both attachments: it is shown everything, and the cache is what it is without it.
+#include <atomic>
 #include <map>
 #include <numeric>
 
@@ -17,7 +18,7 @@ using llama::LlamaModel;
 
 namespace {
 
-/// Counts what it is shown. For a host with one thread.
+/// Counts what it is shown. Heads of one layer may come from several threads.
 class CountingObserver final : public Observer {
  public:
   explicit CountingObserver(bool queries) : queries_(queries) {}
@@ -29,14 +30,14 @@ class CountingObserver final : public Observer {
   void on_tokens(const LayerTokens& tokens) override { layers[tokens.layer].tokens += tokens.count(); }
   void on_queries(const LayerQueries& queries) override { layers[queries.layer].queries += queries.count(); }
   void on_attention(const AttentionRows& rows) override {
-    layers[rows.layer].rows += static_cast<std::size_t>(rows.rows);
+    std::atomic_ref(layers.at(rows.layer).rows) += static_cast<std::size_t>(rows.rows);
     for (int row = 0; row < rows.rows; ++row) {
       const auto one = rows.attention.subspan(static_cast<std::size_t>(row) * rows.stride, rows.positions.size());
       CHECK(std::accumulate(one.begin(), one.end(), 0.0) == Approx(1).epsilon(1e-3));
     }
   }
   void on_update(const HeadTokens& tokens) override {
-    ++layers[tokens.layer].updates;
+    ++std::atomic_ref(layers.at(tokens.layer).updates);
     CHECK(tokens.value_norm.size() == tokens.size());
   }
 
