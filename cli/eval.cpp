@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
+#include <numeric>
 #include <stdexcept>
 
 #include "base/json_lines.hpp"
@@ -22,15 +23,16 @@
 #include "namm/policy.hpp"
 #include "report/result_table.hpp"
 #include "tasks/data_task.hpp"
+#include "tasks/random.hpp"
 
 namespace namm::cli {
 namespace {
 
 /// Empty if interrupted.
 std::vector<Prompt> prompts_of(HostPool& pool, const TaskOptions& tasks, std::size_t task, std::size_t length,
-                               std::size_t samples, std::uint64_t seed, tasks::Split split) {
+                               const std::vector<std::uint64_t>& numbers, std::uint64_t seed, tasks::Split split) {
   std::vector<evolve::PromptChoice> choices;
-  for (std::uint64_t i = 0; i < samples; ++i) choices.push_back({task, split, i, length, {0}});
+  for (const std::uint64_t number : numbers) choices.push_back({task, split, number, length, {0}});
   auto prompts = evolve::make_prompts(pool, tasks.tasks, choices, seed, tasks.protocol, &interrupted());
   if (!prompts) return {};
   for (const Prompt& prompt : *prompts)
@@ -70,19 +72,27 @@ nlohmann::json settings_of(const po::variables_map& values, const ModelOptions& 
   return out;
 }
 
-/// --samples, or as many prompts as the file has in the split: the same one never counts twice.
-std::size_t samples_there(const po::variables_map& values, const TaskOptions& tasks, tasks::Split split) {
-  const auto wanted = static_cast<std::size_t>(values["samples"].as<int>());
+/// Numbers of the prompts to measure. Of a file all of the split's, or as many as --samples says, drawn by the seed: the same one
+/// never counts twice.
+std::vector<std::uint64_t> prompts_to_measure(const po::variables_map& values, const TaskOptions& tasks, tasks::Split split) {
+  auto wanted = static_cast<std::size_t>(values["samples"].as<int>());
   const auto* const data = dynamic_cast<const tasks::DataTask*>(tasks.tasks.front().get());
-  if (data == nullptr) return wanted;
-  const std::size_t there = data->different(split);
+  const std::size_t there = data == nullptr ? tasks::DataTask::kEndless : data->different(split);
   if (there == 0)
     throw std::invalid_argument("--split: must have prompts, " + values["split"].as<std::string>() + " of " +
                                 values["data"].as<std::string>() + " has none (" + std::to_string(data->documents()) +
                                 " contexts; of every five three train, one validates, one tests); use --split all");
-  if (wanted > there && !values["samples"].defaulted())
-    spdlog::warn("--samples {}: there are {} different prompts, each is measured once", wanted, there);
-  return std::min(wanted, there);
+  const bool asked = !values["samples"].defaulted();
+  if (wanted > there && asked) spdlog::warn("--samples {}: there are {} different prompts, each is measured once", wanted, there);
+  if (there != tasks::DataTask::kEndless && (!asked || wanted > there)) wanted = there;
+  std::vector<std::uint64_t> out(there == tasks::DataTask::kEndless ? wanted : there);
+  std::iota(out.begin(), out.end(), std::uint64_t{0});
+  if (out.size() == wanted) return out;
+  tasks::Rng rng("eval/draw", split, values["seed"].as<std::uint64_t>(), 0);
+  for (std::size_t i = 0; i < wanted; ++i) std::swap(out[i], out[rng.between(i, out.size() - 1)]);
+  out.resize(wanted);
+  std::sort(out.begin(), out.end());
+  return out;
 }
 
 /// Context that these prompts need, in tokens, with their answers, or with their repetition for hindsight.
@@ -193,7 +203,8 @@ po::options_description describe_options() {
   add_memory(options);
   add_cache_holder(options);
   add_tasks(options, "512");
-  options.add_options()("samples,n", po::value<int>()->default_value(20)->value_name("N"), "prompts per task and length");
+  options.add_options()("samples,n", po::value<int>()->default_value(20)->value_name("N"),
+                        "prompts per task and length; of --data all without the option, else drawn by --seed");
   options.add_options()("seed", po::value<std::uint64_t>()->default_value(1)->value_name("N"), "of the prompts");
   options.add_options()("split", po::value<std::string>()->default_value("test")->value_name("NAME"),
                         "train, validation or test; of --data also `all`, which is meant without the option");
@@ -240,13 +251,13 @@ int run_eval(const std::vector<std::string>& arguments) {
   const bool all = split_name(*values) == "all";
   TaskOptions tasks = tasks_from(*values, all ? tasks::FileSplits::shared : tasks::FileSplits::disjoint);
   const tasks::Split split = all ? tasks::Split::test : tasks::parse_split(split_name(*values));
-  const std::size_t samples = samples_there(*values, tasks, split);
+  const std::vector<std::uint64_t> numbers = prompts_to_measure(*values, tasks, split);
 
   const auto model = llama::LlamaModel::load(model_options.model, model_options.gpu_layers);
   eval::ResultRecord common;
   common.model = model->description().model;
   common.architecture = model->description().architecture;
-  common.samples = static_cast<std::int64_t>(samples);
+  common.samples = static_cast<std::int64_t>(numbers.size());
   common.seed = (*values)["seed"].as<std::uint64_t>();
   common.workers = model_options.workers;
   common.threads = model_options.threads;
@@ -255,6 +266,8 @@ int run_eval(const std::vector<std::string>& arguments) {
   common.settings = settings_of(*values, model_options, tasks);
   common.attachment = (*values)["attachment"].as<std::string>();
   eval::EarlierResults earlier = resume ? eval::EarlierResults(json, common) : eval::EarlierResults();
+  if (const std::string other = earlier.other_program(common); !other.empty())
+    spdlog::warn("--resume: {} has results of another program ({}); compare them with care", json, other);
   const auto start = resume ? JsonLines::Start::continued : JsonLines::Start::afresh;
   JsonLines results("--json", json, start), detail_lines("--details", details, start);
   ProgressBar bar(!values->contains("quiet"));
@@ -281,7 +294,7 @@ int run_eval(const std::vector<std::string>& arguments) {
         for (const eval::ResultRecord& row : rows) session.records.push_back(*session.earlier.find(row));
         continue;
       }
-      const auto prompts = prompts_of(*tokenising, session.tasks, t, length, samples, session.common.seed, split);
+      const auto prompts = prompts_of(*tokenising, session.tasks, t, length, numbers, session.common.seed, split);
       if (prompts.empty()) {
         going = false;
         break;

@@ -180,7 +180,11 @@ TaskOptions tasks_from(const po::variables_map& values, tasks::FileSplits splits
   TaskOptions out;
   if (values.contains("data")) {
     if (!values["tasks"].defaulted()) throw std::invalid_argument("--data: must be given without --tasks; choose one");
-    out.tasks.push_back(tasks::make_data_task(values["data"].as<std::string>(), splits));
+    std::shared_ptr<const tasks::DataTask> data = tasks::make_data_task(values["data"].as<std::string>(), splits);
+    if (data->repeated() > 0)
+      spdlog::warn("{}: {} prompts stand there more than once and count once", values["data"].as<std::string>(),
+                   data->repeated());
+    out.tasks.push_back(std::move(data));
   } else {
     const auto haystack = tasks::make_haystack(values["haystack"].as<std::string>());
     for (const std::string& name : tasks::task_names(split_list(values["tasks"].as<std::string>(), "--tasks")))

@@ -1,8 +1,10 @@
 #include "namm/cache_policy.hpp"
 
 #include <exception>
+#include <map>
 #include <numeric>
 #include <stdexcept>
+#include <unordered_map>
 #include <vector>
 
 #include "core/policy_file.hpp"
@@ -36,6 +38,25 @@ void for_all_heads(std::size_t count, const Work& work) {
   for (const std::exception_ptr& error : errors) {
     if (error) std::rethrow_exception(error);
   }
+}
+
+/// Replaces a token's score by the mean of its scores in the heads of its layer that hold it.
+void average_within_layers(std::span<const HeadTokens> heads, std::vector<std::vector<float>>& scores) {
+  struct Sum {
+    double scores = 0, heads = 0;
+  };
+  std::map<int, std::unordered_map<std::int32_t, Sum>> layers;
+  for (std::size_t h = 0; h < heads.size(); ++h)
+    for (std::size_t i = 0; i < scores[h].size(); ++i) {
+      Sum& sum = layers[heads[h].layer][heads[h].positions[i]];
+      sum.scores += static_cast<double>(scores[h][i]);
+      sum.heads += 1;
+    }
+  for (std::size_t h = 0; h < heads.size(); ++h)
+    for (std::size_t i = 0; i < scores[h].size(); ++i) {
+      const Sum& sum = layers[heads[h].layer][heads[h].positions[i]];
+      scores[h][i] = static_cast<float>(sum.scores / sum.heads);
+    }
 }
 
 }  // namespace
@@ -122,6 +143,7 @@ Selection plan_update(const Policy& policy, const SelectionSettings& settings, s
     scores[h].resize(heads[h].size());
     policy.score(heads[h], scores[h]);
   });
+  if (policy.chooses_per_layer()) average_within_layers(heads, scores);
   std::vector<ScoredHead> scored;
   for (std::size_t h = 0; h < heads.size(); ++h) scored.push_back({heads[h].layer, scores[h], heads[h].positions});
   return select(settings, scored, budget_tokens);

@@ -20,20 +20,21 @@ struct Estimate {
   double value = kNan;
   Interval interval;
   double p_value = kNan;  ///< of no change, two-sided; not for means and ratios
-  std::size_t units = 0;  ///< independent prompts behind it
+  std::size_t units = 0;  ///< independent prompts behind it (Clusters::units)
 };
 
-/// The functions below estimate the mean over tables of each table's mean over prompts. Intervals are Student's t with a
-/// variance between units, within each population (Liang and Zeger 1986; degrees of freedom by Satterthwaite 1946): for one table
-/// of different prompts, the usual t interval. Unknown (NaN) with fewer than two units in a population.
+/// The functions below estimate the mean over tables of each table's mean over prompts. Intervals are Student's t with the
+/// variance between units (clusters.hpp): for one table of different prompts, the usual t interval. Unknown (NaN) with fewer than
+/// two units in a population, and of values that are all the same.
 
 /// Of any values.
 Estimate mean_of(std::span<const TableValues> tables);
-/// Of values - base.
+/// Of values - base; its p-value is that of the t test.
 Estimate change_of(std::span<const TableValues> tables);
 
 /// The same of scores in [0, 1]. In one table of different prompts that are all right or all wrong, the rules for shares hold
-/// (shares.hpp); where all scores are equal, too, so that no interval is without width.
+/// (shares.hpp); a table in which all came out alike adds what Wilson's interval would, so that no interval is without width.
+/// p-values are of random signs per unit (sign_test.hpp), which is the exact McNemar test for shares.
 Estimate score_of(std::span<const TableValues> tables);
 Estimate score_change_of(std::span<const TableValues> tables);
 /// Mean of the values / mean of the base: the sum over all tables by the sum. Interval by Fieller's theorem (1954), unknown where

@@ -19,6 +19,7 @@ double normal_quantile() {
 }
 
 double t_quantile(double degrees_of_freedom) {
+  if (std::isinf(degrees_of_freedom)) return normal_quantile();
   if (!(degrees_of_freedom > 0)) return kNan;
   return boost::math::quantile(boost::math::students_t(degrees_of_freedom), 1 - (1 - kCoverage) / 2);
 }
@@ -26,6 +27,7 @@ double t_quantile(double degrees_of_freedom) {
 double t_p_value(double t, double degrees_of_freedom) {
   if (!(degrees_of_freedom > 0) || std::isnan(t)) return kNan;
   if (std::isinf(t)) return 0;
+  if (std::isinf(degrees_of_freedom)) return 2 * boost::math::cdf(boost::math::complement(boost::math::normal(), std::abs(t)));
   return 2 * boost::math::cdf(boost::math::complement(boost::math::students_t(degrees_of_freedom), std::abs(t)));
 }
 

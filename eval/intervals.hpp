@@ -20,7 +20,7 @@ double mean(std::span<const double> values);
 
 /// Half the width of a normal interval per standard error: 1.96.
 double normal_quantile();
-/// Half the width of a t interval per standard error. NaN without degrees of freedom.
+/// Half the width of a t interval per standard error. NaN without degrees of freedom, normal with infinitely many.
 double t_quantile(double degrees_of_freedom);
 /// Two-sided p-value of Student's t. NaN without degrees of freedom.
 double t_p_value(double t, double degrees_of_freedom);

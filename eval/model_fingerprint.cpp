@@ -24,6 +24,7 @@ std::vector<fs::path> parts_of(const fs::path& model) {
   std::smatch match;
   if (!std::regex_match(name, match, kPart)) return {model};
   std::vector<fs::path> out;
+  if (std::stoi(match[2]) == 0) return {model};
   for (int part = 1; part <= std::stoi(match[2]); ++part) {
     out.push_back(model.parent_path() / (match[1].str() + format_number("%05.0f", part) + "-of-" + match[2].str() + ".gguf"));
   }

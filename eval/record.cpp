@@ -74,6 +74,8 @@ ResultRecord::Prompts read_prompts(const json& object, std::int64_t samples) {
     for (const json& value : list(name)) {
       if (!value.is_number() && !value.is_null()) refuse();
       values->push_back(value.is_null() ? kNan : value.get<double>());
+      if (values != &out.log_likelihoods && !(values->back() >= 0 && values->back() <= 1))
+        throw std::runtime_error(std::string("result: \"prompts\": ") + name + " must be from 0 to 1, is " + value.dump());
     }
   return out;
 }
@@ -130,8 +132,10 @@ ResultRecord record_from_json(const json& object) {
   r.samples = whole_count(fields, "samples");
   r.independent = whole_count(fields, "independent");
   r.cut_prompts = whole_count(fields, "cut_prompts");
-  if (const auto seed = object.find("seed"); seed != object.end() && seed->is_number_unsigned())
+  if (const auto seed = object.find("seed"); seed != object.end()) {
+    if (!seed->is_number_unsigned()) fields.refuse("seed", "a number from 0 on");
     r.seed = seed->get<std::uint64_t>();
+  }
   r.interval_tokens = static_cast<int>(std::clamp<std::int64_t>(whole(fields, "interval_tokens"), 0, 1 << 30));
   for (const RecordNumber& number : record_numbers()) r.*number.field = fields.number_or_nan(number.name);
   for (const RecordInterval& interval : record_intervals()) read_pair(object, interval.name, r.*interval.field);

@@ -9,7 +9,7 @@
 namespace namm::eval {
 namespace {
 
-constexpr std::size_t kLongestLine = std::size_t{1} << 20;
+constexpr std::size_t kLongestLine = std::size_t{64} << 20;  // a prompt takes about 70 bytes of it
 constexpr std::size_t kMostRecords = 100'000;
 
 /// Whether the last byte of a file ends a line; true if there is none.

@@ -47,6 +47,13 @@ EarlierResults::EarlierResults(const std::filesystem::path& path, const ResultRe
   }
 }
 
+std::string EarlierResults::other_program(const ResultRecord& common) const {
+  for (const ResultRecord& record : records_)
+    if (record.version != common.version || record.commit != common.commit)
+      return detail::one_line(record.version + " " + record.commit);
+  return {};
+}
+
 const ResultRecord* EarlierResults::find(const ResultRecord& wanted) const {
   for (const ResultRecord& record : records_) {
     if (key(record) != key(wanted)) continue;

@@ -19,6 +19,9 @@ class EarlierResults {
   /// was measured with another policy of that name.
   const ResultRecord* find(const ResultRecord& wanted) const;
 
+  /// Version and commit of a program that wrote one of the records and is not the one of `common`; "" if there is none.
+  std::string other_program(const ResultRecord& common) const;
+
  private:
   std::string name_;
   std::vector<ResultRecord> records_;

@@ -1,7 +1,6 @@
 #include "eval/shares.hpp"
 
 #include <algorithm>
-#include <boost/math/distributions/binomial.hpp>
 #include <cmath>
 
 namespace namm::eval {
@@ -20,13 +19,6 @@ Interval share_change_interval(const PairedCounts& counts) {
   const double change = first - second;
   const double half = normal_quantile() * std::sqrt((first + second - change * change) / (all + 2));
   return {std::max(-1.0, change - half), std::min(1.0, change + half)};
-}
-
-double share_change_p_value(const PairedCounts& counts) {
-  const double disagreements = counts.only_first + counts.only_second;
-  if (!(disagreements > 0)) return counts.all() > 0 ? 1 : kNan;
-  const boost::math::binomial fair(disagreements, 0.5);
-  return std::min(1.0, 2 * boost::math::cdf(fair, std::min(counts.only_first, counts.only_second)));
 }
 
 }  // namespace namm::eval

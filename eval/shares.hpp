@@ -20,10 +20,7 @@ Interval share_interval(double right, double all);
 Interval share_change_interval(const PairedCounts& counts);
 
 /// Share of the first divided by share of the second: the score interval of Tang, Tang and Chan (2003) and Nam and Blackwelder
-/// (2002), Wilson's where the second is always right. NaN if the second was never right.
+/// (2002). NaN if the second was never right.
 Interval share_ratio_interval(const PairedCounts& counts);
-
-/// Exact McNemar test of equal shares, two-sided. 1 if they never disagree.
-double share_change_p_value(const PairedCounts& counts);
 
 }  // namespace namm::eval

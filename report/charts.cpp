@@ -90,8 +90,8 @@ std::vector<LineChart> quality_charts(const ReportContent& content, const LineSt
     const auto tables = tables_of(results.rows);
     if (tables.size() > 1) both(means_of(results.rows).rows, model + "mean over " + std::to_string(tables.size()) + " tables");
     for (const ResultRows& rows : tables)
-      both(rows, model + rows.front().task + ", " + length_text(rows.front().length_tokens) +
-                     ", n = " + std::to_string(rows.front().samples));
+      both(rows, model + rows.front().task + ", " + length_text(rows.front().length_tokens) + ", " +
+                     count_text(rows.front().samples, rows.front().independent));
   }
   return out;
 }

@@ -104,6 +104,11 @@ std::string length_text(std::int64_t tokens) {
   return tokens == 0 ? "whole contexts" : std::to_string(tokens) + " tokens";
 }
 
+std::string count_text(std::int64_t samples, std::int64_t independent) {
+  const bool shared = independent > 0 && independent < samples;
+  return "n = " + std::to_string(samples) + (shared ? " (" + std::to_string(independent) + " independent)" : "");
+}
+
 std::vector<ModelResults> models_of(std::span<const eval::ResultRecord> records) {
   std::vector<ModelResults> out;
   for (const ResultRows& rows :
@@ -143,6 +148,7 @@ ResultMeans means_of(std::span<const eval::ResultRecord> records) {
     std::vector<const eval::ResultRecord*> full;
     for (const eval::ResultRecord& row : rows) full.push_back(full_beside(row, records));
     out.rows.push_back(average(rows, full));
+    out.independent = std::max(out.independent, out.rows.back().independent);
   }
   return out;
 }

@@ -32,6 +32,9 @@ bool is_full(const eval::ResultRecord& record);
 /// "700 tokens"; "whole contexts" for 0.
 std::string length_text(std::int64_t tokens);
 
+/// "n = 40", or "n = 40 (20 independent)" where some share what they are about.
+std::string count_text(std::int64_t samples, std::int64_t independent);
+
 /// What can be put side by side.
 struct ModelResults {
   /// "m.gguf (llama), seed 7", with the attachment if it is not our own cache, and with the settings in which groups of the same
@@ -50,6 +53,7 @@ struct ResultMeans {
   ResultRows rows;                    ///< one per setting that is in every table
   std::vector<std::string> left_out;  ///< settings that are not, "h2o 25%": their mean could not be compared
   std::int64_t samples = 0;           ///< prompts in all tables
+  std::int64_t independent = 0;       ///< of them, as ResultRecord::independent; 0 if unknown
   std::size_t tables = 0;
 };
 /// Means over the tables of one model, of quality relative to the full cache the mean by the full cache's mean. Intervals take

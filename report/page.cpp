@@ -1,5 +1,6 @@
 #include "report/page.hpp"
 
+#include <algorithm>
 #include <sstream>
 
 #include "base/version.hpp"
@@ -144,8 +145,12 @@ std::string html_page(const ReportContent& content) {
   for (const ModelResults& results : models_of(content.records)) {
     const eval::ResultRecord& first = results.rows.front();
     const std::size_t tables = tables_of(results.rows).size();
+    const auto [fewest, most] =
+        std::minmax_element(results.rows.begin(), results.rows.end(),
+                            [](const eval::ResultRecord& a, const eval::ResultRecord& b) { return a.samples < b.samples; });
+    const std::string range = fewest->samples == most->samples ? "" : std::to_string(fewest->samples) + " to ";
     subtitle += "<p class=lead>" + escape_html(results.origin) + ", " + std::to_string(tables) +
-                (tables == 1 ? " table" : " tables") + " of " + std::to_string(first.samples) + " prompts; made with " +
+                (tables == 1 ? " table" : " tables") + " of " + range + std::to_string(most->samples) + " prompts; made with " +
                 escape_html(first.version + " (" + first.commit + ")") + "</p>\n";
   }
   const std::string title = escape_html(title_of(content));

@@ -1,5 +1,6 @@
 #include "report/result_table.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <ostream>
 
@@ -80,16 +81,17 @@ void print_model(std::ostream& out, const ModelResults& model, TableFormat forma
   const auto tables = tables_of(model.rows);
   for (const ResultRows& rows : tables) {
     const eval::ResultRecord& r = rows.front();
-    print_heading(out, r.task + ", " + length_text(r.length_tokens) + ": " + model.origin + ", n = " + std::to_string(r.samples),
-                  format);
+    print_heading(
+        out, r.task + ", " + length_text(r.length_tokens) + ": " + model.origin + ", " + count_text(r.samples, r.independent),
+        format);
     print_rows(out, rows, format);
   }
   if (tables.size() < 2) return;
   const ResultMeans means = means_of(model.rows);
-  print_heading(
-      out,
-      "mean over the " + std::to_string(means.tables) + " tables: " + model.origin + ", n = " + std::to_string(means.samples),
-      format);
+  print_heading(out,
+                "mean over the " + std::to_string(means.tables) + " tables: " + model.origin + ", " +
+                    count_text(means.samples, means.independent),
+                format);
   print_rows(out, means.rows, format);
   if (!means.left_out.empty()) {
     std::string names;
@@ -114,6 +116,15 @@ void print_results(std::ostream& out, std::span<const eval::ResultRecord> record
   if (shown < records.size()) {
     print_note(out, "rows that were measured again and are shown as measured last: " + std::to_string(records.size() - shown),
                format);
+    out << '\n';
+  }
+  const auto unknown = [](const eval::ResultRecord& r) { return r.prompts.units.empty(); };
+  if (std::any_of(records.begin(), records.end(), unknown)) {
+    print_note(
+        out,
+        "intervals of results that do not hold their prompts are an older version's (percentiles of a bootstrap): too narrow for "
+        "few prompts",
+        format);
     out << '\n';
   }
 }

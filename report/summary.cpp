@@ -55,8 +55,8 @@ void print_overview(std::ostream& out, const std::string& origin, const ResultMe
   }
   if (rows.empty()) return;
   print_heading(out,
-                "overview: " + origin + ", " + std::to_string(means.tables) +
-                    (means.tables == 1 ? " table, n = " : " tables, n = ") + std::to_string(means.samples),
+                "overview: " + origin + ", " + std::to_string(means.tables) + (means.tables == 1 ? " table, " : " tables, ") +
+                    count_text(means.samples, means.independent),
                 format);
   print_table(out, head, rows, modes ? 2 : 1, format);
   out << '\n';

@@ -47,6 +47,21 @@ std::vector<std::size_t> splits_of(const std::vector<std::string>& documents) {
   return out;
 }
 
+/// Leaves the first of equal prompts, and makes ids of different ones different. How many are gone.
+std::size_t drop_repeated(std::vector<Sample>& samples) {
+  std::set<std::string> prompts;
+  const auto known = [&](const Sample& sample) {
+    const std::size_t parts[] = {sample.context.size(), sample.question.size()};
+    return !prompts.insert(std::to_string(parts[0]) + " " + std::to_string(parts[1]) + " " + prompt_text(sample)).second;
+  };
+  const std::size_t before = samples.size();
+  samples.erase(std::remove_if(samples.begin(), samples.end(), known), samples.end());
+  std::map<std::string, int> ids;
+  for (Sample& sample : samples)
+    if (const int number = ++ids[sample.id]; number > 1) sample.id.append("#").append(std::to_string(number));
+  return before - samples.size();
+}
+
 }  // namespace
 
 std::string cut_middle(const std::string& text, std::size_t length_tokens, const TokenCounter& count_tokens) {
@@ -63,7 +78,8 @@ std::string cut_middle(const std::string& text, std::size_t length_tokens, const
 DataTask::DataTask(std::string name, std::vector<Sample> samples, FileSplits splits)
     : name_(std::move(name)), samples_(std::move(samples)), splits_(splits), max_answer_tokens_(answer_tokens(samples_)) {
   if (samples_.empty()) throw std::invalid_argument("prompts of '" + name_ + "': must be at least one, got none");
-  for (Sample& sample : samples_) sample.unit = fingerprint(sample.context);
+  repeated_ = drop_repeated(samples_);
+  for (Sample& sample : samples_) sample.unit = fingerprint(sample.context.empty() ? sample.question : sample.context);
   std::vector<std::string> documents;
   for (const Sample& sample : samples_) documents.push_back(sample.unit);
   const std::vector<std::size_t> splits_of_samples = splits_of(documents);

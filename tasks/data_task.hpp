@@ -43,7 +43,9 @@ class DataTask final : public Task {
   bool is_plain() const;
   /// Different contexts.
   std::size_t documents() const;
-  /// As in the file, of all splits.
+  /// Prompts of the file that are left out because they stood there before.
+  std::size_t repeated() const { return repeated_; }
+  /// As in the file, of all splits, each once and with an id of its own.
   const std::vector<Sample>& samples() const { return samples_; }
 
  private:
@@ -52,6 +54,7 @@ class DataTask final : public Task {
   std::string name_;
   std::vector<Sample> samples_;
   FileSplits splits_;
+  std::size_t repeated_ = 0;
   std::vector<std::size_t> members_[3];
   int max_answer_tokens_;
 };

@@ -13,6 +13,12 @@ class FormulaPolicy final : public Policy {
  public:
   std::string_view name() const override { return Traits::name; }
   StatisticSet required() const override { return Traits::required; }
+  bool chooses_per_layer() const override {
+    if constexpr (requires { Traits::per_layer; })
+      return Traits::per_layer;
+    else
+      return false;
+  }
   void score(const HeadTokens& tokens, std::span<float> scores) const override { Traits::score(tokens, scores); }
   std::unique_ptr<Policy> clone() const override { return std::make_unique<FormulaPolicy>(*this); }
   nlohmann::json to_json() const override { return nlohmann::json::object(); }

@@ -18,6 +18,7 @@ std::unique_ptr<Policy> make_streaming(const nlohmann::json& settings);
 std::unique_ptr<Policy> make_h2o(const nlohmann::json& settings);
 std::unique_ptr<Policy> make_h2o_mean(const nlohmann::json& settings);
 std::unique_ptr<Policy> make_tova(const nlohmann::json& settings);
+std::unique_ptr<Policy> make_tova_layer(const nlohmann::json& settings);
 std::unique_ptr<Policy> make_snapkv(const nlohmann::json& settings);
 std::unique_ptr<Policy> make_knorm(const nlohmann::json& settings);
 

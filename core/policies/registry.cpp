@@ -20,6 +20,7 @@ std::deque<PolicyEntry>& entries() {
       {"h2o", "attention received, summed over queries (H2O, arXiv 2306.14048)", make_h2o},
       {"h2o-mean", "attention received per query that could see the token", make_h2o_mean},
       {"tova", "attention received from the newest query (TOVA, arXiv 2401.06104)", make_tova},
+      {"tova-layer", "the same, one choice per layer by the mean over its heads, as published", make_tova_layer},
       {"snapkv", "attention received from the newest queries, pooled over neighbours (SnapKV, arXiv 2404.14469)", make_snapkv},
       {"knorm", "small key norm is kept (arXiv 2406.11430)", make_knorm},
   };

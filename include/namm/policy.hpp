@@ -27,6 +27,9 @@ class Policy {
   virtual const ContentReader* reader() const { return nullptr; }
   /// True if every token is kept whatever the budget (the policy `full`).
   virtual bool keeps_everything() const { return false; }
+  /// True if the heads of a layer share one choice: a token's score is the mean of its scores in the KV heads of its layer that
+  /// hold it.
+  virtual bool chooses_per_layer() const { return false; }
   /// Writes one score per token, higher = keep. scores.size() == tokens.size(), which may be 0.
   virtual void score(const HeadTokens& tokens, std::span<float> scores) const = 0;
 

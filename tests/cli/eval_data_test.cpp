@@ -76,8 +76,12 @@ TEST_CASE("eval --data: no prompt counts twice, and questions on one text are on
     CHECK(r["prompts"]["score"].size() == 4);
     CHECK(r["settings"]["split"] == "all");
   }
+  const Evaluation drawn = evaluate(host, folder, {"--samples", "3", "--length", "100"});
+  CHECK(drawn.records[0]["samples"] == 3);
+  const Evaluation again = evaluate(host, folder, {"--samples", "20", "--length", "100"});
+  CHECK(again.records[0]["prompts"] == asked.records[0]["prompts"]);
   const Evaluation resumed = evaluate(host, folder, {"--samples", "20", "--length", "100", "--resume"});
-  CHECK(resumed.records == asked.records);
+  CHECK(resumed.records == again.records);
 }
 
 TEST_CASE("eval --data honours --split, and texts are in one split") {

@@ -58,6 +58,36 @@ TEST_CASE("Settings of policies are read and refused") {
   CHECK_THROWS_AS(make_policy("linear", {{"weights", {1, 2}}}), std::runtime_error);
 }
 
+TEST_CASE("tova-layer: the heads of a layer keep the same tokens, those of the highest mean") {
+  std::mt19937 random(5);
+  std::vector<HeadStatistics> statistics(4, HeadStatistics(samples::needing(samples::everything())));
+  std::vector<HeadTokens> heads;
+  for (HeadStatistics& one : statistics) samples::feed(one, random, 0, 60);
+  for (std::size_t h = 0; h < 4; ++h) {
+    heads.push_back(statistics[h].view());
+    heads.back().layer = static_cast<int>(h / 2);
+    heads.back().kv_head = static_cast<int>(h % 2);
+  }
+  SelectionSettings settings;
+  settings.sinks = settings.recent = 0;
+  const Selection own = plan_update(*make_policy("tova"), settings, heads, 20);
+  const Selection shared = plan_update(*make_policy("tova-layer"), settings, heads, 20);
+  CHECK(own.kept[0] != own.kept[1]);
+  CHECK(shared.kept[2] == shared.kept[3]);
+  CHECK(shared.kept[0] != shared.kept[2]);
+  for (std::size_t layer = 0; layer < 2; ++layer) {
+    std::vector<std::pair<float, std::int32_t>> means = {{-2.0f, 59}};  // the newest is always kept
+    for (std::int32_t i = 0; i < 59; ++i)
+      means.emplace_back(-(heads[2 * layer].last_row[i] + heads[2 * layer + 1].last_row[i]) / 2, i);
+    std::sort(means.begin(), means.end());
+    std::vector<std::int32_t> best;
+    for (std::size_t i = 0; i < 20; ++i) best.push_back(means[i].second);
+    std::sort(best.begin(), best.end());
+    CHECK(shared.kept[2 * layer] == best);
+    CHECK(shared.kept[2 * layer + 1] == best);
+  }
+}
+
 TEST_CASE("Baselines score as their papers say") {
   std::mt19937 random(3);
   HeadStatistics statistics(samples::needing(samples::everything()));

@@ -69,6 +69,23 @@ Draw two_lengths(std::size_t prompts) {
   };
 }
 
+/// Questions on books, of which one has as many as all the others: books differ as much as questions on one.
+Draw books(std::size_t others, std::size_t on_first) {
+  return [=](std::mt19937_64& rng) {
+    std::normal_distribution<double> of_book(-0.3, 0.5), of_question(0, 0.5);
+    TableValues out{"", {}, {}, {}};
+    for (std::size_t book = 0; book <= others; ++book) {
+      const double mean = of_book(rng);
+      for (std::size_t q = 0; q < (book == 0 ? on_first : 1); ++q) {
+        out.units.push_back(std::to_string(book));
+        out.base.push_back(0);
+        out.values.push_back(mean + of_question(rng));
+      }
+    }
+    return std::vector{out};
+  };
+}
+
 /// Scores between 0 and 1 that go with the full cache's.
 Draw ratios(std::size_t prompts) {
   return [prompts](std::mt19937_64& rng) {
@@ -108,6 +125,13 @@ TEST_CASE("coverage: the change and the ratio of shares on the same prompts") {
       CHECK(coverage(shares(20, base, kept, 0.1), score_change_of, truth - base) >= 0.93);
       CHECK(coverage(shares(20, base, kept, 0.1), score_ratio_of, truth / base) >= 0.93);
     }
+}
+
+TEST_CASE("coverage: questions on books of very different numbers") {
+  CHECK(coverage(books(9, 1), change_of, -0.3) == Approx(0.95).margin(0.014));
+  CHECK(coverage(books(9, 4), change_of, -0.3) >= 0.93);
+  CHECK(coverage(books(9, 31), change_of, -0.3) >= 0.93);
+  CHECK(coverage(books(9, 91), change_of, -0.3) >= 0.93);
 }
 
 TEST_CASE("coverage: means over lengths that share their prompts, and ratios of scores") {

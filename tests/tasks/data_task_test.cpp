@@ -89,6 +89,21 @@ TEST_CASE("Prompts on one document are in one split, wherever they stand in the 
       CHECK(split_of.at(reversed.make({split, 0, i, 0}, words).id) == split);
 }
 
+TEST_CASE("A prompt that stands in a file twice counts once, and ids are told apart", "[tasks]") {
+  std::vector<Sample> samples = questions(3);
+  samples.push_back(samples[1]);
+  samples[2].id = samples[0].id;
+  samples[2].context += " More.";
+  const DataTask task("mine", samples, FileSplits::shared);
+  CHECK(task.repeated() == 1);
+  REQUIRE(task.samples().size() == 3);
+  CHECK(task.samples()[2].id == samples[0].id + "#2");
+  std::vector<Sample> empty = questions(2);  // the text is in the question
+  for (Sample& sample : empty) std::swap(sample.context, sample.question);
+  for (Sample& sample : empty) sample.context.clear();
+  CHECK(DataTask("mine", empty, FileSplits::shared).documents() == 2);
+}
+
 TEST_CASE("A context that is too long loses its middle", "[tasks]") {
   for (const char* name : {"words", "chars/4", "chars"}) {
     const TokenCounter count = approximate_counter(name);

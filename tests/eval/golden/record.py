@@ -61,18 +61,33 @@ def paired_case(both, first, second, neither):
 
 
 def clustered(tables, a, b):
-    """Variance and degrees of freedom of the mean over tables of a * values + b * base."""
+    """Variance and degrees of freedom of the mean over tables of a * values + b * base: with the matrix of the quadratic form."""
     total, squares = 0.0, 0.0
     for population in sorted({t["population"] for t in tables}):
-        sums = {}
+        sums, weights = {}, {}
         for t in (t for t in tables if t["population"] == population):
             x = a * np.array(t["values"]) + b * np.array(t["base"])
             for unit, deviation in zip(t["units"], (x - x.mean()) / len(x) / len(tables)):
                 sums[unit] = sums.get(unit, 0.0) + deviation
-        variance = len(sums) * np.var(list(sums.values()), ddof=1)
+                weights[unit] = weights.get(unit, 0.0) + 1 / len(x)
+        w = np.array(list(weights.values())) / sum(weights.values())
+        centred = np.eye(len(w)) - np.outer(np.ones(len(w)), w)
+        form = centred.T @ np.diag(w**2) @ centred
+        variance = np.sum(np.square(list(sums.values()))) * np.sum(w**2) / np.trace(form)
         total += variance
-        squares += variance**2 / (len(sums) - 1)
+        squares += variance**2 * np.trace(form @ form) / np.trace(form) ** 2
     return total, total**2 / squares
+
+
+def sizes(tables):
+    """Effective numbers of units: how many of one size have the same sum of squared weights."""
+    for population in {t["population"] for t in tables}:
+        weights = {}
+        for t in (t for t in tables if t["population"] == population):
+            for unit in t["units"]:
+                weights[unit] = weights.get(unit, 0.0) + 1 / len(t["units"])
+        w = np.array(list(weights.values()))
+        yield w.sum() ** 2 / np.sum(w**2)
 
 
 def clustered_case(name, tables):
@@ -85,7 +100,8 @@ def clustered_case(name, tables):
     beyond = lambda r: (means[0] - r * means[1]) ** 2 - t * t * clustered(tables, 1, -r)[0]
     ends = [optimize.brentq(beyond, ratio, ratio + side) for side in (-ratio, 5.0)]
     return {"kind": "clustered", "name": name, "tables": tables, "change": [float(change - half), float(change + half)],
-            "p": float(2 * stats.t.sf(abs(change) / np.sqrt(variance), freedom)), "ratio": [float(e) for e in ends]}
+            "p": float(2 * stats.t.sf(abs(change) / np.sqrt(variance), freedom)),
+            "units": int(round(sum(sizes(tables)))), "ratio": [float(e) for e in ends]}
 
 
 def table(rng, population, units):
@@ -108,6 +124,7 @@ def intervals():
         clustered_case("one task at two lengths", [table(rng, "needle", names(12)), table(rng, "needle", names(12))]),
         clustered_case("two tasks", [table(rng, "needle", names(12)), table(rng, "text", names(7))]),
         clustered_case("questions on books", [table(rng, "books", ["a", "a", "b", "c", "c", "c", "d", "e", "f", "f"])]),
+        clustered_case("one long book", [table(rng, "books", ["a"] * 12 + ["b", "c", "d", "e", "f"])]),
         {"kind": "holm", "p": p.tolist(), "adjusted": [float(v) for v in multipletests(p, method="holm")[1]]},
     ]
 
