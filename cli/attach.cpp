@@ -30,7 +30,7 @@ fs::path library(const std::string& name) {
 }
 
 preload::Settings attach_settings_from(const po::variables_map& values) {
-  const std::string name = values["policy"].as<std::string>();
+  const std::string name = recorded_policy(values["policy"].as<std::string>());
   const PolicyFile file = resolve_policy(name);
   Budget budget = file.selection.budget;
   if (values.contains("budget")) budget = parse_budget(values["budget"].as<std::string>());
