@@ -85,6 +85,7 @@ bench::ModelBenchSettings model_settings_from(const po::variables_map& values, b
                                   ", is missing; for example --budget 25%");
     out.budget_text = to_string(budget);
     out.memories.push_back(make_memory(file, memory_from(values), budget));
+    if (values.contains("budget")) warn_of_few_tokens({&budget, 1});
   } else if (const std::string option = given_memory_option(values); !option.empty()) {
     throw std::invalid_argument(option + ": must be given with --policy, is given without; name a policy, for example --policy " +
                                 std::string(kDefaultPolicyName));

@@ -201,6 +201,7 @@ int run_calibrate(const std::vector<std::string>& arguments) {
   const std::filesystem::path folder = folder_from(*values, settings.resume);
   settings.state = folder / kStateFile;
 
+  warn_of_few_tokens({&memory.selection.budget, 1});
   const auto model = llama::LlamaModel::load(model_options.model);
   const std::unique_ptr<Host> tokeniser = host_factory(model, {}, 256)();
   add_sources(*values, *tokeniser, settings);

@@ -175,6 +175,10 @@ class Stages {
 int evolve_here(const EvolvePlan& plan, evolve::Channel* others) {
   check_instruction_set(plan);
   check_stages(plan);
+  std::vector<Budget> budgets;
+  for (const auto& [options, continues] : plan.stages)
+    budgets.insert(budgets.end(), options.budgets.begin(), options.budgets.end());
+  warn_of_few_tokens(budgets);
   if (plan.staged && !plan.resume && std::filesystem::exists(plan.output / "policy.json"))
     throw std::runtime_error("output folder '" + plan.output.string() +
                              "': must not hold another run, has a policy.json; choose another folder");
