@@ -3,6 +3,7 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "base/folded_name.hpp"
 #include "calibrate/expected_attention.hpp"
 #include "calibrate/prompt_scores.hpp"
 #include "calibrate/recorder.hpp"
@@ -89,7 +90,7 @@ constexpr HindsightEntry kEntries[] = {
 
 std::shared_ptr<const Hindsight> make_hindsight(std::string_view name) {
   for (const HindsightEntry& entry : kEntries)
-    if (entry.name == name) return entry.make();
+    if (folded_name(entry.name) == folded_name(name)) return entry.make();
   return nullptr;
 }
 

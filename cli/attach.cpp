@@ -12,8 +12,10 @@
 #include "adapters/llama_cpp/model_facts.hpp"
 #include "adapters/preload/attach_flags.hpp"
 #include "adapters/preload/settings.hpp"
+#include "cli/attach_words.hpp"
 #include "cli/command.hpp"
 #include "cli/options.hpp"
+#include "cli/untuned.hpp"
 
 namespace namm::cli {
 namespace {
@@ -30,7 +32,7 @@ fs::path library(const std::string& name) {
 }
 
 preload::Settings attach_settings_from(const po::variables_map& values) {
-  const std::string name = values["policy"].as<std::string>();
+  const std::string name = recorded_policy(values["policy"].as<std::string>());
   const PolicyFile file = resolve_policy(name);
   Budget budget = file.selection.budget;
   if (values.contains("budget")) budget = parse_budget(values["budget"].as<std::string>());
@@ -39,6 +41,7 @@ preload::Settings attach_settings_from(const po::variables_map& values) {
   else if (budget.unit == Budget::Unit::unlimited && !values.contains("budget"))
     throw std::invalid_argument("--budget: must be given with the policy " + name + ", is missing; for example --budget 25%");
   const CachePolicy memory = make_memory(file, memory_from(values), budget);
+  if (values.contains("budget")) warn_of_few_tokens({&budget, 1});
   preload::Settings out;
   out.policy = is_policy_name(name) ? name : fs::absolute(name).string();
   out.budget = to_string(budget);
@@ -57,8 +60,8 @@ void check_writable(const std::string& path) {
   close(file);
 }
 
-/// The model named on the program's command line, if it is a file whose header says that nothing can be attached.
-void check_model(const std::vector<std::string>& arguments) {
+/// The model named on the program's command line, if it is a file: refused where its header says that nothing can be attached.
+void check_model(const std::vector<std::string>& arguments, const std::string& policy) {
   for (std::size_t i = 0; i + 1 < arguments.size(); ++i) {
     if (arguments[i] != "-m" && arguments[i] != "--model") continue;
     std::error_code error;
@@ -67,6 +70,7 @@ void check_model(const std::vector<std::string>& arguments) {
     if (!facts["policy_attaches"].get<bool>())
       throw std::runtime_error("model " + arguments[i + 1] +
                                ": a memory policy cannot be attached: " + facts["why_not"].get<std::string>());
+    if (policy == kDefaultPolicyName) warn_if_untuned(arguments[i + 1]);
   }
 }
 
@@ -94,6 +98,7 @@ int run_attach(const std::vector<std::string>& arguments) {
                         "appends a JSON object per request: tokens, entries and bytes kept, savings");
   options.add_options()("print", "prints the program's command line with the flags it is given, and stops");
   add_general(options);
+  check_separator(arguments, options);
   const auto values = parse(
       own, options, "namm attach --policy NAME --budget B [options] -- PROGRAM [arguments]",
       "Runs an unmodified llama.cpp program (llama-server, llama-cli, llama-completion, llama-bench) with a policy attached:\n"
@@ -114,7 +119,8 @@ int run_attach(const std::vector<std::string>& arguments) {
     std::cout << '\n';
     return 0;
   }
-  check_model(given);
+  check_program(program);
+  check_model(given, settings.policy);
   if (!settings.stats.empty()) check_writable(settings.stats);
   preload::put_into_environment(settings);
   setenv("NAMM_ATTACH_MODULE", library("libnamm_module.so").c_str(), 1);

@@ -76,7 +76,7 @@ bench::ModelBenchSettings model_settings_from(const po::variables_map& values, b
   for (const std::string& text : split_list(values["length"].as<std::string>(), "--length"))
     out.lengths.push_back(parse_length(text));
   if (values.contains("policy")) {
-    out.policy_name = values["policy"].as<std::string>();
+    out.policy_name = recorded_policy(values["policy"].as<std::string>());
     const PolicyFile file = resolve_policy(out.policy_name);
     Budget budget = file.selection.budget;
     if (values.contains("budget")) budget = parse_budget(values["budget"].as<std::string>());
@@ -85,6 +85,7 @@ bench::ModelBenchSettings model_settings_from(const po::variables_map& values, b
                                   ", is missing; for example --budget 25%");
     out.budget_text = to_string(budget);
     out.memories.push_back(make_memory(file, memory_from(values), budget));
+    if (values.contains("budget")) warn_of_few_tokens({&budget, 1});
   } else if (const std::string option = given_memory_option(values); !option.empty()) {
     throw std::invalid_argument(option + ": must be given with --policy, is given without; name a policy, for example --policy " +
                                 std::string(kDefaultPolicyName));

@@ -19,6 +19,7 @@
 #include "cli/model_options.hpp"
 #include "cli/options.hpp"
 #include "cli/progress_bar.hpp"
+#include "cli/run_config.hpp"
 #include "core/policies/key_probe.hpp"
 #include "eval/evaluation.hpp"
 #include "eval/fingerprint.hpp"
@@ -28,13 +29,15 @@ namespace namm::cli {
 namespace {
 
 constexpr const char* kStateFile = "calibration.state";
+constexpr const char* kOptionsFile = "run.json";  // read back by --resume, as evolve's is
+constexpr std::string_view kOfCall[] = {"output", "resume", "quiet", "verbose", "help"};
 
 po::options_description calibrate_options() {
   po::options_description options("Options", 110);
   options.add_options()("output,o", po::value<std::string>()->value_name("DIR"),
                         "new folder for policy.json and calibration.json");
   options.add_options()("resume", po::value<std::string>()->value_name("DIR"),
-                        "continues the calibration in this folder (same settings)");
+                        "continues the calibration in this folder (same settings, taken from its run.json)");
   add_model(options, 1);
   options.add_options()(
       "target", po::value<std::string>()->default_value("reconstruction")->value_name("NAME"),
@@ -131,12 +134,25 @@ calibrate::Settings calibration_from(const po::variables_map& values) {
   return out;
 }
 
+[[noreturn]] void refuse_to_resume(const std::filesystem::path& folder) {
+  throw std::runtime_error("output " + folder.string() + ": there is no calibration to resume; start one with --output");
+}
+
+/// What a resumed calibration was begun with stands for what the command line leaves out, the model above all.
+void take_recorded(const po::options_description& options, po::variables_map& values) {
+  if (!values.contains("resume")) return;
+  const std::filesystem::path folder = values["resume"].as<std::string>();
+  std::error_code ignored;
+  if (!std::filesystem::exists(folder / kStateFile, ignored)) refuse_to_resume(folder);
+  if (std::filesystem::exists(folder / kOptionsFile, ignored))
+    apply_run_config(load_run_config(folder / kOptionsFile, options, {}), 0, options, values);
+}
+
 /// The folder, which need not exist yet. Refused if it holds what would be lost, or lacks what is to be resumed.
 std::filesystem::path folder_from(const po::variables_map& values, bool resume) {
   const std::filesystem::path folder = values[resume ? "resume" : "output"].as<std::string>();
   const bool unfinished = std::filesystem::exists(folder / kStateFile);
-  if (resume && !unfinished)
-    throw std::runtime_error("output " + folder.string() + ": there is no calibration to resume; start one with --output");
+  if (resume && !unfinished) refuse_to_resume(folder);
   if (!resume && unfinished)
     throw std::runtime_error("output " + folder.string() +
                              ": holds an unfinished calibration; --resume it, or choose another folder");
@@ -185,11 +201,13 @@ void write_policy(const std::filesystem::path& path, const calibrate::Outcome& o
 }  // namespace
 
 int run_calibrate(const std::vector<std::string>& arguments) {
+  const po::options_description options = calibrate_options();
   const auto values =
-      parse(arguments, calibrate_options(), "namm calibrate --model FILE --output DIR [options]",
+      parse(arguments, options, "namm calibrate --model FILE --output DIR [options]",
             "Fits, in closed form, what a token of this model will add to the output of a head, from its key and value: the "
             "policy `key-probe`, ready for run, eval and evolve.\nWhat is recorded is saved every half minute; Ctrl-C "
-            "keeps what there is, --resume goes on.");
+            "keeps what there is, --resume goes on.",
+            {}, [&](po::variables_map& given) { take_recorded(options, given); });
   if (!values) return 0;
   apply_general(*values);
   interrupted();
@@ -201,6 +219,7 @@ int run_calibrate(const std::vector<std::string>& arguments) {
   const std::filesystem::path folder = folder_from(*values, settings.resume);
   settings.state = folder / kStateFile;
 
+  warn_of_few_tokens({&memory.selection.budget, 1});
   const auto model = llama::LlamaModel::load(model_options.model);
   const std::unique_ptr<Host> tokeniser = host_factory(model, {}, 256)();
   add_sources(*values, *tokeniser, settings);
@@ -212,6 +231,8 @@ int run_calibrate(const std::vector<std::string>& arguments) {
   std::error_code failed;
   std::filesystem::create_directories(folder, failed);
   if (failed) throw std::runtime_error("output " + folder.string() + ": cannot be made: " + failed.message());
+  if (!settings.resume)  // whoever resumes may give what is refused below
+    write_file_atomically(folder / kOptionsFile, run_config_of(*values, options, kOfCall).dump(1) + "\n");
   const bool quiet = values->contains("quiet");
   if (!quiet) print_estimate(pool.host(), settings, plan, model_options.workers);
 
@@ -234,7 +255,7 @@ int run_calibrate(const std::vector<std::string>& arguments) {
               format_seconds(seconds).c_str(), format_bytes(static_cast<double>(eval::peak_resident_bytes())).c_str(),
               100 * outcome.fit.explained);
   std::printf("policy: %s\n", (folder / "policy.json").c_str());
-  if (outcome.stopped) std::printf("resume with the same options and --resume %s in place of --output\n", folder.c_str());
+  if (outcome.stopped) std::printf("resume with --resume %s and no other option\n", folder.c_str());
   std::fflush(stdout);
   if (!outcome.stopped) std::filesystem::remove(settings.state, failed);
   return outcome.stopped ? 1 : 0;

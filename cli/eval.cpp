@@ -14,6 +14,7 @@
 #include "cli/model_options.hpp"
 #include "cli/options.hpp"
 #include "cli/progress_bar.hpp"
+#include "cli/untuned.hpp"
 #include "eval/evaluation.hpp"
 #include "eval/fingerprint.hpp"
 #include "eval/model_fingerprint.hpp"
@@ -254,6 +255,9 @@ int run_eval(const std::vector<std::string>& arguments) {
   const std::vector<std::uint64_t> numbers = prompts_to_measure(*values, tasks, split);
 
   const auto model = llama::LlamaModel::load(model_options.model, model_options.gpu_layers);
+  warn_of_few_tokens(parse_budgets((*values)["budget"].as<std::string>()));
+  if (std::any_of(candidates.begin(), candidates.end(), [](const Candidate& c) { return c.name == kDefaultPolicyName; }))
+    warn_if_untuned(model_options.model);
   eval::ResultRecord common;
   common.model = model->description().model;
   common.architecture = model->description().architecture;

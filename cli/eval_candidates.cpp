@@ -49,8 +49,9 @@ std::vector<Candidate> candidates_from(const po::variables_map& values) {
   const std::vector<Budget> budgets = parse_budgets(values["budget"].as<std::string>());
   const bool once = compresses_once(values);
   std::vector<Candidate> out;
-  for (const std::string& name : split_list(values["policy"].as<std::string>(), "--policy")) {
-    const auto hindsight = calibrate::make_hindsight(name);
+  for (const std::string& given : split_list(values["policy"].as<std::string>(), "--policy")) {
+    const auto hindsight = calibrate::make_hindsight(given);
+    const std::string name = hindsight ? std::string(hindsight->name()) : recorded_policy(given);
     PolicyFile file;
     if (hindsight)
       file.policy = std::make_shared<calibrate::PromptScores>(name, std::map<int, calibrate::PromptScores::ByHead>());

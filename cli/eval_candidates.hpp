@@ -10,7 +10,7 @@ namespace namm::cli {
 
 /// One row of an evaluation: a policy under a budget, in one mode.
 struct Candidate {
-  std::string name;    ///< as it was given: a policy's name or its file
+  std::string name;    ///< as records have it: a policy's name or its file
   CachePolicy memory;  ///< its policy knows nothing yet if there is hindsight
   std::shared_ptr<const calibrate::Hindsight> hindsight = nullptr;
 

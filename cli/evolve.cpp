@@ -96,7 +96,11 @@ void print_outcome(const EvolvePlan& plan, std::size_t number, const evolve::Run
               result.stopped ? "stopped" : "done", static_cast<long long>(result.generation), reason(result.end),
               result.validation, result.start_validation, static_cast<long long>(result.best_generation));
   std::printf("policy: %s\n", (settings.output / "policy.json").c_str());
-  if (result.stopped) std::printf("resume with the same options and --resume %s in place of --output\n", plan.output.c_str());
+  if (result.stopped)
+    std::printf(std::filesystem::exists(plan.output / "run.json")
+                    ? "resume with --resume %s and no other option\n"
+                    : "resume with the same options and --resume %s in place of --output\n",
+                plan.output.c_str());
   std::fflush(stdout);
 }
 
@@ -175,6 +179,10 @@ class Stages {
 int evolve_here(const EvolvePlan& plan, evolve::Channel* others) {
   check_instruction_set(plan);
   check_stages(plan);
+  std::vector<Budget> budgets;
+  for (const auto& [options, continues] : plan.stages)
+    budgets.insert(budgets.end(), options.budgets.begin(), options.budgets.end());
+  warn_of_few_tokens(budgets);
   if (plan.staged && !plan.resume && std::filesystem::exists(plan.output / "policy.json"))
     throw std::runtime_error("output folder '" + plan.output.string() +
                              "': must not hold another run, has a policy.json; choose another folder");

@@ -135,7 +135,7 @@ EvolveOptions evolve_options_from(const po::variables_map& values, TraceFiles& t
   out.fitness = text_unless_default(values, "fitness");
   read_traces(values, traces, out);
 
-  out.policy = values["policy"].as<std::string>();
+  out.policy = recorded_policy(values["policy"].as<std::string>());
   out.features = text_unless_default(values, "features");
   out.probe = text_unless_default(values, "probe");
   out.start = values["start"].as<std::string>();

@@ -18,10 +18,13 @@ constexpr std::size_t kEchoed = 4;   // the first of them belong to the run, the
 constexpr int kShortestSilence = 5;  // seconds; a rank that works says so every two
 
 std::filesystem::path config_of(const po::variables_map& values) {
+  std::error_code ignored;
+  if (values.contains("resume") && !std::filesystem::is_directory(values["resume"].as<std::string>(), ignored))
+    throw std::runtime_error("--resume: must be the folder of a run, " + values["resume"].as<std::string>() +
+                             " does not exist or is no folder; check its name, or begin a run with --output");
   if (values.contains("config")) return values["config"].as<std::string>();
   if (!values.contains("resume")) return {};
   const std::filesystem::path echoed = std::filesystem::path(values["resume"].as<std::string>()) / "run.json";
-  std::error_code ignored;
   return std::filesystem::exists(echoed, ignored) ? echoed : std::filesystem::path();
 }
 

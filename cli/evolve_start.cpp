@@ -55,7 +55,7 @@ PolicyFile containing(const EvolveOptions& options) {
 }  // namespace
 
 bool is_existing_policy(const std::string& policy) {
-  if (policy == kDefaultPolicyName) return true;
+  if (recorded_policy(policy) == kDefaultPolicyName) return true;
   std::error_code ignored;
   return !is_policy_name(policy) && (policy.ends_with(".json") || std::filesystem::exists(policy, ignored));
 }

@@ -24,6 +24,11 @@ std::string nearest_option(const std::string& typed, const po::options_descripti
   return nearest.empty() ? std::string("--help lists them") : "nearest: " + nearest.front();
 }
 
+/// "namm eval" of "namm eval --model FILE [options]".
+std::string command_of(const std::string& usage) {
+  return usage.substr(0, usage.find(' ', usage.find(' ') + 1));
+}
+
 /// Prompts of one's own are read whole unless a length is asked for; windows of a plain text need one.
 std::vector<std::size_t> lengths_from(const po::variables_map& values, const tasks::Task* first) {
   const auto* const data = dynamic_cast<const tasks::DataTask*>(first);
@@ -65,8 +70,8 @@ std::optional<po::variables_map> parse(const std::vector<std::string>& arguments
     if (more) more(values);
     po::notify(values);
   } catch (const po::unknown_option& error) {
-    throw std::invalid_argument("option " + error.get_option_name() + ": must be one of 'namm COMMAND --help', is unknown; " +
-                                nearest_option(error.get_option_name(), options));
+    throw std::invalid_argument("option " + error.get_option_name() + ": must be one of '" + command_of(usage) +
+                                " --help', is unknown; " + nearest_option(error.get_option_name(), options));
   } catch (const po::required_option& error) {
     throw std::invalid_argument("option " + error.get_option_name() + ": must be given; see --help");
   } catch (const po::too_many_positional_options_error&) {
@@ -215,6 +220,17 @@ std::vector<Budget> parse_budgets(const std::string& text) {
   std::vector<Budget> out;
   for (const std::string& part : split_list(text, "--budget")) out.push_back(parse_budget(part));
   return out;
+}
+
+void warn_of_few_tokens(std::span<const Budget> budgets) {
+  constexpr double kFewTokens = 64;
+  const auto few = std::find_if(budgets.begin(), budgets.end(), [](const Budget& budget) {
+    return budget.unit == Budget::Unit::tokens && budget.value < kFewTokens;
+  });
+  if (few == budgets.end()) return;
+  const std::string text = to_string(*few);
+  spdlog::warn("--budget {}: is {} tokens per KV head, the protected ones among them; a share of {} % is written {}%", text, text,
+               text, text);
 }
 
 void require_at_least(const std::string& option, std::int64_t value, std::int64_t low) {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <sstream>
@@ -5,6 +6,7 @@
 
 #include "base/atomic_file.hpp"
 #include "cli/command.hpp"
+#include "cli/file_facts.hpp"
 #include "cli/options.hpp"
 #include "report/content.hpp"
 #include "report/page.hpp"
@@ -26,10 +28,39 @@ report::TableFormat parse_format(const std::string& name) {
 /// --format, else what the ending of --output says, else text.
 report::TableFormat format_from(const po::variables_map& values) {
   if (values.contains("format")) return parse_format(values["format"].as<std::string>());
-  const std::string ending =
-      values.contains("output") ? std::filesystem::path(values["output"].as<std::string>()).extension().string() : "";
+  const std::string output = values.contains("output") ? values["output"].as<std::string>() : "";
+  const std::string ending = std::filesystem::path(output).extension().string();
   if (ending == ".html" || ending == ".htm") return report::TableFormat::html;
-  return ending == ".md" ? report::TableFormat::markdown : report::TableFormat::text;
+  if (ending == ".md") return report::TableFormat::markdown;
+  if (ending.empty() || ending == ".txt") return report::TableFormat::text;
+  throw std::invalid_argument("--output: must end in .html, .md or .txt, is \"" + output +
+                              "\"; rename it, or say what it is: --format");
+}
+
+/// What is wrong with a report's input is easier to see when it is said what the file is, if that is known.
+void say_what_it_is(const std::string& input) {
+  std::string kind;
+  try {
+    kind = file_facts(input)["kind"].get<std::string>();
+  } catch (const std::exception&) {
+    return;  // the reader's own message says more
+  }
+  if (kind == "results" || kind == "details" || kind == "run folder") return;
+  const bool policy = kind == "policy", of_run = kind == "checkpoint" || kind == "log of a run";
+  throw std::runtime_error(input + ": must be a file of `namm eval --json` or `--details`, or the folder of a run, is " +
+                           (kind == "prompts" ? kind : "a " + kind) + "; " +
+                           (policy   ? "`namm eval --policy " + input + " --json FILE` measures it, `namm inspect` describes it"
+                            : of_run ? "name its folder"
+                                     : "`namm inspect` describes it"));
+}
+
+report::ReportContent load(const std::vector<std::string>& inputs) {
+  try {
+    return report::load_report(inputs);
+  } catch (const std::exception&) {
+    std::for_each(inputs.begin(), inputs.end(), say_what_it_is);
+    throw;
+  }
 }
 
 std::string report_text(const report::ReportContent& content, report::TableFormat format) {
@@ -49,7 +80,7 @@ int run_report(const std::vector<std::string>& arguments) {
   const auto positional =
       add_files(options, "result files of `namm eval --json`, files of `namm eval --details` and folders of `namm evolve`");
   options.add_options()("format,f", po::value<std::string>()->value_name("NAME"),
-                        "text, markdown or html; default: what the ending of --output says (.md, .html), else text");
+                        "text, markdown or html; default: what the ending of --output says (.md, .html, .txt), else text");
   options.add_options()("output,o", po::value<std::string>()->value_name("FILE"),
                         "writes the report there, as a whole or not at all");
   add_general(options);
@@ -63,7 +94,7 @@ int run_report(const std::vector<std::string>& arguments) {
   if (!values) return 0;
   apply_general(*values);
   const report::TableFormat format = format_from(*values);
-  const std::string report = report_text(report::load_report(files_from(*values)), format);
+  const std::string report = report_text(load(files_from(*values)), format);
   if (values->contains("output"))
     write_file_atomically((*values)["output"].as<std::string>(), report);
   else

@@ -1,5 +1,6 @@
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <iostream>
 
 #include "base/atomic_file.hpp"
@@ -12,6 +13,7 @@
 #include "cli/prompt_text.hpp"
 #include "cli/run_comparison.hpp"
 #include "cli/run_report.hpp"
+#include "cli/untuned.hpp"
 
 namespace namm::cli {
 namespace {
@@ -29,6 +31,13 @@ void warn_if_protected_exceed(const LabelledRun& run, const HostDescription& hos
         "budget: {} of {} tokens is {}, less than the {} protected tokens, which are kept; raise it or lower --protect-sinks and "
         "--protect-recent",
         run.budget, tokens, budget, kept);
+}
+
+/// What is allowed and probably not meant.
+void warn_of_what_is_set(const po::variables_map& values, std::span<const LabelledRun> runs, const ModelOptions& model) {
+  if (values.contains("budget")) warn_of_few_tokens(parse_budgets(values["budget"].as<std::string>()));
+  if (std::any_of(runs.begin(), runs.end(), [](const LabelledRun& run) { return run.policy == kDefaultPolicyName; }))
+    warn_if_untuned(model.model);
 }
 
 po::options_description run_options() {
@@ -119,6 +128,7 @@ int run_run(const std::vector<std::string>& arguments) {
   if (values->contains("json")) require_writable("--json", (*values)["json"].as<std::string>());
 
   const auto model = llama::LlamaModel::load(model_options.model, model_options.gpu_layers);
+  warn_of_what_is_set(*values, runs, model_options);
   const Prompt prompt = encode_prompt(*host_factory(model, tokenising(model_options), 256)(), sample, nullptr, protocol);
   const std::size_t prompt_tokens = prompt.context.size() + prompt.question.size();
   const MakeHost make_host = host_maker(model, model_options, static_cast<int>(prompt_tokens) + max_tokens);

@@ -18,7 +18,8 @@ std::vector<LabelledRun> runs_from(const po::variables_map& values) {
     names = kDefaultPolicyName;  // a budget says that something is to be dropped
   std::vector<LabelledRun> out;
   bool drops = false;
-  for (const std::string& name : split_list(names, "--policy")) {
+  for (const std::string& given : split_list(names, "--policy")) {
+    const std::string name = recorded_policy(given);
     const PolicyFile file = resolve_policy(name);
     std::vector<Budget> budgets = {file.selection.budget};
     if (values.contains("budget")) budgets = parse_budgets(values["budget"].as<std::string>());

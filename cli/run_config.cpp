@@ -128,6 +128,7 @@ nlohmann::json run_config_of(const po::variables_map& values, const po::options_
     if (const auto* number = boost::any_cast<std::int64_t>(&value)) out[name] = *number;
     if (const auto* number = boost::any_cast<std::uint64_t>(&value)) out[name] = *number;
     if (const auto* number = boost::any_cast<double>(&value)) out[name] = *number;
+    if (const auto* number = boost::any_cast<float>(&value)) out[name] = *number;
     if (!out.contains(name)) throw std::logic_error("option --" + name + ": is of a type that a run file cannot hold");
   }
   return out;

@@ -26,6 +26,18 @@ std::string beginning(const std::string& answer, std::size_t characters) {
   return line.substr(0, end) + "...";
 }
 
+/// Why there is no saving to speak of, for a text that one update would not have come to; empty: there is one.
+std::string too_short(const LabelledRun& run) {
+  const CacheUsage& u = *run.outcome.usage;
+  const std::size_t tokens = run.outcome.prompt_tokens + run.outcome.generated_tokens;
+  if (!run.memory.drops() || tokens >= static_cast<std::size_t>(run.memory.interval_tokens)) return {};
+  const std::string below = std::to_string(tokens) + " tokens are below one update of " +
+                            std::to_string(run.memory.interval_tokens) + " tokens (--interval)";
+  if (u.entries == u.entries_full) return "nothing was dropped yet: " + below;
+  return u.physical_saving() < 0 ? "no memory was saved yet: " + below + ", and pages and statistics outweigh what was dropped"
+                                 : std::string();
+}
+
 }  // namespace
 
 void print_savings(std::ostream& out, const LabelledRun& run) {
@@ -44,8 +56,12 @@ void print_savings(std::ostream& out, const LabelledRun& run) {
           << " in use, " << u.cells_peak << " at most; " << bytes(u.kv_bytes_full) << " for the longest sequence";
     else
       out << bytes(u.kv_bytes) << " final, " << bytes(u.kv_bytes_peak) << " peak, " << bytes(u.kv_bytes_full) << " full";
-    out << "; statistics " << bytes(u.statistics_bytes) << "; physical saving "
-        << format_number("%.1f %%", 100 * u.physical_saving()) << '\n';
+    out << "; statistics " << bytes(u.statistics_bytes);
+    const std::string why_none = too_short(run);
+    if (why_none.empty())
+      out << "; physical saving " << format_number("%.1f %%", 100 * u.physical_saving()) << '\n';
+    else
+      out << "\nsaving     " << why_none << '\n';
     if (u.nan_scores > 0) out << "scores     " << u.nan_scores << " were not numbers and count as the lowest\n";
   }
   out << "speed      prefill " << format_number("%.1f", o.prefill_tokens_per_second()) << " tokens/s, decode "

@@ -1,6 +1,5 @@
 #include "core/policy_file.hpp"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <memory>
@@ -101,7 +100,8 @@ PolicyFile read_policy_file(const std::string& text) {
 
 }  // namespace
 
-PolicyFile load_policy_file(const std::filesystem::path& path) {
+PolicyFile load_policy_file(const std::filesystem::path& file_or_folder) {
+  const std::filesystem::path path = policy_file_in(file_or_folder);
   try {
     return read_policy_file(read_file(path));
   } catch (const json::exception& error) {
@@ -130,17 +130,12 @@ void save_policy_file(const std::filesystem::path& path, const PolicyFile& file)
   write_file_atomically(path, content.dump(1, ' ', false, json::error_handler_t::replace) + "\n");
 }
 
-bool is_policy_name(std::string_view text) {
-  const auto known = policy_registry();
-  return text == kDefaultPolicyName ||
-         std::any_of(known.begin(), known.end(), [&](const PolicyEntry& entry) { return entry.name == text; });
-}
-
 PolicyFile resolve_policy(const std::string& name_or_path) {
-  if (name_or_path == kDefaultPolicyName) return read_policy_file(std::string(kDefaultPolicy));
   if (is_policy_name(name_or_path)) {
+    const std::string name = recorded_policy(name_or_path);
+    if (name == kDefaultPolicyName) return read_policy_file(std::string(kDefaultPolicy));
     PolicyFile file;
-    file.policy = make_policy(name_or_path);
+    file.policy = make_policy(name);
     return file;
   }
   std::error_code ignored;

@@ -23,8 +23,9 @@ inline constexpr std::size_t kLargestPolicyFile = std::size_t{64} << 20;
 inline constexpr std::size_t kMostPolicyNumbers = kLargestPolicyFile / 24;
 
 /// Throws std::runtime_error (subject, rule, value seen, remedy) on anything wrong: not JSON, truncated, unknown version, unknown
-/// fields that matter, wrong number of weights, weights that are not finite. Loading never executes anything.
-PolicyFile load_policy_file(const std::filesystem::path& path);
+/// fields that matter, wrong number of weights, weights that are not finite. Loading never executes anything. A folder with a
+/// policy.json stands for that file.
+PolicyFile load_policy_file(const std::filesystem::path& file_or_folder);
 /// Writes a temporary file beside it, syncs, renames: never a half-written file. Throws std::runtime_error (for example a full
 /// disk).
 void save_policy_file(const std::filesystem::path& path, const PolicyFile& file);
@@ -32,11 +33,20 @@ void save_policy_file(const std::filesystem::path& path, const PolicyFile& file)
 /// The evolved policy that comes with the program (experiments/universal).
 inline constexpr std::string_view kDefaultPolicyName = "default";
 
-/// True for "default" and the names of the registry, whatever lies in the folder.
+/// True for "default" and the names of the registry, whatever lies in the folder. Letter case, '-' and '_' do not count, and
+/// published names are known ("SnapKV", "StreamingLLM").
 bool is_policy_name(std::string_view text);
 
-/// "default", "h2o" or "some/file.json": the shipped policy, a registry name, or a policy file if the text ends in .json or names
-/// an existing file.
+/// The file that `evolve` and `calibrate` write a policy to, in a folder of its own.
+inline constexpr const char* kPolicyFileName = "policy.json";
+/// RUN/policy.json for the folder RUN that holds one, else the path itself.
+std::filesystem::path policy_file_in(const std::filesystem::path& path);
+
+/// What records call a policy that was given like this: our name for it ("snapkv" for "SnapKV"), or the path of its file.
+std::string recorded_policy(const std::string& name_or_path);
+
+/// "default", "h2o" or "some/file.json": the shipped policy, a registry name in any spelling, or a policy file if the text ends
+/// in .json or names an existing file or a folder with a policy.json.
 PolicyFile resolve_policy(const std::string& name_or_path);
 
 }  // namespace namm

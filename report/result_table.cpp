@@ -7,6 +7,7 @@
 #include "base/format.hpp"
 #include "eval/intervals.hpp"
 #include "report/means.hpp"
+#include "report/unlike.hpp"
 
 namespace namm::report {
 namespace {
@@ -77,6 +78,14 @@ void print_rows(std::ostream& out, const ResultRows& rows, TableFormat format) {
   out << '\n';
 }
 
+void print_unlike(std::ostream& out, const ModelResults& model, TableFormat format) {
+  const std::string unlike = unlike_policies(model.rows);
+  if (unlike.empty()) return;
+  print_note(out, "not alike: " + unlike + " (mode/interval, a policy file's own); eval with --mode and --interval for all",
+             format);
+  out << '\n';
+}
+
 void print_model(std::ostream& out, const ModelResults& model, TableFormat format) {
   const auto tables = tables_of(model.rows);
   for (const ResultRows& rows : tables) {
@@ -111,6 +120,7 @@ void print_results(std::ostream& out, std::span<const eval::ResultRecord> record
   std::size_t shown = 0;
   for (const ModelResults& model : models_of(records)) {
     print_model(out, model, format);
+    print_unlike(out, model, format);
     shown += model.rows.size();
   }
   if (shown < records.size()) {

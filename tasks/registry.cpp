@@ -2,6 +2,7 @@
 #include <array>
 #include <stdexcept>
 
+#include "base/folded_name.hpp"
 #include "base/registry.hpp"
 #include "tasks/generators.hpp"
 #include "tasks/task.hpp"
@@ -46,6 +47,23 @@ constexpr std::array kTasks = {
     entry<make_text>("text", "plain", "a text's own continuation, for perplexity and fidelity"),
 };
 
+struct OtherName {
+  std::string_view folded, ours;
+};
+/// What people call these tasks, as folded_name() has it, and which of ours come near. Several: nothing is chosen for anybody.
+constexpr OtherName kOtherNames[] = {{"needle", "niah-single, niah-multikey-1, passkey"},
+                                     {"needles", "niah-multivalue, niah-multiquery, niah-multikey-1"},
+                                     {"niah", "niah-single, niah-multikey-1, niah-multivalue"},
+                                     {"needleinahaystack", "niah-single, niah-multikey-1, passkey"},
+                                     {"niahmultikey", "niah-multikey-1, niah-multikey-2, niah-multikey-3"},
+                                     {"kv", "kv-recall, kv-retrieval"},
+                                     {"variabletracking", "vt"},
+                                     {"commonwords", "cwe"},
+                                     {"frequentwords", "fwe"},
+                                     {"chat", "multi-turn"},
+                                     {"perplexity", "text"},
+                                     {"ppl", "text"}};
+
 }  // namespace
 
 std::span<const TaskEntry> task_registry() {
@@ -70,6 +88,10 @@ std::vector<std::string> task_names(std::span<const std::string> names_and_famil
 }
 
 std::unique_ptr<Task> make_task(std::string_view name, std::shared_ptr<const Haystack> haystack) {
+  for (const OtherName& other : kOtherNames)
+    if (other.folded == folded_name(name))
+      throw std::invalid_argument(
+          std::string("task: must be a registered name, is '").append(name).append("'; nearest: ").append(other.ours));
   return find_entry("task", name, kTasks).make_on(std::move(haystack));
 }
 

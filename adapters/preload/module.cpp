@@ -69,7 +69,7 @@ Result guarded(Result otherwise, Work work) noexcept {
 void report(llama::Request request) {
   const std::lock_guard<std::mutex> lock(module().stats_mutex);
   request.number = ++module().requests;
-  spdlog::info("{}", request_line(request));
+  spdlog::info("{}", request_line(request, module().memory));
   if (module().settings.stats.empty()) return;
   guarded(0, [&] {
     append_request(module().settings.stats, request, module().settings);

@@ -21,9 +21,16 @@ double physical_saving(const llama::SequenceUse& use) {
              : 0;
 }
 
+/// Short requests look like a policy that does nothing.
+std::string why_all_is_kept(const llama::SequenceUse& use, const CachePolicy& memory) {
+  if (!memory.drops() || use.entries < use.entries_full || use.tokens_seen >= memory.interval_tokens) return {};
+  return "; nothing was dropped yet: " + std::to_string(use.tokens_seen) + " tokens are below one update of " +
+         std::to_string(memory.interval_tokens) + " tokens (--interval)";
+}
+
 }  // namespace
 
-std::string request_line(const llama::Request& request) {
+std::string request_line(const llama::Request& request, const CachePolicy& memory) {
   const llama::SequenceUse& use = request.cache;
   char text[320];
   constexpr double kMiB = 1 << 20;
@@ -36,7 +43,7 @@ std::string request_line(const llama::Request& request) {
       static_cast<long long>(request.generated_tokens), 100 * (1 - logical_saving(use)), static_cast<double>(use.kv_bytes) / kMiB,
       static_cast<double>(use.kv_bytes_full) / kMiB, static_cast<double>(use.kv_bytes_peak) / kMiB,
       static_cast<double>(use.statistics_bytes) / kMiB);
-  return text;
+  return text + why_all_is_kept(use, memory);
 }
 
 void append_request(const std::string& path, const llama::Request& request, const Settings& settings) {

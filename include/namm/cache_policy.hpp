@@ -45,7 +45,7 @@ struct CachePolicy {
   bool reads_attention() const;  ///< probabilities, for statistics or as they are
 };
 
-/// "default" (the policy that comes with the library), a registered name ("h2o-mean"), or the path of a policy file. Throws
+/// "default" (comes with the library), a registered name ("h2o-mean"), or the path of a policy file or a run's folder. Throws
 /// std::invalid_argument for an unknown name, with the nearest ones, and std::runtime_error for a file that is not one.
 CachePolicy load_policy(const std::string& name_or_path);
 

@@ -1,5 +1,9 @@
+#include <signal.h>
+
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <thread>
 
 #include "core/policy_file.hpp"
 #include "tests/support/program.hpp"
@@ -111,12 +115,38 @@ TEST_CASE("calibrate says what is wrong in one line, before it works") {
   check_refused(with({"--recency", "nan"}), 2, {"recency"});
   check_refused(with({"--target", "answers"}), 2, {"needs texts, has none", "--tasks"});
   check_refused(with({"--data", folder / "none.txt"}), 1, {"none.txt"});
-  check_refused(run_program({"calibrate", "--model", host, "--resume", folder / "nothing"}), 1,
-                {"there is no calibration to resume"});
+  check_refused(run_program({"calibrate", "--resume", folder / "nothing"}), 1, {"nothing", "there is no calibration to resume"});
   std::filesystem::create_directories(folder / "q");
   write(folder / "q/policy.json", "{}");
   check_refused(run_program(calibrate_words(host, folder / "q")), 1, {"holds a policy already"});
   CHECK(read(folder / "q/policy.json") == "{}");
+}
+
+TEST_CASE("calibrate: what was stopped is resumed with --resume alone, and comes to the same") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  const std::string state = folder / "stopped/calibration.state";
+  const auto words = [&](const std::string& name) {
+    return std::vector<std::string>{"calibrate", "--model", host,        "--output", folder / name, "--texts", "24",
+                                    "--length",  "256",     "--recency", "0.5",      "--input",     "key",     "--quiet"};
+  };
+  for (int delay = 50; delay < 10000 && !std::filesystem::exists(state); delay *= 3) {  // not before the first text
+    std::filesystem::remove_all(folder / "stopped");
+    Surroundings stopping;
+    stopping.meanwhile = [&](int process) {
+      for (int i = 0; i < 20000 && !std::filesystem::exists(folder / "stopped/run.json"); ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      std::this_thread::sleep_for(std::chrono::milliseconds(delay));
+      ::kill(process, SIGINT);
+    };
+    run_program(words("stopped"), stopping);
+  }
+  REQUIRE(std::filesystem::exists(state));
+  const Outcome resumed = run_program({"calibrate", "--resume", folder / "stopped", "--quiet"});
+  CAPTURE(resumed.err);
+  REQUIRE(resumed.code == 0);
+  REQUIRE(run_program(words("whole")).code == 0);
+  CHECK(json::parse(read(folder / "stopped/policy.json"))["policy"] == json::parse(read(folder / "whole/policy.json"))["policy"]);
 }
 
 TEST_CASE("policies that need a probe are refused without one") {

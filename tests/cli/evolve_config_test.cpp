@@ -129,6 +129,7 @@ TEST_CASE("run files with something wrong are refused in one line, and no folder
   refused(R"({"model": "m.gguf",)", 1, {"run.json", "must be JSON"});
   refused("[1]", 1, {"run.json", "JSON object"});
   check_refused(run_program({"evolve", "--config", folder / "none.json", "--output", folder / "out"}), 1, {"none.json"});
+  check_refused(run_program({"evolve", "--resume", folder / "none"}), 1, {"--resume", "none does not exist", "--output"});
   refused(R"({"model": "m.gguf", "rank-timeout": 4})", 2, {"--rank-timeout", "at least 5", "is 4"});
   refused(R"({"model": "m.gguf", "stop-stagnant": 5, "restarts": 30})", 2, {"restarts", "at most 65536"});
   refused(R"({"model": "m.gguf", "stages": [{}, {"training-pool": 2}]})", 2, {"training pool", "is 2"});

@@ -31,8 +31,8 @@ TEST_CASE("the program names its commands and its version") {
 
 TEST_CASE("unknown commands and options are refused with the nearest name") {
   check_refused(run_program({"evl"}), 2, {"command", "\"evl\"", "eval"});
-  check_refused(run_program({"run", "--treads", "2"}), 2, {"--treads", "--threads"});
-  check_refused(run_program({"eval", "--polcy", "x"}), 2, {"--polcy", "--policy"});
+  check_refused(run_program({"run", "--treads", "2"}), 2, {"--treads", "'namm run --help'", "nearest: --threads"});
+  check_refused(run_program({"eval", "--polcy", "x"}), 2, {"--polcy", "'namm eval --help'", "nearest: --policy"});
   check_refused(run_program({"report", "--fromat", "text", "x"}), 2, {"--fromat", "--format"});
 }
 

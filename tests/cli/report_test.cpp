@@ -119,6 +119,40 @@ TEST_CASE("garbled result lines are refused with file and line, and no report is
   check_refused(run_program({"report", folder.path().string()}), 1, {"checkpoint.json"});
 }
 
+TEST_CASE("a report of an unknown kind is refused, and so is what holds no results, with what it is") {
+  const Folder folder;
+  write(folder / "results.jsonl", two_tasks());
+  check_refused(run_program({"report", folder / "results.jsonl", "--output", folder / "report.pdf"}), 2,
+                {"report.pdf", ".html, .md or .txt", "--format"});
+  for (const char* name : {"report", "report.txt"})
+    CHECK(run_program({"report", folder / "results.jsonl", "--output", folder / name}).code == 0);
+  CHECK(run_program({"report", folder / "results.jsonl", "--output", folder / "report.out", "--format", "text"}).code == 0);
+  write_policy(folder / "policy.json");
+  const Outcome policy = run_program({"report", folder / "results.jsonl", folder / "policy.json"});
+  check_refused(policy, 1, {"policy.json: must be a file of `namm eval --json`", "is a policy", "namm eval --policy"});
+  CHECK_THAT(policy.err, !Contains("json.exception"));
+}
+
+TEST_CASE("policies that were measured in different ways are named under the table") {
+  const Folder folder;
+  const auto report_of = [&](const std::vector<std::pair<std::string, int>>& h2o,
+                             const std::vector<std::pair<std::string, int>>& tova) {
+    std::string lines = record("full", "passkey", 0.9).dump() + "\n";
+    for (const auto& [policy, ways] : {std::pair("h2o", h2o), std::pair("tova", tova)})
+      for (const auto& [mode, interval] : ways) {
+        json line = record(policy, "passkey", 0.8);
+        line["mode"] = mode;
+        line["interval_tokens"] = interval;
+        lines += line.dump() + "\n";
+      }
+    write(folder / "r.jsonl", lines);
+    return run_program({"report", folder / "r.jsonl"}).out;
+  };
+  CHECK_THAT(report_of({{"uniform", 512}}, {{"pooled", 64}}), Contains("not alike: h2o uniform/512, tova pooled/64"));
+  CHECK_THAT(report_of({{"uniform", 512}}, {{"uniform", 512}}), !Contains("not alike"));
+  CHECK_THAT(report_of({{"uniform", 512}, {"pooled", 512}}, {{"pooled", 512}, {"uniform", 512}}), !Contains("not alike"));
+}
+
 TEST_CASE("results of other settings are not mixed, and the heading says what differs") {
   const Folder folder;
   std::string before, after;

@@ -198,8 +198,9 @@ TEST_CASE("Any cut of a policy file is refused, and so is what only looks like o
                     path.string() + ": must hold at most 4000000 values, holds more; check that it is the file meant");
   std::filesystem::resize_file(path, (std::uintmax_t{64} << 20) + 1);
   CHECK_THROWS_WITH(load_policy_file(path), path.string() + ": must be at most 64 MiB, is larger; is it a policy file?");
-  CHECK_THROWS_WITH(load_policy_file(folder.path),
-                    folder.path.string() + ": must be a policy file, is a folder; name a file in it");
+  std::filesystem::create_directory(folder.path / "empty");
+  CHECK_THROWS_WITH(load_policy_file(folder.path / "empty"),
+                    (folder.path / "empty").string() + ": must be a policy file, is a folder; name a file in it");
   CHECK_THROWS_WITH(load_policy_file(folder.path / "none.json"),
                     (folder.path / "none.json").string() + ": could not be read: No such file or directory; check the path");
 }
@@ -216,6 +217,22 @@ TEST_CASE("Policies are named or are files") {
   CHECK(resolve_policy((folder.path / "mine.json").string()).interval_tokens == 128);
   CHECK(resolve_policy((folder.path / "mine").string()).interval_tokens == 128);
   CHECK_THROWS_AS(resolve_policy((folder.path / "absent.json").string()), std::runtime_error);
+  save_policy_file(folder.path / "policy.json", sample());
+  CHECK(resolve_policy(folder.path.string()).interval_tokens == 128);  // the folder of a run
+  CHECK(recorded_policy(folder.path.string()) == (folder.path / "policy.json").string());
+  for (const auto& [typed, ours] :
+       {std::pair("SnapKV", "snapkv"), std::pair("H2O", "h2o"), std::pair("StreamingLLM", "streaming"),
+        std::pair("h2o_mean", "h2o-mean"), std::pair("Default", "default")}) {
+    CAPTURE(typed);
+    CHECK(is_policy_name(typed));
+    CHECK(recorded_policy(typed) == ours);
+    CHECK(resolve_policy(typed).policy->to_json() == resolve_policy(ours).policy->to_json());
+  }
+  for (const char* text : {"", "h3o", "./h2o", "snapkv.json"}) {
+    CAPTURE(text);
+    CHECK_FALSE(is_policy_name(text));
+    CHECK(recorded_policy(text) == text);
+  }
   try {
     resolve_policy("h3o");
     FAIL("accepted");

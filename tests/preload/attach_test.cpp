@@ -215,6 +215,15 @@ TEST_CASE("requests are logged and written as JSON lines", "[preload][attach]") 
   CHECK(requests[2]["slot"] == 1);
 }
 
+TEST_CASE("a request below one update says that nothing was dropped yet", "[preload][attach]") {
+  const std::string model = model_file();
+  const Outcome early = attached(model, {"eval:0:30:1", "step:0:3:2"}, kEvicting);
+  CHECK_THAT(early.err, Contains("nothing was dropped yet: 33 tokens are below one update of 64 tokens (--interval)"));
+  const Outcome late = attached(model, {"eval:0:100:1", "step:0:3:2"}, kEvicting), full = attached(model, {"eval:0:30:1"});
+  CHECK_THAT(late.err, !Contains("nothing was dropped yet"));
+  CHECK_THAT(full.err, !Contains("nothing was dropped yet"));
+}
+
 TEST_CASE("a chat of twenty turns stays within the budget and its positions go on", "[preload][attach]") {
   const std::string model = model_file();
   const Folder folder;
