@@ -19,7 +19,7 @@ std::string prompts(int documents, int questions) {
       for (int i = 0; i < 45; ++i) half += "The grass is green and the sky is blue. ";
       const std::string key = std::to_string(40000 + d), text = half + "The pass key is " + key + ". " + half;
       out += json({{"context", text},
-                   {"question", "What is the pass key?"},
+                   {"question", "Question " + std::to_string(q) + ": what is the pass key?"},
                    {"answer_prefix", "The pass key is"},
                    {"answers", {key}},
                    {"id", std::to_string(d) + "/" + std::to_string(q)}})
