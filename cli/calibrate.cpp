@@ -211,7 +211,8 @@ int run_calibrate(const std::vector<std::string>& arguments) {
   if (!values) return 0;
   apply_general(*values);
   interrupted();
-  const ModelOptions model_options = model_from(*values);
+  ModelOptions model_options = model_from(*values);
+  model_options.stop = &interrupted();
   calibrate::Settings settings = calibration_from(*values);
   PolicyFile defaults;
   defaults.selection.mode = SelectionMode::pooled;

@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
-#include <numeric>
 #include <stdexcept>
 
 #include "base/json_lines.hpp"
 #include "base/version.hpp"
 #include "cli/command.hpp"
 #include "cli/eval_candidates.hpp"
+#include "cli/eval_prompts.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/model_options.hpp"
 #include "cli/options.hpp"
@@ -20,38 +20,11 @@
 #include "eval/model_fingerprint.hpp"
 #include "eval/resume.hpp"
 #include "eval/watched.hpp"
-#include "evolve/prompt_plan.hpp"
 #include "namm/policy.hpp"
 #include "report/result_table.hpp"
-#include "tasks/data_task.hpp"
-#include "tasks/random.hpp"
 
 namespace namm::cli {
 namespace {
-
-/// Empty if interrupted.
-std::vector<Prompt> prompts_of(HostPool& pool, const TaskOptions& tasks, std::size_t task, std::size_t length,
-                               const std::vector<std::uint64_t>& numbers, std::uint64_t seed, tasks::Split split) {
-  std::vector<evolve::PromptChoice> choices;
-  for (const std::uint64_t number : numbers) choices.push_back({task, split, number, length, {0}});
-  auto prompts = evolve::make_prompts(pool, tasks.tasks, choices, seed, tasks.protocol, &interrupted());
-  if (!prompts) return {};
-  for (const Prompt& prompt : *prompts)
-    if (prompt.answer.empty())
-      throw std::runtime_error("prompt " + prompt.sample.id +
-                               ": must have answers to be scored, has none; give prompts with \"question\" and \"answers\"");
-  return std::move(*prompts);
-}
-
-/// All prompts of a file unless a split is asked for; what is generated has a split.
-std::string split_name(const po::variables_map& values) {
-  const std::string name = values["split"].as<std::string>();
-  if (values.contains("data")) return values["split"].defaulted() ? "all" : name;
-  if (name == "all")
-    throw std::invalid_argument(
-        "--split: must be train, validation or test for generated prompts, is \"all\"; all is for --data");
-  return name;
-}
 
 /// Where results of the same evaluation have this in common, they can be put side by side.
 nlohmann::json settings_of(const po::variables_map& values, const ModelOptions& model, const TaskOptions& tasks) {
@@ -71,40 +44,6 @@ nlohmann::json settings_of(const po::variables_map& values, const ModelOptions& 
   else
     out["haystack"] = eval::haystack_fingerprint(text("haystack"));
   return out;
-}
-
-/// Numbers of the prompts to measure. Of a file all of the split's, or as many as --samples says, drawn by the seed: the same one
-/// never counts twice.
-std::vector<std::uint64_t> prompts_to_measure(const po::variables_map& values, const TaskOptions& tasks, tasks::Split split) {
-  auto wanted = static_cast<std::size_t>(values["samples"].as<int>());
-  const auto* const data = dynamic_cast<const tasks::DataTask*>(tasks.tasks.front().get());
-  const std::size_t there = data == nullptr ? tasks::DataTask::kEndless : data->different(split);
-  if (there == 0)
-    throw std::invalid_argument("--split: must have prompts, " + values["split"].as<std::string>() + " of " +
-                                values["data"].as<std::string>() + " has none (" + std::to_string(data->documents()) +
-                                " contexts; of every five three train, one validates, one tests); use --split all");
-  const bool asked = !values["samples"].defaulted();
-  if (wanted > there && asked) spdlog::warn("--samples {}: there are {} different prompts, each is measured once", wanted, there);
-  if (there != tasks::DataTask::kEndless && (!asked || wanted > there)) wanted = there;
-  std::vector<std::uint64_t> out(there == tasks::DataTask::kEndless ? wanted : there);
-  std::iota(out.begin(), out.end(), std::uint64_t{0});
-  if (out.size() == wanted) return out;
-  tasks::Rng rng("eval/draw", split, values["seed"].as<std::uint64_t>(), 0);
-  for (std::size_t i = 0; i < wanted; ++i) std::swap(out[i], out[rng.between(i, out.size() - 1)]);
-  out.resize(wanted);
-  std::sort(out.begin(), out.end());
-  return out;
-}
-
-/// Context that these prompts need, in tokens, with their answers, or with their repetition for hindsight.
-int context_needed(const std::vector<Prompt>& prompts, std::span<const Candidate> candidates) {
-  const bool repeated =
-      std::any_of(candidates.begin(), candidates.end(), [](const Candidate& c) { return c.hindsight != nullptr; });
-  std::size_t most = 0;
-  for (const Prompt& p : prompts)
-    most = std::max(most, p.context.size() + p.question.size() + (repeated ? p.context.size() + 64 : 0) +
-                              std::max(p.answer.size(), static_cast<std::size_t>(p.task->max_answer_tokens())));
-  return static_cast<int>(most) + 1;
 }
 
 /// What one call of the command works with.
@@ -131,19 +70,6 @@ eval::ResultRecord record_of(const Session& session, const Candidate& candidate,
   out.interval_tokens = candidate.memory.interval_tokens;
   out.memory = eval::memory_fingerprint(candidate.memory);
   return out;
-}
-
-/// Says how many prompts lost their middle, and counts them.
-std::int64_t report_cut(const std::vector<Prompt>& prompts, std::size_t length) {
-  std::size_t cut = 0, most = 0;
-  for (const Prompt& prompt : prompts) {
-    cut += prompt.sample.cut_tokens > 0 ? 1 : 0;
-    most = std::max(most, prompt.sample.cut_tokens);
-  }
-  if (cut > 0)
-    spdlog::warn("--length {}: {} of {} prompts lost their middle, up to {} tokens; leave --length out to read them whole",
-                 length, cut, prompts.size(), most);
-  return static_cast<std::int64_t>(cut);
 }
 
 /// Every candidate on one task at one length. The full cache is measured first, once, and again only if a resumed evaluation
@@ -237,6 +163,7 @@ int run_eval(const std::vector<std::string>& arguments) {
   interrupted();
   ModelOptions model_options = model_from(*values);
   read_cache_holder(*values, model_options);
+  model_options.stop = &interrupted();
   const auto watched = (*values)["details-prompts"].as<int>();
   require_at_least("--samples", (*values)["samples"].as<int>(), 1);
   require_at_least("--details-prompts", watched, 1);

@@ -34,6 +34,7 @@ llama::LlamaHostSettings host_settings(const llama::LlamaModel& model, const Mod
   settings.threads = options.threads;
   settings.holder = options.holder;
   settings.cells = options.cells;
+  settings.stop = options.stop;
   const int trained = model.description().train_context;
   if (trained > 0 && settings.context_tokens > trained)
     spdlog::warn(

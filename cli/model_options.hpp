@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <filesystem>
 #include <memory>
 
@@ -19,6 +20,8 @@ struct ModelOptions {
   llama::CacheHolder holder = llama::CacheHolder::backend;
   int cells = 0;       ///< callback: of the runtime's cache; 0 = the context
   int gpu_layers = 0;  ///< callback
+  /// LlamaHostSettings::stop: for commands that lose nothing when a text is left unread.
+  const std::atomic<bool>* stop = nullptr;
 };
 /// `needed` false: --model may be left out.
 void add_model(po::options_description& options, int default_workers, bool needed = true);

@@ -141,7 +141,8 @@ int run_trace(const std::vector<std::string>& arguments) {
   if (!values) return 0;
   apply_general(*values);
   interrupted();
-  const ModelOptions model_options = model_from(*values);
+  ModelOptions model_options = model_from(*values);
+  model_options.stop = &interrupted();
   const TaskOptions tasks = tasks_from(*values, tasks::FileSplits::disjoint);
   trace::Settings settings = trace_settings_from(*values, tasks);
   const std::vector<evolve::PromptChoice> choices = choices_from(*values, tasks);

@@ -48,6 +48,7 @@ bool HostPool::run(std::size_t count, const std::function<void(std::size_t, Host
         ++done;
         if (progress) progress(done, count);
       } catch (...) {
+        if (stop != nullptr && *stop) return;  // broken off in the middle, or failed too late to matter
         const std::lock_guard lock(mutex);
         failed = true;
         if (unit < failed_unit) {

@@ -28,8 +28,8 @@ class HostPool {
 
   /// Calls work(unit, host) for every unit in [0, count), in any order, on min(workers, count) threads. If `stop` becomes true no
   /// further unit is begun and false is returned. If a unit throws, no further unit is begun and the exception (of the lowest
-  /// such unit) is thrown here. With one worker everything runs in the calling thread. OpenMP's
-  /// threads are shared out among the workers.
+  /// such unit) is thrown here, unless `stop` is true: then it counts as stopped. With one worker everything runs in the calling
+  /// thread. OpenMP's threads are shared out among the workers.
   bool run(std::size_t count, const std::function<void(std::size_t, Host&)>& work, const std::atomic<bool>* stop = nullptr,
            const Progress& progress = {});
 

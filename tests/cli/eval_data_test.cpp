@@ -1,5 +1,8 @@
 #include <algorithm>
+#include <chrono>
+#include <csignal>
 #include <set>
+#include <thread>
 
 #include <nlohmann/json.hpp>
 
@@ -160,4 +163,22 @@ TEST_CASE("a model of the same name and size but other weights is another model:
   check_refused(run_program(eval), 1, {"r.jsonl", "model_hash"});
   check_refused(run_program({"evolve", "--resume", folder / "run", "--generations", "2", "--quiet"}), 1,
                 {"checkpoint.json", "model_hash"});
+}
+
+TEST_CASE("eval ends in the middle of a prompt when it is told to, and keeps what it has") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  Surroundings stopping;
+  stopping.meanwhile = [](int process) {
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+    ::kill(process, SIGTERM);
+  };
+  // one prompt, which takes longer: who waited for its end would have a record of it
+  const Outcome outcome = run_program({"eval", "--model", host, "--policy", "h2o", "--tasks", "passkey", "--length", "30000",
+                                       "--samples", "1", "--json", folder / "r.jsonl"},
+                                      stopping);
+  CAPTURE(outcome.err);
+  CHECK(outcome.code == 1);
+  CHECK_THAT(outcome.err, Contains("stopped"));
+  CHECK(read(folder / "r.jsonl").empty());
 }

@@ -36,6 +36,10 @@ llama_context_params LlamaHost::params(bool flash_attention, int cells) const {
   llama_context_params out = context_params(settings_, cells);
   out.n_outputs_max = kOutputRows;
   out.flash_attn_type = flash_attention ? LLAMA_FLASH_ATTN_TYPE_ENABLED : LLAMA_FLASH_ATTN_TYPE_DISABLED;
+  if (settings_.stop != nullptr) {
+    out.abort_callback = [](void* stop) { return static_cast<const std::atomic<bool>*>(stop)->load(); };
+    out.abort_callback_data = const_cast<std::atomic<bool>*>(settings_.stop);  // llama.cpp has no pointer to const there
+  }
   if (!callback_) return out;
   out.offload_kqv = true;
   out.cb_eval = CallbackMemory::callback;

@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,6 +30,9 @@ struct LlamaHostSettings {
   /// Plain llama.cpp for comparisons: the runtime's own cache, no store; memory and usage are not available.
   bool stock = false;
   bool stock_flash_attention = true;
+  /// Ends the batch that is being read once it is true: evaluation then throws std::runtime_error, and what the host holds is
+  /// undefined until the next reset. Outlives the host.
+  const std::atomic<bool>* stop = nullptr;
 };
 
 /// llama.cpp with its KV cache in a CacheStore, or in its own and a memory attached by the callback.
