@@ -118,6 +118,50 @@ bool evaluate_group(Session& session, HostPool& pool, const std::vector<Prompt>&
   return true;
 }
 
+/// What all records share, but for their number of prompts.
+eval::ResultRecord common_of(const po::variables_map& values, const llama::LlamaModel& model, const ModelOptions& options,
+                             const TaskOptions& tasks) {
+  eval::ResultRecord common;
+  common.model = model.description().model;
+  common.architecture = model.description().architecture;
+  common.seed = values["seed"].as<std::uint64_t>();
+  common.workers = options.workers;
+  common.threads = options.threads;
+  common.version = version();
+  common.commit = commit();
+  common.settings = settings_of(values, options, tasks);
+  common.attachment = values["attachment"].as<std::string>();
+  return common;
+}
+
+/// All tasks and lengths; what --resume found is not measured again. False if interrupted.
+bool evaluate_all(Session& session, const std::shared_ptr<const llama::LlamaModel>& model, const ModelOptions& options,
+                  const std::vector<std::uint64_t>& numbers, tasks::Split split) {
+  const HostFactory tokenisers = host_factory(model, tokenising(options), 256);
+  int context_tokens = 0;
+  std::unique_ptr<HostPool> tokenising = std::make_unique<HostPool>(tokenisers, options.workers), pool;
+  for (std::size_t t = 0; t < session.tasks.tasks.size(); ++t)
+    for (const std::size_t length : session.tasks.lengths_tokens) {
+      std::vector<eval::ResultRecord> rows;
+      for (const Candidate& candidate : session.candidates) rows.push_back(record_of(session, candidate, t, length));
+      const bool done =
+          std::all_of(rows.begin(), rows.end(), [&](const eval::ResultRecord& r) { return session.earlier.find(r); });
+      if (done) {
+        for (const eval::ResultRecord& row : rows) session.records.push_back(*session.earlier.find(row));
+        continue;
+      }
+      const auto prompts = prompts_of(*tokenising, session.tasks, t, length, numbers, session.common.seed, split);
+      if (prompts.empty()) return false;
+      if (const int needed = context_needed(prompts, session.candidates); !pool || needed > context_tokens) {
+        pool.reset();
+        context_tokens = needed;
+        pool = std::make_unique<HostPool>(host_factory(model, options, needed), options.workers);
+      }
+      if (!evaluate_group(session, *pool, prompts, std::move(rows), length)) return false;
+    }
+  return true;
+}
+
 po::options_description describe_options() {
   po::options_description options("Options", 110);
   options.add_options()("policy,p", po::value<std::string>()->default_value(std::string(kDefaultPolicyName))->value_name("A,B"),
@@ -185,17 +229,8 @@ int run_eval(const std::vector<std::string>& arguments) {
   warn_of_few_tokens(parse_budgets((*values)["budget"].as<std::string>()));
   if (std::any_of(candidates.begin(), candidates.end(), [](const Candidate& c) { return c.name == kDefaultPolicyName; }))
     warn_if_untuned(model_options.model);
-  eval::ResultRecord common;
-  common.model = model->description().model;
-  common.architecture = model->description().architecture;
+  eval::ResultRecord common = common_of(*values, *model, model_options, tasks);
   common.samples = static_cast<std::int64_t>(numbers.size());
-  common.seed = (*values)["seed"].as<std::uint64_t>();
-  common.workers = model_options.workers;
-  common.threads = model_options.threads;
-  common.version = version();
-  common.commit = commit();
-  common.settings = settings_of(*values, model_options, tasks);
-  common.attachment = (*values)["attachment"].as<std::string>();
   eval::EarlierResults earlier = resume ? eval::EarlierResults(json, common) : eval::EarlierResults();
   if (const std::string other = earlier.other_program(common); !other.empty())
     spdlog::warn("--resume: {} has results of another program ({}); compare them with care", json, other);
@@ -211,33 +246,7 @@ int run_eval(const std::vector<std::string>& arguments) {
                   details.empty() ? 0 : static_cast<std::size_t>(watched),
                   bar};
 
-  const HostFactory tokenisers = host_factory(model, tokenising(model_options), 256);
-  int context_tokens = 0;
-  std::unique_ptr<HostPool> tokenising = std::make_unique<HostPool>(tokenisers, model_options.workers), pool;
-  bool going = true;
-  for (std::size_t t = 0; going && t < session.tasks.tasks.size(); ++t)
-    for (const std::size_t length : session.tasks.lengths_tokens) {
-      std::vector<eval::ResultRecord> rows;
-      for (const Candidate& candidate : session.candidates) rows.push_back(record_of(session, candidate, t, length));
-      const bool done =
-          std::all_of(rows.begin(), rows.end(), [&](const eval::ResultRecord& r) { return session.earlier.find(r); });
-      if (done) {
-        for (const eval::ResultRecord& row : rows) session.records.push_back(*session.earlier.find(row));
-        continue;
-      }
-      const auto prompts = prompts_of(*tokenising, session.tasks, t, length, numbers, session.common.seed, split);
-      if (prompts.empty()) {
-        going = false;
-        break;
-      }
-      if (const int needed = context_needed(prompts, session.candidates); !pool || needed > context_tokens) {
-        pool.reset();
-        context_tokens = needed;
-        pool = std::make_unique<HostPool>(host_factory(model, model_options, needed), model_options.workers);
-      }
-      going = evaluate_group(session, *pool, prompts, std::move(rows), length);
-      if (!going) break;
-    }
+  const bool going = evaluate_all(session, model, model_options, numbers, split);
   bar.clear();
   if (!going)
     std::cerr << "namm: stopped; what was measured is reported" << (json.empty() ? "" : ", --resume goes on from there") << '\n';
