@@ -6,7 +6,7 @@ namespace namm::eval {
 /// Shares of prompts, and two shares on the same prompts, where each prompt is right or wrong. Nothing here has an interval
 /// without width: twenty of twenty right do not make 1 certain.
 
-/// How often the same prompt was right under two policies. Counts may be fractions.
+/// How often the same prompt was right under two policies.
 struct PairedCounts {
   double both = 0, only_first = 0, only_second = 0, neither = 0;
   double all() const { return both + only_first + only_second + neither; }

@@ -13,7 +13,8 @@ std::string unlike_policies(const ResultRows& rows) {
     if (is_full(r)) continue;
     auto place = std::find_if(policies.begin(), policies.end(), [&](const auto& one) { return one.first == r.policy; });
     if (place == policies.end()) place = policies.insert(policies.end(), {r.policy, {}});
-    place->second.insert(r.mode + "/" + std::to_string(r.interval_tokens));
+    const bool once = r.settings.value("compress", nlohmann::json()) == "once";  // then no interval counts
+    place->second.insert(r.mode + (once ? std::string() : "/" + std::to_string(r.interval_tokens)));
   }
   const bool alike =
       std::all_of(policies.begin(), policies.end(), [&](const auto& one) { return one.second == policies.front().second; });

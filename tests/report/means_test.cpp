@@ -6,6 +6,7 @@
 #include "eval/estimates.hpp"
 #include "report/result_table.hpp"
 #include "report/summary.hpp"
+#include "report/unlike.hpp"
 #include "tests/check.hpp"
 #include "tests/report/rows.hpp"
 
@@ -178,4 +179,15 @@ TEST_CASE("result tables: a star where a paired test finds a difference, adjuste
   CHECK(text.find("0.100\\*") == std::string::npos);  // nine prompts
   CHECK(text.find("| 0.40 .. 0.60 |") != std::string::npos);
   CHECK(text.find("|            - |") != std::string::npos);
+}
+
+TEST_CASE("unlike policies are named by mode and interval; compressed once there is no interval") {
+  auto one = row("h2o", "passkey", 0.5), other = row("mine", "passkey", 0.5);
+  other.mode = "pooled";
+  one.interval_tokens = other.interval_tokens = 512;
+  CHECK(unlike_policies(ResultRows{row("full", "passkey", 1), one, other}) == "h2o uniform/512, mine pooled/512");
+  one.interval_tokens = other.interval_tokens = 1 << 24;
+  one.settings = other.settings = {{"compress", "once"}};
+  CHECK(unlike_policies(ResultRows{one, other}) == "h2o uniform, mine pooled");
+  CHECK(unlike_policies(ResultRows{one, one}).empty());
 }
