@@ -7,11 +7,11 @@
 namespace namm::calibrate {
 namespace {
 
-using Rows = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using HeadRows = Eigen::Map<const Rows, 0, Eigen::OuterStride<>>;
+using Logits = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using RowsOfHead = Eigen::Map<const Logits, 0, Eigen::OuterStride<>>;
 
 /// One head's part of [token][heads * size].
-HeadRows rows_of(const std::vector<float>& all, std::size_t heads, std::size_t head, std::size_t size) {
+RowsOfHead rows_of(const std::vector<float>& all, std::size_t heads, std::size_t head, std::size_t size) {
   return {all.data() + head * size, static_cast<Eigen::Index>(all.size() / (heads * size)), static_cast<Eigen::Index>(size),
           Eigen::OuterStride<>(static_cast<Eigen::Index>(heads * size))};
 }
@@ -51,8 +51,8 @@ PromptScores::ByHead LargestAttention::largest_of(const Layer& layer) const {
   PromptScores::ByHead out(layer.kv_heads, std::vector<float>(static_cast<std::size_t>(context_tokens_)));
   for (std::size_t h = 0; h < layer.heads; ++h) {
     std::vector<float>& largest = out[h / group];
-    Rows logits = rows_of(layer.queries, layer.heads, h, layer.key_size) *
-                  rows_of(layer.keys, layer.kv_heads, h / group, layer.key_size).transpose() * layer.scale;
+    Logits logits = rows_of(layer.queries, layer.heads, h, layer.key_size) *
+                    rows_of(layer.keys, layer.kv_heads, h / group, layer.key_size).transpose() * layer.scale;
     for (Eigen::Index q = 0; q < logits.rows(); ++q) {
       // nothing is evicted and tokens come in their order: what a query sees is a prefix
       const auto seen = std::upper_bound(layer.key_positions.begin(), layer.key_positions.end(),

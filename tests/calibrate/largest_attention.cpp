@@ -12,7 +12,7 @@ using turning::kSize;
 
 namespace {
 
-constexpr std::size_t kKvHeads = 2, kHeads = 6, kGroup = kHeads / kKvHeads;
+constexpr std::size_t kCacheHeads = 2, kQueryHeads = 6, kGroup = kQueryHeads / kCacheHeads;
 
 struct Case {
   std::vector<float> keys, queries;  // not rotated
@@ -27,9 +27,9 @@ struct Case {
   }
   double probability(std::size_t query, std::size_t head, std::size_t token) const {
     if (token > query) return 0;
-    const auto q = at(queries, kHeads, query, head);
+    const auto q = at(queries, kQueryHeads, query, head);
     const auto weight = [&](std::size_t t) {
-      const auto k = at(keys, kKvHeads, t, head / kGroup);
+      const auto k = at(keys, kCacheHeads, t, head / kGroup);
       return std::exp(scale * std::inner_product(q.begin(), q.end(), k.begin(), 0.0));
     };
     double sum = 0;
@@ -46,8 +46,8 @@ TEST_CASE("the largest attention is what its definition says", "[calibrate][exac
   const auto [begin, end] = GENERATE(std::pair{14, 29}, std::pair{0, 29}, std::pair{28, 29}, std::pair{5, 12});
   Case one;
   one.rotates = GENERATE(true, false);
-  one.keys.resize(n * kKvHeads * kSize);
-  one.queries.resize(n * kHeads * kSize);
+  one.keys.resize(n * kCacheHeads * kSize);
+  one.queries.resize(n * kQueryHeads * kSize);
   for (std::size_t i = 0; i < one.keys.size(); ++i) one.keys[i] = 2 * turning::wave(i, 1.7);
   for (std::size_t i = 0; i < one.queries.size(); ++i) one.queries[i] = 2.5f * turning::wave(i, 2.3);
   LargestAttention watcher(context, {begin, end});
@@ -58,14 +58,14 @@ TEST_CASE("the largest attention is what its definition says", "[calibrate][exac
     std::vector<std::int32_t> positions(count);
     std::iota(positions.begin(), positions.end(), static_cast<std::int32_t>(first));
     const Rotation* const turns = one.rotates ? &rotation : nullptr;
-    const std::size_t at = first * kKvHeads * kSize;
-    watcher.on_tokens({7, kKvHeads, kSize, kSize, positions, one.keys.data() + at, values.data() + at, turns});
-    watcher.on_queries({7, kHeads, kSize, positions, one.queries.data() + first * kHeads * kSize, 0.5f, turns});
+    const std::size_t at = first * kCacheHeads * kSize;
+    watcher.on_tokens({7, kCacheHeads, kSize, kSize, positions, one.keys.data() + at, values.data() + at, turns});
+    watcher.on_queries({7, kQueryHeads, kSize, positions, one.queries.data() + first * kQueryHeads * kSize, 0.5f, turns});
   }
   const auto largest = watcher.largest();
   REQUIRE(largest.size() == 1);
-  REQUIRE(largest.at(7).size() == kKvHeads);
-  for (std::size_t h = 0; h < kKvHeads; ++h) {
+  REQUIRE(largest.at(7).size() == kCacheHeads);
+  for (std::size_t h = 0; h < kCacheHeads; ++h) {
     REQUIRE(largest.at(7)[h].size() == context);
     for (std::size_t t = 0; t < context; ++t) {
       double most = 0;
