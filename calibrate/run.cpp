@@ -129,6 +129,7 @@ Outcome run(const Settings& settings, HostPool& pool, const Progress& progress, 
     if (std::chrono::steady_clock::now() - saved > kSaveEvery) save();
     if (progress) progress(fit.recordings(), settings.sources.size());
   };
+  if (progress) progress(fit.recordings(), settings.sources.size());  // what it goes on from
   try {
     out.stopped = !record_all(settings, pool, fit, added, stop);
   } catch (...) {

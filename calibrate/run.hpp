@@ -39,9 +39,9 @@ struct Plan {
 };
 Plan plan(const Host& host, const Settings& settings);
 
-/// Records every source and fits. Saves the sums every half minute and whenever it ends, be it by an exception. When `stop`
-/// becomes true, what is recorded is fitted if that is anything. Throws std::runtime_error if `state` is damaged or of another
-/// run, or cannot be written; exceptions of hosts reach the caller.
+/// Records every source and fits; `progress` is first called with what was recorded before. Saves the sums every half minute and
+/// whenever it ends, be it by an exception. When `stop` becomes true, what is recorded is fitted if that is anything. Throws
+/// std::runtime_error if `state` is damaged or of another run, or cannot be written; exceptions of hosts reach the caller.
 Outcome run(const Settings& settings, HostPool& pool, const Progress& progress = {}, const std::atomic<bool>* stop = nullptr);
 
 }  // namespace namm::calibrate

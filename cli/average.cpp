@@ -46,7 +46,7 @@ void require_same_conditions(const PolicyFile& first, const PolicyFile& file) {
 }  // namespace
 
 int run_average(const std::vector<std::string>& arguments) {
-  po::options_description options("Options", 110);
+  po::options_description options("Options", 100);
   const auto positional = add_files(options, "policy files of several runs, at least two");
   options.add_options()("output,o", po::value<std::string>()->required()->value_name("FILE"),
                         "the policy file to write; a file there is replaced")(

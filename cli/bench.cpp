@@ -20,7 +20,7 @@ namespace namm::cli {
 namespace {
 
 po::options_description bench_options() {
-  po::options_description options("Options", 110);
+  po::options_description options("Options", 100);
   std::string names;
   for (const bench::BenchKernel& kernel : bench::bench_kernels()) names.append(names.empty() ? "" : ", ").append(kernel.name);
   options.add_options()("kernel,k", po::value<std::string>()->default_value("all")->value_name("A,B"),

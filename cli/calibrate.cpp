@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
+#include <optional>
 #include <stdexcept>
 
 #include "base/atomic_file.hpp"
@@ -30,10 +31,10 @@ namespace {
 
 constexpr const char* kStateFile = "calibration.state";
 constexpr const char* kOptionsFile = "run.json";  // read back by --resume, as evolve's is
-constexpr std::string_view kOfCall[] = {"output", "resume", "quiet", "verbose", "help"};
+constexpr std::string_view kOfCall[] = {"output", "resume", "quiet", "verbose", "help", "help-all"};
 
 po::options_description calibrate_options() {
-  po::options_description options("Options", 110);
+  po::options_description options("Options", 100);
   options.add_options()("output,o", po::value<std::string>()->value_name("DIR"),
                         "new folder for policy.json and calibration.json");
   options.add_options()("resume", po::value<std::string>()->value_name("DIR"),
@@ -101,6 +102,23 @@ void print_estimate(Host& host, const calibrate::Settings& settings, const calib
   std::fprintf(stderr, "%zu texts, %lld tokens: about %s, %s beside the model and its cache\n", settings.sources.size(),
                static_cast<long long>(plan.tokens),
                format_seconds(static_cast<double>(plan.tokens) * seconds_each / workers).c_str(), format_bytes(bytes).c_str());
+}
+
+/// What the fit is worth. It is measured on texts that were left out of it, of which one text has none.
+std::string explained_text(double explained) {
+  if (std::isfinite(explained)) return format_number("%.0f", 100 * explained) + " % of the variance explained on held-out texts";
+  return "too few texts to hold one out, so that nothing is known of how good it is; give more --texts, or a longer --data";
+}
+
+/// Of the work behind the first `before` texts, which differ in length.
+double share_recorded(const calibrate::Settings& settings, std::size_t before, std::size_t done) {
+  const auto tokens = [&](std::size_t first, std::size_t last) {
+    double out = 0;
+    for (std::size_t i = first; i < last; ++i) out += static_cast<double>(settings.lengths[i % settings.lengths.size()]);
+    return out;
+  };
+  const double all = tokens(before, settings.sources.size());
+  return all > 0 ? tokens(before, done) / all : 1;
 }
 
 nlohmann::json summary_of(const calibrate::Outcome& outcome, const nlohmann::json& identity, float recency, double seconds) {
@@ -222,6 +240,7 @@ int run_calibrate(const std::vector<std::string>& arguments) {
 
   warn_of_few_tokens({&memory.selection.budget, 1});
   const auto model = llama::LlamaModel::load(model_options.model);
+  drop_unknown_template(*model, settings.chat_template);
   const std::unique_ptr<Host> tokeniser = host_factory(model, {}, 256)();
   add_sources(*values, *tokeniser, settings);
   const calibrate::Plan plan = calibrate::plan(*tokeniser, settings);
@@ -238,9 +257,15 @@ int run_calibrate(const std::vector<std::string>& arguments) {
   if (!quiet) print_estimate(pool.host(), settings, plan, model_options.workers);
 
   ProgressBar bar(!quiet);
+  std::optional<std::size_t> before;  // recorded by the call that is resumed
   const auto start = std::chrono::steady_clock::now();
   const calibrate::Outcome outcome = calibrate::run(
-      settings, pool, [&](std::size_t done, std::size_t all) { bar.show("recording", done, all); }, &interrupted());
+      settings, pool,
+      [&](std::size_t done, std::size_t all) {
+        if (!before) before = done;
+        bar.show(done < all ? "recording" : "fitting", done, all, share_recorded(settings, *before, done));
+      },
+      &interrupted());
   bar.clear();
   if (outcome.recordings == 0)
     throw std::runtime_error("calibrate: stopped before the first text was recorded; nothing is written");
@@ -251,10 +276,10 @@ int run_calibrate(const std::vector<std::string>& arguments) {
       folder / "calibration.json",
       summary_of(outcome, settings.identity, recency, seconds).dump(1, ' ', false, nlohmann::json::error_handler_t::replace) +
           "\n");
-  std::printf("%s %zu of %zu texts in %s, peak memory %s: %.0f %% of the variance explained on held-out texts\n",
-              outcome.stopped ? "stopped after" : "calibrated on", outcome.recordings, settings.sources.size(),
-              format_seconds(seconds).c_str(), format_bytes(static_cast<double>(eval::peak_resident_bytes())).c_str(),
-              100 * outcome.fit.explained);
+  std::printf("%s %zu of %zu texts in %s, peak memory %s: %s\n", outcome.stopped ? "stopped after" : "calibrated on",
+              outcome.recordings, settings.sources.size(), format_seconds(seconds).c_str(),
+              format_bytes(static_cast<double>(eval::peak_resident_bytes())).c_str(),
+              explained_text(outcome.fit.explained).c_str());
   std::printf("policy: %s\n", (folder / "policy.json").c_str());
   if (outcome.stopped) std::printf("resume with --resume %s and no other option\n", folder.c_str());
   std::fflush(stdout);

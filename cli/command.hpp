@@ -1,4 +1,5 @@
 #pragma once
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,5 +26,10 @@ int run_run(const std::vector<std::string>& arguments);
 int run_inspect(const std::vector<std::string>& arguments);
 int run_report(const std::vector<std::string>& arguments);
 int run_prompts(const std::vector<std::string>& arguments);
+int run_completion(const std::vector<std::string>& arguments);
+int run_man(const std::vector<std::string>& arguments);
+
+/// All commands of this build, in the order of the program's help.
+std::span<const Command> commands();
 
 }  // namespace namm::cli

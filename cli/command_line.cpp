@@ -32,14 +32,16 @@ constexpr Command kCommands[] = {
 #ifdef NAMM_WITH_LLAMA
     {"prompts", "prints the prompts of a task as JSON lines", run_prompts},
 #endif
+    {"completion", "prints the completion of a shell", run_completion},
+    {"man", "writes the man pages", run_man},
 };
 
 void print_usage(std::ostream& out) {
   out << "namm " << version() << ": evolved memory policies for the KV cache of language models\n\n"
       << "Usage: namm COMMAND [options]\n\n";
   for (const Command& command : kCommands)
-    out << "  " << command.name << std::string(10 - command.name.size(), ' ') << command.summary << '\n';
-  out << "\n'namm COMMAND --help' prints the options of a command; 'namm --version' the version.\n"
+    out << "  " << command.name << std::string(12 - command.name.size(), ' ') << command.summary << '\n';
+  out << "\n'namm COMMAND --help' prints what a command needs, --help-all every option; 'namm --version' the version.\n"
       << "Exit codes: 0 done, 1 failed, 2 wrong usage.\n";
 }
 
@@ -61,6 +63,11 @@ int dispatch(const std::vector<std::string>& words) {
 }
 
 }  // namespace
+
+std::span<const Command> commands() {
+  return kCommands;
+}
+
 }  // namespace namm::cli
 
 int namm::run_command_line(int argc, const char* const* argv) {

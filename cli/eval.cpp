@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
+#include <set>
 #include <stdexcept>
 
 #include "base/json_lines.hpp"
 #include "base/version.hpp"
+#include "cli/again.hpp"
 #include "cli/command.hpp"
 #include "cli/eval_candidates.hpp"
 #include "cli/eval_prompts.hpp"
@@ -15,13 +17,15 @@
 #include "cli/options.hpp"
 #include "cli/progress_bar.hpp"
 #include "cli/untuned.hpp"
+#include "eval/eval_work.hpp"
 #include "eval/evaluation.hpp"
 #include "eval/fingerprint.hpp"
 #include "eval/model_fingerprint.hpp"
 #include "eval/resume.hpp"
 #include "eval/watched.hpp"
 #include "namm/policy.hpp"
-#include "report/result_table.hpp"
+#include "report/content.hpp"
+#include "report/render.hpp"
 
 namespace namm::cli {
 namespace {
@@ -56,6 +60,7 @@ struct Session {
   JsonLines& details;
   std::size_t watched = 0;  ///< prompts per task and length that go into the details
   ProgressBar& bar;
+  eval::EvalWork work;  ///< of the whole command
   std::vector<eval::ResultRecord> records = {};
 };
 
@@ -94,10 +99,13 @@ bool evaluate_group(Session& session, HostPool& pool, const std::vector<Prompt>&
     const auto memory_of = [&](Host& host, const Prompt& prompt) {
       return candidate.memory_of(host, prompt, session.tasks.protocol);
     };
-    auto measured =
-        eval::measure_prompts(pool, memory_of, prompts, session.tasks.protocol, reference, session.watched, &interrupted(),
-                              [&](std::size_t done, std::size_t all) { session.bar.show(label, done, all); });
+    auto measured = eval::measure_prompts(pool, memory_of, prompts, session.tasks.protocol, reference, session.watched,
+                                          &interrupted(), [&](std::size_t done, std::size_t) {
+                                            session.bar.show(label, session.work.done() + done, session.work.all(),
+                                                             session.work.share(length, done));
+                                          });
     if (!measured) return false;
+    session.work.add(length, prompts.size());
     if (c == 0) reference = *measured;
     record.peak_rss_bytes = eval::peak_resident_bytes();
     // also of a full cache that was measured earlier: --details may be another file now, or of more prompts
@@ -118,6 +126,13 @@ bool evaluate_group(Session& session, HostPool& pool, const std::vector<Prompt>&
   return true;
 }
 
+std::set<std::string> policies_of(const std::vector<Candidate>& candidates) {
+  std::set<std::string> out;
+  for (const Candidate& candidate : candidates)
+    if (candidate.hindsight == nullptr) out.insert(candidate.name);
+  return out;
+}
+
 /// What all records share, but for their number of prompts.
 eval::ResultRecord common_of(const po::variables_map& values, const llama::LlamaModel& model, const ModelOptions& options,
                              const TaskOptions& tasks) {
@@ -134,6 +149,29 @@ eval::ResultRecord common_of(const po::variables_map& values, const llama::Llama
   return common;
 }
 
+std::vector<eval::ResultRecord> rows_of(const Session& session, std::size_t task, std::size_t length) {
+  std::vector<eval::ResultRecord> rows;
+  for (const Candidate& candidate : session.candidates) rows.push_back(record_of(session, candidate, task, length));
+  return rows;
+}
+
+/// By the evaluation that is resumed.
+bool all_measured(const Session& session, const std::vector<eval::ResultRecord>& rows) {
+  return std::all_of(rows.begin(), rows.end(), [&](const eval::ResultRecord& r) { return session.earlier.find(r); });
+}
+
+/// What is to be measured: of every task and length the full cache, unless nothing is missing, and the policies that are.
+void plan_work(Session& session, std::size_t prompts) {
+  for (std::size_t t = 0; t < session.tasks.tasks.size(); ++t)
+    for (const std::size_t length : session.tasks.lengths_tokens) {
+      const auto rows = rows_of(session, t, length);
+      if (all_measured(session, rows)) continue;
+      const auto missing = std::count_if(rows.begin() + 1, rows.end(), [&](const auto& r) { return !session.earlier.find(r); });
+      session.work.plan(length, (static_cast<std::size_t>(missing) + 1) * prompts);
+    }
+  session.bar.show("starting", 0, session.work.all());
+}
+
 /// All tasks and lengths; what --resume found is not measured again. False if interrupted.
 bool evaluate_all(Session& session, const std::shared_ptr<const llama::LlamaModel>& model, const ModelOptions& options,
                   const std::vector<std::uint64_t>& numbers, tasks::Split split) {
@@ -142,11 +180,8 @@ bool evaluate_all(Session& session, const std::shared_ptr<const llama::LlamaMode
   std::unique_ptr<HostPool> tokenising = std::make_unique<HostPool>(tokenisers, options.workers), pool;
   for (std::size_t t = 0; t < session.tasks.tasks.size(); ++t)
     for (const std::size_t length : session.tasks.lengths_tokens) {
-      std::vector<eval::ResultRecord> rows;
-      for (const Candidate& candidate : session.candidates) rows.push_back(record_of(session, candidate, t, length));
-      const bool done =
-          std::all_of(rows.begin(), rows.end(), [&](const eval::ResultRecord& r) { return session.earlier.find(r); });
-      if (done) {
+      std::vector<eval::ResultRecord> rows = rows_of(session, t, length);
+      if (all_measured(session, rows)) {
         for (const eval::ResultRecord& row : rows) session.records.push_back(*session.earlier.find(row));
         continue;
       }
@@ -162,12 +197,19 @@ bool evaluate_all(Session& session, const std::shared_ptr<const llama::LlamaMode
   return true;
 }
 
+std::string policy_help() {
+  std::string names;
+  for (const PolicyEntry& entry : policy_registry()) names.append(names.empty() ? "" : ", ").append(entry.name);
+  return "policies: names (" + names +
+         "), policy files or folders of runs, or default (the evolved one that comes with the program); `full` is always "
+         "measured. "
+         "Also expected-attention, and the upper bounds oracle and kvzip: they look at each prompt beforehand";
+}
+
 po::options_description describe_options() {
-  po::options_description options("Options", 110);
+  po::options_description options("Options", 100);
   options.add_options()("policy,p", po::value<std::string>()->default_value(std::string(kDefaultPolicyName))->value_name("A,B"),
-                        "policies: names, policy files, or default (the evolved one that comes with the program); `full` is "
-                        "always measured. Also expected-attention, and the upper bounds "
-                        "oracle and kvzip: they look at each prompt beforehand");
+                        policy_help().c_str());
   options.add_options()("budget,b", po::value<std::string>()->default_value("25%")->value_name("B,C"),
                         "budgets: 25% or 0.25, 256 (tokens per head), 64MiB");
   add_model(options, 1);
@@ -191,6 +233,9 @@ po::options_description describe_options() {
                         "prompts per task and length that go into --details");
   options.add_options()("resume",
                         "goes on where an evaluation of the same settings was stopped: what --json has is not measured again");
+  options.add_options()("format,f", po::value<std::string>()->default_value("text")->value_name("NAME"),
+                        ("of the table that is printed: " + report::report_format_names()).c_str());
+  options.add_options()("wide", "every column of the table, not only what fits 100 characters");
   add_general(options);
   return options;
 }
@@ -212,6 +257,7 @@ int run_eval(const std::vector<std::string>& arguments) {
   require_at_least("--samples", (*values)["samples"].as<int>(), 1);
   require_at_least("--details-prompts", watched, 1);
   const std::string json = (*values)["json"].as<std::string>(), details = (*values)["details"].as<std::string>();
+  const report::ReportFormat format = report::parse_report_format((*values)["format"].as<std::string>());
   const bool resume = values->contains("resume");
   if (resume && json.empty())
     throw std::invalid_argument("--resume: must be given with --json, is alone; name the file to go on with");
@@ -224,8 +270,11 @@ int run_eval(const std::vector<std::string>& arguments) {
   TaskOptions tasks = tasks_from(*values, all ? tasks::FileSplits::shared : tasks::FileSplits::disjoint);
   const tasks::Split split = all ? tasks::Split::test : tasks::parse_split(split_name(*values));
   const std::vector<std::uint64_t> numbers = prompts_to_measure(*values, tasks, split);
+  continue_plain_texts(tasks);
 
   const auto model = llama::LlamaModel::load(model_options.model, model_options.gpu_layers);
+  drop_unknown_template(*model, tasks.protocol.chat_template);
+  for (const std::string& name : policies_of(candidates)) warn_if_of_another_model(name, model->description().model);
   warn_of_few_tokens(parse_budgets((*values)["budget"].as<std::string>()));
   if (std::any_of(candidates.begin(), candidates.end(), [](const Candidate& c) { return c.name == kDefaultPolicyName; }))
     warn_if_untuned(model_options.model);
@@ -244,13 +293,20 @@ int run_eval(const std::vector<std::string>& arguments) {
                   results,
                   detail_lines,
                   details.empty() ? 0 : static_cast<std::size_t>(watched),
-                  bar};
-
+                  bar,
+                  {}};
+  plan_work(session, numbers.size());
   const bool going = evaluate_all(session, model, model_options, numbers, split);
   bar.clear();
   if (!going)
-    std::cerr << "namm: stopped; what was measured is reported" << (json.empty() ? "" : ", --resume goes on from there") << '\n';
-  report::print_results(std::cout, session.records, report::TableFormat::text);
+    std::cerr << "namm: stopped; what was measured is reported"
+              << (json.empty() ? std::string(", with --json FILE it could be gone on with")
+                               : "\nnamm: go on with: " + again("eval", arguments, {resume ? "" : "--resume"}))
+              << '\n';
+  report::ReportContent content;
+  content.records = std::move(session.records);
+  report::label_policies(content);
+  std::cout << report::render(content, format, values->contains("wide"));
   return going ? 0 : 1;
 }
 

@@ -10,6 +10,7 @@
 #include "evolve/prompt_plan.hpp"
 #include "tasks/data_task.hpp"
 #include "tasks/random.hpp"
+#include "tasks/text_continuation.hpp"
 
 namespace namm::cli {
 
@@ -41,6 +42,16 @@ std::vector<std::uint64_t> prompts_to_measure(const po::variables_map& values, c
   out.resize(wanted);
   std::sort(out.begin(), out.end());
   return out;
+}
+
+void continue_plain_texts(TaskOptions& tasks) {
+  const auto data = std::dynamic_pointer_cast<const tasks::DataTask>(tasks.tasks.front());
+  if (!data || !data->is_plain()) return;
+  spdlog::warn(
+      "{}: is plain text without questions: measured is how well its own next 32 words are continued, as in the task text; read "
+      "dlogp and KL, the score is low for any model",
+      data->name());
+  tasks.tasks.front() = std::make_shared<tasks::TextContinuation>(data);
 }
 
 std::vector<Prompt> prompts_of(HostPool& pool, const TaskOptions& tasks, std::size_t task, std::size_t length,

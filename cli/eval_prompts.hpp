@@ -19,6 +19,10 @@ std::string split_name(const po::variables_map& values);
 /// The same one never counts twice. Throws std::invalid_argument if there is none.
 std::vector<std::uint64_t> prompts_to_measure(const po::variables_map& values, const TaskOptions& tasks, tasks::Split split);
 
+/// Plain texts of --data have nothing to be scored by: says so, and puts the task in their place that asks for their own next
+/// words. Behind prompts_to_measure(), which counts their windows.
+void continue_plain_texts(TaskOptions& tasks);
+
 /// These prompts of a task at a length. Empty if interrupted. Throws std::runtime_error if one has no answer.
 std::vector<Prompt> prompts_of(HostPool& pool, const TaskOptions& tasks, std::size_t task, std::size_t length,
                                const std::vector<std::uint64_t>& numbers, std::uint64_t seed, tasks::Split split);

@@ -79,6 +79,15 @@ void say_lowered(const EvolveOptions& options, const evolve::RunSettings& settin
                options.trace ? options.traces : options.data, settings.prompts_per_task, settings.validation_prompts);
 }
 
+/// Which policy is kept is decided on these.
+void say_few(const evolve::RunSettings& settings) {
+  constexpr std::size_t kFew = 8;
+  const std::size_t all = settings.validation_prompts * settings.tasks.size();
+  if (settings.generations > 0 && all < kFew)
+    spdlog::warn("--validation {}: {} {} which policy is kept, mostly by chance; 16 or more tell policies apart",
+                 settings.validation_prompts, all, all == 1 ? "prompt decides" : "prompts decide");
+}
+
 void print_outcome(const EvolvePlan& plan, std::size_t number, const evolve::RunSettings& settings,
                    const evolve::RunResult& result) {
   if (!result.written) {
@@ -153,7 +162,10 @@ class Stages {
       if (!echoed_) write_file_atomically(plan_.output / "run.json", plan_.config.dump(1) + "\n");
       echoed_ = true;
       show(record);
-      if (!said) say_lowered(options, settings_);
+      if (!said) {
+        say_lowered(options, settings_);
+        say_few(settings_);
+      }
       said = true;
     };
     return out;

@@ -1,19 +1,16 @@
 #include "cli/evolve_display.hpp"
 
-#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <string>
-
-#include "base/format.hpp"
 
 namespace namm::cli {
 
 evolve::RunCallbacks EvolveDisplay::callbacks() {
   evolve::RunCallbacks out;
-  out.progress = [this](std::string_view what, std::size_t done, std::size_t all) {
+  out.progress = [this](std::string_view what, std::size_t done, std::size_t all, double share) {
     bar_.show("generation " + std::to_string(generation_) + "/" + std::to_string(generations_) + " " + std::string(what), done,
-              all);
+              all, share);
   };
   out.generation = [this](const evolve::GenerationRecord& record) { show(record); };
   return out;
@@ -22,22 +19,16 @@ evolve::RunCallbacks EvolveDisplay::callbacks() {
 void EvolveDisplay::show(const evolve::GenerationRecord& record) {
   bar_.clear();
   generation_ = record.generation + 1;
-  if (record.generation > 0) {
-    seconds_ += record.seconds;
-    ++timed_;
-  }
   if (quiet_) return;
   if (record.generation == 0) {
     std::fprintf(stderr, "start        validation %+.4f\n", record.best_validation);
     return;
   }
-  const double each = seconds_ / static_cast<double>(std::max<std::int64_t>(1, timed_));
   char ratio[32] = "-";
   if (std::isfinite(record.signal_to_noise)) std::snprintf(ratio, sizeof ratio, "%.1f", record.signal_to_noise);
-  std::fprintf(stderr,
-               "generation %-4lld best %+.4f  mean %+.4f  spread %.4f  signal/noise %s  step size %.4f  kept %+.4f  %s left\n",
+  std::fprintf(stderr, "generation %-4lld best %+.4f  mean %+.4f  spread %.4f  signal/noise %s  step size %.4f  kept %+.4f  %s\n",
                static_cast<long long>(record.generation), record.best, record.mean, record.spread, ratio, record.step_size,
-               record.best_validation, format_seconds(each * static_cast<double>(generations_ - record.generation)).c_str());
+               record.best_validation, bar_.time_left().c_str());
   if (record.restarts)
     std::fprintf(stderr, "no better validation for a while: restart %lld\n", static_cast<long long>(record.restart + 1));
   if (record.signal_to_noise < 1 && !hinted_) {

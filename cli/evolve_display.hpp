@@ -17,8 +17,7 @@ class EvolveDisplay {
   void show(const evolve::GenerationRecord& record);
 
   bool quiet_, hinted_ = false;
-  std::int64_t generations_, generation_ = 0, timed_ = 0;
-  double seconds_ = 0;
+  std::int64_t generations_, generation_ = 0;
   ProgressBar bar_;
 };
 

@@ -5,6 +5,7 @@
 
 #include "base/version.hpp"
 #include "cli/evolve_traces.hpp"
+#include "cli/interrupt.hpp"
 #include "cli/model_options.hpp"
 #include "evolve/ranks/rank_units.hpp"
 #include "kernels/isa.hpp"
@@ -27,10 +28,14 @@ void EvolveHosts::prepare(const EvolveOptions& stage) {
     pool_.emplace(trace_factory(stage.trace), stage.model.workers);
   } else {
     const auto model = llama::LlamaModel::load(stage.model.model);
+    bool chat = stage.tasks.protocol.chat_template;
+    drop_unknown_template(*model, chat);
     int context_tokens = 0;  // of all stages that are measured on the model
     for (const EvolvePlan::Stage& one : plan_.stages)
       if (!one.options.trace) context_tokens = std::max(context_tokens, context_for(model, one.options.tasks));
-    pool_.emplace(host_factory(model, stage.model, context_tokens), stage.model.workers);
+    ModelOptions options = stage.model;
+    options.stop = &interrupted();  // a text that is left unread costs nothing: its generation is abandoned
+    pool_.emplace(host_factory(model, options, context_tokens), options.workers);
   }
   source_ = source;
 }

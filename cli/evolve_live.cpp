@@ -49,7 +49,9 @@ std::optional<Live> measure_live(const EvolveOptions& options, const evolve::Run
                                  const std::shared_ptr<const Policy>& policy, bool quiet) {
   const TaskOptions& tasks = options.tasks;
   const auto model = llama::LlamaModel::load(options.model.model);
-  HostPool pool(host_factory(model, options.model, context_for(model, tasks)), options.model.workers);
+  ModelOptions model_options = options.model;
+  model_options.stop = &interrupted();
+  HostPool pool(host_factory(model, model_options, context_for(model, tasks)), model_options.workers);
   const evolve::PromptPlan plan{tasks.tasks.size(),
                                 tasks.lengths_tokens,
                                 settings.budgets.size(),

@@ -60,7 +60,7 @@ evolve::StopRules stop_rules_from(const po::variables_map& values) {
 }  // namespace
 
 po::options_description evolve_option_list() {
-  po::options_description options("Options", 110);
+  po::options_description options("Options", 100);
   options.add_options()("output,o", po::value<std::string>()->value_name("DIR"),
                         "new folder for policy.json, checkpoint.json, log.jsonl, timing.jsonl");
   options.add_options()("resume", po::value<std::string>()->value_name("DIR"),

@@ -65,8 +65,8 @@ int lead(const std::vector<std::string>& arguments, evolve::MpiChannel& channel)
 /// A rank that measures. Silent: what is wrong is said by rank 0.
 void follow(const std::vector<std::string>& arguments, evolve::MpiChannel& channel) {
   spdlog::set_level(spdlog::level::off);
-  if (std::find_if(arguments.begin(), arguments.end(), [](const auto& word) { return word == "--help" || word == "-h"; }) !=
-      arguments.end())
+  if (std::find_if(arguments.begin(), arguments.end(),
+                   [](const auto& word) { return word == "--help" || word == "--help-all" || word == "-h"; }) != arguments.end())
     return evolve::report_failure(channel, "prints help only", true);
   try {
     const auto plan = plan_evolution(arguments);

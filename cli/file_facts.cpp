@@ -204,6 +204,10 @@ Facts line_facts(const std::filesystem::path& path) {
     return out;
   }
   if (path.filename() == "policy.json") return policy_facts(path);
+  if (first.is_array() || line.find_first_not_of(" \t") == line.find('['))
+    throw std::runtime_error(
+        path.string() + ": must have one object per line (JSON lines) to be prompts or results, is a JSON array; jq -c '.[]' " +
+        path.filename().string() + " > prompts.jsonl makes one of the other");
   if (path.extension() == ".json" && !first.is_object())
     throw std::runtime_error(path.string() + ": must be whole JSON, is cut off or damaged; copy or write it anew");
   return prompt_facts(path);

@@ -20,8 +20,11 @@ std::string value_text(const std::string& name, const Facts& value) {
   if (value.is_string()) return detail::one_line(value.get_ref<const std::string&>());
   if (value.is_null()) return "-";
   if (value.is_array()) {
+    constexpr std::size_t kShown = 16;
     std::string out;
-    for (const Facts& item : value) out += (out.empty() ? "" : ", ") + value_text(name, item);
+    for (std::size_t i = 0; i < std::min(value.size(), kShown); ++i)
+      out.append(out.empty() ? "" : ", ").append(value_text(name, value[i]));
+    if (value.size() > kShown) out.append(", … (").append(std::to_string(value.size())).append(" in all)");
     return out;
   }
   const std::string text = value.dump(-1, ' ', false, Facts::error_handler_t::replace);
@@ -30,16 +33,42 @@ std::string value_text(const std::string& name, const Facts& value) {
   return detail::one_line(text);
 }
 
+bool holds_objects(const Facts& value) {
+  return value.is_array() && std::any_of(value.begin(), value.end(), [](const Facts& item) { return item.is_object(); });
+}
+
+/// Of `item` what is not the same in `first`.
+Facts differing(const Facts& item, const Facts& first) {
+  Facts out = Facts::object();
+  for (const auto& [name, value] : item.items())
+    if (!first.contains(name) || first[name] != value) out[name] = value;
+  return out;
+}
+
+void print_facts(const Facts& facts, std::size_t indent);
+
+/// The first of a list of objects, and in what the others differ from it.
+void print_objects(const Facts& list, std::size_t indent) {
+  std::cout << "  " << list.size() << '\n';
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const bool alike = i > 0 && list[i].is_object() && list[0].is_object();
+    std::cout << std::string(indent, ' ') << i + 1 << (alike ? ", as 1 but for\n" : "\n");
+    print_facts(alike ? differing(list[i], list[0]) : list[i], indent + 2);
+  }
+}
+
 /// "  label   value" per field, objects indented below their label.
 void print_facts(const Facts& facts, std::size_t indent) {
   std::size_t width = 0;
   for (const auto& [name, value] : facts.items())
-    if (!value.is_object()) width = std::max(width, report::display_width(name));
+    if (!value.is_object() && !holds_objects(value)) width = std::max(width, report::display_width(name));
   for (const auto& [name, value] : facts.items()) {
     std::string label = detail::one_line(name);
     std::replace(label.begin(), label.end(), '_', ' ');
     std::cout << std::string(indent, ' ') << label;
-    if (value.is_object()) {
+    if (holds_objects(value)) {
+      print_objects(value, indent + 2);
+    } else if (value.is_object()) {
       std::cout << (value.empty() ? "  -\n" : "\n");
       print_facts(value, indent + 2);
     } else {
@@ -51,7 +80,7 @@ void print_facts(const Facts& facts, std::size_t indent) {
 }  // namespace
 
 int run_inspect(const std::vector<std::string>& arguments) {
-  po::options_description options("Options", 110);
+  po::options_description options("Options", 100);
   const auto positional = add_files(options, "what to look at");
   options.add_options()("json", po::value<std::string>()->value_name("FILE"), "writes the same as JSON, one object per line");
   add_general(options);

@@ -49,6 +49,13 @@ HostFactory host_factory(std::shared_ptr<const llama::LlamaModel> model, const M
   return [model = std::move(model), settings] { return std::make_unique<llama::LlamaHost>(model, settings); };
 }
 
+void drop_unknown_template(const llama::LlamaModel& model, bool& chat_template) {
+  if (!chat_template || model.knows_chat_template()) return;
+  spdlog::warn("model {}: has a chat template that llama.cpp does not recognise; prompts are put without it, as with --no-chat",
+               model.description().model);
+  chat_template = false;
+}
+
 void add_cache_holder(po::options_description& options) {
   options.add_options()("attachment", po::value<std::string>()->default_value("backend")->value_name("NAME"),
                         "who holds the KV cache: backend (we do, in host memory; any budget, freed memory is freed) or callback "

@@ -31,6 +31,9 @@ llama::LlamaHostSettings host_settings(const llama::LlamaModel& model, const Mod
 /// Hosts of one model for a pool. `context_tokens` as for host_settings().
 HostFactory host_factory(std::shared_ptr<const llama::LlamaModel> model, const ModelOptions& options, int context_tokens);
 
+/// A chat template that llama.cpp does not recognise cannot be applied: says so, once, and takes it out of the protocol.
+void drop_unknown_template(const llama::LlamaModel& model, bool& chat_template);
+
 /// --attachment, --cells, --gpu-layers: who holds the KV cache, and where.
 void add_cache_holder(po::options_description& options);
 /// Reads them into `options`. Throws std::invalid_argument if they contradict each other.

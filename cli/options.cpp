@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/nearest_names.hpp"
+#include "cli/help.hpp"
 #include "namm/policy.hpp"
 #include "tasks/data_task.hpp"
 #include "tasks/haystack.hpp"
@@ -57,9 +58,10 @@ std::optional<po::variables_map> parse(const std::vector<std::string>& arguments
                                        const std::string& usage, const std::string& about,
                                        const po::positional_options_description& positional,
                                        const std::function<void(po::variables_map&)>& more) {
-  if (std::find(arguments.begin(), arguments.end(), "--help") != arguments.end() ||
-      std::find(arguments.begin(), arguments.end(), "-h") != arguments.end()) {
-    std::cout << "Usage: " << usage << "\n\n" << about << "\n\n" << options;
+  const auto given = [&](const char* word) { return std::find(arguments.begin(), arguments.end(), word) != arguments.end(); };
+  if (given("--help") || given("-h") || given("--help-all")) {
+    if (const CommandHelp help = make_help(usage, about, options); !hand_over(help))
+      print_help(std::cout, help, given("--help-all"));
     return std::nullopt;
   }
   po::variables_map values;
@@ -83,8 +85,8 @@ std::optional<po::variables_map> parse(const std::vector<std::string>& arguments
 }
 
 void add_general(po::options_description& options) {
-  options.add_options()("quiet,q", "no progress, errors only")("verbose,v", "what the runtime reports, too")("help,h",
-                                                                                                             "print this");
+  options.add_options()("quiet,q", "no progress, errors only")("verbose,v", "what the runtime reports, too")(
+      "help,h", "the options that most calls need, and examples")("help-all", "all options");
 }
 
 void set_log_level(bool quiet, bool verbose) {
@@ -168,8 +170,10 @@ void add_tasks(po::options_description& options, const std::string& default_leng
   for (const auto& entry : tasks::task_registry()) names += (names.empty() ? "" : ", ") + std::string(entry.name);
   options.add_options()("tasks", po::value<std::string>()->default_value("basic")->value_name("A,B"),
                         ("tasks: " + names + "; a family (basic, ruler, ...) or all").c_str());
-  options.add_options()("data", po::value<std::string>()->value_name("FILE"),
-                        "prompts of your own (JSON lines) instead of generated tasks");
+  options.add_options()(
+      "data", po::value<std::string>()->value_name("FILE"),
+      "prompts of your own instead of generated tasks: JSON lines with context, question and answers (more fields: "
+      "docs/tasks.md), or a plain text");
   options.add_options()("length", po::value<std::string>()->default_value(default_lengths)->value_name("N,M"),
                         "context lengths in the model's tokens; of prompts of your own, how much is left of longer ones (their "
                         "middle is cut out), `full` and what is meant without the option: all of it");

@@ -29,7 +29,7 @@ std::optional<po::variables_map> parse(const std::vector<std::string>& arguments
                                        const po::positional_options_description& positional = {},
                                        const std::function<void(po::variables_map&)>& more = {});
 
-/// --quiet, --verbose, --help.
+/// --quiet, --verbose, --help, --help-all.
 void add_general(po::options_description& options);
 /// Sets the log level from --quiet and --verbose.
 void apply_general(const po::variables_map& values);

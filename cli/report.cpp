@@ -1,7 +1,5 @@
 #include <algorithm>
-#include <filesystem>
 #include <iostream>
-#include <sstream>
 #include <stdexcept>
 
 #include "base/atomic_file.hpp"
@@ -9,31 +7,17 @@
 #include "cli/file_facts.hpp"
 #include "cli/options.hpp"
 #include "report/content.hpp"
-#include "report/page.hpp"
-#include "report/result_table.hpp"
-#include "report/retention_table.hpp"
-#include "report/run_curve.hpp"
-#include "report/summary.hpp"
+#include "report/render.hpp"
 
 namespace namm::cli {
 namespace {
 
-report::TableFormat parse_format(const std::string& name) {
-  if (name == "text") return report::TableFormat::text;
-  if (name == "markdown") return report::TableFormat::markdown;
-  if (name == "html") return report::TableFormat::html;
-  throw std::invalid_argument("--format: must be text, markdown or html, is \"" + name + "\"; leave it out for text");
-}
-
 /// --format, else what the ending of --output says, else text.
-report::TableFormat format_from(const po::variables_map& values) {
-  if (values.contains("format")) return parse_format(values["format"].as<std::string>());
+report::ReportFormat format_from(const po::variables_map& values) {
+  if (values.contains("format")) return report::parse_report_format(values["format"].as<std::string>());
   const std::string output = values.contains("output") ? values["output"].as<std::string>() : "";
-  const std::string ending = std::filesystem::path(output).extension().string();
-  if (ending == ".html" || ending == ".htm") return report::TableFormat::html;
-  if (ending == ".md") return report::TableFormat::markdown;
-  if (ending.empty() || ending == ".txt") return report::TableFormat::text;
-  throw std::invalid_argument("--output: must end in .html, .md or .txt, is \"" + output +
+  if (const auto format = report::format_of_ending(output)) return *format;
+  throw std::invalid_argument("--output: must end in .html, .md, .tex, .csv, .json or .txt, is \"" + output +
                               "\"; rename it, or say what it is: --format");
 }
 
@@ -63,24 +47,15 @@ report::ReportContent load(const std::vector<std::string>& inputs) {
   }
 }
 
-std::string report_text(const report::ReportContent& content, report::TableFormat format) {
-  if (format == report::TableFormat::html) return report::html_page(content);
-  std::ostringstream out;
-  if (format == report::TableFormat::markdown) report::print_summary(out, content.records, format);
-  if (!content.records.empty()) report::print_results(out, content.records, format);
-  report::print_kinds(out, report::retentions_of(content.details), format);
-  for (const auto& [name, checkpoint] : content.runs) report::print_run(out, name, checkpoint, format);
-  return out.str();
-}
-
 }  // namespace
 
 int run_report(const std::vector<std::string>& arguments) {
-  po::options_description options("Options", 110);
+  po::options_description options("Options", 100);
   const auto positional =
       add_files(options, "result files of `namm eval --json`, files of `namm eval --details` and folders of `namm evolve`");
   options.add_options()("format,f", po::value<std::string>()->value_name("NAME"),
-                        "text, markdown or html; default: what the ending of --output says (.md, .html, .txt), else text");
+                        (report::report_format_names() + "; default: what the ending of --output says, else text").c_str());
+  options.add_options()("wide", "every column of the tables, not only what fits 100 characters");
   options.add_options()("output,o", po::value<std::string>()->value_name("FILE"),
                         "writes the report there, as a whole or not at all");
   add_general(options);
@@ -93,8 +68,8 @@ int run_report(const std::vector<std::string>& arguments) {
             positional);
   if (!values) return 0;
   apply_general(*values);
-  const report::TableFormat format = format_from(*values);
-  const std::string report = report_text(load(files_from(*values)), format);
+  const report::ReportFormat format = format_from(*values);
+  const std::string report = report::render(load(files_from(*values)), format, values->contains("wide"));
   if (values->contains("output"))
     write_file_atomically((*values)["output"].as<std::string>(), report);
   else

@@ -41,7 +41,7 @@ void warn_of_what_is_set(const po::variables_map& values, std::span<const Labell
 }
 
 po::options_description run_options() {
-  po::options_description options("Options", 110);
+  po::options_description options("Options", 100);
   add_model(options, 1);
   options.add_options()(
       "policy,p", po::value<std::string>()->default_value("full")->value_name("NAME"),
@@ -124,11 +124,13 @@ int run_run(const std::vector<std::string>& arguments) {
   std::vector<LabelledRun> runs = runs_from(*values);
   for (const LabelledRun& run : runs) check_cache_holder(model_options, run.memory);
   const tasks::Sample sample = sample_from(*values);
-  const ProtocolSettings protocol{!values->contains("no-chat"), !values->contains("question-in-context")};
+  ProtocolSettings protocol{!values->contains("no-chat"), !values->contains("question-in-context")};
   if (values->contains("json")) require_writable("--json", (*values)["json"].as<std::string>());
 
   const auto model = llama::LlamaModel::load(model_options.model, model_options.gpu_layers);
+  drop_unknown_template(*model, protocol.chat_template);
   warn_of_what_is_set(*values, runs, model_options);
+  for (const LabelledRun& run : runs) warn_if_of_another_model(run.policy, model->description().model);
   const Prompt prompt = encode_prompt(*host_factory(model, tokenising(model_options), 256)(), sample, nullptr, protocol);
   const std::size_t prompt_tokens = prompt.context.size() + prompt.question.size();
   const MakeHost make_host = host_maker(model, model_options, static_cast<int>(prompt_tokens) + max_tokens);

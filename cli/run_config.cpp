@@ -40,7 +40,7 @@ void check_names(const RunConfig& config, const nlohmann::json& object, const po
   for (const auto& [name, value] : object.items()) {
     if (std::find(refused.begin(), refused.end(), name) != refused.end())
       refuse(config, name, "must not be in a stage, is; it holds for the whole run: put it outside \"stages\"");
-    if (name != "config" && name != "help" && options.find_nothrow(name, false) != nullptr) continue;
+    if (name != "config" && name != "help" && name != "help-all" && options.find_nothrow(name, false) != nullptr) continue;
     std::vector<std::string> names;
     for (const auto& option : options.options()) names.push_back(option->long_name());
     const std::vector<std::string_view> views(names.begin(), names.end());

@@ -7,6 +7,7 @@
 #include "base/date.hpp"
 #include "base/format.hpp"
 #include "base/version.hpp"
+#include "cli/again.hpp"
 #include "cli/command.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/model_options.hpp"
@@ -24,7 +25,7 @@ namespace namm::cli {
 namespace {
 
 po::options_description trace_options() {
-  po::options_description options("Options", 110);
+  po::options_description options("Options", 100);
   options.add_options()("output,o", po::value<std::string>()->value_name("FILE"), "new file for the trace");
   options.add_options()("resume", po::value<std::string>()->value_name("FILE"),
                         "continues the trace in this file (same settings)");
@@ -143,11 +144,13 @@ int run_trace(const std::vector<std::string>& arguments) {
   interrupted();
   ModelOptions model_options = model_from(*values);
   model_options.stop = &interrupted();
-  const TaskOptions tasks = tasks_from(*values, tasks::FileSplits::disjoint);
+  TaskOptions tasks = tasks_from(*values, tasks::FileSplits::disjoint);
   trace::Settings settings = trace_settings_from(*values, tasks);
   const std::vector<evolve::PromptChoice> choices = choices_from(*values, tasks);
 
   const auto model = llama::LlamaModel::load(model_options.model);
+  drop_unknown_template(*model, tasks.protocol.chat_template);
+  settings.chat_template = tasks.protocol.chat_template;
   settings.provenance["model_bytes"] = std::filesystem::file_size(model_options.model);
   settings.provenance["model_hash"] = eval::model_fingerprint(model_options.model);
   HostPool tokeniser(host_factory(model, {}, 256), 1);
@@ -191,7 +194,8 @@ int run_trace(const std::vector<std::string>& arguments) {
   const std::string path = (*values)[values->contains("output") ? "output" : "resume"].as<std::string>();
   std::printf("%s %zu of %zu prompts in %s\ntrace: %s (%s)\n", stopped ? "stopped after" : "recorded", done, prompts->size(),
               format_seconds(seconds).c_str(), path.c_str(), format_bytes(static_cast<double>(file->bytes())).c_str());
-  if (stopped) std::printf("resume with the same options and --resume %s in place of --output\n", path.c_str());
+  if (stopped)
+    std::printf("go on with: %s\n", again("trace", arguments, {}, {{"--output", "--resume"}, {"-o", "--resume"}}).c_str());
   std::fflush(stdout);
   return stopped ? 1 : 0;
 }

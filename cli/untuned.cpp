@@ -3,6 +3,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <cctype>
+#include <string_view>
 
 #include "adapters/llama_cpp/model_facts.hpp"
 #include "base/folded_name.hpp"
@@ -26,7 +28,32 @@ bool evolved_on(const std::filesystem::path& model) {
   });
 }
 
+/// "SmolLM2-135M-Instruct" of "SmolLM2-135M-Instruct.Q4_K_M.gguf".
+std::string without_type(std::string name) {
+  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  if (name.ends_with(".gguf")) name.resize(name.size() - 5);
+  const std::size_t at = name.find_last_of(".-");
+  if (at == std::string::npos) return name;
+  const std::string_view type = std::string_view(name).substr(at + 1);
+  for (const std::string_view known : {"q", "iq", "f16", "f32", "bf16", "fp16", "fp32", "mxfp4"})
+    if (type.starts_with(known) && type.find_first_of("0123456789") != std::string_view::npos) return name.substr(0, at);
+  return name;
+}
+
+bool same_model(const std::string& a, const std::string& b) {
+  return without_type(a) == without_type(b);
+}
+
 }  // namespace
+
+void warn_if_of_another_model(const std::string& policy, const std::string& model) {
+  if (is_policy_name(policy)) return;
+  const PolicyFile file = resolve_policy(policy);
+  const auto made_for = file.provenance.find("model");
+  if (made_for == file.provenance.end() || !made_for->is_string() || same_model(made_for->get<std::string>(), model)) return;
+  spdlog::warn("policy {}: was made for {}, is used with {}; compare it with one of this model (`namm calibrate`)", policy,
+               made_for->get<std::string>(), model);
+}
 
 void warn_if_untuned(const std::filesystem::path& model) {
   if (evolved_on(model)) return;

@@ -33,6 +33,20 @@ if(TARGET namm AND "program" IN_LIST NAMM_COMPONENTS)
     set_target_properties(namm PROPERTIES INSTALL_RPATH "${LLAMA_LIB_DIR}")
   endif()
   install(TARGETS namm RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  # written by the program itself, from what its help texts are made of
+  if(NOT CMAKE_CROSSCOMPILING)
+    set(pages ${PROJECT_BINARY_DIR}/pages)
+    add_custom_command(OUTPUT ${pages}/namm.bash ${pages}/_namm ${pages}/man1/namm.1
+      COMMAND ${CMAKE_COMMAND} -E make_directory ${pages}
+      COMMAND namm completion bash > ${pages}/namm.bash
+      COMMAND namm completion zsh > ${pages}/_namm
+      COMMAND namm man ${pages}/man1 --quiet
+      DEPENDS namm COMMENT "Man pages and completions" VERBATIM)
+    add_custom_target(namm_pages ALL DEPENDS ${pages}/namm.bash ${pages}/_namm ${pages}/man1/namm.1)
+    install(DIRECTORY ${pages}/man1 DESTINATION ${CMAKE_INSTALL_MANDIR})
+    install(FILES ${pages}/namm.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME namm)
+    install(FILES ${pages}/_namm DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+  endif()
 endif()
 
 if(TARGET namm_module AND NOT NAMM_LLAMA_IS_A_TARGET)

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <stdexcept>
+#include <string>
 
 #include "core/policies/network_policy.hpp"
 #include "evolve/best_policies.hpp"
@@ -14,6 +16,7 @@
 #include "evolve/prompt_plan.hpp"
 #include "evolve/relative_measure.hpp"
 #include "evolve/run_folder.hpp"
+#include "evolve/run_work.hpp"
 #include "evolve/settings_limits.hpp"
 #include "evolve/settings_record.hpp"
 #include "namm/strategy.hpp"
@@ -49,7 +52,8 @@ class Run {
         units_(units),
         training_(units, *fitness_, settings.protocol, base_memory(settings), settings.budgets, settings.training_pool > 0),
         validation_(units, *fitness_, settings.protocol, base_memory(settings), settings.budgets, true),
-        folder_(settings.output, settings.resume) {
+        folder_(settings.output, settings.resume),
+        work_(settings, strategy_->population(), -1) {
     fitness_->remember_at_most(settings.prompt_memory_bytes);
     state_.settings = describe_settings(settings, strategy_->population(), pool.host().description());
   }
@@ -97,6 +101,7 @@ class Run {
     record.validation_mean = value->front();
     record.seconds = std::chrono::duration<double>(Clock::now() - began).count();
     commit(record);
+    begun_ = true;
     return true;
   }
 
@@ -133,6 +138,8 @@ class Run {
     state_ = std::move(loaded);
     folder_.rewrite_log(state_.history);
     folder_.mend_timing();
+    work_ = RunWork(settings_, strategy_->population(), state_.generation);
+    begun_ = true;
     return true;
   }
 
@@ -148,6 +155,12 @@ class Run {
     MeasureDetails details;
     const auto values = training_.measure(policies, choices, *prompts, stop_, progress("training"), &details);
     if (!values) return false;
+
+    if (finite_count(*values) == 0)
+      throw std::runtime_error("generation " + std::to_string(state_.generation + 1) + ": at least one of " +
+                               std::to_string(candidates.count) +
+                               " candidates must have a finite value, none has; what was there before is kept: begin again with "
+                               "a smaller --step-size");
 
     std::vector<double> losses;
     for (const double value : *values) losses.push_back(-value);
@@ -245,7 +258,10 @@ class Run {
 
   Progress progress(std::string_view stage) const {
     if (!callbacks_.progress) return {};
-    return [this, stage](std::size_t done, std::size_t total) { callbacks_.progress(stage, done, total); };
+    return [this, stage](std::size_t done, std::size_t total) {
+      const double of_all = total > 0 ? static_cast<double>(done) / static_cast<double>(total) : 1;
+      callbacks_.progress(stage, done, total, work_.share(stage, begun_ ? state_.generation : -1, of_all));
+    };
   }
 
   const RunSettings& settings_;
@@ -259,6 +275,8 @@ class Run {
   UnitPool& units_;
   RelativeMeasure training_, validation_;
   RunFolder folder_;
+  RunWork work_;
+  bool begun_ = false;  // the start is validated
   Checkpoint state_;
   std::vector<PromptChoice> validation_choices_;
   std::vector<Prompt> validation_prompts_;

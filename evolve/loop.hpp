@@ -73,8 +73,9 @@ struct GenerationRecord {
 };
 
 struct RunCallbacks {
-  /// Called from one worker thread at a time: "normalisation", "training" or "validation", units done, units in all.
-  std::function<void(std::string_view, std::size_t, std::size_t)> progress;
+  /// Called from one worker thread at a time: "normalisation", "training" or "validation", its units done, its units in all, and
+  /// the share of the whole run, 0 to 1, that is done of what was to be done when it began or was resumed.
+  std::function<void(std::string_view, std::size_t, std::size_t, double)> progress;
   /// After the generation's checkpoint is on disk.
   std::function<void(const GenerationRecord&)> generation;
 };

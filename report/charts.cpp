@@ -17,16 +17,31 @@ ChartSeries& series_of(LineChart& chart, const LineStyles& styles, const std::st
   return chart.series.back();
 }
 
+constexpr double kMebibyte = 1024.0 * 1024.0;
+
+/// Whether all rows say how many bytes they held: those of before did not.
+bool knows_bytes(const ResultRows& rows) {
+  return std::all_of(rows.begin(), rows.end(), [](const eval::ResultRecord& r) {
+    return std::isfinite(r.kv_bytes_full) && r.kv_bytes_full > 0 && std::isfinite(r.physical_saving) && r.physical_saving < 1;
+  });
+}
+
 /// One chart of a table: `value` with its interval over the share of entries kept.
 LineChart chart_of(const ResultRows& rows, const std::string& title, const char* y_label, double eval::ResultRecord::*value,
                    double (eval::ResultRecord::*interval)[2], const LineStyles& styles) {
-  LineChart chart{title, "share of the cache kept", y_label};
+  const bool bytes = knows_bytes(rows);
+  LineChart chart{title, bytes ? "memory of the cache with all statistics, MiB" : "share of the cache kept", y_label};
   chart.x_scale = LineChart::Scale::log2;
-  chart.x_percent = true;
+  chart.x_percent = !bytes;
+  const auto place = [&](const eval::ResultRecord& r) {
+    return bytes ? r.kv_bytes_full * (1 - r.physical_saving) / kMebibyte : 1 - r.logical_saving;
+  };
   for (const eval::ResultRecord& r : rows) {
     if (is_full(r)) {
       chart.level = r.*value;
       chart.level_label = "full cache";
+      if (bytes)
+        chart.series.push_back({kFullPolicy, kFullStyle, false, {{place(r), r.*value, (r.*interval)[0], (r.*interval)[1], ""}}});
       continue;
     }
     const double low = (r.*interval)[0], high = (r.*interval)[1];
@@ -34,7 +49,7 @@ LineChart chart_of(const ResultRows& rows, const std::string& title, const char*
     if (std::isfinite(low) && std::isfinite(high))
       tip += " [" + format_number("%.3f", low) + ", " + format_number("%.3f", high) + "]";
     series_of(chart, styles, styles.label(r.policy, r.mode, r.interval_tokens))
-        .points.push_back({1 - r.logical_saving, r.*value, low, high, tip});
+        .points.push_back({place(r), r.*value, low, high, tip});
   }
   for (ChartSeries& series : chart.series)
     std::sort(series.points.begin(), series.points.end(), [](const auto& a, const auto& b) { return a.x < b.x; });

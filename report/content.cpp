@@ -66,6 +66,11 @@ ReportContent load_report(const std::vector<std::string>& inputs) {
       out.records.insert(out.records.end(), more.begin(), more.end());
     }
   }
+  label_policies(out);
+  return out;
+}
+
+void label_policies(ReportContent& out) {
   std::vector<std::string> names;
   for (const eval::ResultRecord& record : out.records) names.push_back(record.policy);
   for (const eval::RetentionDetails& retention : out.details.retentions) names.push_back(retention.policy);
@@ -75,7 +80,6 @@ ReportContent load_report(const std::vector<std::string>& inputs) {
   for (eval::ResultRecord& record : out.records) record.policy = labels.at(record.policy);
   for (eval::RetentionDetails& retention : out.details.retentions) retention.policy = labels.at(retention.policy);
   tell_apart(out);
-  return out;
 }
 
 }  // namespace namm::report

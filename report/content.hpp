@@ -23,4 +23,7 @@ struct ReportContent {
 /// (policy_labels.hpp). Throws std::runtime_error in one line if one of them is damaged or none of these.
 ReportContent load_report(const std::vector<std::string>& inputs);
 
+/// What load_report() does at its end: the short names of policies, and which of them are files.
+void label_policies(ReportContent& content);
+
 }  // namespace namm::report

@@ -12,6 +12,7 @@
 #include "report/result_table.hpp"
 #include "report/run_curve.hpp"
 #include "report/summary.hpp"
+#include "report/verdict.hpp"
 
 namespace namm::report {
 namespace {
@@ -67,48 +68,79 @@ class Chapters {
   std::string links_, text_;
 };
 
+/// The first two charts; those behind them, alike but for one task each, on demand.
+std::string figures_of(const std::vector<LineChart>& charts, const std::string& summary) {
+  constexpr std::size_t kShown = 2;
+  std::string first, more;
+  std::size_t hidden = 0;
+  for (std::size_t i = 0; i < charts.size(); ++i) {
+    const std::string one = figure(charts[i]);
+    if (!one.empty() && i >= kShown) ++hidden;
+    (i < kShown ? first : more) += one;
+  }
+  std::string out = "<div class=charts>\n" + first + "</div>\n";
+  if (hidden > 0)
+    out += "<details><summary>" + summary + " (" + std::to_string(hidden) + " charts)</summary>\n<div class=charts>\n" + more +
+           "</div>\n</details>\n";
+  return out;
+}
+
+void add_verdict(Chapters& chapters, const ReportContent& content) {
+  const auto verdict = verdict_of(content);
+  if (!verdict) return;
+  std::string numbers;
+  for (const Verdict::Number& number : verdict->numbers)
+    numbers += "<div class=number><span class=what>" + escape_html(number.title) + "</span><strong>" + escape_html(number.value) +
+               "</strong><span class=note>" + escape_html(number.beside) + "</span></div>\n";
+  chapters.add("verdict", "In short",
+               "<p class=verdict>" + escape_html(verdict->sentence) + "</p>\n<div class=numbers>\n" + numbers +
+                   "</div>\n<p class=note>" + escape_html(verdict->note) + "</p>\n");
+}
+
 void add_results(Chapters& chapters, const ReportContent& content, const LineStyles& styles) {
   std::ostringstream overview, tables;
   print_summary(overview, content.records, TableFormat::html);
+  const std::vector<LineChart> charts = quality_charts(content, styles);
+  chapters.add(
+      "curves", "Quality against memory",
+      "<p class=lead>Right is more memory, up is better; bars are 95&nbsp;% intervals. Policies from files are drawn heavier. "
+      "Point at a name to see its line alone, press to hide it.</p>" +
+          legend(styles, false) + figures_of(charts, "Each task and length"));
   chapters.add(
       "overview", "Overview",
       "<p class=lead>What is left of the full cache's quality, and how the gold answer's log-likelihood per token changed. Means "
       "over tasks and lengths, 95&nbsp;% intervals.</p>" +
           overview.str());
-  const std::vector<LineChart> charts = quality_charts(content, styles);
-  std::string figures;
-  for (const LineChart& chart : charts) figures += figure(chart);
-  chapters.add(
-      "curves", "Quality against cache",
-      "<p class=lead>Right is more cache, up is better; bars are 95&nbsp;% intervals. Policies from files are drawn heavier. "
-      "Point at a name to see its line alone, press to hide it.</p>" +
-          legend(styles, false) + "<div class=charts>\n" + figures + "</div>\n");
-  print_results(tables, content.records, TableFormat::html);
+  print_results(tables, content.records, TableFormat::html, true);
   chapters.add("tables", "Tables",
                "<details><summary>All tasks, lengths, policies and budgets</summary>\n" + tables.str() + "</details>\n");
 }
 
-void add_details(Chapters& chapters, const ReportContent& content, const LineStyles& styles, std::size_t settings) {
+void add_kept(Chapters& chapters, std::size_t settings) {
   if (settings == 0) return;
   chapters.add("kept", "What a policy keeps",
                "<noscript><p>Choosing a policy and a prompt needs scripts, which are off.</p></noscript>\n"
-               "<div class=choose><label>policy <select id=policy></select></label><label>prompt <select "
+               "<div class=choose><label>policy <select id=policy></select></label><label id=budgets>budget <input type=range "
+               "id=budget min=0 step=1 value=0><output id=budget-text for=budget></output></label><label>prompt <select "
                "id=prompt></select></label></div>\n"
-               "<h3>The prompt</h3><p id=about class=note aria-live=polite></p><div id=scale class=scale></div>\n"
+               "<h3>The prompt</h3><p id=about class=note aria-live=polite></p><p id=answer class=answer "
+               "aria-live=polite></p><div id=scale class=scale></div>\n"
                "<div id=tokens class=tokens tabindex=0 role=group aria-label='tokens of the prompt, coloured by how many heads "
                "kept them'></div>\n"
                "<p class=note>Below: <span id=watched></span>.</p>\n<div class=pair>\n"
                "<div><h3>By layer and KV head</h3><div id=heat class=scroll tabindex=0></div>\n"
                "<h3>By position</h3><div id=positions></div></div>\n"
                "<div><h3>By kind of token and task</h3><div id=kinds class=scroll tabindex=0></div></div>\n</div>\n");
-  std::string figures;
-  for (const LineChart& chart : memory_charts(content, styles)) figures += figure(chart);
-  if (!figures.empty())
+}
+
+void add_memory(Chapters& chapters, const ReportContent& content, const LineStyles& styles) {
+  const std::vector<LineChart> charts = memory_charts(content, styles);
+  if (!charts.empty())
     chapters.add(
         "memory", "Memory over time",
         "<p class=lead>Keys and values held behind every update while the longest watched prompt is read; the last piece is the "
         "question.</p>" +
-            legend(styles, true) + "<div class=charts>\n" + figures + "</div>\n");
+            legend(styles, true) + figures_of(charts, "Other budgets"));
 }
 
 void add_runs(Chapters& chapters, const ReportContent& content) {
@@ -137,8 +169,10 @@ std::string html_page(const ReportContent& content) {
   const LineStyles styles(content);
   const std::vector<Retention> retentions = retentions_of(content.details);
   Chapters chapters;
+  add_verdict(chapters, content);
+  add_kept(chapters, retentions.size());
   if (!content.records.empty()) add_results(chapters, content, styles);
-  add_details(chapters, content, styles, retentions.size());
+  add_memory(chapters, content, styles);
   add_runs(chapters, content);
   chapters.add("terms", "What the words mean", std::string(kTerms));
   std::string subtitle;

@@ -98,11 +98,24 @@
     by('positions').replaceChildren(chart);
   };
 
+  const evidenceKept = (run, first, last) => {
+    const counts = run.kept_by.slice(first, last + 1);
+    return { tokens: counts.length, gone: counts.filter((count) => count === 0).length,
+      share: counts.reduce((sum, count) => sum + count, 0) / (counts.length * run.heads) };
+  };
+  const showAnswer = (prompt, run) => {
+    const lost = prompt.evidence.map(([first, last]) => evidenceKept(run, first, last)).filter(({ gone }) => gone > 0);
+    by('answer').classList.toggle('lost', lost.length > 0);
+    if (!prompt.evidence.length) by('answer').textContent = '';
+    else if (lost.length) by('answer').textContent = `The answer was dropped, in part or whole, in ${lost.length} of ${prompt.evidence.length} places; they are marked below.`;
+    else by('answer').textContent = 'Every token that tells the answer was kept by some head.';
+  };
   const showTokens = (setting, index) => {
     const run = setting.runs.find((r) => r.prompt === index);
     const prompt = data.prompts[index];
     by('tokens').replaceChildren();
     by('scale').replaceChildren();
+    by('answer').textContent = '';
     if (!run) {
       by('about').textContent = 'This policy was not watched on this prompt.';
       return;
@@ -117,27 +130,57 @@
     const evidence = new Set();
     for (const [first, last] of prompt.evidence) for (let i = first; i <= last; ++i) evidence.add(i);
     if (evidence.size) by('scale').append(element('i', { class: 'evidence' }, 'tells the answer'));
+    showAnswer(prompt, run);
+    const ends = new Map(prompt.evidence.map(([first, last]) => [last, first]));
     prompt.pieces.forEach((piece, i) => {
       const count = run.kept_by[i];
       const what = `token ${i}, ${data.kinds[kinds.indexOf(prompt.kinds[i])]}: kept by ${count} of ${run.heads} heads`;
       const text = piece === '' ? '⌁' : piece.replace(/\n/g, '⏎\n');
       by('tokens').append(element('span', { class: [count ? '' : 'gone', evidence.has(i) ? 'evidence' : ''].join(' ').trim(), style: count ? colours(count / run.heads) : '', title: what }, text));
+      if (ends.has(i)) {
+        const { gone, tokens, share } = evidenceKept(run, ends.get(i), i);
+        by('tokens').append(element('span', { class: gone ? 'flag lost' : 'flag', title: `${gone} of ${tokens} tokens kept by no head` },
+          gone ? ` ◂ the answer was dropped here: ${gone} of ${tokens} tokens by every head ` : ` ◂ the answer, ${percent(share)} kept `));
+      }
     });
   };
 
-  const policy = by('policy'), prompt = by('prompt');
-  data.settings.forEach((setting, i) => policy.append(element('option', { value: i }, setting.label)));
+  // A policy is chosen by its name, its budget with a slider: what grows from left to right is the share that is kept.
+  const policy = by('policy'), prompt = by('prompt'), budget = by('budget');
+  const groups = new Map();
+  for (const setting of data.settings) groups.set(setting.group, [...(groups.get(setting.group) || []), setting]);
+  for (const [name, members] of groups) {
+    members.sort((a, b) => a.share - b.share);
+    policy.append(element('option', { value: name }, name));
+  }
   data.prompts.forEach((p, i) => prompt.append(element('option', { value: i }, p.label)));
-  policy.value = String(data.first);
+  const choose = (setting) => {
+    const members = groups.get(setting.group);
+    policy.value = setting.group;
+    budget.max = String(members.length - 1);
+    budget.value = String(members.indexOf(setting));
+    by('budgets').hidden = members.length < 2;
+  };
+  choose(data.settings[data.first]);
   const show = () => {
-    const setting = data.settings[Number(policy.value)];
+    const setting = groups.get(policy.value)[Number(budget.value)];
+    const text = `${setting.budget}, ${percent(setting.share)} kept`;
+    by('budget-text').textContent = text;
+    budget.setAttribute('aria-valuetext', text);
     by('watched').textContent = `mean over ${setting.runs.length} watched prompt${setting.runs.length === 1 ? '' : 's'}`;
     showHeat(setting);
     showKinds(setting);
     showPositions(setting);
     showTokens(setting, Number(prompt.value));
   };
-  policy.addEventListener('change', show);
+  policy.addEventListener('change', () => {
+    // the budget that is nearest to the one before
+    const members = groups.get(policy.value), before = Number.parseFloat(by('budget-text').textContent);
+    const away = (s) => Math.abs(Number.parseFloat(s.budget) - before) || 0;
+    choose(members.reduce((best, s) => (away(s) < away(best) ? s : best), members[0]));
+    show();
+  });
+  budget.addEventListener('input', show);
   prompt.addEventListener('change', show);
   show();
 })();

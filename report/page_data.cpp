@@ -37,7 +37,17 @@ json setting_json(const eval::DetailsFile& file, const Retention& retention) {
                     {"score", details.score},
                     {"delta", detail::number_or_null(details.answer_log_likelihood_delta)}});
   }
-  return {{"label", label}, {"heads", heads}, {"positions", counts_json(retention.positions)}, {"tasks", tasks}, {"runs", runs}};
+  std::string group = retention.policy;
+  if (!retention.mode.empty()) group.append(", ").append(retention.mode);
+  if (retention.interval_tokens > 0) group.append(", every ").append(std::to_string(retention.interval_tokens));
+  return {{"label", label},
+          {"group", group},
+          {"budget", retention.budget},
+          {"share", detail::number_or_null(kept_share(retention))},
+          {"heads", heads},
+          {"positions", counts_json(retention.positions)},
+          {"tasks", tasks},
+          {"runs", runs}};
 }
 
 }  // namespace

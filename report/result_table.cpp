@@ -2,20 +2,21 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <limits>
+#include <map>
 #include <ostream>
+#include <set>
+#include <tuple>
 
 #include "base/format.hpp"
 #include "eval/intervals.hpp"
+#include "report/digits.hpp"
 #include "report/means.hpp"
 #include "report/unlike.hpp"
 
 namespace namm::report {
 namespace {
-
-std::string interval(const char* format, const double (&pair)[2]) {
-  if (!std::isfinite(pair[0]) || !std::isfinite(pair[1])) return "-";
-  return format_number(format, pair[0]) + " .. " + format_number(format, pair[1]);
-}
 
 /// Fewer independent prompts than this carry no mark, whatever the test says.
 constexpr std::int64_t kLeastForMark = 10;
@@ -30,8 +31,35 @@ std::vector<bool> different(const ResultRows& rows, double eval::ResultRecord::*
   return out;
 }
 
-void print_rows(std::ostream& out, const ResultRows& rows, TableFormat format) {
-  bool modes = false, intervals = false, exact = false;
+/// What a column shows of row `i` of the table.
+struct Column {
+  std::string head;
+  std::function<std::string(std::size_t)> cell;
+  bool decimals = false;  ///< numbers of several lengths behind the point, which is to stand below the others
+};
+
+/// Blanks behind shorter fractions, so that the points of a column stand below each other.
+void align_points(std::vector<std::vector<std::string>>& cells, std::size_t column) {
+  const auto behind = [&](const std::string& cell) { return cell.size() - std::min(cell.find('.'), cell.size()); };
+  std::size_t most = 0;
+  for (const auto& row : cells) most = std::max(most, behind(row[column]));
+  for (auto& row : cells) row[column].append(most - behind(row[column]), ' ');
+}
+
+/// Whether rows of the table are told apart by this field alone.
+template <typename Value>
+bool tells_apart(const ResultRows& rows, Value eval::ResultRecord::*field) {
+  std::map<std::tuple<std::string, std::string, std::string>, std::set<Value>> values;
+  for (const eval::ResultRecord& r : rows)
+    if (!is_full(r)) values[{r.policy, r.budget, r.memory}].insert(r.*field);
+  return std::any_of(values.begin(), values.end(), [](const auto& one) { return one.second.size() > 1; });
+}
+
+/// The columns of a table; `wide`: all of them.
+std::vector<Column> columns_of(const ResultRows& rows, const std::vector<bool>& qualities, const std::vector<bool>& likelihoods,
+                               bool wide) {
+  constexpr double kInfinite = std::numeric_limits<double>::infinity();
+  bool exact = false, modes = false, intervals = false;
   const eval::ResultRecord* dropping = nullptr;  // the first of them
   for (const eval::ResultRecord& r : rows) {
     exact = exact || (std::isfinite(r.exact) && r.exact != r.quality);
@@ -40,41 +68,68 @@ void print_rows(std::ostream& out, const ResultRows& rows, TableFormat format) {
     if (dropping == nullptr) dropping = &r;
     intervals = intervals || r.interval_tokens != dropping->interval_tokens;
   }
+  std::vector<Column> out;
+  const auto add = [&](const char* head, auto cell, bool decimals = false) {
+    out.push_back({head, [&rows, cell](std::size_t i) { return cell(rows[i], i); }, decimals});
+  };
+  using Row = eval::ResultRecord;
+  const auto bytes = [](double value) { return std::isfinite(value) ? format_bytes(value) : "-"; };
+  add("policy", [](const Row& r, std::size_t) { return r.policy; });
+  if (wide ? modes : tells_apart(rows, &Row::mode))
+    add("mode", [](const Row& r, std::size_t) { return is_full(r) ? "" : r.mode; });
+  if (wide ? intervals : tells_apart(rows, &Row::interval_tokens))
+    add("interval", [](const Row& r, std::size_t) { return is_full(r) ? "" : std::to_string(r.interval_tokens); });
+  add("budget", [](const Row& r, std::size_t) { return is_full(r) ? "-" : r.budget; });
+  add(
+      "quality",
+      [qualities](const Row& r, std::size_t i) { return format_estimate(r.quality, r.quality_ci95) + (qualities[i] ? "*" : ""); },
+      true);
+  add("95 %", [](const Row& r, std::size_t) { return format_interval(r.quality_ci95, false, 0, 1); });
+  if (wide && exact)
+    add(
+        "exact", [](const Row& r, std::size_t) { return format_estimate(r.exact, r.exact_ci95); }, true);
+  add("of full", [](const Row& r, std::size_t) { return format_percent(r.quality_relative, r.quality_relative_ci95); });
+  add(
+      "dlogp",
+      [likelihoods](const Row& r, std::size_t i) {
+        if (is_full(r)) return std::string("0");
+        return format_estimate(r.answer_log_likelihood_delta, r.answer_log_likelihood_delta_ci95, true) +
+               (likelihoods[i] ? "*" : "");
+      },
+      true);
+  add("95 %", [](const Row& r, std::size_t) {
+    return is_full(r) ? "-" : format_interval(r.answer_log_likelihood_delta_ci95, true, -kInfinite, kInfinite);
+  });
+  if (wide) {
+    add("KL", [](const Row& r, std::size_t) { return format_number("%.3f", r.fidelity_kl); });
+    add("logical", [](const Row& r, std::size_t) { return format_percent(r.logical_saving); });
+    add("physical", [](const Row& r, std::size_t) { return format_percent(r.physical_saving); });
+  } else {
+    add("freed", [](const Row& r, std::size_t) { return format_percent(r.physical_saving); });
+  }
+  if (wide) add("KV peak", [bytes](const Row& r, std::size_t) { return bytes(r.kv_bytes_peak); });
+  if (wide) add("prefill t/s", [](const Row& r, std::size_t) { return format_rate(r.prefill_tokens_per_second); });
+  add(wide ? "decode t/s" : "t/s", [](const Row& r, std::size_t) { return format_rate(r.decode_tokens_per_second); });
+  return out;
+}
 
-  std::vector<std::string> head = {"policy"};
-  if (modes) head.emplace_back("mode");
-  if (intervals) head.emplace_back("interval");
-  for (const char* name : {"budget", "quality", "95 %"}) head.emplace_back(name);
-  if (exact) head.emplace_back("exact");
-  for (const char* name : {"of full", "dlogp", "95 %", "KL", "logical", "physical", "KV peak", "prefill t/s", "decode t/s"})
-    head.emplace_back(name);
-  std::vector<std::vector<std::string>> cells;
+void print_rows(std::ostream& out, const ResultRows& rows, TableFormat format, bool wide) {
   const std::vector<bool> qualities = different(rows, &eval::ResultRecord::quality_change_p);
   const std::vector<bool> likelihoods = different(rows, &eval::ResultRecord::answer_log_likelihood_delta_p);
-  bool marked = false;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const eval::ResultRecord& r = rows[i];
-    marked = marked || qualities[i] || likelihoods[i];
-    std::vector<std::string> row = {r.policy};
-    if (modes) row.push_back(is_full(r) ? "" : r.mode);
-    if (intervals) row.push_back(is_full(r) ? "" : std::to_string(r.interval_tokens));
-    row.push_back(is_full(r) ? "-" : r.budget);
-    row.push_back(format_number("%.3f", r.quality) + (qualities[i] ? "*" : ""));
-    row.push_back(interval("%.2f", r.quality_ci95));
-    if (exact) row.push_back(format_number("%.3f", r.exact));
-    row.push_back(format_number("%.3f", r.quality_relative));
-    row.push_back(format_number("%+.3f", r.answer_log_likelihood_delta) + (likelihoods[i] ? "*" : ""));
-    row.push_back(interval("%+.2f", r.answer_log_likelihood_delta_ci95));
-    row.push_back(format_number("%.4f", r.fidelity_kl));
-    row.push_back(format_number("%.1f %%", 100 * r.logical_saving));
-    row.push_back(format_number("%.1f %%", 100 * r.physical_saving));
-    row.push_back(std::isfinite(r.kv_bytes_peak) ? format_bytes(r.kv_bytes_peak) : "-");
-    row.push_back(format_number("%.1f", r.prefill_tokens_per_second));
-    row.push_back(format_number("%.1f", r.decode_tokens_per_second));
-    cells.push_back(std::move(row));
+  const std::vector<Column> columns = columns_of(rows, qualities, likelihoods, wide);
+  std::vector<std::string> head;
+  std::vector<std::vector<std::string>> cells(rows.size());
+  std::size_t left = 0;
+  for (const Column& column : columns) {
+    left += column.head == "policy" || column.head == "mode" ? 1 : 0;
+    head.push_back(column.head);
+    for (std::size_t i = 0; i < rows.size(); ++i) cells[i].push_back(column.cell(i));
+    if (column.decimals && format == TableFormat::text) align_points(cells, head.size() - 1);
   }
-  print_table(out, head, cells, 1 + (modes ? 1u : 0u), format);
-  if (marked) print_note(out, "* differs from the full cache on the same prompts (paired test, 5 %, Holm over the rows)", format);
+  print_table(out, head, cells, left, format, wide);
+  const auto any = [](const std::vector<bool>& marks) { return std::find(marks.begin(), marks.end(), true) != marks.end(); };
+  if (any(qualities) || any(likelihoods))
+    print_note(out, "* differs from the full cache on the same prompts (paired test, 5 %, Holm over the rows)", format);
   out << '\n';
 }
 
@@ -86,43 +141,48 @@ void print_unlike(std::ostream& out, const ModelResults& model, TableFormat form
   out << '\n';
 }
 
-void print_model(std::ostream& out, const ModelResults& model, TableFormat format) {
-  const auto tables = tables_of(model.rows);
-  for (const ResultRows& rows : tables) {
-    const eval::ResultRecord& r = rows.front();
-    print_heading(
-        out, r.task + ", " + length_text(r.length_tokens) + ": " + model.origin + ", " + count_text(r.samples, r.independent),
-        format);
-    print_rows(out, rows, format);
-  }
-  if (tables.size() < 2) return;
+/// The mean first: it is what is looked for.
+void print_means(std::ostream& out, const ModelResults& model, TableFormat format, bool wide) {
   const ResultMeans means = means_of(model.rows);
   print_heading(out,
                 "mean over the " + std::to_string(means.tables) + " tables: " + model.origin + ", " +
                     count_text(means.samples, means.independent),
                 format);
-  print_rows(out, means.rows, format);
-  if (!means.left_out.empty()) {
-    std::string names;
-    for (const std::string& name : means.left_out) names += (names.empty() ? "" : ", ") + name;
-    print_note(out, "not in every table and so left out of the mean: " + names, format);
-    out << '\n';
+  print_rows(out, means.rows, format, wide);
+  if (means.left_out.empty()) return;
+  std::string names;
+  for (const std::string& name : means.left_out) names += (names.empty() ? "" : ", ") + name;
+  print_note(out, "not in every table and so left out of the mean: " + names, format);
+  out << '\n';
+}
+
+void print_model(std::ostream& out, const ModelResults& model, TableFormat format, bool wide) {
+  const auto tables = tables_of(model.rows);
+  if (tables.size() > 1) print_means(out, model, format, wide);
+  for (const ResultRows& rows : tables) {
+    const eval::ResultRecord& r = rows.front();
+    print_heading(
+        out, r.task + ", " + length_text(r.length_tokens) + ": " + model.origin + ", " + count_text(r.samples, r.independent),
+        format);
+    print_rows(out, rows, format, wide);
   }
 }
 
 }  // namespace
 
-void print_results(std::ostream& out, std::span<const eval::ResultRecord> records, TableFormat format) {
+void print_results(std::ostream& out, std::span<const eval::ResultRecord> records, TableFormat format, bool wide) {
   if (records.empty()) {
     out << "no results\n";
     return;
   }
   std::size_t shown = 0;
   for (const ModelResults& model : models_of(records)) {
-    print_model(out, model, format);
+    print_model(out, model, format, wide);
     print_unlike(out, model, format);
     shown += model.rows.size();
   }
+  if (format == TableFormat::text && !wide)
+    out << "freed: share of the cache's bytes, statistics counted; t/s: decoding; --wide has more columns\n\n";
   if (shown < records.size()) {
     print_note(out, "rows that were measured again and are shown as measured last: " + std::to_string(records.size() - shown),
                format);

@@ -7,10 +7,12 @@
 
 namespace namm::report {
 
-/// A table per task and length: policies and budgets with quality, its interval, change of log-likelihood, savings and rates.
-/// With more than one table per model and settings, one more over all of them. A '*' marks what differs
-/// from the full cache on the same prompts. A row that was measured twice is shown once, as measured last, and a note says so;
-/// another names the policies that were measured in different modes or at different intervals.
-void print_results(std::ostream& out, std::span<const eval::ResultRecord> records, TableFormat format);
+/// With more than one table per model and settings, first one over all of them; then a table per task and length: policies and
+/// budgets with quality, its interval, change of log-likelihood, memory freed and rate, in 100 columns; `wide` adds all there is.
+/// A
+/// '*' marks what differs from the full cache on the same prompts. Digits are those that the intervals support. A row that was
+/// measured twice is shown once, as measured last, and a note says so; another names the policies that were measured in different
+/// modes or at different intervals.
+void print_results(std::ostream& out, std::span<const eval::ResultRecord> records, TableFormat format, bool wide = false);
 
 }  // namespace namm::report

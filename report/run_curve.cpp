@@ -126,7 +126,7 @@ void print_run(std::ostream& out, const std::string& name, const evolve::Checkpo
   out << '\n';
   print_note(out, validation, format);
   out << '\n';
-  if (format != TableFormat::html) {
+  if (format == TableFormat::text || format == TableFormat::markdown) {
     if (format == TableFormat::markdown) out << "```\n";
     print_spark(out, "best      ", points, &RunPoint::best);
     print_spark(out, "mean      ", points, &RunPoint::mean);

@@ -27,6 +27,17 @@ std::vector<Value> different(const ResultRows& rows, Value eval::ResultRecord::*
   return out;
 }
 
+/// What the others are compared with: 1 of its own quality, no change.
+std::vector<std::string> full_row(std::size_t cells, int labels) {
+  std::vector<std::string> out = {kFullPolicy};
+  out.resize(1 + static_cast<std::size_t>(labels));
+  while (out.size() < cells) {
+    out.emplace_back("1");
+    out.emplace_back("0");
+  }
+  return out;
+}
+
 void print_overview(std::ostream& out, const std::string& origin, const ResultMeans& means, TableFormat format) {
   const auto budgets = different(means.rows, &eval::ResultRecord::budget);
   const bool modes = different(means.rows, &eval::ResultRecord::mode).size() > 1;
@@ -37,10 +48,15 @@ void print_overview(std::ostream& out, const std::string& origin, const ResultMe
   for (const std::string& budget : budgets)
     for (const char* name : {"of full", "dlogp"}) head.push_back(budget + " " + name);
   std::vector<std::vector<std::string>> rows;
+  bool drops = false;
   for (const ResultRows& variant : grouped(
            means.rows, [](const eval::ResultRecord& r) { return std::tuple(r.policy, r.mode, r.interval_tokens, r.memory); })) {
     const eval::ResultRecord& first = variant.front();
-    if (is_full(first)) continue;
+    if (is_full(first)) {
+      rows.insert(rows.begin(), full_row(head.size(), modes + intervals));
+      continue;
+    }
+    drops = true;
     std::vector<std::string> row = {first.policy};
     if (modes) row.push_back(first.mode);
     if (intervals) row.push_back(std::to_string(first.interval_tokens));
@@ -53,7 +69,7 @@ void print_overview(std::ostream& out, const std::string& origin, const ResultMe
     }
     rows.push_back(std::move(row));
   }
-  if (rows.empty()) return;
+  if (!drops) return;
   print_heading(out,
                 "overview: " + origin + ", " + std::to_string(means.tables) + (means.tables == 1 ? " table, " : " tables, ") +
                     count_text(means.samples, means.independent),

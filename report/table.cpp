@@ -5,16 +5,33 @@
 #include <stdexcept>
 
 #include "base/json_limits.hpp"
+#include "report/fit_width.hpp"
 #include "report/html.hpp"
 
 namespace namm::report {
 namespace {
+
+std::string escape_latex(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\\')
+      out += "\\textbackslash{}";
+    else if (c == '~' || c == '^')
+      out += std::string("\\") + c + "{}";
+    else if (std::string_view("&%$#_{}").find(c) != std::string_view::npos)
+      out += std::string("\\") + c;
+    else
+      out += c;
+  }
+  return out;
+}
 
 /// What a cell may hold in this format: one line, and nothing that ends the cell.
 std::string cell_text(const std::string& text, TableFormat format) {
   std::string line = detail::one_line(text);
   if (format == TableFormat::text) return line;
   if (format == TableFormat::html) return escape_html(line);
+  if (format == TableFormat::latex) return escape_latex(line);
   std::string out;
   for (const char c : line) {
     if (c == '|' || c == '\\' || c == '*' || c == '_' || c == '<' || c == '`') out += '\\';
@@ -56,6 +73,17 @@ void print_html_row(std::ostream& out, const std::vector<std::string>& cells, st
   out << "</tr>\n";
 }
 
+void print_latex(std::ostream& out, const std::vector<std::vector<std::string>>& lines, std::size_t left) {
+  const std::size_t columns = lines.front().size();
+  out << "\\begin{tabular}{" << std::string(std::min(left, columns), 'l') << std::string(columns - std::min(left, columns), 'r')
+      << "}\n\\toprule\n";
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    for (std::size_t k = 0; k < columns; ++k) out << (k > 0 ? " & " : "") << lines[i][k];
+    out << " \\\\\n" << (i == 0 ? "\\midrule\n" : "");
+  }
+  out << "\\bottomrule\n\\end{tabular}\n";
+}
+
 }  // namespace
 
 std::size_t display_width(std::string_view text) {
@@ -68,31 +96,43 @@ void print_heading(std::ostream& out, const std::string& text, TableFormat forma
     out << "<h3>" << cell_text(text, format) << "</h3>\n";
     return;
   }
-  out << (format == TableFormat::markdown ? "### " : "") << cell_text(text, format) << '\n';
-  if (format == TableFormat::markdown) out << '\n';
+  if (format == TableFormat::latex) {
+    out << "\\subsection*{" << cell_text(text, format) << "}\n";
+    return;
+  }
+  const std::string line = cell_text(text, format);
+  if (format == TableFormat::markdown)
+    out << "### " << line << "\n\n";
+  else
+    out << wrapped(line, kScreenColumns) << '\n';
 }
 
 void print_note(std::ostream& out, const std::string& text, TableFormat format) {
   if (format == TableFormat::html)
     out << "<p class=note>" << cell_text(text, format) << "</p>\n";
+  else if (format == TableFormat::latex)
+    out << "\\par\\noindent{\\footnotesize " << cell_text(text, format) << "\\par}\n";
+  else if (format == TableFormat::markdown)
+    out << '\n' << cell_text(text, format) << '\n';
   else
-    out << (format == TableFormat::markdown ? "\n" : "") << cell_text(text, format) << '\n';
+    out << wrapped(cell_text(text, format), kScreenColumns) << '\n';
 }
 
 void print_table(std::ostream& out, const std::vector<std::string>& head, const std::vector<std::vector<std::string>>& rows,
-                 std::size_t left, TableFormat format) {
+                 std::size_t left, TableFormat format, bool wide) {
   std::vector<std::vector<std::string>> lines = {head};
   lines.insert(lines.end(), rows.begin(), rows.end());
-  std::vector<std::size_t> widths(head.size(), format == TableFormat::markdown ? 3 : 1);
   for (auto& line : lines) {
     if (line.size() != head.size())
       throw std::logic_error("table: rows must have " + std::to_string(head.size()) + " cells, one has " +
                              std::to_string(line.size()));
-    for (std::size_t i = 0; i < line.size(); ++i) {
-      line[i] = cell_text(line[i], format);
-      widths[i] = std::max(widths[i], display_width(line[i]));
-    }
+    for (std::string& cell : line) cell = cell_text(cell, format);
   }
+  if (format == TableFormat::text && !wide) fit_first_column(lines, kScreenColumns);
+  std::vector<std::size_t> widths(head.size(), format == TableFormat::markdown ? 3 : 1);
+  for (const auto& line : lines)
+    for (std::size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], display_width(line[i]));
+  if (format == TableFormat::latex) return print_latex(out, lines, left);
   if (format == TableFormat::html) {
     out << "<div class=scroll tabindex=0><table>\n<thead>";
     print_html_row(out, lines.front(), left, "h");

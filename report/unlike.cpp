@@ -14,7 +14,9 @@ std::string unlike_policies(const ResultRows& rows) {
     auto place = std::find_if(policies.begin(), policies.end(), [&](const auto& one) { return one.first == r.policy; });
     if (place == policies.end()) place = policies.insert(policies.end(), {r.policy, {}});
     const bool once = r.settings.value("compress", nlohmann::json()) == "once";  // then no interval counts
-    place->second.insert(r.mode + (once ? std::string() : "/" + std::to_string(r.interval_tokens)));
+    std::string way = r.mode;
+    if (!once) way.append("/").append(std::to_string(r.interval_tokens));
+    place->second.insert(std::move(way));
   }
   const bool alike =
       std::all_of(policies.begin(), policies.end(), [&](const auto& one) { return one.second == policies.front().second; });

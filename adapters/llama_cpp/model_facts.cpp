@@ -1,9 +1,12 @@
 #include "adapters/llama_cpp/model_facts.hpp"
 
+#include "adapters/llama_cpp/host/llama_model.hpp"
+
 #include <llama.h>
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <stdexcept>
 #include <string_view>
 
@@ -73,6 +76,43 @@ std::int64_t checked(const char* what, std::int64_t value, std::int64_t most) {
 
 std::int64_t largest(const std::vector<std::int64_t>& values) {
   return values.empty() ? 0 : *std::max_element(values.begin(), values.end());
+}
+
+/// All files of a model that was split: "name-00001-of-00003.gguf" has what is said of the model, all have tensors.
+struct Shards {
+  std::int64_t count = 1;
+  double parameters = 0;
+  std::uintmax_t bytes = 0;
+};
+
+Shards shards_of(const std::filesystem::path& path, const GgufHeader& header) {
+  Shards out{1, header.parameters(), std::filesystem::file_size(path)};
+  const std::int64_t count = header.integer("split.count").value_or(1), number = header.integer("split.no").value_or(0);
+  constexpr std::int64_t kMostShards = 99999;
+  if (count < 2 || count > kMostShards) return out;
+  out.count = count;
+  const auto name_of = [&](std::int64_t shard) {
+    char text[40];
+    std::snprintf(text, sizeof text, "-%05d-of-%05d.gguf", static_cast<int>(shard + 1), static_cast<int>(count));
+    return std::string(text);
+  };
+  const std::string here = path.filename().string(), ending = name_of(number);
+  if (!here.ends_with(ending))
+    throw std::runtime_error(path.string() + ": must be called NAME" + ending +
+                             ", as llama.cpp wants the parts of a split model; rename it");
+  if (number != 0)
+    throw std::runtime_error(path.string() + ": must be the first part of a split model, is part " + std::to_string(number + 1) +
+                             " of " + std::to_string(count) + "; give NAME" + name_of(0));
+  for (std::int64_t shard = 1; shard < count; ++shard) {
+    const auto other = path.parent_path() / (here.substr(0, here.size() - ending.size()) + name_of(shard));
+    std::error_code missing;
+    if (!std::filesystem::is_regular_file(other, missing))
+      throw std::runtime_error(path.string() + ": must have its " + std::to_string(count) + " parts beside each other, lacks " +
+                               other.filename().string() + "; get it as well");
+    out.parameters += GgufHeader(other).parameters();
+    out.bytes += std::filesystem::file_size(other);
+  }
+  return out;
 }
 
 }  // namespace
@@ -160,10 +200,12 @@ nlohmann::ordered_json model_facts(const std::filesystem::path& path) {
   const std::string name = header.text("general.name");
   out["name"] = name.empty() ? path.stem().string() : name;
   out["architecture"] = architecture.empty() ? "unknown" : architecture;
-  out["parameters"] = static_cast<std::int64_t>(std::min(header.parameters(), 9e15));
+  const Shards shards = shards_of(path, header);
+  out["parameters"] = static_cast<std::int64_t>(std::min(shards.parameters, 9e15));
+  if (shards.count > 1) out["files"] = shards.count;
   if (const auto type = header.integer("general.file_type"))
     out["quantisation"] = llama_ftype_name(static_cast<llama_ftype>(*type));
-  out["file_bytes"] = std::filesystem::file_size(path);
+  out["file_bytes"] = shards.bytes;
   out["layers"] = shape.layers;
   out["layers_with_kv_cache"] = shape.cached.size();
   if (!shape.cached.empty() && static_cast<std::int64_t>(shape.cached.size()) < shape.layers)
@@ -189,7 +231,9 @@ nlohmann::ordered_json model_facts(const std::filesystem::path& path) {
         static_cast<std::int64_t>(std::min(shape.bytes_per_token() * static_cast<double>(context), 9e18));
   out["tokenizer"] = header.text("tokenizer.ggml.model");
   out["vocabulary"] = header.array_length("tokenizer.ggml.tokens");
-  out["chat_template"] = !header.text("tokenizer.chat_template").empty();
+  const std::string chat = header.text("tokenizer.chat_template");
+  out["chat_template"] = !chat.empty();
+  if (!chat.empty() && !is_known_chat_template(chat)) out["chat_template_known"] = false;  // prompts are put without it
   const std::string why_not = why_not_attachable(traits_of(header, architecture, shape));
   out["policy_attaches"] = why_not.empty();
   if (!why_not.empty()) out["why_not"] = why_not;

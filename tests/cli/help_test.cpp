@@ -1,3 +1,9 @@
+#include <algorithm>
+#include <cstdlib>
+#include <regex>
+#include <set>
+#include <sstream>
+
 #include "tests/support/program.hpp"
 
 using namespace namm::test;
@@ -13,6 +19,151 @@ TEST_CASE("every command prints its help with defaults on stdout") {
       CHECK(outcome.out.rfind(std::string("Usage: namm ") + command, 0) == 0);
       CHECK(outcome.out.find("--quiet") != std::string::npos);
     }
+}
+
+namespace {
+
+/// The words of an example line: quotes are a shell's; what is behind a redirection is not the program's.
+std::vector<std::string> words_of(const std::string& line) {
+  std::vector<std::string> out(1);
+  bool quoted = false;
+  for (const char c : line)
+    if (c == '"')
+      quoted = !quoted;
+    else if (c == ' ' && !quoted)
+      out.emplace_back();
+    else
+      out.back() += c;
+  out.resize(static_cast<std::size_t>(std::find(out.begin(), out.end(), ">") - out.begin()));
+  return out;
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> out;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) out.push_back(line);
+  return out;
+}
+
+/// All commands of the program.
+std::vector<std::string> command_names() {
+  std::vector<std::string> out;
+  for (const std::string& line : lines_of(run_program({"--help"}).out))
+    if (line.rfind("  ", 0) == 0) out.push_back(line.substr(2, line.find(' ', 2) - 2));
+  return out;
+}
+
+/// "--name" of every option in a text.
+std::set<std::string> options_in(const std::string& text) {
+  std::set<std::string> out;
+  static const std::regex option("--[a-z][a-z-]+[a-z]");
+  for (std::sregex_iterator it(text.begin(), text.end(), option), end; it != end; ++it) out.insert(it->str());
+  return out;
+}
+
+/// Options that begin a line of a help text, behind "-x [ " where there is a short name.
+std::set<std::string> options_of(const std::string& command) {
+  std::set<std::string> out;
+  static const std::regex option("^  (-[a-zA-Z] \\[ )?(--[a-z-]+)");
+  std::smatch found;
+  for (const std::string& line : lines_of(run_program({command, "--help-all"}).out))
+    if (std::regex_search(line, found, option)) out.insert(found[2]);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("--help shows few options, --help-all all of them, in groups, and no line is wider than 100 characters") {
+  for (const std::string& command : command_names()) {
+    CAPTURE(command);
+    const Outcome few = run_program({command, "--help"}), all = run_program({command, "--help-all"});
+    CHECK(all.code == 0);
+    std::size_t options = 0;
+    for (const std::string& line : lines_of(few.out)) options += line.rfind("  -", 0) == 0 ? 1 : 0;
+    CHECK(options >= 2);
+    CHECK(options <= 14);
+    if (command == "evolve" || command == "eval") {
+      CHECK_THAT(all.out, Contains("Cache and policy:") && Contains("Prompts and texts:") && Contains("Model and machine:"));
+      CHECK_THAT(few.out, !Contains("Cache and policy:") && Contains("more options: namm " + command + " --help-all"));
+    }
+    for (const std::string& line : lines_of(all.out)) {
+      CAPTURE(line);
+      if (line.rfind("  namm ", 0) != 0) CHECK(line.size() <= 130);
+      if (line.rfind("  -", 0) == 0 || line.rfind("     ", 0) == 0) CHECK(line.size() <= 100);
+    }
+  }
+}
+
+TEST_CASE("every command has two examples, and every example in a help text parses") {
+  const Folder folder;
+  for (const std::string& command : command_names()) {
+    const std::string help = run_program({command, "--help"}).out;
+    std::size_t examples = 0;
+    for (const std::string& line : lines_of(help)) {
+      if (line.rfind("  namm ", 0) != 0) continue;
+      ++examples;
+      std::vector<std::string> words = words_of(line.substr(7));
+      if (command == "bench") words.push_back("--small");
+      if (command == "man") words = {"man", folder / "pages"};
+      CAPTURE(line);
+      const Outcome outcome = run_program(words);
+      CAPTURE(outcome.err);
+      CHECK(outcome.code != 2);  // wrong usage; files that are not there are another matter
+    }
+    CAPTURE(command);
+    CHECK(examples == 2);
+  }
+}
+
+TEST_CASE("every option is in the completions and in the man page of its command") {
+  const Folder folder;
+  const Outcome bash = run_program({"completion", "bash"}), zsh = run_program({"completion", "zsh"});
+  REQUIRE(bash.code == 0);
+  REQUIRE(zsh.code == 0);
+  REQUIRE(run_program({"man", folder / "man1"}).code == 0);
+  const std::vector<std::string> commands = command_names();
+  CHECK(commands.size() >= 13);
+  for (const std::string& command : commands) {
+    CAPTURE(command);
+    // from the command's line on to the next command's
+    const auto part = [&](const std::string& text) {
+      const std::size_t begin = text.find("\n    " + command + ")\n");
+      REQUIRE(begin != std::string::npos);
+      static const std::regex next("\n    [a-z]+\\)\n");
+      const std::string rest = text.substr(begin + 2);
+      std::smatch found;
+      return std::regex_search(rest, found, next) ? rest.substr(0, static_cast<std::size_t>(found.position())) : rest;
+    };
+    std::string page = read(folder / ("man1/namm-" + command + ".1"));
+    page = std::regex_replace(page, std::regex("\\\\-"), "-");
+    const std::set<std::string> options = options_of(command);
+    CHECK(options.size() >= 4);
+    for (const std::string& option : options) {
+      CAPTURE(option);
+      CHECK(options_in(part(bash.out)).contains(option));
+      CHECK(options_in(part(zsh.out)).contains(option));
+      CHECK(options_in(page).contains(option));
+    }
+    CHECK_THAT(read(folder / "man1/namm.1"), Contains("namm\\-" + command));
+  }
+  check_refused(run_program({"completion", "fish"}), 2, {"bash or zsh", "\"fish\""});
+}
+
+TEST_CASE("the completion of bash offers commands, options, names and the last of a list") {
+  const Folder folder;
+  write(folder / "namm.bash", run_program({"completion", "bash"}).out);
+  const auto offered = [&](const std::string& words, int at) {
+    write(folder / "ask.sh", ". '" + (folder / "namm.bash") + "'\nCOMP_WORDS=(" + words + ")\nCOMP_CWORD=" + std::to_string(at) +
+                                 "\n_namm 2> /dev/null\nprintf '%s\\n' \"${COMPREPLY[@]}\" > '" + (folder / "out") + "'\n");
+    REQUIRE(std::system(("bash '" + (folder / "ask.sh") + "'").c_str()) == 0);
+    return lines_of(read(folder / "out"));
+  };
+  using Words = std::vector<std::string>;
+  CHECK(offered("namm ev", 1) == Words{"evolve", "eval"});
+  CHECK(offered("namm eval --split t", 3) == Words{"train", "test"});
+  CHECK(offered("namm eval --policy h2o,snap", 3).front() == "h2o,snapkv");
+  CHECK(offered("namm report --for", 2) == Words{"--format"});
+  CHECK(offered("namm run --mode p", 3) == Words{"pooled"});
 }
 
 TEST_CASE("the program names its commands and its version") {

@@ -177,3 +177,35 @@ TEST_CASE("JSON that is nested too deep to be copied is refused, not a crash") {
   }
   check_refused(run_program({"inspect", folder.path().string()}), 1, {"checkpoint.json", "32 levels"});
 }
+
+TEST_CASE("a split model counts all of its parts, and says which is missing") {
+  const Folder folder;
+  const auto part = [](std::uint32_t number) {
+    return model("llama").count("split.count", 2).count("split.no", number).content();
+  };
+  const std::string first = folder / "m-00001-of-00002.gguf", second = folder / "m-00002-of-00002.gguf";
+  write(first, part(0));
+  check_refused(run_program({"inspect", first}), 1, {"2 parts", "lacks m-00002-of-00002.gguf"});
+  write(second, part(1));
+  const json facts = inspected(first);
+  CHECK(facts["files"] == 2);
+  CHECK(facts["file_bytes"] == std::filesystem::file_size(first) + std::filesystem::file_size(second));
+  check_refused(run_program({"inspect", second}), 1, {"first part", "is part 2 of 2"});
+  write(folder / "other.gguf", part(0));
+  check_refused(run_program({"inspect", folder / "other.gguf"}), 1, {"-00001-of-00002.gguf", "rename"});
+}
+
+TEST_CASE("a JSON array is not said to be damaged, but what to do with it") {
+  const Folder folder;
+  write(folder / "array.json", "[\n  {\"context\": \"a\"}\n]\n");
+  check_refused(run_program({"inspect", folder / "array.json"}), 1, {"is a JSON array", "one object per line", "jq -c '.[]'"});
+}
+
+TEST_CASE("inspect default shows fields, never a piece of JSON, and of several runs in what they differ") {
+  const std::string out = run_program({"inspect", "default"}).out;
+  CAPTURE(out);
+  CHECK_THAT(out, Contains("averaged") && Contains("as 1 but for") && Contains("seed"));
+  CHECK(out.find('{') == std::string::npos);
+  std::istringstream lines(out);
+  for (std::string line; std::getline(lines, line);) CHECK(line.size() < 300);
+}

@@ -1,3 +1,6 @@
+#include <cstdint>
+#include <cstring>
+
 #include "tests/support/program.hpp"
 
 using namespace namm::test;
@@ -40,6 +43,41 @@ TEST_CASE("a truncated model is refused wherever it is cut") {
     check_refused(run_program({"run", "--model", cut, "--prompt", "hello"}), 1, {"cut.gguf"});
     check_refused(run_program({"inspect", cut}), 1, {"cut.gguf", "cut off"});
   }
+}
+
+TEST_CASE("a model that llama.cpp cannot load is refused with its own reason") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  std::string content = read(host);
+  const std::size_t at = content.find("jamba");  // the value of general.architecture
+  REQUIRE(at != std::string::npos);
+  write(folder / "odd.gguf", content.replace(at, 5, "jumba"));
+  check_all_refuse(folder / "odd.gguf", {"odd.gguf", "llama.cpp cannot load it", "unknown model architecture: 'jumba'"});
+}
+
+TEST_CASE("a chat template that llama.cpp does not recognise is left out, and that is said and recorded") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  std::string content = read(host);
+  const auto number = [](auto value) { return std::string(reinterpret_cast<const char*>(&value), sizeof value); };
+  const std::string key = "tokenizer.chat_template", text = "{{ an odd template }}";
+  const std::string pair =
+      number(std::uint64_t{key.size()}) + key + number(std::int32_t{8}) + number(std::uint64_t{text.size()}) + text;
+  REQUIRE(pair.size() % 32 == 0);  // what is behind it is aligned
+  std::int64_t pairs = 0;
+  std::memcpy(&pairs, content.data() + 16, sizeof pairs);
+  content.replace(16, sizeof pairs, number(pairs + 1));
+  write(folder / "odd.gguf", content.insert(24, pair));
+  const std::string odd = folder / "odd.gguf";
+  const Outcome run = run_program({"run", "--model", odd, "--max-tokens", "2", "--prompt", "a garden"});
+  CHECK(run.code == 0);
+  CHECK_THAT(run.err, Contains("chat template that llama.cpp does not recognise") && Contains("--no-chat"));
+  CHECK(run_program({"run", "--model", odd, "--no-chat", "--max-tokens", "2", "--prompt", "a garden"}).err.empty());
+  const Outcome eval = run_program({"eval", "--model", odd, "--policy", "h2o", "--tasks", "passkey", "--length", "64",
+                                    "--samples", "1", "--json", folder / "r.jsonl"});
+  CHECK_THAT(eval.err, Contains("does not recognise"));
+  CHECK_THAT(read(folder / "r.jsonl"), Contains("\"chat_template\":false"));
+  CHECK_THAT(run_program({"inspect", odd}).out, Contains("chat template known") && Contains("no"));
 }
 
 TEST_CASE("a damaged header is refused or read, never a crash") {

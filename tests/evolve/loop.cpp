@@ -4,6 +4,7 @@
 #include "core/policy_file.hpp"
 #include "evolve/prompt_plan.hpp"
 #include "evolve/relative_measure.hpp"
+#include "evolve/run_work.hpp"
 #include "tests/check.hpp"
 #include "tests/evolve/golden.hpp"
 #include "tests/evolve/loop_fixture.hpp"
@@ -137,8 +138,11 @@ TEST_CASE("normalisation is gathered once, before the first generation, and froz
   RunSettings settings = small_run(folder / "run");
   std::vector<std::string> stages;
   RunCallbacks callbacks;
-  callbacks.progress = [&](std::string_view stage, std::size_t done, std::size_t total) {
+  double before = 0;
+  callbacks.progress = [&](std::string_view stage, std::size_t done, std::size_t total, double share) {
     CHECK(done <= total);
+    CHECK(share >= before);
+    before = share;
     if (stages.empty() || stages.back() != stage) stages.emplace_back(stage);
   };
   const RunResult result = run(settings, pool, callbacks);
@@ -147,6 +151,29 @@ TEST_CASE("normalisation is gathered once, before the first generation, and froz
   CHECK(std::count(stages.begin(), stages.end(), "normalisation") == 1);
   CHECK(stages[1] == "validation");
   CHECK(stages[2] == "training");
+  CHECK(before == Approx(1));  // of the whole run, not of its last stage
+}
+
+TEST_CASE("the share of a run that is done goes by its units, and begins anew where a run is resumed", "[loop]") {
+  RunSettings settings;
+  settings.tasks.resize(2);
+  settings.prompts_per_task = 3;  // 6 prompts, 10 candidates and the full cache: 66 units a generation
+  settings.validation_prompts = 4;
+  settings.budgets.resize(1);
+  settings.validate_every = 5;
+  settings.generations = 12;
+  // normalisation 6, start 8 + 8, training 12 * 66, validations in 5 and 10 of 16 each, the end 8
+  const double all = 6 + 16 + 12 * 66 + 2 * 16 + 8;
+  const RunWork work(settings, 10, -1);
+  CHECK(work.share("normalisation", -1, 0.5) == Approx(3 / all));
+  CHECK(work.share("validation", -1, 1) == Approx(22 / all));
+  CHECK(work.share("training", 0, 0.5) == Approx((22 + 33) / all));
+  CHECK(work.share("validation", 4, 1) == Approx((22 + 5 * 66 + 16) / all));
+  CHECK(work.share("training", 5, 0) == Approx((22 + 5 * 66 + 16) / all));
+  CHECK(work.share("validation", 12, 1) == Approx(1));
+  const RunWork resumed(settings, 10, 10);
+  CHECK(resumed.share("training", 10, 0) == 0);
+  CHECK(resumed.share("training", 11, 0) == Approx(66.0 / (132 + 8)));
 }
 
 TEST_CASE("the last generation is validated even if it is not its turn", "[loop]") {

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <limits>
 #include <stdexcept>
 #include <utility>
 
@@ -15,6 +17,8 @@
 
 namespace namm::llama {
 namespace {
+
+constexpr float kLargestFloat = std::numeric_limits<float>::max();
 
 constexpr int kOutputRows = 32;  // rows of logits computed at once; a row is as long as the vocabulary
 
@@ -84,6 +88,10 @@ void LlamaHost::open_with_callback(bool flash_attention, int cells) {
 LlamaHost::~LlamaHost() = default;
 
 std::vector<Token> LlamaHost::tokenize(std::string_view text, bool add_special, bool parse_special) const {
+  if (llama_vocab_type(model_->vocab()) == LLAMA_VOCAB_TYPE_NONE)  // llama.cpp would abort
+    throw std::runtime_error("model " + description_.model +
+                             ": must have a tokenizer to read texts, has none (tokenizer.ggml.model is no_vocab); convert it "
+                             "with its vocabulary");
   const auto length = static_cast<std::int32_t>(text.size());
   std::vector<Token> tokens(text.size() + 2);
   const int count = llama_tokenize(model_->vocab(), text.data(), length, tokens.data(), static_cast<std::int32_t>(tokens.size()),
@@ -112,7 +120,7 @@ std::string LlamaHost::detokenize(std::span<const Token> tokens) const {
 
 Host::ChatTemplate LlamaHost::chat_template() const {
   const char* const name = llama_model_chat_template(model_->get(), nullptr);
-  if (!name) return {};
+  if (!name || !model_->knows_chat_template()) return {};
   // one user turn around a marker, cut there
   constexpr std::string_view marker = "\x02";
   const llama_chat_message message{"user", marker.data()};
@@ -175,6 +183,13 @@ void LlamaHost::decode(std::span<const Token> tokens, bool all_logits) {
 void LlamaHost::keep_logits(int row) {
   const float* const from = llama_get_logits_ith(context(), row);
   logits_.assign(from, from + llama_vocab_n_tokens(model_->vocab()));
+  // -inf is a token that cannot come; anything else that is not finite is no answer, and would look like one further on
+  const bool wrong = std::any_of(logits_.begin(), logits_.end(), [](float x) { return std::isnan(x) || x > kLargestFloat; });
+  if (wrong || *std::max_element(logits_.begin(), logits_.end()) < -kLargestFloat)
+    throw std::runtime_error("model " + description_.model + ": must give finite numbers, gives NaN or infinity behind token " +
+                             std::to_string(position_) +
+                             "; its weights are damaged or overflow their type, or the policy's cache is: compare with --policy "
+                             "full, get the file again");
 }
 
 void LlamaHost::evaluate(std::span<const Token> tokens) {

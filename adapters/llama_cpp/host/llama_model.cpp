@@ -7,12 +7,24 @@
 #include <fstream>
 #include <mutex>
 #include <stdexcept>
+#include <string_view>
+#include <vector>
 
 namespace namm::llama {
 namespace {
 
 std::mutex log_mutex;
 std::string last_error;
+std::vector<std::string> errors;  // since the load that is under way began
+
+/// The first of them says why; those behind it only that it failed.
+std::string first_error() {
+  const std::lock_guard<std::mutex> lock(log_mutex);
+  if (errors.empty()) return "it does not say why (--verbose has what it reports)";
+  const std::string& text = errors.front();
+  const std::size_t at = text.find("error loading model: ");  // behind the names of its functions
+  return at == std::string::npos ? text : text.substr(at + std::string_view("error loading model: ").size());
+}
 
 void log(ggml_log_level level, const char* text, void*) {
   std::string line(text);
@@ -21,6 +33,8 @@ void log(ggml_log_level level, const char* text, void*) {
   if (level == GGML_LOG_LEVEL_ERROR) {
     const std::lock_guard<std::mutex> lock(log_mutex);
     last_error = line;
+    constexpr std::size_t kMostErrors = 8;
+    if (errors.size() < kMostErrors) errors.push_back(line);
   }
   spdlog::debug("llama.cpp: {}", line);
 }
@@ -65,11 +79,12 @@ std::shared_ptr<const LlamaModel> LlamaModel::load(const std::filesystem::path& 
     throw std::runtime_error("--gpu-layers: must be 0 with a llama.cpp built without a GPU backend, is " +
                              std::to_string(gpu_layers) + "; build llama.cpp for the GPU (GGML_CUDA=ON), or leave it out");
   params.n_gpu_layers = gpu_layers;
+  {
+    const std::lock_guard<std::mutex> lock(log_mutex);
+    errors.clear();
+  }
   llama_model* const model = llama_model_load_from_file(path.c_str(), params);
-  if (!model)
-    throw std::runtime_error(
-        "model " + path.string() +
-        ": llama.cpp cannot load it (truncated, damaged or of an unknown architecture): " + last_llama_error());
+  if (!model) throw std::runtime_error("model " + path.string() + ": llama.cpp cannot load it: " + first_error());
   return std::shared_ptr<const LlamaModel>(new LlamaModel(model, path));
 }
 
@@ -79,6 +94,13 @@ LlamaModel::LlamaModel(llama_model* model, const std::filesystem::path& path) : 
   description_.layers = llama_model_n_layer(model);
   description_.query_heads = llama_model_n_head(model);
   description_.train_context = llama_model_n_ctx_train(model);
+  const char* const chat = llama_model_chat_template(model, nullptr);
+  knows_chat_template_ = chat == nullptr || is_known_chat_template(chat);
+}
+
+bool is_known_chat_template(const std::string& text) {
+  const llama_chat_message message{"user", "x"};
+  return llama_chat_apply_template(text.c_str(), &message, 1, true, nullptr, 0) > 0;
 }
 
 LlamaModel::~LlamaModel() {

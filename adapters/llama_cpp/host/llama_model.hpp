@@ -24,6 +24,8 @@ class LlamaModel {
   const llama_vocab* vocab() const;
   /// Value of a metadata key of the file, or "".
   std::string metadata(const std::string& key) const;
+  /// False if it has a chat template that llama.cpp's matcher does not recognise: texts are then put without one.
+  bool knows_chat_template() const { return knows_chat_template_; }
   /// Shapes are filled by the host, which sees the cache.
   const HostDescription& description() const { return description_; }
 
@@ -31,7 +33,11 @@ class LlamaModel {
   explicit LlamaModel(llama_model* model, const std::filesystem::path& path);
   llama_model* model_;
   HostDescription description_;
+  bool knows_chat_template_ = true;
 };
+
+/// Whether llama.cpp's matcher recognises a chat template.
+bool is_known_chat_template(const std::string& text);
 
 /// llama.cpp's own log goes to spdlog's debug level; its newest error is kept for our error lines.
 std::string last_llama_error();

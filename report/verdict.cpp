@@ -1,0 +1,127 @@
+#include "report/verdict.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/format.hpp"
+#include "eval/intervals.hpp"
+#include "report/digits.hpp"
+#include "report/means.hpp"
+
+namespace namm::report {
+namespace {
+
+using Row = eval::ResultRecord;
+
+constexpr double kEnough = 0.95;            // of the full cache's quality
+constexpr std::int64_t kLeastForTest = 10;  // independent prompts
+constexpr double kNoLoss = -0.05;           // nat per token, where there is no quality to compare with
+
+bool keeps_enough(const Row& row) {
+  return std::isfinite(row.quality_relative) ? row.quality_relative >= kEnough : row.answer_log_likelihood_delta >= kNoLoss;
+}
+
+double kept_quality(const Row& row) {
+  return std::isfinite(row.quality_relative) ? row.quality_relative : row.answer_log_likelihood_delta;
+}
+
+/// The row that the verdict is of, or null.
+const Row* chosen(const ResultRows& rows, const ReportContent& content) {
+  const bool files = std::any_of(rows.begin(), rows.end(), [&](const Row& r) { return content.from_file.contains(r.policy); });
+  const Row* best = nullptr;
+  for (const Row& row : rows) {
+    if (is_full(row) || (files && !content.from_file.contains(row.policy))) continue;
+    if (!std::isfinite(row.physical_saving) || !std::isfinite(kept_quality(row))) continue;
+    const bool enough = keeps_enough(row);
+    if (best == nullptr || (enough && !keeps_enough(*best)) ||
+        (enough == keeps_enough(*best) &&
+         (enough ? row.physical_saving > best->physical_saving : kept_quality(row) > kept_quality(*best))))
+      best = &row;
+  }
+  return best;
+}
+
+/// Of the others under the same budget, the one that keeps the most.
+const Row* best_beside(const ResultRows& rows, const Row& row) {
+  const Row* best = nullptr;
+  for (const Row& other : rows)
+    if (!is_full(other) && other.policy != row.policy && other.budget == row.budget && std::isfinite(other.quality_relative) &&
+        (best == nullptr || other.quality_relative > best->quality_relative))
+      best = &other;
+  return best;
+}
+
+std::string share_kept(const Row& row) {
+  return format_percent(row.quality_relative, row.quality_relative_ci95) + " of the full cache's quality";
+}
+
+std::string tested(const Row& row) {
+  if (!std::isfinite(row.quality_change_p) || row.independent < kLeastForTest) return {};
+  const bool differs = row.quality_change_p < 1 - eval::kCoverage;
+  return std::string(differs ? " (told apart from it by " : " (not told apart from it by ") + std::to_string(row.independent) +
+         " independent prompts)";
+}
+
+Verdict::Number memory_of(const Row& row) {
+  Verdict::Number out{"memory", format_percent(std::abs(row.physical_saving)), "of the cache's bytes freed, statistics counted"};
+  out.value.insert(0, row.physical_saving >= 0 ? "−" : "+");
+  if (std::isfinite(row.kv_bytes_full) && row.kv_bytes_full > 0)
+    out.beside = format_bytes(row.kv_bytes_full * (1 - row.physical_saving)) + " in place of " + format_bytes(row.kv_bytes_full) +
+                 ", statistics counted";
+  return out;
+}
+
+Verdict::Number quality_of(const Row& row) {
+  const double change = row.answer_log_likelihood_delta;
+  std::string beside;
+  if (std::isfinite(change))
+    beside =
+        "log-likelihood of the answer " + format_estimate(change, row.answer_log_likelihood_delta_ci95, true) + " nat per token";
+  if (!std::isfinite(row.quality_relative)) return {"quality", format_estimate(row.quality, row.quality_ci95), beside};
+  std::string range;
+  if (std::isfinite(row.quality_relative_ci95[0]) && std::isfinite(row.quality_relative_ci95[1]))
+    range.append(format_percent(std::max(0.0, row.quality_relative_ci95[0])))
+        .append(" to ")
+        .append(format_percent(row.quality_relative_ci95[1]))
+        .append("; ");
+  return {"quality", format_percent(row.quality_relative, row.quality_relative_ci95), range + beside};
+}
+
+}  // namespace
+
+std::optional<Verdict> verdict_of(const ReportContent& content) {
+  for (const ModelResults& model : models_of(content.records)) {
+    const ResultMeans means = means_of(model.rows);
+    const ResultRows& rows = means.tables > 1 ? means.rows : model.rows;
+    const Row* const row = chosen(rows, content);
+    if (row == nullptr) continue;
+    const auto full = std::find_if(rows.begin(), rows.end(), is_full);
+    Verdict out;
+    out.sentence =
+        row->policy + " at " + row->budget + " frees " + format_percent(row->physical_saving) + " of the cache's memory";
+    if (std::isfinite(row->quality_relative)) out.sentence += " and keeps " + share_kept(*row) + tested(*row);
+    out.sentence += ".";
+    if (const Row* const other = best_beside(rows, *row))
+      out.sentence += " The best of the others at that budget, " + other->policy + ", keeps " +
+                      format_percent(other->quality_relative, other->quality_relative_ci95) + ".";
+    out.numbers.push_back(memory_of(*row));
+    if (full != rows.end() && full->decode_tokens_per_second > 0 && row->decode_tokens_per_second > 0) {
+      const double ratio = row->decode_tokens_per_second / full->decode_tokens_per_second;
+      out.numbers.push_back({"speed", format_rate(ratio) + " ×",
+                             "decoding " + format_rate(row->decode_tokens_per_second) + " in place of " +
+                                 format_rate(full->decode_tokens_per_second) + " tokens/s"});
+    }
+    out.numbers.push_back(quality_of(*row));
+    const std::size_t compared =
+        static_cast<std::size_t>(std::count_if(rows.begin(), rows.end(), [](const Row& r) { return !is_full(r); }));
+    out.note = std::string(keeps_enough(*row) ? "Of " : "None keeps 95 % of the quality; of ") + std::to_string(compared) +
+               (compared == 1 ? " row" : " rows") +
+               (keeps_enough(*row) ? ", the one that frees the most and keeps at least 95 %" : ", the one that keeps the most") +
+               "; " + (means.tables > 1 ? "mean over " + std::to_string(means.tables) + " tables, " : std::string()) +
+               count_text(means.samples, means.independent) + ". Speed is that of the machine of the evaluation.";
+    return out;
+  }
+  return std::nullopt;
+}
+
+}  // namespace namm::report
