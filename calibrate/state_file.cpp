@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/atomic_file.hpp"
-#include "trace/crc32c.hpp"
+#include "base/crc32c.hpp"
 
 namespace namm::calibrate {
 namespace {
@@ -23,7 +23,7 @@ constexpr std::size_t kLongestHeader = 1 << 16;
 using Sums = std::array<std::uint32_t, 2>;  // CRC-32C of the header's line and of the numbers
 
 std::uint32_t checksum(std::string_view text) {
-  return trace::crc32c(std::as_bytes(std::span(text)));
+  return crc32c(std::as_bytes(std::span(text)));
 }
 
 /// Names of files may hold any bytes; a text of JSON may not.

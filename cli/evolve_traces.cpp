@@ -16,7 +16,7 @@ namespace {
 /// Tells traces apart: prompts, and what was recorded of the first layer of each.
 std::string fingerprint(const trace::Reader& trace) {
   std::uint32_t sum = 0;
-  for (const trace::PromptRecord& prompt : trace.prompts()) sum = sum * 31 + trace::crc32c(prompt.layers.front().bytes());
+  for (const trace::PromptRecord& prompt : trace.prompts()) sum = sum * 31 + crc32c(prompt.layers.front().bytes());
   char hex[16];
   std::snprintf(hex, sizeof hex, "%08x", sum);
   return hex;

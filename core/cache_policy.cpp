@@ -1,5 +1,7 @@
 #include "namm/cache_policy.hpp"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <exception>
 #include <map>
@@ -8,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/threads.hpp"
 #include "core/policy_file.hpp"
 
 namespace namm {
@@ -22,12 +25,13 @@ Selection keep_all(std::span<const HeadTokens> heads) {
   return all;
 }
 
-/// Calls work(number of the head) for all heads, in parallel.
+/// Calls work(number of the head) for all heads, in parallel. `threads`: 0 = as many as the machine has.
 template <typename Work>
-void for_all_heads(std::size_t count, const Work& work) {
+void for_all_heads(std::size_t count, int threads, const Work& work) {
+  [[maybe_unused]] const int team = usable_threads(threads > 0 ? threads : omp_get_max_threads());
   std::vector<std::exception_ptr> errors(count);
   // no exception may leave the parallel region; the first head's is rethrown, so that the message does not depend on timing
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for schedule(dynamic) num_threads(team) if (team > 1)
   for (std::ptrdiff_t i = 0; i < static_cast<std::ptrdiff_t>(count); ++i) {
     const std::size_t h = static_cast<std::size_t>(i);
     try {
@@ -137,10 +141,10 @@ void require_valid(const CachePolicy& policy) {
 }
 
 Selection plan_update(const Policy& policy, const SelectionSettings& settings, std::span<const HeadTokens> heads,
-                      std::int64_t budget_tokens) {
+                      std::int64_t budget_tokens, int threads) {
   if (policy.keeps_everything()) return keep_all(heads);
   std::vector<std::vector<float>> scores(heads.size());
-  for_all_heads(heads.size(), [&](std::size_t h) {
+  for_all_heads(heads.size(), threads, [&](std::size_t h) {
     scores[h].resize(heads[h].size());
     policy.score(heads[h], scores[h]);
   });
@@ -154,12 +158,12 @@ Selection plan_update(const Policy& policy, const SelectionSettings& settings, s
 }
 
 Selection update_heads(const CachePolicy& policy, std::span<const HeadTokens> heads, std::int64_t tokens_seen,
-                       double bytes_per_token, std::int64_t all_heads) {
-  if (policy.observer) for_all_heads(heads.size(), [&](std::size_t h) { policy.observer->on_update(heads[h]); });
+                       double bytes_per_token, std::int64_t all_heads, int threads) {
+  if (policy.observer) for_all_heads(heads.size(), threads, [&](std::size_t h) { policy.observer->on_update(heads[h]); });
   if (!policy.drops()) return keep_all(heads);
   const std::int64_t count = all_heads > 0 ? all_heads : static_cast<std::int64_t>(heads.size());
   const std::int64_t budget = policy.selection.budget.tokens(tokens_seen, bytes_per_token / static_cast<double>(count), count);
-  return plan_update(*policy.policy, policy.selection, heads, budget);
+  return plan_update(*policy.policy, policy.selection, heads, budget, threads);
 }
 
 }  // namespace namm

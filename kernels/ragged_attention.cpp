@@ -111,9 +111,10 @@ HWY_INLINE hn::Vec<F32> row_maximum(const RaggedHead& head, int query, std::size
       if (head.dense) {
         const std::uint8_t* row =
             head.dense + static_cast<std::size_t>(query) * blocks_of(head.count) * kBlock + block * kBlock + e;
-        HWY_ALIGN float bias[HWY_MAX_BYTES / sizeof(float)];
-        for (std::size_t i = 0; i < hn::Lanes(d); ++i) bias[i] = row[i] ? 0.0f : -std::numeric_limits<float>::infinity();
-        x = hn::Add(x, hn::Load(d, bias));
+        // chosen, not added: a hidden key may have overflowed to infinity
+        HWY_ALIGN std::int32_t hide[HWY_MAX_BYTES / sizeof(std::int32_t)];
+        for (std::size_t i = 0; i < hn::Lanes(d); ++i) hide[i] = row[i] ? 0 : 1;
+        x = hn::IfThenElse(hn::RebindMask(d, hn::Gt(hn::Load(di, hide), hn::Zero(di))), hidden, x);
       } else {
         const auto q = hn::Set(di, query);
         const auto first = hn::LoadU(di, head.first + block * kBlock + e);

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <string_view>
 
-#include "trace/crc32c.hpp"
+#include "base/crc32c.hpp"
 
 namespace namm::trace {
 

@@ -7,6 +7,8 @@
 #include <exception>
 #include <vector>
 
+#include "base/threads.hpp"
+
 namespace namm::llama {
 namespace {
 
@@ -39,12 +41,13 @@ void read_attention(const ggml_tensor* soft_max, int kv_heads, std::span<const s
   const std::size_t tile = std::clamp<std::size_t>(kTileBytes / (width * query_heads * sizeof(float)), 1, queries);
   std::vector<float> probabilities(query_heads * tile * width);
   std::vector<std::exception_ptr> errors(static_cast<std::size_t>(kv_heads));
+  [[maybe_unused]] const int team = usable_threads(threads);
   for (std::size_t begin = 0; begin < queries; begin += tile) {
     const std::size_t rows = std::min(tile, queries - begin);
     for (std::size_t h = 0; h < query_heads; ++h)
       ggml_backend_tensor_get(soft_max, probabilities.data() + h * rows * width, h * soft_max->nb[2] + begin * soft_max->nb[1],
                               rows * width * sizeof(float));
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
+#pragma omp parallel for schedule(dynamic, 1) num_threads(team) if (team > 1)
     for (int head = 0; head < kv_heads; ++head) {
       const auto h = static_cast<std::size_t>(head);
       try {

@@ -32,7 +32,7 @@ void CallbackMemory::update() {
       bytes += static_cast<double>(ggml_row_size(layer.shape.keys->type, static_cast<std::int64_t>(layer.shape.key_size)) +
                                    ggml_row_size(layer.shape.values->type, static_cast<std::int64_t>(layer.shape.value_size)));
     }
-  const Selection selection = update_heads(memory_, heads, tokens_seen_, bytes);
+  const Selection selection = update_heads(memory_, heads, tokens_seen_, bytes, 0, threads_);
   evict(selection.kept);
   ++usage_.updates;
   usage_.nan_scores += selection.nan_scores;

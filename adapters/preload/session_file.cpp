@@ -7,11 +7,14 @@
 
 #include "base/atomic_file.hpp"
 #include "base/bytes.hpp"
+#include "base/crc32c.hpp"
 
 namespace namm::preload {
 namespace {
 
-constexpr std::string_view kSessionMagic = "NAMMSES1";
+constexpr std::string_view kSessionMagic = "NAMMSES2", kSessionMagicBefore = "NAMMSES1";
+
+constexpr std::size_t kChecked = kSessionMagic.size() + sizeof(std::uint32_t);  // covered by the checksum from here on
 
 std::vector<std::byte> bytes_of_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary | std::ios::ate);
@@ -27,16 +30,19 @@ std::vector<std::byte> bytes_of_file(const std::string& path) {
 }  // namespace
 
 std::size_t session_bytes(std::size_t tokens, std::size_t state_bytes) {
-  return kSessionMagic.size() + sizeof(std::uint64_t) + tokens * sizeof(std::int32_t) + state_bytes;
+  return kChecked + sizeof(std::uint64_t) + tokens * sizeof(std::int32_t) + state_bytes;
 }
 
 void write_session(const std::string& path, const SessionFile& session) {
   std::string content(session_bytes(session.tokens.size(), session.state.size()), '\0');
-  ByteWriter out(std::as_writable_bytes(std::span(content)));
+  const auto bytes = std::as_writable_bytes(std::span(content));
+  ByteWriter out(bytes);
   out.numbers(std::span<const char>(kSessionMagic));
+  out.number<std::uint32_t>(0);
   out.number<std::uint64_t>(session.tokens.size());
   out.numbers(session.tokens);
   out.numbers(session.state);
+  ByteWriter(bytes.subspan(kSessionMagic.size())).number<std::uint32_t>(crc32c(bytes.subspan(kChecked)));
   write_file_atomically(path, content);
 }
 
@@ -44,10 +50,17 @@ SessionFile read_session(const std::string& path) {
   const std::vector<std::byte> bytes = bytes_of_file(path);
   ByteReader in(bytes);
   const auto magic = bytes.size() < kSessionMagic.size() ? std::vector<char>() : in.numbers<char>(kSessionMagic.size());
+  if (std::string_view(magic.data(), magic.size()) == kSessionMagicBefore)
+    throw std::runtime_error(
+        "session " + path +
+        ": must have a checksum, has none: it is of an earlier version; read the text again and save it anew");
   if (std::string_view(magic.data(), magic.size()) != kSessionMagic)
     throw std::runtime_error(
         "session " + path +
         ": must be one that was saved with a policy attached, begins otherwise; run without a policy to load it");
+  // also of bytes behind the end
+  if (in.number<std::uint32_t>() != crc32c(std::span(bytes).subspan(kChecked)))
+    throw std::runtime_error("session " + path + ": must be what was saved, has another checksum; it is damaged, save it again");
   SessionFile out;
   out.tokens = in.numbers<std::int32_t>(in.number<std::uint64_t>());
   const auto rest = in.left() > 0 ? in.take(in.left(), 1) : std::span<const std::byte>();

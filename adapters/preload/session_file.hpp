@@ -7,7 +7,8 @@
 
 namespace namm::preload {
 
-/// A saved session on disk: the caller's tokens and a state (saved_state.hpp). "NAMMSES1", u64 n, [n] i32 tokens, state.
+/// A saved session on disk: the caller's tokens and a state (saved_state.hpp). "NAMMSES2", u32
+/// checksum of what follows (CRC-32C), u64 n, [n] i32 tokens, state.
 struct SessionFile {
   std::vector<std::int32_t> tokens;
   std::vector<std::byte> state;

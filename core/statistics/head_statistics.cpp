@@ -1,6 +1,7 @@
 #include "namm/statistics.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 
@@ -100,6 +101,16 @@ void HeadStatistics::observe(std::span<const float> attention, int rows, std::si
   if (settings_.needed.has(Statistic::spectrogram)) observe_spectrogram(attention.data(), rows, stride);
   if (settings_.needed.has(Statistic::window_mean)) observe_window(attention.data(), rows, stride);
   observe_sums(attention.data(), rows, stride);
+}
+
+void HeadStatistics::take_back(std::size_t count) {
+  if (count > size())
+    throw std::invalid_argument("take_back: there must be as many tokens, are " + std::to_string(size()) + ", was told " +
+                                std::to_string(count));
+  std::vector<std::int32_t> kept(size() - count);
+  std::iota(kept.begin(), kept.end(), 0);
+  keep(kept);
+  for (float& seen : queries_seen_) seen -= static_cast<float>(count);
 }
 
 void HeadStatistics::keep(std::span<const std::int32_t> kept) {

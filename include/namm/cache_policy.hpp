@@ -55,14 +55,14 @@ void require_valid(const CachePolicy& policy);
 
 /// One update of a cache: scores every head (parallel over heads) and selects. heads: one entry per (layer, KV head), with layer
 /// and kv_head set; budget_tokens as for select(). Where the policy keeps everything, nothing is scored. Deterministic, whatever
-/// the number of threads. Throws what the policy and select() throw.
+/// `threads` (0: as many as the machine has). Throws what the policy and select() throw.
 Selection plan_update(const Policy& policy, const SelectionSettings& settings, std::span<const HeadTokens> heads,
-                      std::int64_t budget_tokens);
+                      std::int64_t budget_tokens, int threads = 0);
 
 /// The same under the policy's own budget, behind its observer's look at the heads (parallel over heads). `tokens_seen` by the
 /// sequence; `bytes_per_token` of keys and values of all heads together, of which there are `all_heads` if the update is about
 /// some of them only (0: about all). Nothing may be dropped: all is kept.
 Selection update_heads(const CachePolicy& policy, std::span<const HeadTokens> heads, std::int64_t tokens_seen,
-                       double bytes_per_token, std::int64_t all_heads = 0);
+                       double bytes_per_token, std::int64_t all_heads = 0, int threads = 0);
 
 }  // namespace namm

@@ -51,15 +51,15 @@ class Attached {
   /// Removes a sequence from position `from` on; 0: all of it. Throws std::runtime_error if it was evicted from since: what was
   /// dropped in view of later tokens cannot come back. Remove the whole sequence and read it again.
   void remove(llama_seq_id sequence, llama_pos from = 0);
-  /// Copies a whole sequence, for branches of one prompt. The copies share one list, its budget and its statistics: what one of
-  /// them reads decides about the tokens of all. Throws std::runtime_error if the caches of sequences are apart
-  /// (llama_context_params::kv_unified is false).
+  /// Copies a whole sequence, for branches of one prompt. In one unified cache the copies share one list, its budget and its
+  /// statistics: what one of them reads decides about the tokens of all. Where the caches of sequences are apart
+  /// (llama_context_params::kv_unified is false) each copy has its own, in memory of its own.
   void copy(llama_seq_id source, llama_seq_id target);
 
   /// A sequence (-1: all of the context) with what the policy knows of it.
   std::vector<std::byte> save(llama_seq_id sequence = -1) const;
-  /// Puts it in the place of what was there. Throws std::runtime_error if it is cut off, inconsistent, or of another model or
-  /// policy. There is no checksum: a changed number in a key or value is not noticed.
+  /// Puts it in the place of what was there. Throws std::runtime_error, and changes nothing, if it is not what save() gave (it
+  /// has a checksum) or of another model or policy.
   void load(std::span<const std::byte> saved, llama_seq_id sequence = -1);
 
  private:

@@ -109,6 +109,10 @@ class HeadStatistics {
   /// Throws std::invalid_argument if the span is too short or a row's token is not there.
   void observe(std::span<const float> attention, int rows, std::size_t stride, std::int32_t first_position);
 
+  /// The newest `count` tokens were never appended. No row may have been observed since they were: rows cannot be taken back.
+  /// Throws std::invalid_argument if there are fewer tokens.
+  void take_back(std::size_t count);
+
   /// Keeps the tokens with these ascending indices, forgets the others.
   void keep(std::span<const std::int32_t> kept);
 

@@ -213,3 +213,22 @@ TEST_CASE("Statistics refuse what breaks their contract") {
   settings = samples::needing(Statistic::window_mean, 0);
   CHECK_THROWS_AS(HeadStatistics(settings), std::invalid_argument);
 }
+
+TEST_CASE("tokens that are taken back were never there") {
+  std::mt19937 random(8);
+  HeadStatistics twice(samples::needing(samples::everything(), 7)), once(samples::needing(samples::everything(), 7));
+  for (std::int32_t first = 0; first < 120; first += 30) {
+    const std::vector<float> norms = samples::norms(random, 30);
+    const auto tokens = samples::range(first, 30);
+    twice.append(std::span(tokens).first(20), std::span(norms).first(20), std::span(norms).first(20), std::span(norms).first(20));
+    twice.append(std::span(tokens).subspan(20), std::span(norms).first(10), std::span(norms).first(10),
+                 std::span(norms).first(10));
+    twice.take_back(30);
+    check_same(twice.view(), once.view());
+    for (HeadStatistics* one : {&twice, &once}) one->append(tokens, norms, norms, norms);
+    const std::vector<float> rows = samples::attention(random, once.view().positions, first, 30);
+    for (HeadStatistics* one : {&twice, &once}) one->observe(rows, 30, once.size(), first);
+    check_same(twice.view(), once.view());
+  }
+  CHECK_THROWS_WITH(twice.take_back(121), Contains("are 120, was told 121"));
+}

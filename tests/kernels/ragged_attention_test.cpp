@@ -99,3 +99,24 @@ TEST_CASE("blocks that no query sees are skipped") {
   attend_part(p.head, p.tile, part, scratch.data());
   CHECK(part.active_count == 3);
 }
+
+TEST_CASE("ragged attention: a hidden key or value that overflowed changes nothing") {
+  const std::uint16_t infinity = 0x7c00;
+  for (const bool dense : {false, true})
+    for (const bool vector : {false, true}) {
+      Problem p({130, 32, 32, 3, 2}, dense);
+      const std::size_t hidden = 10;  // from all: every seventh old one
+      REQUIRE((!p.sees(0, hidden) && !p.sees(2, hidden)));
+      std::vector<float> before, after, mean_before, mean_after;
+      const auto compute = [&](std::vector<float>& output, std::vector<float>& mean) {
+        run(p, 1, nullptr, vector ? attend_part : scalar::attend_part, vector ? merge_parts : scalar::merge_parts, true, output,
+            mean);
+      };
+      compute(before, mean_before);
+      for (std::size_t d = 0; d < 32; ++d) p.keys[hidden / 64 * 32 * 64 + d * 64 + hidden % 64] = infinity;
+      compute(after, mean_after);
+      INFO("dense " << dense << " vector " << vector);
+      CHECK(before == after);
+      CHECK(mean_before == mean_after);
+    }
+}

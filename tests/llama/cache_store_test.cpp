@@ -2,11 +2,16 @@
 #include "adapters/llama_cpp/store/cache_store.hpp"
 
 #include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <random>
 
+#include "base/bytes.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/mask.hpp"
 
@@ -87,6 +92,7 @@ std::vector<float> feed(CacheStore& store, const std::vector<int>& layers, int t
       store.attend(layers[l], call);
     }
   }
+  store.batch_done();
   return output;
 }
 
@@ -191,4 +197,53 @@ TEST_CASE("CacheStore: layers that read the cache of another are refused", "[lla
   call.queries_per_stream = 4;
   call.masks = {mask.view()};
   CHECK_THROWS_WITH(store.attend(0, call), Contains("keys and values of its own") && Contains("layer 0"));
+}
+
+TEST_CASE("CacheStore: a sequence has as many mappings as layers", "[llama][store][pages]") {
+  const auto mappings = [] {
+    std::ifstream in("/proc/self/maps");
+    return std::count(std::istreambuf_iterator<char>(in), {}, '\n');
+  };
+  CacheStore store(CachePolicy{});
+  std::vector<int> layers(40);
+  std::iota(layers.begin(), layers.end(), 0);
+  for (const int layer : layers) store.add_layer(&store, {layer, kHeads, kSize, kSize}, kCells);
+  const auto before = mappings();
+  feed(store, layers, 400, 7, 1);
+  // and not two for each of its lists, 160
+  CHECK(mappings() - before <= 40 + 20);
+  CHECK(store.usage().entries == 400 * 40 * kHeads);
+}
+
+TEST_CASE("CacheStore: a saved position that cannot be counted on from is refused", "[llama][store]") {
+  CacheStore store(CachePolicy{});
+  store.add_layer(&store, {0, kHeads, kSize, kSize}, kCells);
+  feed(store, {0}, 20, 20, 1);
+  SavedRows rows{&store, 0, {300}};  // one that nobody has, so that rows are not positions
+  for (int cell = 0; cell < 20; ++cell) rows.cells.push_back(cell);
+  const auto nobody = [](std::int64_t) { return CacheStore::Names(); };
+  ByteWriter size;
+  store.save(size, {&rows, 1}, nobody);
+  std::vector<std::byte> bytes(size.count());
+  ByteWriter out(bytes);
+  store.save(out, {&rows, 1}, nobody);
+  const auto read = [&] {
+    ByteReader in(bytes);
+    return store.read(in);
+  };
+  CHECK_NOTHROW(read());
+  int changed = 0;
+  const auto number = [&](std::size_t at) {
+    std::int32_t value = 0;
+    std::memcpy(&value, bytes.data() + at, sizeof value);
+    return value;
+  };
+  for (std::size_t at = 8; at + 8 <= bytes.size(); ++at)  // the last of the positions 0 to 19, wherever they are; rows go to 20
+    if (number(at) == 19 && number(at - 4) == 18 && number(at - 8) == 17 && number(at + 4) != 20) {
+      const std::int32_t last = INT32_MAX - 1;
+      std::memcpy(bytes.data() + at, &last, sizeof last);
+      ++changed;
+    }
+  CHECK(changed == 1 + kHeads);
+  CHECK_THROWS_WITH(read(), Contains("position below 1073741824"));
 }

@@ -68,6 +68,7 @@ std::vector<std::vector<float>> Context::decode(std::span<const Step> steps) {
   if (status != 0)
     throw std::runtime_error("llama_decode: status " + std::to_string(status) + (store_ ? ": " + take_failure(*store_) : ""));
   llama_synchronize(context_);
+  if (store_) store_->batch_done();
   if (callback_) callback_->finish_batch();
   const int vocabulary = llama_vocab_n_tokens(model_->vocab());
   std::vector<std::vector<float>> out;

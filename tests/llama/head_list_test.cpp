@@ -8,6 +8,7 @@
 #include <random>
 
 #include "adapters/llama_cpp/store/page_buffer.hpp"
+#include "adapters/llama_cpp/store/page_region.hpp"
 #include "kernels/half.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/process_memory.hpp"
@@ -57,6 +58,65 @@ TEST_CASE("PageBuffer: mapped() is what the process holds", "[llama][pages]") {
   CHECK(growth() == Approx(kBytes / 4).margin(1e6));
   buffer.resize(0);
   CHECK(growth() < 1e6);
+}
+
+TEST_CASE("PageRegion: buffers grow beside each other, and shrink", "[llama][pages]") {
+  const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  const auto region = std::make_shared<PageRegion>();
+  std::vector<RegionBuffer> buffers;
+  for (int b = 0; b < 9; ++b) buffers.emplace_back(region);
+  std::mt19937 draw(4);
+  std::vector<std::vector<std::byte>> expected(buffers.size());
+  for (int step = 0; step < 400; ++step) {
+    const std::size_t b = draw() % buffers.size();
+    const std::size_t before = expected[b].size(), bytes = draw() % (step % 5 == 0 ? 40 * page : before + 2 * page);
+    buffers[b].resize(bytes);
+    expected[b].resize((bytes + page - 1) / page * page);
+    REQUIRE(buffers[b].mapped() == expected[b].size());
+    for (std::size_t i = std::min(before, expected[b].size()); i < expected[b].size(); ++i)
+      REQUIRE(buffers[b].data()[i] == std::byte{0});  // what was given up does not come back
+    if (bytes > 0) {
+      const auto mark = static_cast<std::byte>(draw());
+      std::fill(expected[b].begin(), expected[b].end(), mark);
+      std::memset(buffers[b].data(), static_cast<int>(mark), expected[b].size());
+    }
+    for (std::size_t other = 0; other < buffers.size(); ++other)
+      REQUIRE(
+          (expected[other].empty() || std::memcmp(buffers[other].data(), expected[other].data(), expected[other].size()) == 0));
+  }
+}
+
+TEST_CASE("PageRegion: room is address space, and what is given up is free", "[llama][pages]") {
+  if (anonymous_bytes() < 0 || kFreedMemoryIsHeld) return;
+  constexpr std::size_t kBytes = std::size_t{8} << 20;
+  const std::int64_t before = anonymous_bytes();
+  const auto growth = [&] { return static_cast<double>(anonymous_bytes() - before); };
+  const auto region = std::make_shared<PageRegion>();
+  RegionBuffer small(region), large(region);
+  small.resize(100);
+  small.data()[0] = std::byte{1};
+  for (std::size_t bytes = kBytes / 64; bytes <= kBytes; bytes += kBytes / 64) {
+    large.resize(bytes);
+    std::memset(large.data(), 1, bytes);
+  }
+  CHECK(growth() == Approx(kBytes).margin(1e6));
+  large.resize(kBytes / 8);
+  CHECK(growth() == Approx(kBytes / 8).margin(1e6));
+  large.resize(0);
+  CHECK(growth() < 1e6);
+  CHECK(small.data()[0] == std::byte{1});
+}
+
+TEST_CASE("what the system lacks is said", "[llama][pages]") {
+  CHECK_THAT(memory_refused(4096, 65525, 65530),
+             Contains("65525 mappings of at most 65530") && Contains("vm.max_map_count=262120"));
+  CHECK_THAT(memory_refused(4096, 900, 65530), Contains("4096 bytes") && !Contains("max_map_count"));
+  const auto region = std::make_shared<PageRegion>();
+  RegionBuffer buffer(region);
+  buffer.resize(10);
+  buffer.data()[0] = std::byte{5};
+  CHECK_THROWS_WITH(buffer.resize(std::size_t{1} << 60), Contains("the system must give") && Contains("refused"));
+  CHECK(buffer.data()[0] == std::byte{5});
 }
 
 TEST_CASE("HeadList around the size of a block", "[llama][list]") {

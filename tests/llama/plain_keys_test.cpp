@@ -183,6 +183,41 @@ TEST_CASE("keys that were changed after their rotary embedding are refused", "[l
   for (std::int64_t i = 0; i < ggml_nelements(keys); ++i) CHECK(same[i] == static_cast<float>(i));
 }
 
+TEST_CASE("keys that the scheduler copied are restored, or refused", "[llama]") {
+  const std::unique_ptr<ggml_context, void (*)(ggml_context*)> context(ggml_init({1 << 22, nullptr, false}), ggml_free);
+  ggml_context* const c = context.get();
+  ggml_tensor* const keys = ggml_new_tensor_3d(c, GGML_TYPE_F32, 8, 2, 5);
+  ggml_tensor* const positions = ggml_new_tensor_1d(c, GGML_TYPE_I32, 5);
+  std::vector<float> wanted;
+  for (std::int64_t i = 0; i < ggml_nelements(keys); ++i) wanted.push_back(std::sin(static_cast<float>(i) * 1.7f));
+  std::copy(wanted.begin(), wanted.end(), static_cast<float*>(keys->data));
+  for (int i = 0; i < 5; ++i) static_cast<std::int32_t*>(positions->data)[i] = 3 + 100 * i;
+  ggml_tensor* const rows = ggml_reshape_2d(c, ggml_rope(c, keys, positions, 8, 0), 16, 5);
+  ggml_cgraph* const graph = ggml_new_graph(c);
+  ggml_build_forward_expand(graph, rows);
+  REQUIRE(ggml_graph_compute_with_ctx(c, graph, 1) == GGML_STATUS_SUCCESS);
+  ggml_tensor* const copy = ggml_new_tensor_2d(c, GGML_TYPE_F32, 16, 5);  // what the scheduler puts there: without sources
+  std::memcpy(copy->data, rows->data, ggml_nbytes(rows));
+  const auto apart = [&](const float* restored) {
+    double worst = 0;
+    for (std::size_t i = 0; i < wanted.size(); ++i)
+      worst = std::max(worst, std::abs(static_cast<double>(restored[i]) - static_cast<double>(wanted[i])));
+    return worst;
+  };
+  llama::PlainKeys plain;
+  plain.note(3, rows, false);
+  plain.note(3, copy, false);  // the same graph again: it does not tell, and nothing is forgotten
+  CHECK(apart(plain.restore(copy, 3)) < 2e-6);
+  CHECK(plain.rotation() != nullptr);
+  CHECK_THROWS_WITH(plain.restore(copy, 4), Contains("layer 4") && Contains("rotated") && Contains("-ngl 0"));
+  // a model that does not rotate
+  ggml_tensor* const bare = ggml_reshape_2d(c, ggml_add(c, keys, keys), 16, 5);
+  llama::PlainKeys other;
+  other.note(3, bare, false);
+  CHECK(apart(other.restore(copy, 3)) > 0.5);
+  CHECK(other.rotation() == nullptr);
+}
+
 TEST_CASE("keys are restored under every kind of rotary embedding", "[llama][exact]") {
   struct Kind {
     int dimensions, mode;

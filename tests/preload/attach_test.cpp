@@ -41,6 +41,30 @@ TEST_CASE("how far a sequence can be cut is told", "[preload][attach]") {
   CHECK(attached(model, actions, kEvicting).out == "63\n99\n127\n-1\n-1\n-1\n");
 }
 
+TEST_CASE("every position above the one that is told can be cut", "[preload][attach]") {
+  TinyShape shape;
+  shape.architecture = "gemma2";  // windows of 24
+  const std::string model = write_tiny_model(shape).string();
+  const Words options = {"--policy", "h2o-mean", "--budget", "1000", "--interval", "16"};  // only windows drop anything
+  for (const bool whole : {true, false}) {
+    Words begin = whole ? Words{"swa:full", "unified:1"} : Words{"unified:1"};
+    Words ask = begin, cut = begin;
+    for (const char* const word : {"eval:0:100:1", "min:0"}) ask.emplace_back(word);
+    const int told = static_cast<int>(numbers(attached(model, ask, options)).at(0).at(0));
+    CAPTURE(whole, told);
+    CHECK(told == 94);  // windows were left at 96 tokens: 72 to 95 are held, which is what position 95 sees
+    cut.emplace_back("eval:0:100:1");
+    for (int at = 99; at > told; --at) cut.push_back("cut:0:" + std::to_string(at));
+    Words fresh = begin;
+    fresh.push_back("eval:0:" + std::to_string(told + 1) + ":1");
+    for (Words* const words : {&cut, &fresh})
+      for (const char* const word : {"step:0:4:2", "logits"}) words->emplace_back(word);
+    const Outcome walked = attached(model, cut, options);
+    CHECK(walked.out.find("failed") == std::string::npos);
+    CHECK(apart(walked, attached(model, fresh, options)) < 1e-5);
+  }
+}
+
 #ifndef __SANITIZE_ADDRESS__  // it keeps freed memory back
 TEST_CASE("memory of removed sequences is released", "[preload][attach]") {
   TinyShape shape;
@@ -63,9 +87,9 @@ TEST_CASE("what the store cannot follow is refused, and nothing goes on", "[prel
   const Outcome shift = attached(model, {"eval:0:40:1", "can_shift", "shift:0", "step:0:1:2"});
   CHECK(shift.out == "0\nfailed -3\n");
   CHECK_THAT(shift.err, Contains("moving positions") && Contains("must be left off"));
-  const Outcome copy = attached(model, {"streams:2", "eval:0:40:1", "copy:0:1", "step:0:1:2", "step:1:1:2"});
+  const Outcome copy = attached(model, {"streams:2", "eval:0:40:1", "copy:0:1:20", "step:0:1:2", "step:1:1:2"});
   CHECK(copy.out == "failed -3\n");  // of the sequence that was to be a copy, not of its source
-  CHECK_THAT(copy.err, Contains("another stream"));
+  CHECK_THAT(copy.err, Contains("must be copied as a whole") && Contains("up to 20"));
   const Outcome middle = attached(model, {"eval:0:40:1", "middle:0:4:8", "max:0"});
   CHECK(middle.out == "not removed\n39\n");
   const Outcome part = attached(model, {"eval:0:40:1", "checkpoint:0"});
@@ -146,10 +170,39 @@ TEST_CASE("after a copy elsewhere, evictions still limit where a sequence is cut
   CHECK(attached(model_file(), actions, kEvicting).out == "failed cut\n189\n");
 }
 
+TEST_CASE("a copy in another stream is a sequence of its own", "[preload][attach]") {
+  TinyShape shape;
+  shape.architecture = GENERATE("llama", "gemma2", "jamba");
+  const std::string model = write_tiny_model(shape).string();
+  const Words policy =
+      GENERATE(Words{"--policy", "full"}, kEvicting, Words{"--policy", "default", "--budget", "40", "--interval", "32"});
+  CAPTURE(shape.architecture, policy);
+  const auto run = [&](const Words& actions) {
+    Words all = {"streams:3"};
+    all.insert(all.end(), actions.begin(), actions.end());
+    return attached(model, all, policy);
+  };
+  const std::string one = run({"eval:0:100:1", "step:0:40:6", "logits"}).out;
+  const std::string two = run({"eval:0:100:1", "step:0:40:9", "logits"}).out;
+  REQUIRE(one.size() > 100);
+  CHECK(one != two);
+  // the plain program adds a sequence's number to its seed
+  const Words copied = {"eval:1:30:8", "eval:0:100:1", "copy:0:1", "copy:0:2", "step:1:40:5", "logits", "step:0:40:9", "logits"};
+  CHECK(run(copied).out == one + two);
+  CHECK(run({"eval:0:100:1", "copy:0:2", "rm:0", "eval:0:50:3", "step:2:40:4", "logits"}).out == one);
+  CHECK(run({"eval:0:100:1", "copy:0:1", "save:1", "rm:1", "load:1", "step:1:40:5", "logits"}).out == one);
+  CHECK(run({"eval:0:100:1", "copy:0:1", "copy:1:2", "clear", "eval:0:100:1", "step:0:40:6", "logits"}).out == one);
+}
+
+TEST_CASE("what evictions saw stays a limit for cuts of a copy in another stream", "[preload][attach]") {
+  const Outcome cut = attached(model_file(), {"streams:2", "eval:0:128:1", "copy:0:1", "min:1", "cut:1:100", "max:1"}, kEvicting);
+  CHECK(cut.out == "127\nfailed cut\n127\n");
+}
+
 TEST_CASE("what was refused fails until the sequence is removed", "[preload][attach]") {
   const std::string model = model_file();
-  const Outcome copy = attached(
-      model, {"streams:2", "eval:0:40:1", "copy:0:1", "step:1:1:2", "step:0:1:3", "rm:1", "step:1:2:4", "step:0:2:5", "max:0"});
+  const Outcome copy = attached(model, {"streams:2", "eval:0:40:1", "copy:0:1:20", "step:1:1:2", "step:0:1:3", "rm:1",
+                                        "step:1:2:4", "step:0:2:5", "max:0"});
   CHECK(copy.out == "failed -3\n42\n");
   const Outcome inherited =
       attached(model, {"unified:3", "eval:0:40:1", "shift:0", "copy:0:1", "rm:0", "step:1:1:2", "eval:0:8:3", "max:0"});

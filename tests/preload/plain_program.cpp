@@ -140,7 +140,7 @@ struct Program {
     for (int i = 0; i < count; ++i) {
       saved = whole;
       const std::size_t end = i % 2 ? saved.size() : std::min<std::size_t>(saved.size(), 4096);  // headers, or anywhere
-      for (unsigned n = draw() % 4 + 1; n > 0; --n) saved[draw() % end] = static_cast<std::uint8_t>(draw());
+      for (unsigned n = draw() % 4 + 1; n > 0; --n) saved[draw() % end] ^= static_cast<std::uint8_t>(1 + draw() % 255);
       if (i % 5 == 0) saved.resize(draw() % saved.size());
       const std::size_t read = llama_state_seq_set_data(context, saved.data(), saved.size(), sequence);
       refused += read == 0;

@@ -42,6 +42,7 @@ bool supports_attention(const ggml_tensor* node) {
     owner->problem = std::move(why);
     return false;
   }
+  owner->plain_queries.note(layer_of(k), node->src[0], true);
   owner->store->add_layer(
       root(k)->buffer,
       {layer_of(k), static_cast<int>(k->ne[2]), static_cast<std::size_t>(k->ne[0]), static_cast<std::size_t>(v->ne[0]),
@@ -52,7 +53,9 @@ bool supports_attention(const ggml_tensor* node) {
 
 bool supports_write(const ggml_tensor* node) {
   if (!holds_keys_or_values(node) || node->src[0]->type != GGML_TYPE_F32 || node->src[1]->type != GGML_TYPE_I64) return false;
-  return adopt(root(node)) != nullptr;
+  Instance* const owner = adopt(root(node));
+  if (owner && cache_part(node) == CachePart::keys) owner->plain_keys.note(layer_of(node), node->src[0], false);
+  return owner != nullptr;
 }
 
 void write(Instance& instance, const ggml_tensor* node) {
@@ -70,7 +73,7 @@ void write(Instance& instance, const ggml_tensor* node) {
   }
   if (cache_part(node) == CachePart::keys)
     instance.store->write_keys(layer_of(node), data, stride, {static_cast<const std::int64_t*>(node->src[1]->data), tokens},
-                               instance.store->reads_content() ? instance.plain_keys.restore(rows) : nullptr,
+                               instance.store->reads_content() ? instance.plain_keys.restore(rows, layer_of(node)) : nullptr,
                                instance.plain_keys.rotation());
   else
     instance.store->write_values(layer_of(node), data, stride, tokens);
@@ -100,7 +103,7 @@ void attend(Instance& instance, ggml_tensor* node) {
   call.softcap = parameter(node, 2);
   call.sinks = sinks ? static_cast<const float*>(sinks->data) : nullptr;
   call.threads = instance.threads;
-  if (instance.store->reads_queries()) call.plain_queries = instance.plain_queries.restore_queries(q);
+  if (instance.store->reads_queries()) call.plain_queries = instance.plain_queries.restore_queries(q, layer_of(k));
   instance.store->attend(layer_of(k), call);
 }
 
@@ -142,6 +145,11 @@ bool takes_node(const ggml_tensor* node) {
 
 void compute_node(Instance& instance, ggml_tensor* node) {
   if (!instance.problem.empty()) throw std::runtime_error("KV cache: " + instance.problem);
+  if (node->op != GGML_OP_SET_ROWS && node->op != GGML_OP_FLASH_ATTN_EXT) return;
+  if (owner_of(root(node->op == GGML_OP_SET_ROWS ? node : converted(node->src[1]))) != &instance)
+    throw std::runtime_error(
+        "KV cache: a context must have a cache of its own where a policy is attached, reads or writes another one's "
+        "(llama_context_params::ctx_other); leave its draft or multi-token prediction off");
   if (node->op == GGML_OP_SET_ROWS) write(instance, node);
   if (node->op == GGML_OP_FLASH_ATTN_EXT) attend(instance, node);
 }

@@ -3,6 +3,7 @@
 #include <ggml-backend.h>
 #include <ggml.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <stdexcept>
@@ -24,6 +25,12 @@ bool is_view(const ggml_tensor* node) {
 bool rotated_before(const ggml_tensor* node, int steps) {
   if (!node || steps == 0) return false;
   return node->op == GGML_OP_ROPE || rotated_before(node->src[0], steps - 1) || rotated_before(node->src[1], steps - 1);
+}
+
+/// True if nothing says how these rows were computed: a scheduler's copy, or an input.
+bool without_producer(const ggml_tensor* rows) {
+  while (is_view(rows) && rows->src[0]) rows = rows->src[0];
+  return rows->op == GGML_OP_NONE;
 }
 
 /// The node that rotated these rows, through the views between (and a factor, which a rotation does not mind: some models scale
@@ -81,17 +88,26 @@ void PlainKeys::Forward::turn(std::span<float> vectors, std::size_t per_position
   owner->turn(node, vectors.data(), width, positions.size(), positions.data(), false);
 }
 
-const float* PlainKeys::restore(const ggml_tensor* rows) {
+void PlainKeys::note(int layer, const ggml_tensor* rows, bool queries) {
+  if (without_producer(rows)) return;
+  try {
+    noted_[layer] = rotation_of(rows, queries);
+  } catch (const std::runtime_error&) {
+    noted_.erase(layer);  // restore() throws it
+  }
+}
+
+const float* PlainKeys::restore(const ggml_tensor* rows, int layer) {
   const auto width = static_cast<std::size_t>(rows->ne[0]), tokens = static_cast<std::size_t>(rows->ne[1]);
   vectors_.resize(width * tokens);
   const std::vector<unsigned char> fetched = bytes_of(rows);
   for (std::size_t i = 0; i < tokens; ++i)
     std::memcpy(vectors_.data() + i * width, fetched.data() + i * rows->nb[1], width * sizeof(float));
-  undo(rows, width, tokens, false);
+  undo(rows, layer, width, tokens, false);
   return vectors_.data();
 }
 
-const float* PlainKeys::restore_queries(const ggml_tensor* queries) {
+const float* PlainKeys::restore_queries(const ggml_tensor* queries, int layer) {
   const auto size = static_cast<std::size_t>(queries->ne[0]);
   const std::size_t width = size * static_cast<std::size_t>(queries->ne[2]);
   const auto tokens = static_cast<std::size_t>(queries->ne[1] * queries->ne[3]);
@@ -104,12 +120,23 @@ const float* PlainKeys::restore_queries(const ggml_tensor* queries) {
                     static_cast<const char*>(queries->data) + static_cast<std::size_t>(stream) * queries->nb[3] +
                         static_cast<std::size_t>(token) * queries->nb[1] + static_cast<std::size_t>(head) * queries->nb[2],
                     size * sizeof(float));
-  undo(queries, width, tokens, true);
+  undo(queries, layer, width, tokens, true);
   return vectors_.data();
 }
 
-void PlainKeys::undo(const ggml_tensor* from, std::size_t width, std::size_t tokens, bool scaled) {
-  forward_.node = rotation_of(from, scaled);
+void PlainKeys::undo(const ggml_tensor* from, int layer, std::size_t width, std::size_t tokens, bool scaled) {
+  if (!without_producer(from)) {
+    forward_.node = rotation_of(from, scaled);
+  } else if (const auto noted = noted_.find(layer); noted != noted_.end()) {
+    forward_.node = noted->second;
+  } else {
+    if (std::any_of(noted_.begin(), noted_.end(), [](const auto& other) { return other.second != nullptr; }))
+      throw std::runtime_error(
+          "model: a policy that reads keys cannot be attached: of layer " + std::to_string(layer) +
+          " it is not known how its keys or queries were rotated; keep its weights in host memory (-ngl 0), or "
+          "use a policy that reads attention alone");
+    forward_.node = nullptr;
+  }
   if (!forward_.node) return;
   if ((forward_.node->op_params[kMode] & GGML_ROPE_TYPE_MROPE) != 0)
     throw std::runtime_error(

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -19,13 +20,18 @@ class PlainKeys {
   ~PlainKeys();
   PlainKeys(const PlainKeys&) = delete;
   PlainKeys& operator=(const PlainKeys&) = delete;
+  /// What rotates the keys (queries: may be scaled behind it) of a layer, to be called when its graph is built: where weights are
+  /// on another device, the runtime's scheduler then puts a copy in the place of `rows` that does not tell where it came from.
+  /// Rows that do not tell are left alone.
+  void note(int layer, const ggml_tensor* rows, bool queries);
   /// `rows`: src[0] of the SET_ROWS node that writes keys: float [kv_heads * key_size, tokens]. Gives [tokens][kv_heads *
   /// key_size]; the rows themselves where the model does not rotate. Valid until the next call. Throws std::runtime_error if the
-  /// rotation cannot be undone (several axes, or keys that were changed after it).
-  const float* restore(const ggml_tensor* rows);
+  /// rotation cannot be undone (several axes, keys that were changed after it, or a copy of a layer that was not noted in a model
+  /// that rotates).
+  const float* restore(const ggml_tensor* rows, int layer = -1);
   /// `queries`: src[0] of the attention node: float [key_size, tokens, heads, streams]. Gives [stream][token][heads * key_size];
   /// else as restore().
-  const float* restore_queries(const ggml_tensor* queries);
+  const float* restore_queries(const ggml_tensor* queries, int layer = -1);
   /// That of what was restored last, while its node lives; null if the model does not rotate.
   const Rotation* rotation() const { return forward_.node ? &forward_ : nullptr; }
 
@@ -37,7 +43,7 @@ class PlainKeys {
     PlainKeys* owner;
     const ggml_tensor* node = nullptr;
   };
-  void undo(const ggml_tensor* from, std::size_t width, std::size_t tokens, bool scaled);
+  void undo(const ggml_tensor* from, int layer, std::size_t width, std::size_t tokens, bool scaled);
   /// [tokens][width] in place, as `node` does it or the other way round; one position per token.
   void turn(const ggml_tensor* node, float* data, std::size_t width, std::size_t tokens, const std::int32_t* positions,
             bool back);
@@ -46,6 +52,7 @@ class PlainKeys {
     void operator()(ggml_backend* backend) const;
   };
   std::unique_ptr<ggml_backend, FreeBackend> cpu_;
+  std::map<int, const ggml_tensor*> noted_;  // by layer; null: it does not rotate. Of the newest graph
   std::vector<float> vectors_;
   Forward forward_{*this};
   std::vector<unsigned char> graph_memory_;

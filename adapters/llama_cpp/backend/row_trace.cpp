@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <functional>
 #include <mutex>
 #include <unordered_map>
 
@@ -49,9 +50,18 @@ void get(ggml_backend_buffer_t buffer, const ggml_tensor* tensor, void* data, st
   original_of(buffer).get(buffer, tensor, data, offset, size);
 }
 
+/// A sequence on its way to another stream: from one part of the cache tensors to another, both empty. The store has its own copy
+/// (CacheStore::copy_stream).
+bool within(ggml_backend_buffer_t buffer, const void* data) {
+  const auto* const begin = static_cast<const char*>(buffer->iface.get_base(buffer));
+  const std::less_equal<const char*> before;
+  return before(begin, static_cast<const char*>(data)) && before(static_cast<const char*>(data) + 1, begin + buffer->size);
+}
+
 void set(ggml_backend_buffer_t buffer, ggml_tensor* tensor, const void* data, std::size_t offset, std::size_t size) {
   if (owner_of(root(tensor))) {
     if (active) return note_rows(tensor, offset, data, size);
+    if (within(buffer, data)) return;
     tell_of_copy();
   }
   original_of(buffer).set(buffer, tensor, data, offset, size);

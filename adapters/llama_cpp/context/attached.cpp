@@ -4,6 +4,7 @@
 #include "adapters/llama_cpp/backend/attach_scope.hpp"
 #include "adapters/llama_cpp/context/create.hpp"
 #include "adapters/llama_cpp/context/followed_context.hpp"
+#include "adapters/llama_cpp/context/saved_state.hpp"
 #include "namm/llama.hpp"
 
 namespace namm::llama {
@@ -94,8 +95,13 @@ void Attached::decode(const llama_batch& batch) {
   parts_->followed.before_batch();
   const int status = llama_decode(context(), batch);
   llama_synchronize(context());
-  if (parts_->followed.after_batch(status) == 0) return;
-  std::string why = take_failure();
+  std::string why;
+  try {
+    if (parts_->followed.after_batch(status) == 0) return;
+    why = take_failure();
+  } catch (const std::exception& error) {
+    why = error.what();
+  }
   if (why.empty() && status == 1)
     why = "no room for the batch; n_ctx (" + std::to_string(llama_n_ctx(context())) +
           ") must hold the whole text, also what is dropped";
@@ -158,6 +164,9 @@ std::vector<std::byte> Attached::save(llama_seq_id sequence) const {
 void Attached::load(std::span<const std::byte> saved, llama_seq_id sequence) {
   if (sequence != -1) require_sequence(sequence, context());
   parts_->followed.catch_up();
+  if (const std::size_t size = state_bytes(saved); size != saved.size())
+    throw std::runtime_error("saved state: must be " + std::to_string(size) + " bytes, are " + std::to_string(saved.size()) +
+                             "; give what save() gave");
   parts_->followed.load_state(sequence, saved);
 }
 

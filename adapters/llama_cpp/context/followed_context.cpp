@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <exception>
 #include <utility>
 
 namespace namm::llama {
@@ -34,8 +35,23 @@ void FollowedContext::before_batch() {
   for (std::int32_t s = 0; s < sequence_count_; ++s) before_[static_cast<std::size_t>(s)] = newest(s);
 }
 
+/// Of a batch that nobody told about, what the runtime still has was computed to the end. Positions do not tell branches apart:
+/// theirs wait for the next mask.
+void FollowedContext::settle_by_positions() {
+  for (const SequenceUse& use : store_.sequences()) {
+    if (use.open_to < 0 || use.shared) continue;
+    bool there = false;
+    for (std::int32_t s = 0; s < sequence_count_; ++s) there = there || newest(s) + 1 == use.open_to;
+    if (there)
+      store_.settle(use.key);
+    else
+      store_.take_back(use.key);
+  }
+}
+
 void FollowedContext::catch_up() {
   const std::lock_guard<std::mutex> lock(mutex_);
+  settle_by_positions();
   const std::vector<BatchShare> shares = store_.take_shares();
   std::vector<std::int64_t> keys;
   for (const SequenceUse& use : store_.sequences()) keys.push_back(use.key);
@@ -79,7 +95,16 @@ int FollowedContext::after_batch(int status) {
     advances.push_back(advance);
     advanced += advance.after - advance.before;
   }
-  const std::vector<BatchShare> shares = store_.take_shares();
+  std::exception_ptr failure;
+  try {
+    if (status == 0)
+      store_.batch_done();
+    else
+      store_.batch_broken(advanced);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  std::vector<BatchShare> shares = store_.take_shares();
   for (const BatchShare& share : shares) evaluated += share.last - share.first + 1;
   if (advanced > evaluated) {  // tokens of several sequences each: branches, of whichever key
     std::vector<std::int32_t> sequences;
@@ -89,11 +114,18 @@ int FollowedContext::after_batch(int status) {
       store_.branched(share.key);
     }
   }
+  if (status != 0)  // what the runtime removed again says nothing about whose it was
+    std::erase_if(shares, [&](const BatchShare& share) {
+      return std::none_of(advances.begin(), advances.end(), [&](const Advance& advance) {
+        return advance.before == share.first - 1 && advance.after == share.last;
+      });
+    });
   for (const std::int64_t key : names_.learn(advances, shares, store_.streams() > 1)) forget(key);
   if (!shares.empty())
     requests_.batch(
         shares, store_.sequences(), [this](std::int64_t key) { return names_.sequence_of(key); }, batch_began_, batch_ended_);
   for (const Advance& advance : advances) before_[static_cast<std::size_t>(advance.sequence)] = advance.after;
+  if (failure) std::rethrow_exception(failure);
   return status == 0 && lost(advances) ? -3 : status;
 }
 
@@ -124,6 +156,13 @@ void FollowedContext::forget_sequence(std::int32_t sequence) {
   for (const std::int64_t key : names_.remove(sequence)) forget(key);
 }
 
+/// With a stream for each sequence: whatever lies in that of this one.
+void FollowedContext::forget_list_of(std::int32_t sequence) {
+  names_.remove(sequence);
+  for (const SequenceUse& use : store_.sequences())
+    if (use.stream == sequence) forget(use.key);
+}
+
 void FollowedContext::cleared() {
   const std::lock_guard<std::mutex> lock(mutex_);
   forget_all();
@@ -144,15 +183,21 @@ std::string FollowedContext::copying(std::int32_t source, std::int32_t target, s
   const std::lock_guard<std::mutex> lock(mutex_);
   if (source == target) return {};  // nothing is copied
   std::string refusal;
-  if (store_.streams() > 1)
-    refusal =
-        "copying a sequence to another stream must be left off with a policy attached, was asked for; its cache tensors are "
-        "empty; use one unified cache (--kv-unified) or one answer per request";
+  const bool streams = store_.streams() > 1;
+  if (streams && to >= 0)
+    refusal = "a sequence must be copied as a whole where each has a cache of its own, was to be copied up to " +
+              std::to_string(to) + "; copy all of it, or use one unified cache (--kv-unified)";
   else if (to >= 0 && !exact_from(source, to))
     refusal = "the beginning of a sequence must reach behind the last eviction to be copied, was to end at " +
               std::to_string(to) + "; what was evicted then cannot come back; read it again";
   if (!refusal.empty() || refused_.contains(source)) refused_.insert(target);
   if (!refusal.empty()) return refusal;
+  if (streams) {  // each sequence has the stream of its number
+    forget_list_of(target);
+    for (const std::int64_t key : store_.copy_stream(source, target)) names_.is(key, target);
+    before_[static_cast<std::size_t>(target)] = newest(source);  // the runtime copies next
+    return {};
+  }
   std::vector<std::int64_t> keys = names_.copied(source, target);
   if (keys.empty() && newest(source) >= 0) {  // of the source nothing is known: it may be each list of which nothing is known
     std::vector<std::int32_t> any = {target};
@@ -168,27 +213,27 @@ std::string FollowedContext::copying(std::int32_t source, std::int32_t target, s
   return {};
 }
 
-/// The newest position that evictions have had in view, -1 if there were none. What left a window has been in view of the
-/// `window_tokens` - 1 positions behind it, too.
-std::int32_t FollowedContext::oldest_kept(std::int32_t sequence, std::int32_t window_tokens) const {
+/// The newest position that evictions have had in view, -1 if there were none. What left a window of n tokens has been in view of
+/// the n - 1 positions behind it, too: position P sees P - n + 1 and later.
+std::int32_t FollowedContext::newest_decided(std::int32_t sequence) const {
   std::int32_t out = -1;
   const std::vector<std::int64_t> keys = names_.keys_of(sequence);
   for (const SequenceUse& use : store_.sequences())
     if (std::find(keys.begin(), keys.end(), use.key) != keys.end())
       out = std::max({out, static_cast<std::int32_t>(use.exact_from) - 1,
-                      use.oldest_in_window < 0 ? -1 : use.oldest_in_window + window_tokens});
-  return out;
+                      use.oldest_in_window < 0 ? -1 : use.oldest_in_window + std::max(window_tokens_ - 2, 0)});
+  return std::min(out, newest(sequence));
 }
 
+/// Whatever lies above what is told here can be cut: programs ask for a cut after they have asked for this.
 std::int32_t FollowedContext::oldest_position(std::int32_t sequence, std::int32_t real) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return real < 0 ? real : std::min(std::max(real, oldest_kept(sequence, 0)), newest(sequence));
+  return real < 0 ? real : std::max(real, newest_decided(sequence));
 }
 
 /// True if nothing behind position `from` - 1 has shaped what is left of the sequence.
 bool FollowedContext::exact_from(std::int32_t sequence, std::int32_t from) const {
-  const std::int32_t window = std::max(window_tokens_ - 2, 0);  // position P sees P - n + 1 and later
-  return from > std::min(newest(sequence), oldest_kept(sequence, window));
+  return from > newest_decided(sequence);
 }
 
 bool FollowedContext::can_cut(std::int32_t sequence, std::int32_t from) {

@@ -21,7 +21,8 @@ class FollowedContext {
   /// runtime removed.
   void catch_up();
   void before_batch();
-  /// Returns the status for the program.
+  /// Returns the status for the program. Throws what the policy throws: its update is due now, when the batch is known to have
+  /// been computed.
   int after_batch(int status);
   void cleared();
   void removed(std::int32_t sequence);
@@ -31,6 +32,7 @@ class FollowedContext {
   std::string copying(std::int32_t source, std::int32_t target, std::int32_t to);
   /// Something that cannot be followed was asked for a sequence (-1: all) and not done: its batches fail until it is removed.
   void refused(std::int32_t sequence);
+  /// For llama_memory_seq_pos_min, which is `real` without a policy: every position above it can be cut.
   std::int32_t oldest_position(std::int32_t sequence, std::int32_t real);
   /// True if nothing behind position `from` - 1 has shaped what is left of the sequence: nothing was evicted since.
   bool can_cut(std::int32_t sequence, std::int32_t from);
@@ -43,12 +45,14 @@ class FollowedContext {
 
  private:
   std::int32_t newest(std::int32_t sequence) const;
+  void settle_by_positions();
   bool lost(std::span<const Advance> advances) const;
   bool exact_from(std::int32_t sequence, std::int32_t from) const;
   void forget(std::int64_t key);
   void forget_all();
   void forget_sequence(std::int32_t sequence);
-  std::int32_t oldest_kept(std::int32_t sequence, std::int32_t window_tokens) const;
+  void forget_list_of(std::int32_t sequence);
+  std::int32_t newest_decided(std::int32_t sequence) const;
   StateSource state_source();
 
   Runtime runtime_;

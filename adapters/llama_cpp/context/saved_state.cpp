@@ -3,18 +3,22 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstring>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 
 #include "adapters/llama_cpp/backend/row_trace.hpp"
 #include "base/bytes.hpp"
+#include "base/crc32c.hpp"
 
 namespace namm::llama {
 namespace {
 
-constexpr std::string_view kStateMagic = "NAMMSTA1";
+constexpr std::string_view kStateMagic = "NAMMSTA2", kStateMagicBefore = "NAMMSTA1";
 constexpr std::uint64_t kLargestRest = std::uint64_t{1} << 40;  // of the runtime's state without rows, bytes
+
+constexpr std::size_t kChecked = kStateMagic.size() + sizeof(std::uint64_t) + sizeof(std::uint32_t);  // covered from here on
 
 /// Zeros as large as a full cache that cost nothing until they are written.
 class Scratch {
@@ -75,6 +79,7 @@ std::size_t write_state(const StateSource& source, std::int32_t sequence, std::s
     ByteWriter out(target);
     out.numbers(std::span<const char>(kStateMagic));
     out.number<std::uint64_t>(total);
+    out.number<std::uint32_t>(0);  // the checksum, of what follows
     out.number<std::int32_t>(sequence);
     out.number<std::uint64_t>(written);
     out.number<std::uint64_t>(cuts.size());
@@ -88,23 +93,33 @@ std::size_t write_state(const StateSource& source, std::int32_t sequence, std::s
     return out.count();
   };
   const std::size_t total = assemble(0, {});
-  return to.size() < total ? total : assemble(total, to);
+  if (to.size() < total) return total;
+  assemble(total, to);
+  const std::uint32_t checksum = crc32c(to.first(total).subspan(kChecked));
+  std::memcpy(to.data() + kChecked - sizeof checksum, &checksum, sizeof checksum);
+  return total;
 }
 
 std::size_t state_bytes(std::span<const std::byte> from) {
   ByteReader in(from);
   const auto magic = from.size() < kStateMagic.size() ? std::vector<char>() : in.numbers<char>(kStateMagic.size());
+  if (std::string_view(magic.data(), magic.size()) == kStateMagicBefore)
+    throw std::runtime_error(
+        "saved state: must have a checksum, has none: it is of an earlier version; read the text again and save it anew");
   if (std::string_view(magic.data(), magic.size()) != kStateMagic)
     throw std::runtime_error(
         "saved state: must be one that was saved with a policy attached, begins otherwise; run without a policy to load it");
-  return in.number<std::uint64_t>("size", 0, from.size());
+  return in.number<std::uint64_t>("size", kChecked, from.size());
 }
 
 std::vector<std::pair<std::int64_t, CacheStore::Names>> read_state(const StateSource& source, std::int32_t sequence,
                                                                    std::span<const std::byte> from,
                                                                    const std::function<void()>& forget) {
-  ByteReader in(from.first(state_bytes(from)));
-  in.take(kStateMagic.size() + sizeof(std::uint64_t), 1);
+  const std::span<const std::byte> state = from.first(state_bytes(from));
+  ByteReader in(state);
+  in.take(kChecked - sizeof(std::uint32_t), 1);
+  if (in.number<std::uint32_t>() != crc32c(state.subspan(kChecked)))
+    throw std::runtime_error("saved state: must be what was saved, has another checksum; it is damaged, save it again");
   const auto saved_sequence = in.number<std::int32_t>();
   if ((saved_sequence < 0) != (sequence < 0))
     throw std::runtime_error(std::string("saved state: must be of ") + (sequence < 0 ? "a whole context" : "one sequence") +

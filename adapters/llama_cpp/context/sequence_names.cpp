@@ -55,6 +55,11 @@ std::vector<std::int64_t> SequenceNames::take_empty() {
   return out;
 }
 
+void SequenceNames::is(std::int64_t key, std::int32_t sequence) {
+  shared_.erase(key);
+  candidates_[key] = {sequence};
+}
+
 void SequenceNames::share(std::int64_t key, std::span<const std::int32_t> sequences) {
   std::set<std::int32_t>& all = shared_[key];
   all.insert(sequences.begin(), sequences.end());

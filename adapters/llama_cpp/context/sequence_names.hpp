@@ -25,6 +25,8 @@ class SequenceNames {
   std::vector<std::int64_t> learn(std::span<const Advance> advances, std::span<const BatchShare> shares, bool streams);
   /// The runtime copied a sequence. Returns the keys that hold both from now on, as far as is known.
   std::vector<std::int64_t> copied(std::int32_t source, std::int32_t target);
+  /// The key is this sequence for certain.
+  void is(std::int64_t key, std::int32_t sequence);
   /// The key may hold tokens of all these sequences.
   void share(std::int64_t key, std::span<const std::int32_t> sequences);
   /// The runtime removed a sequence. Returns the keys that can be no sequence any more.

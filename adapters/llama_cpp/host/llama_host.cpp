@@ -176,6 +176,7 @@ void LlamaHost::decode(std::span<const Token> tokens, bool all_logits) {
                              (why.empty() ? last_llama_error() : why));
   }
   llama_synchronize(context());
+  if (store_) store_->batch_done();
   position_ += static_cast<int>(tokens.size());
   if (callback_) callback_->finish_batch();
 }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "adapters/llama_cpp/store/cache_store_parts.hpp"
+#include "base/threads.hpp"
 #include "namm/cache_policy.hpp"
 
 namespace namm::llama {
@@ -63,8 +64,12 @@ bool CacheStore::reads_queries() const {
   return memory_.reads_queries();
 }
 
-HeadList CacheStore::make_list(const LayerShape& shape) const {
-  return {shape.key_size, shape.value_size, statistics_};
+/// One for each KV head, in memory beside each other.
+std::vector<HeadList> CacheStore::make_lists(const LayerShape& shape) const {
+  const auto region = std::make_shared<PageRegion>();
+  std::vector<HeadList> out;
+  for (int h = 0; h < shape.kv_heads; ++h) out.emplace_back(shape.key_size, shape.value_size, statistics_, region);
+  return out;
 }
 
 void CacheStore::update_sequence(Sequence& sequence) {
@@ -85,16 +90,18 @@ void CacheStore::update_sequence(Sequence& sequence) {
   }
   if (lists.empty()) return;
   const auto count = static_cast<std::int64_t>(lists.size());
-  const Selection selection = update_heads(memory_, heads, sequence.tokens_seen, bytes);
+  [[maybe_unused]] const int threads = usable_threads(threads_);
+  const Selection selection = update_heads(memory_, heads, sequence.tokens_seen, bytes, 0, threads_);
   for (std::size_t i = 0; i < lists.size(); ++i)
     if (selection.kept[i].size() < lists[i]->size()) sequence.exact_from = sequence.tokens_seen;
-#pragma omp parallel for schedule(dynamic, 4) num_threads(threads_) if (threads_ > 1)
+#pragma omp parallel for schedule(dynamic, 4) num_threads(threads) if (threads > 1)
   for (std::int64_t i = 0; i < count; ++i) lists[static_cast<std::size_t>(i)]->keep(selection.kept[static_cast<std::size_t>(i)]);
   ++usage_.updates;
   usage_.nan_scores += selection.nan_scores;
 }
 
 void CacheStore::update() {
+  settle_all();
   for (auto& group : groups_)
     if (!group->windowed)
       for (auto& [key, sequence] : group->sequences) update_sequence(sequence);
@@ -113,6 +120,7 @@ void CacheStore::reset(CachePolicy memory) {
   }
   staged_->cells.clear();
   shares_.clear();
+  in_batch_ = broken_ = false;
 }
 
 void CacheStore::measure() {

@@ -17,6 +17,7 @@
 namespace namm::llama {
 
 struct SavedStore;
+struct OpenPart;
 
 /// Shape of one layer's cache.
 struct LayerShape {
@@ -51,6 +52,8 @@ struct SequenceUse {
   std::int64_t key = 0;  ///< who it is, for CacheStore::forget and BatchShare
   int stream = 0;
   std::int64_t tokens_seen = 0;
+  std::int64_t open_to = -1;  ///< tokens with those of which it is not known yet whether they were computed; -1: all are known
+  bool shared = false;        ///< it has branches
   /// Tokens up to which the sequence can be cut and still be what a sequence of that length would be: those seen at the last
   /// eviction; 0 if there was none.
   std::int64_t exact_from = 0;
@@ -78,7 +81,12 @@ struct SavedRows {
 /// The KV cache of one context of the runtime, held by us: one list per (sequence, layer, KV head), any length each.
 ///
 ///   layer by layer:  write keys -> write values -> attend      the first layer of a batch plans who sees what
-///   after the last:  update of every sequence that crossed a multiple of the interval: score, select, release
+///   once it is done: update of every sequence that crossed a multiple of the interval: score, select, release
+///
+/// The last attention is not the end of a batch: it may be aborted or fail behind it, and the runtime then removes its newest
+/// part (ubatch). So that part stays open. It is settled when it is known to have been computed: batch_done(), the next part of
+/// the same batch, or a mask in which its tokens are seen; it is taken back, as if it had never been, by batch_broken() or a
+/// mask in which they are not.
 class CacheStore {
  public:
   explicit CacheStore(CachePolicy memory);
@@ -92,8 +100,20 @@ class CacheStore {
   /// The runtime's batch begins, of which parts (ubatches) come one by one. Without a call each part counts as a batch, which is
   /// the same unless a batch has tokens of several branches.
   void batch_begins();
+  /// The runtime has computed its batch to the end. Throws what the policy throws.
+  void batch_done();
+  /// The runtime failed or was stopped on the way. It keeps the parts that were done: by `advanced` positions its sequences went
+  /// on all the same.
+  void batch_broken(std::int64_t advanced);
+  /// The newest part was, or was not, computed to the end as far as this sequence is concerned.
+  void settle(std::int64_t key);
+  void take_back(std::int64_t key);
   /// The runtime made a copy of the sequence. The copies share one list: its end is no longer cut and its windows are not left.
   void branched(std::int64_t key);
+
+  /// The runtime copied the sequence that has stream `source` for itself onto stream `target`, and what was there is gone.
+  /// Returns the keys of the copies, which share nothing with the source.
+  std::vector<std::int64_t> copy_stream(int source, int target);
 
   /// Announces a layer before the first batch. `group` tells layers of different caches of one context apart (sliding window).
   void add_layer(const void* group, const LayerShape& shape, std::size_t cells_per_stream, int streams = 1);
@@ -152,18 +172,27 @@ class CacheStore {
   struct Sequence;
   struct Staging;
   Layer& layer_of(int layer);
-  HeadList make_list(const LayerShape& shape) const;
+  std::vector<HeadList> make_lists(const LayerShape& shape) const;
   Staging& stage(int layer);
   void append(const Layer& layer, std::vector<HeadList>& heads, const QueryGroup& queries, std::size_t first_token);
   void show_queries(const Layer& layer, const QueryGroup& queries, const AttentionCall& call, std::size_t first_token) const;
   void check_windows(const Group& group, int stream, const BatchPlan& plan) const;
   void check_cuts(const Group& group, int stream, const BatchPlan& plan) const;
-  void drop_reused(const Layer& layer, int stream, const BatchPlan& plan);
-  void finish_batch();
+  void drop_reused(Group& group, int stream, const BatchPlan& plan);
+  void finish_part();
+  void open_part(Group& group, int stream, const BatchPlan& plan);
+  void resolve_by_mask(Group& group, int stream, const MaskView& mask, std::span<const std::int32_t> written);
+  bool crossed(const OpenPart& open) const;
+  void settle_all();
+  void settle(const Group& group, Sequence& sequence);
+  void take_back_all();
+  void take_back(Group& group, std::int64_t key, Sequence& sequence);
   void find_windows();
+  void erase_empty(Group& group);
   bool windows_unknown(const Sequence& sequence) const;
   void note_sequences();
-  void leave_window(Sequence& sequence, const QueryGroup& queries, const CellMap& cells);
+  std::vector<bool> window_of(const QueryGroup& queries, const CellMap& cells) const;
+  void leave_window(Sequence& sequence, const std::vector<bool>& seen);
   Group* primary() const;
   SequenceUse use_of(const Group& group, std::int64_t key, const Sequence& sequence) const;
   void update_sequence(Sequence& sequence);
@@ -182,6 +211,8 @@ class CacheStore {
   std::vector<BatchShare> shares_;
   int window_tokens_ = 0, streams_ = 1;
   bool cuts_ = false, batches_told_ = false;
+  bool in_batch_ = false;  // told of its beginning, not yet of its end
+  bool broken_ = false;    // the last batch was broken off, and it is not known where
   int threads_ = 1;
 };
 

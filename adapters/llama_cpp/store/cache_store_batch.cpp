@@ -1,10 +1,12 @@
-// A batch on its way through a store: layer by layer rows are written and attended to, then sequences are counted and updated.
+// A batch on its way through a store: layer by layer rows are written and attended to, then sequences are counted
+// (open_part.cpp has what follows).
 #include <algorithm>
 #include <stdexcept>
 #include <utility>
 
 #include "adapters/llama_cpp/store/cache_store_parts.hpp"
 #include "adapters/llama_cpp/store/group_attention.hpp"
+#include "base/threads.hpp"
 #include "kernels/half.hpp"
 
 namespace namm::llama {
@@ -27,7 +29,8 @@ void CacheStore::write_keys(int index, const float* rows, std::size_t stride, st
                             const float* plain, const Rotation* rotation) {
   Layer& layer = layer_of(index);
   Group& group = *layer.group;
-  if (layer.batch == group.batch) {  // this layer had its turn: a new batch begins
+  if (layer.batch == group.batch) {  // this layer had its turn: a new part begins
+    if (in_batch_) settle_all();     // in the same batch: the one before was done
     ++group.batch;
     group.plans.clear();
     group.attended = 0;
@@ -58,7 +61,9 @@ void CacheStore::write_values(int index, const float* rows, std::size_t stride, 
     staged.plain_values.insert(staged.plain_values.end(), rows + i * stride, rows + i * stride + width);
 }
 
-void CacheStore::attend(int index, const AttentionCall& call) {
+void CacheStore::attend(int index, const AttentionCall& wanted) {
+  AttentionCall call = wanted;
+  call.threads = usable_threads(wanted.threads);
   Layer& layer = layer_of(index);
   Group& group = *layer.group;
   const auto per_stream = static_cast<std::size_t>(call.queries_per_stream);
@@ -83,15 +88,20 @@ void CacheStore::attend(int index, const AttentionCall& call) {
       CellMap& cells = group.cells[stream];
       cells.cuts = cuts_;
       if (!batches_told_) cells.before.clear();
+      resolve_by_mask(group, stream, call.masks[static_cast<std::size_t>(s)], written);
       plan = group.plans.emplace(stream, plan_batch(call.masks[static_cast<std::size_t>(s)], written, cells)).first;
       check_windows(group, stream, plan->second);
       check_cuts(group, stream, plan->second);
+      // in all layers at once: of a batch that is broken off the later ones would never hear
+      drop_reused(group, stream, plan->second);
+      open_part(group, stream, plan->second);
     }
-    drop_reused(layer, stream, plan->second);
     for (const QueryGroup& queries : plan->second.groups) {
       Sequence& sequence = group.sequences[sequence_key(stream, queries.sequence)];
       auto& heads = sequence.layers[index];
-      while (heads.size() < static_cast<std::size_t>(layer.shape.kv_heads)) heads.push_back(make_list(layer.shape));
+      if (heads.empty()) heads = make_lists(layer.shape);
+      const bool observes = statistics_.needed.reads_attention() && !rows_wait(queries);
+      for (HeadList& list : heads) list.open(observes);
       append(layer, heads, queries, s * per_stream);
       if (call.plain_queries) show_queries(layer, queries, call, s * per_stream);
       attend_group(heads, queries, call, s, {index, watches ? memory_.observer.get() : nullptr});
@@ -100,7 +110,7 @@ void CacheStore::attend(int index, const AttentionCall& call) {
   threads_ = call.threads;
   staged.cells.clear();
   ++group.attended;
-  if (std::all_of(groups_.begin(), groups_.end(), [](const auto& g) { return g->attended == g->layers; })) finish_batch();
+  if (std::all_of(groups_.begin(), groups_.end(), [](const auto& g) { return g->attended == g->layers; })) finish_part();
 }
 
 /// What left a window before a branch was known, in an earlier part of the batch, cannot come back.
@@ -184,27 +194,28 @@ void CacheStore::show_queries(const Layer& layer, const QueryGroup& queries, con
   }
 }
 
-void CacheStore::drop_reused(const Layer& layer, int stream, const BatchPlan& plan) {
+void CacheStore::drop_reused(Group& group, int stream, const BatchPlan& plan) {
   if (plan.reused.empty()) return;
-  std::vector<bool> reused(layer.group->cells_per_stream);
+  std::vector<bool> reused(group.cells_per_stream);
   for (const auto& [owner, cell] : plan.reused) reused[static_cast<std::size_t>(cell)] = true;
   std::int32_t last_owner = CellMap::kNobody;
   for (const auto& [owner, cell] : plan.reused) {
     if (owner == last_owner) continue;
     last_owner = owner;
-    const auto sequence = layer.group->sequences.find(sequence_key(stream, owner));
-    if (sequence == layer.group->sequences.end()) continue;
-    for (HeadList& list : sequence->second.layers[layer.shape.layer]) {
-      std::vector<std::int32_t> kept;
-      for (std::size_t e = 0; e < list.size(); ++e)
-        if (!reused[static_cast<std::size_t>(list.cells()[e])]) kept.push_back(static_cast<std::int32_t>(e));
-      list.keep(kept);
-    }
+    const auto sequence = group.sequences.find(sequence_key(stream, owner));
+    if (sequence == group.sequences.end()) continue;
+    for (auto& [index, heads] : sequence->second.layers)
+      for (HeadList& list : heads) {
+        std::vector<std::int32_t> kept;
+        for (std::size_t e = 0; e < list.size(); ++e)
+          if (!reused[static_cast<std::size_t>(list.cells()[e])]) kept.push_back(static_cast<std::int32_t>(e));
+        list.keep(kept);
+      }
   }
 }
 
-void CacheStore::finish_batch() {
-  for (auto& group : groups_) group->attended = 0;  // else a cache whose layers come last would count as done in the next batch
+void CacheStore::finish_part() {
+  for (auto& group : groups_) group->attended = 0;  // else a cache whose layers come last would count as done in the next part
   find_windows();
   note_sequences();
   measure();
@@ -212,13 +223,9 @@ void CacheStore::finish_batch() {
   for (auto& group : groups_)
     for (const auto& [stream, plan] : group->plans)
       for (const QueryGroup& queries : plan.groups) {
-        Sequence& sequence = group->sequences[sequence_key(stream, queries.sequence)];
-        const std::int64_t before = queries.positions.front();
-        if (before / memory_.interval_tokens == sequence.tokens_seen / memory_.interval_tokens) continue;
-        if (group->windowed)
-          leave_window(sequence, queries, group->cells.at(stream));
-        else
-          update_sequence(sequence);
+        Sequence& sequence = group->sequences.at(sequence_key(stream, queries.sequence));
+        sequence.open->attended = true;
+        if (group->windowed && crossed(*sequence.open)) sequence.open->window = window_of(queries, group->cells.at(stream));
       }
 }
 

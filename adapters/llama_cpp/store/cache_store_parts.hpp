@@ -1,5 +1,7 @@
 #pragma once
 // What a CacheStore is made of: shared by its source files, not for its users.
+#include <optional>
+
 #include "adapters/llama_cpp/store/cache_store.hpp"
 
 namespace namm::llama {
@@ -23,7 +25,16 @@ struct CacheStore::Staging {
   }
 };
 
+/// What the newest part of a batch brought a sequence, while it may have to be taken back.
+struct OpenPart {
+  std::int32_t first = 0, last = 0;  // positions
+  std::int64_t tokens_seen = 0;      // before
+  bool attended = false;             // by all layers
+  std::vector<bool> window;          // [cell] the newest query sees it; empty: the window stays as it is
+};
+
 struct CacheStore::Sequence {
+  std::optional<OpenPart> open;
   std::int64_t tokens_seen = 0;
   std::int64_t exact_from = 0;    // tokens seen at the last eviction: cut below, the list is not what a fresh start would hold
   std::int32_t oldest_seen = -1;  // windows: oldest position kept when what had left the window was last dropped

@@ -13,7 +13,7 @@ void CacheStore::expect(int window_tokens, bool cuts) {
 }
 
 void CacheStore::batch_begins() {
-  batches_told_ = true;
+  batches_told_ = in_batch_ = true;
   for (auto& group : groups_)
     for (auto& [stream, cells] : group->cells) cells.before.clear();
 }
@@ -59,16 +59,21 @@ CacheStore::Group* CacheStore::primary() const {
   return groups_.empty() ? nullptr : groups_.front().get();
 }
 
+/// Sequences whose last cell is gone.
+void CacheStore::erase_empty(Group& group) {
+  std::erase_if(group.sequences, [&](const auto& entry) {
+    const auto cells = group.cells.find(stream_of(entry.first));
+    return cells != group.cells.end() && cells->second.held[static_cast<std::size_t>(sequence_of(entry.first))] == 0;
+  });
+}
+
 /// Counts the batch just attended, and finds each of its sequences in the other caches: they hold the same queries.
 void CacheStore::note_sequences() {
   for (auto& group : groups_) {
     for (const auto& [stream, plan] : group->plans)
       for (const QueryGroup& queries : plan.groups)
         group->sequences[sequence_key(stream, queries.sequence)].tokens_seen = queries.positions.back() + 1;
-    std::erase_if(group->sequences, [&](const auto& entry) {
-      const auto cells = group->cells.find(stream_of(entry.first));
-      return cells != group->cells.end() && cells->second.held[static_cast<std::size_t>(sequence_of(entry.first))] == 0;
-    });
+    erase_empty(*group);
   }
   Group* const first = primary();
   for (const auto& [stream, plan] : first->plans)
@@ -88,18 +93,24 @@ void CacheStore::note_sequences() {
     }
 }
 
-/// A sliding-window layer drops what the newest query does not see: no later one will, but in another branch.
-void CacheStore::leave_window(Sequence& sequence, const QueryGroup& queries, const CellMap& cells) {
+/// What the newest query sees; empty if it is not to decide: then later ones, of another branch, might see more.
+std::vector<bool> CacheStore::window_of(const QueryGroup& queries, const CellMap& cells) const {
+  std::vector<bool> out;
   // a full cache is the runtime's own: until the cells are written again. Recordings need no more than what can be seen.
-  if (!memory_.updates()) return;
-  if (!cuts_ || cells.branched.contains(queries.sequence)) return;
+  if (!memory_.updates() || !cuts_ || cells.branched.contains(queries.sequence)) return out;
   const auto newest = static_cast<std::int32_t>(queries.queries.size()) - 1;
+  for (const std::int32_t last : queries.last) out.push_back(last == newest);
+  return out;
+}
+
+/// A sliding-window layer drops what the newest query does not see: no later one will.
+void CacheStore::leave_window(Sequence& sequence, const std::vector<bool>& seen) {
   for (auto& [index, heads] : sequence.layers)
     for (HeadList& list : heads) {
       std::vector<std::int32_t> kept;
       for (std::size_t e = 0; e < list.size(); ++e) {
         const auto cell = static_cast<std::size_t>(list.cells()[e]);
-        if (cell < queries.last.size() && queries.last[cell] == newest) kept.push_back(static_cast<std::int32_t>(e));
+        if (cell < seen.size() && seen[cell]) kept.push_back(static_cast<std::int32_t>(e));
       }
       if (kept.size() == list.size()) continue;
       list.keep(kept);
@@ -113,6 +124,8 @@ SequenceUse CacheStore::use_of(const Group& group, std::int64_t key, const Seque
   use.key = key;
   use.stream = stream_of(key);
   use.tokens_seen = sequence.tokens_seen;
+  use.open_to = sequence.open ? std::int64_t{sequence.open->last} + 1 : -1;
+  use.shared = group.cells.at(use.stream).branched.contains(sequence_of(key));
   use.exact_from = sequence.exact_from;
   use.oldest_in_window = sequence.oldest_seen;
   use.kv_bytes_peak = sequence.kv_bytes_peak;

@@ -57,14 +57,16 @@ std::shared_ptr<SavedStore> CacheStore::branch(const SavedStore& captured, std::
       copy.exact_from = sequence.exact_from;
       copy.oldest_seen = sequence.oldest_seen;
       copy.primary = sequence.primary;
-      for (const auto& [index, heads] : sequence.layers)
+      for (const auto& [index, heads] : sequence.layers) {
+        const auto region = std::make_shared<PageRegion>();
         for (std::size_t h = 0; h < heads.size(); ++h) {
           const auto found = std::find_if(kept.begin(), kept.end(), [&, layer = index](const HeadContent& head) {
             return head.layer == layer && static_cast<std::size_t>(head.kv_head) == h;
           });
           copy.layers[index].push_back(
-              heads[h].copy(found == kept.end() ? all_of(heads[h]) : entries_at(heads[h], found->positions)));
+              heads[h].copy(found == kept.end() ? all_of(heads[h]) : entries_at(heads[h], found->positions), region));
         }
+      }
     }
   }
   return out;

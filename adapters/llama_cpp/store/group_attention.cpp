@@ -125,6 +125,10 @@ class FirstError {
 
 }  // namespace
 
+bool rows_wait(const QueryGroup& group) {
+  return group.queries.size() <= kTileQueries;
+}
+
 void attend_group(std::span<HeadList> heads, const QueryGroup& group, const AttentionCall& call, int stream,
                   const Recording& recording) {
   const auto head_count = static_cast<std::int64_t>(heads.size());
@@ -141,7 +145,7 @@ void attend_group(std::span<HeadList> heads, const QueryGroup& group, const Atte
   for (const HeadList& list : heads) longest = std::max(longest, list.size());
 
   // Prefill: a unit is (tile, head) over all entries. Decode: a unit is (head, part of the entries) and parts are joined after.
-  const bool decode = tiles == 1;
+  const bool decode = rows_wait(group);
   const std::size_t parts_of_longest =
       std::max<std::size_t>(1, (kernels::blocks_of(longest) + kDecodePartBlocks - 1) / kDecodePartBlocks);
   const std::size_t parts = decode ? parts_of_longest : 1;
@@ -189,7 +193,7 @@ void attend_group(std::span<HeadList> heads, const QueryGroup& group, const Atte
           float* mean = nullptr;
           if (statistics) {
             auto& rows = attention[t * heads.size() + h];
-            rows.resize(kTileQueries * head.count);
+            rows.resize(static_cast<std::size_t>(std::min(kTileQueries, queries)) * head.count);
             mean = rows.data();
           }
           if (decode) {
@@ -212,13 +216,16 @@ void attend_group(std::span<HeadList> heads, const QueryGroup& group, const Atte
             HeadList& list = heads[static_cast<std::size_t>(h)];
             for (int t = 0; t < in_wave; ++t) {
               const int first = (begin + t) * kTileQueries;
-              const auto& rows = attention[static_cast<std::size_t>(t) * heads.size() + static_cast<std::size_t>(h)];
+              auto& rows = attention[static_cast<std::size_t>(t) * heads.size() + static_cast<std::size_t>(h)];
               const int count = std::min(kTileQueries, queries - first);
               const std::int32_t position = group.positions[static_cast<std::size_t>(first)];
-              list.statistics().observe(rows, count, list.size(), position);
               if (recording.observer)
                 recording.observer->on_attention({recording.layer, static_cast<int>(h), list.statistics().view().positions, rows,
                                                   count, list.size(), position});
+              if (rows_wait(group))
+                list.observe_later(std::move(rows), count, position);
+              else
+                list.statistics().observe(rows, count, list.size(), position);
             }
           });
       }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "kernels/compaction.hpp"
 #include "kernels/half.hpp"
@@ -29,8 +30,9 @@ std::vector<float> norms(bool needed, HalfRows rows, std::size_t size, std::size
 
 }  // namespace
 
-HeadList::HeadList(std::size_t key_size, std::size_t value_size, const StatisticsSettings& statistics)
-    : key_size_(key_size), value_size_(value_size), statistics_(statistics) {}
+HeadList::HeadList(std::size_t key_size, std::size_t value_size, const StatisticsSettings& statistics,
+                   const std::shared_ptr<PageRegion>& region)
+    : key_size_(key_size), value_size_(value_size), keys_(region), values_(region), statistics_(statistics) {}
 
 void HeadList::reserve(std::size_t entries) {
   const std::size_t blocks = kernels::blocks_of(entries);
@@ -54,7 +56,47 @@ void HeadList::append(std::span<const std::int32_t> cells, std::span<const std::
   }
 }
 
+void HeadList::open(bool observes) {
+  commit();
+  open_.emplace();
+  open_->entries = size();
+  if (observes) open_->statistics = statistics_;
+}
+
+void HeadList::observe_later(std::vector<float> attention, int rows, std::int32_t first_position) {
+  if (!open_) return statistics_.observe(attention, rows, size(), first_position);
+  open_->attention = std::move(attention);
+  open_->rows = rows;
+  open_->first_position = first_position;
+}
+
+void HeadList::commit() {
+  if (!open_) return;
+  const Open open = std::move(*open_);
+  open_.reset();
+  statistics_.observe(open.attention, open.rows, size(), open.first_position);
+}
+
+void HeadList::take_back() {
+  if (!open_) return;
+  Open open = std::move(*open_);
+  open_.reset();
+  if (open.statistics)
+    statistics_ = std::move(*open.statistics);
+  else
+    statistics_.take_back(size() - open.entries);
+  cells_.resize(open.entries);
+  reserve(open.entries);
+}
+
+std::size_t HeadList::bookkeeping_bytes() const {
+  std::size_t bytes = cells_.capacity() * sizeof(std::int32_t) + statistics_.bytes();
+  if (open_) bytes += open_->attention.capacity() * sizeof(float) + (open_->statistics ? open_->statistics->bytes() : 0);
+  return bytes;
+}
+
 void HeadList::keep(std::span<const std::int32_t> kept) {
+  commit();
   if (kept.size() == size()) return;
   kernels::compact_blocks(keys(), key_size_, kept);
   kernels::compact_rows(values_.data(), value_size_ * sizeof(std::uint16_t), value_size_ * sizeof(std::uint16_t), kept);
@@ -65,8 +107,19 @@ void HeadList::keep(std::span<const std::int32_t> kept) {
   reserve(kept.size());
 }
 
-HeadList HeadList::copy(std::span<const std::int32_t> kept) const {
-  HeadList out(key_size_, value_size_, {});
+HeadList HeadList::duplicate(const std::shared_ptr<PageRegion>& region) const {
+  HeadList out(key_size_, value_size_, statistics_.settings(), region);
+  out.cells_ = cells_;
+  out.statistics_ = statistics_;
+  out.reserve(size());
+  if (size() == 0) return out;
+  std::memcpy(out.keys(), keys_.data(), kernels::blocks_of(size()) * kBlock * key_size_ * sizeof(std::uint16_t));
+  std::memcpy(out.values(), values_.data(), size() * value_size_ * sizeof(std::uint16_t));
+  return out;
+}
+
+HeadList HeadList::copy(std::span<const std::int32_t> kept, const std::shared_ptr<PageRegion>& region) const {
+  HeadList out(key_size_, value_size_, {}, region);
   const kernels::RaggedHead from = view();
   const auto positions = statistics_.view().positions;
   std::vector<std::int32_t> kept_positions;

@@ -1,10 +1,12 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
-#include "adapters/llama_cpp/store/page_buffer.hpp"
+#include "adapters/llama_cpp/store/page_region.hpp"
 #include "kernels/ragged_attention.hpp"
 #include "namm/statistics.hpp"
 
@@ -20,13 +22,23 @@ struct HalfRows {
 /// its attention statistics are. In order of arrival, which is position order.
 class HeadList {
  public:
-  HeadList(std::size_t key_size, std::size_t value_size, const StatisticsSettings& statistics);
+  /// `region`: where keys and values lie, beside those of other heads.
+  HeadList(std::size_t key_size, std::size_t value_size, const StatisticsSettings& statistics,
+           const std::shared_ptr<PageRegion>& region = std::make_shared<PageRegion>());
 
   /// Adds tokens: `cells` and `positions` say who they are, rows hold one key and one value of this head each;
   /// `content` is what the policy's reader made of them, empty if it has none.
   void append(std::span<const std::int32_t> cells, std::span<const std::int32_t> positions, HalfRows keys, HalfRows values,
               std::span<const float> content = {});
-  /// Keeps the entries with these ascending indices; memory of the others goes back to the system.
+  /// From here on what is appended and observed can be taken back, until commit(). `observes`: rows of attention go to the
+  /// statistics at once, which are copied for that; else they wait (observe_later). Commits what was open.
+  void open(bool observes);
+  /// The newest rows of attention, for commit(): [rows][size()].
+  void observe_later(std::vector<float> attention, int rows, std::int32_t first_position);
+  void commit();
+  /// What was appended since open() never was.
+  void take_back();
+  /// Keeps the entries with these ascending indices; memory of the others goes back to the system. Commits.
   void keep(std::span<const std::int32_t> kept);
 
   /// For saved sessions: the entries whose cell has a row (`row_of_cell[cell]`, -1 = none), with their statistics. The list
@@ -37,8 +49,10 @@ class HeadList {
   void restore(ByteReader& in, std::size_t row_count);
   void move_to(std::span<const std::int32_t> cell_of_row);
 
+  /// The same list once more, with its statistics; of one that is not open.
+  HeadList duplicate(const std::shared_ptr<PageRegion>& region) const;
   /// A list of the entries with these ascending indices, without statistics.
-  HeadList copy(std::span<const std::int32_t> kept) const;
+  HeadList copy(std::span<const std::int32_t> kept, const std::shared_ptr<PageRegion>& region) const;
 
   std::size_t size() const { return cells_.size(); }
   std::span<const std::int32_t> cells() const { return cells_; }
@@ -47,7 +61,7 @@ class HeadList {
   /// Keys, values and sizes; visibility is left for the caller.
   kernels::RaggedHead view() const;
   std::size_t kv_bytes() const { return keys_.mapped() + values_.mapped(); }
-  std::size_t bookkeeping_bytes() const { return cells_.capacity() * sizeof(std::int32_t) + statistics_.bytes(); }
+  std::size_t bookkeeping_bytes() const;
 
  private:
   std::uint16_t* keys() { return reinterpret_cast<std::uint16_t*>(keys_.data()); }
@@ -55,10 +69,20 @@ class HeadList {
   void reserve(std::size_t entries);
 
   std::size_t key_size_, value_size_;
-  PageBuffer keys_;    // F16 [block][key_size][64]
-  PageBuffer values_;  // F16 [entry][value_size]
+  RegionBuffer keys_;    // F16 [block][key_size][64]
+  RegionBuffer values_;  // F16 [entry][value_size]
   std::vector<std::int32_t> cells_;
   HeadStatistics statistics_;
+
+  /// What take_back() needs, and what waits for commit().
+  struct Open {
+    std::size_t entries = 0;                   // before
+    std::optional<HeadStatistics> statistics;  // before, if rows have been observed since
+    std::vector<float> attention;
+    int rows = 0;
+    std::int32_t first_position = 0;
+  };
+  std::optional<Open> open_;
 };
 
 }  // namespace namm::llama

@@ -17,6 +17,8 @@ namespace namm::llama {
 
 namespace {
 
+constexpr std::int32_t kMostPosition = 1 << 30;  // as many tokens may follow before they are more than can be counted
+
 [[noreturn]] void damaged(const std::string& what) {
   throw std::runtime_error(std::string("saved state: ").append(what).append("; the file is damaged, save it again"));
 }
@@ -82,11 +84,10 @@ void CacheStore::write_group(ByteWriter& out, const Group& group, const SavedRow
     for (const auto& [index, layer] : layers_)
       if (layer->group == &group) {
         const auto lists = sequence.layers.find(index);
-        for (int h = 0; h < layer->shape.kv_heads; ++h)
-          if (lists != sequence.layers.end() && static_cast<std::size_t>(h) < lists->second.size())
-            lists->second[static_cast<std::size_t>(h)].save(out, row_of_cell);
-          else
-            make_list(layer->shape).save(out, row_of_cell);
+        if (lists != sequence.layers.end() && !lists->second.empty())
+          for (const HeadList& list : lists->second) list.save(out, row_of_cell);
+        else
+          for (const HeadList& list : make_lists(layer->shape)) list.save(out, row_of_cell);
       }
   }
 }
@@ -144,8 +145,8 @@ std::shared_ptr<SavedStore> CacheStore::read(ByteReader& in) const {
       sequence.primary = in.number<std::int32_t>();
       for (const auto& [index, layer] : layers_) {
         if (layer->group != group) continue;
-        for (int h = 0; h < layer->shape.kv_heads; ++h) {
-          HeadList list = make_list(layer->shape);
+        sequence.layers[index] = make_lists(layer->shape);
+        for (HeadList& list : sequence.layers[index]) {
           list.restore(in, rows);
           const auto positions = list.statistics().view().positions;
           for (std::size_t e = 0; e < list.size(); ++e) {
@@ -153,7 +154,6 @@ std::shared_ptr<SavedStore> CacheStore::read(ByteReader& in) const {
             if (part.owner[row] != sequence.number || part.position[row] != positions[e])
               damaged("a head's tokens must be those of its sequence, row " + std::to_string(row) + " is not");
           }
-          sequence.layers[index].push_back(std::move(list));
         }
       }
       for (std::size_t t = 0; t + 1 < part.sequences.size(); ++t)
@@ -162,9 +162,10 @@ std::shared_ptr<SavedStore> CacheStore::read(ByteReader& in) const {
     for (std::uint64_t i = 0; i < rows; ++i) {
       const bool known = std::any_of(part.sequences.begin(), part.sequences.end(),
                                      [&](const SavedStore::Sequence& s) { return s.number == part.owner[i]; });
-      const bool placed = part.position[i] >= 0 && part.position[i] < INT32_MAX;
+      const bool placed = part.position[i] >= 0 && part.position[i] < kMostPosition;
       if (known ? !placed : part.owner[i] != CellMap::kNobody)
-        damaged("each row must have a sequence and a position, row " + std::to_string(i) + " has not");
+        damaged("each row must have a sequence and a position below " + std::to_string(kMostPosition) + ", row " +
+                std::to_string(i) + " has not");
     }
   }
   return out;
@@ -180,8 +181,7 @@ void CacheStore::take_cells(Group& group, int stream, std::span<const std::int32
     if (owner != CellMap::kNobody) plan.reused.emplace_back(owner, cell);
     map.take(static_cast<std::size_t>(cell));
   }
-  for (const auto& [index, layer] : layers_)
-    if (layer->group == &group) drop_reused(*layer, stream, plan);
+  drop_reused(group, stream, plan);
   std::erase_if(group.sequences, [&](const auto& entry) {
     return stream_of(entry.first) == stream && map.held[static_cast<std::size_t>(sequence_of(entry.first))] == 0;
   });
@@ -189,6 +189,7 @@ void CacheStore::take_cells(Group& group, int stream, std::span<const std::int32
 
 std::vector<std::pair<std::int64_t, CacheStore::Names>> CacheStore::install(const std::shared_ptr<SavedStore>& saved,
                                                                             std::span<const SavedRows> rows) {
+  settle_all();
   const auto group_of = [&](int layer) { return layers_.at(layer)->group; };
   bool fits = saved->parts.size() == rows.size();
   for (std::size_t p = 0; fits && p < rows.size(); ++p)

@@ -1,0 +1,226 @@
+// A batch that is stopped or fails, wherever that is: the program looks what is left, goes on, and nothing may tell that it was.
+#include <algorithm>
+
+#include "namm/llama.hpp"
+#include "namm/policy.hpp"
+#include "tests/check.hpp"
+#include "tests/llama/context.hpp"
+#include "tests/support/tiny_model.hpp"
+
+using namespace namm;
+using namespace namm::test;
+
+namespace {
+
+constexpr int kUbatch = 32, kInterval = 48, kSequences = 2;
+
+/// Stops a decode at the call `at` of the abort callback, which llama.cpp asks before every node.
+struct Stop {
+  int calls = 0, at = -1;
+  static bool callback(void* data) {
+    auto* const stop = static_cast<Stop*>(data);
+    return stop->calls++ == stop->at;
+  }
+};
+
+/// Throws at the look `at` at attention: behind it everything of that layer has been appended.
+class Thrower final : public Observer {
+ public:
+  std::string_view name() const override { return "test-thrower"; }
+  bool wants_attention() const override { return true; }
+  void on_attention(const AttentionRows&) override {
+    if (looks++ == at) throw std::runtime_error("thrown on purpose");
+  }
+  int looks = 0, at = -1;
+};
+
+struct Program {
+  Program(const std::shared_ptr<const llama::LlamaModel>& model, const CachePolicy& policy, bool streams, bool told)
+      : attached(llama::attach(model->get(), params(streams), policy)),
+        told_(told),
+        vocabulary_(llama_vocab_n_tokens(model->vocab())) {
+    llama_set_abort_callback(attached.context(), Stop::callback, &stop);
+    for (int s = 0; s < kSequences; ++s) tokens_.push_back(random_tokens(400, vocabulary_, 20u + static_cast<unsigned>(s)));
+  }
+
+  static llama_context_params params(bool streams) {
+    llama_context_params out = llama_context_default_params();
+    out.n_ctx = 1024;
+    out.n_batch = 128;
+    out.n_ubatch = kUbatch;
+    out.n_seq_max = kSequences;
+    out.kv_unified = !streams;
+    out.n_threads = out.n_threads_batch = 1;
+    return out;
+  }
+
+  int newest(int sequence) const { return llama_memory_seq_pos_max(llama_get_memory(attached.context()), sequence); }
+
+  /// Evaluates each sequence up to this many tokens, in one batch, from where it is. False if that was broken off.
+  bool read_to(std::vector<int> lengths) {
+    llama_batch batch = llama_batch_init(256, 0, 1);
+    for (int s = 0; s < static_cast<int>(lengths.size()); ++s)
+      for (int at = newest(s) + 1; at < lengths[static_cast<std::size_t>(s)]; ++at) {
+        const int i = batch.n_tokens++;
+        batch.token[i] = tokens_[static_cast<std::size_t>(s)][static_cast<std::size_t>(at)];
+        batch.pos[i] = at;
+        batch.n_seq_id[i] = 1;
+        batch.seq_id[i][0] = s;
+        batch.logits[i] = 1;
+      }
+    bool done = true;
+    if (batch.n_tokens > 0) {
+      if (told_) {
+        try {
+          attached.decode(batch);
+        } catch (const std::runtime_error&) {
+          done = false;
+        }
+      } else {
+        done = llama_decode(attached.context(), batch) == 0;
+      }
+      if (done) {
+        const float* const row = llama_get_logits_ith(attached.context(), -1);
+        logits.emplace_back(row, row + vocabulary_);
+      }
+    }
+    llama_batch_free(batch);
+    return done;
+  }
+
+  Stop stop;
+  llama::Attached attached;
+  std::vector<std::vector<float>> logits;  ///< of the last token of every batch
+
+ private:
+  bool told_;
+  int vocabulary_;
+  std::vector<std::vector<std::int32_t>> tokens_;
+};
+
+CachePolicy policy_named(const std::string& name) {
+  CachePolicy out = name == "full" ? full_memory() : load_policy(name).with_budget(Budget{Budget::Unit::tokens, 30});
+  return out.with_interval(kInterval).with_protection(2, 6);
+}
+
+/// What follows the batch that may be broken off.
+void go_on(Program& program, int from) {
+  program.read_to({from + 1, 0});
+  program.read_to({from + 20, 70});
+  for (int i = 1; i <= 3; ++i) program.read_to({from + 20 + i, 70 + i});
+  program.read_to({from + 70, 100});
+}
+
+void require_same(Program& broken, Program& straight) {
+  const std::size_t last = std::min<std::size_t>(6, straight.logits.size());
+  REQUIRE(broken.logits.size() >= last);
+  for (std::size_t i = 1; i <= last; ++i)
+    REQUIRE(broken.logits[broken.logits.size() - i] == straight.logits[straight.logits.size() - i]);
+  const auto a = broken.attached.content(), b = straight.attached.content();
+  REQUIRE(a.size() == b.size());
+  for (std::size_t h = 0; h < a.size(); ++h) REQUIRE(a[h].positions == b[h].positions);
+  const CacheUsage used = broken.attached.usage(), expected = straight.attached.usage();
+  REQUIRE(used.entries == expected.entries);
+  REQUIRE(used.updates == expected.updates);
+  REQUIRE(used.tokens_seen == expected.tokens_seen);
+  REQUIRE(used.kv_bytes == expected.kv_bytes);
+}
+
+}  // namespace
+
+TEST_CASE("a batch that is stopped at any node and read again leaves no trace", "[llama][broken]") {
+  TinyShape shape;
+  shape.layers = 2;
+  struct Case {
+    const char *architecture, *policy;
+    bool streams, told;
+  };
+  const Case one = GENERATE(Case{"llama", "full", false, true}, Case{"llama", "streaming", false, true},
+                            Case{"llama", "h2o-mean", false, true}, Case{"llama", "h2o-mean", false, false},
+                            Case{"llama", "default", true, true}, Case{"gemma2", "default", false, true},
+                            Case{"gemma2", "snapkv", false, false});
+  shape.architecture = one.architecture;
+  const std::string name = one.policy;
+  const bool streams = one.streams, told = one.told;
+  CAPTURE(shape.architecture, name, streams, told);
+  const auto model = llama::LlamaModel::load(write_tiny_model(shape));
+  const CachePolicy policy = policy_named(name);
+  // 40 tokens, then two parts of which each crosses an interval for one of the sequences, or a single token that does
+  const bool single = GENERATE(false, true);
+  const std::vector<int> before = {single ? 47 : 40, 30}, lengths = {single ? 48 : 80, single ? 30 : 54};
+  Program straight(model, policy, streams, told);
+  REQUIRE(straight.read_to({before[0], 0}));
+  REQUIRE(straight.read_to({before[0], before[1]}));
+  straight.stop.calls = 0;
+  REQUIRE(straight.read_to(lengths));
+  const int nodes = straight.stop.calls;
+  REQUIRE(nodes > 20);
+  go_on(straight, lengths[0]);
+  for (int at = 0; at < nodes; ++at) {
+    CAPTURE(at, nodes);
+    Program broken(model, policy, streams, told);
+    REQUIRE(broken.read_to({before[0], 0}));
+    REQUIRE(broken.read_to({before[0], before[1]}));
+    broken.stop.calls = 0;
+    broken.stop.at = at;
+    REQUIRE_FALSE(broken.read_to(lengths));
+    broken.stop.at = -1;
+    if (at % 2 == 0) CHECK(broken.attached.usage().entries >= 0);  // asks, which must not settle what is gone
+    REQUIRE(broken.read_to(lengths));
+    go_on(broken, lengths[0]);
+    require_same(broken, straight);
+  }
+}
+
+TEST_CASE("a batch that fails in a layer and is read again leaves no trace", "[llama][broken]") {
+  TinyShape shape;
+  shape.layers = 3;
+  const auto model = llama::LlamaModel::load(write_tiny_model(shape));
+  const std::string name = GENERATE("streaming", "h2o-mean", "default");
+  CAPTURE(name);
+  const auto run = [&](int at, std::shared_ptr<Thrower>& thrower) {
+    CachePolicy policy = policy_named(name);
+    policy.observer = thrower = std::make_shared<Thrower>();
+    auto program = std::make_unique<Program>(model, policy, false, true);
+    REQUIRE(program->read_to({40, 0}));
+    REQUIRE(program->read_to({40, 30}));
+    thrower->looks = 0;
+    thrower->at = at;
+    const bool done = program->read_to({80, 54});
+    REQUIRE(done == (at < 0));
+    thrower->at = -1;
+    const int looks = thrower->looks;
+    if (!done) REQUIRE(program->read_to({80, 54}));
+    thrower->looks = looks;
+    return program;
+  };
+  std::shared_ptr<Thrower> thrower;
+  const auto straight = run(-1, thrower);
+  const int looks = thrower->looks;
+  REQUIRE(looks >= 3 * 2 * 2);
+  go_on(*straight, 80);
+  for (int at = 0; at < looks; ++at) {
+    CAPTURE(at, looks);
+    const auto broken = run(at, thrower);
+    go_on(*broken, 80);
+    require_same(*broken, *straight);
+  }
+}
+
+TEST_CASE("a batch that is stopped leaves the checks of cuts as they were", "[llama][broken]") {
+  const auto model = llama::LlamaModel::load(write_tiny_model({}));
+  Program program(model, policy_named("streaming"), false, true);
+  REQUIRE(program.read_to({100, 0}));
+  REQUIRE(program.read_to({100, 20}));
+  CHECK_THROWS_WITH(program.attached.remove(0, 90), Contains("behind the last eviction"));
+  for (const int at : {0, 5, 12, 20, 30}) {
+    CAPTURE(at);
+    program.stop.calls = 0;
+    program.stop.at = at;
+    REQUIRE_FALSE(program.read_to({130, 20}));
+    program.stop.at = -1;
+    CHECK_THROWS_WITH(program.attached.remove(0, 90), Contains("behind the last eviction"));
+    CHECK_NOTHROW(program.attached.remove(1, 15));
+    REQUIRE(program.read_to({100, 20}));
+  }
+}
