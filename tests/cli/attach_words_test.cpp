@@ -14,6 +14,8 @@ TEST_CASE("attach: a forgotten -- is said, with the line as it should be") {
 
 TEST_CASE("attach: a program that is not there is said before anything else") {
   check_refused(run_program({"attach", "--", "llama-no-such-server", "-m", "X"}), 1,
-                {"llama-no-such-server not found on the PATH", "give its path behind '--'"});
+                {"llama-no-such-server not found beside namm, in build/llama/bin and on the PATH", "setup.sh --with-server"});
+  check_refused(run_program({"attach", "--", "no-such-program"}), 1,
+                {"no-such-program not found on the PATH", "path behind '--'"});
   check_refused(run_program({"attach", "--", "/nowhere/llama-server"}), 1, {"/nowhere/llama-server", "cannot be found"});
 }
