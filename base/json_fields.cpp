@@ -7,6 +7,8 @@
 #include <limits>
 #include <stdexcept>
 
+#include "base/json_limits.hpp"
+
 namespace namm::detail {
 namespace {
 
@@ -60,7 +62,7 @@ void JsonFields::allow_only(std::initializer_list<std::string_view> names) const
     if (std::find(names.begin(), names.end(), name) != names.end()) continue;
     std::string known;
     for (const std::string_view one : names) known += (known.empty() ? "" : ", ") + std::string(one);
-    throw std::runtime_error("field " + path_ + name.substr(0, 40) + " is unknown to this version (known: " +
+    throw std::runtime_error("field " + path_ + one_line(name.substr(0, 40)) + " is unknown to this version (known: " +
                              (known.empty() ? "none" : known) + "); use the version of namm that wrote it, or remove the field");
   }
 }

@@ -18,7 +18,8 @@ class Hindsight {
 };
 
 /// `oracle`: attention from the question and the gold answer. `kvzip`: attention while the model repeats the context (KVzip,
-/// arXiv 2505.23416), which a runtime could afford as a second pass over every prompt. `expected-attention`: a baseline that
+/// arXiv 2505.23416), which a runtime could afford as a second pass over every prompt; `kvzip-mean` with the mean over a group's
+/// query heads instead of the largest. `expected-attention`: a baseline that
 /// reads the context alone, but all of it before the first token is dropped (arXiv 2510.00636). Null if there is none of this
 /// name, in any spelling ("KVzip", "expected_attention").
 std::shared_ptr<const Hindsight> make_hindsight(std::string_view name);

@@ -1,5 +1,6 @@
 #include "namm/cache_policy.hpp"
 
+#include <algorithm>
 #include <exception>
 #include <map>
 #include <numeric>
@@ -146,7 +147,10 @@ Selection plan_update(const Policy& policy, const SelectionSettings& settings, s
   if (policy.chooses_per_layer()) average_within_layers(heads, scores);
   std::vector<ScoredHead> scored;
   for (std::size_t h = 0; h < heads.size(); ++h) scored.push_back({heads[h].layer, scores[h], heads[h].positions});
-  return select(settings, scored, budget_tokens);
+  SelectionSettings own = settings;
+  if (budget_tokens >= 0)
+    own.recent = std::max(own.recent, static_cast<int>(policy.recent_share() * static_cast<double>(budget_tokens)));
+  return select(own, scored, budget_tokens);
 }
 
 Selection update_heads(const CachePolicy& policy, std::span<const HeadTokens> heads, std::int64_t tokens_seen,

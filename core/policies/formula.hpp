@@ -19,6 +19,12 @@ class FormulaPolicy final : public Policy {
     else
       return false;
   }
+  double recent_share() const override {
+    if constexpr (requires { Traits::recent_share; })
+      return Traits::recent_share;
+    else
+      return 0;
+  }
   void score(const HeadTokens& tokens, std::span<float> scores) const override { Traits::score(tokens, scores); }
   std::unique_ptr<Policy> clone() const override { return std::make_unique<FormulaPolicy>(*this); }
   nlohmann::json to_json() const override { return nlohmann::json::object(); }

@@ -16,6 +16,7 @@ std::unique_ptr<Policy> make_key_probe(const nlohmann::json& settings);
 std::unique_ptr<Policy> make_random(const nlohmann::json& settings);
 std::unique_ptr<Policy> make_streaming(const nlohmann::json& settings);
 std::unique_ptr<Policy> make_h2o(const nlohmann::json& settings);
+std::unique_ptr<Policy> make_h2o_half(const nlohmann::json& settings);
 std::unique_ptr<Policy> make_h2o_mean(const nlohmann::json& settings);
 std::unique_ptr<Policy> make_tova(const nlohmann::json& settings);
 std::unique_ptr<Policy> make_tova_layer(const nlohmann::json& settings);

@@ -18,6 +18,7 @@ std::deque<PolicyEntry>& entries() {
       {"random", "a fixed random number per token: the floor", make_random},
       {"streaming", "sinks and the newest tokens (StreamingLLM, arXiv 2309.17453)", make_streaming},
       {"h2o", "attention received, summed over queries (H2O, arXiv 2306.14048)", make_h2o},
+      {"h2o-half", "the same, half of the budget for the newest tokens, as published", make_h2o_half},
       {"h2o-mean", "attention received per query that could see the token", make_h2o_mean},
       {"tova", "attention received from the newest query (TOVA, arXiv 2401.06104)", make_tova},
       {"tova-layer", "the same, one choice per layer by the mean over its heads, as published", make_tova_layer},

@@ -34,6 +34,7 @@ struct LayerQueries {
   std::span<const std::int32_t> positions;  ///< [count], ascending
   const float* queries = nullptr;           ///< [count][heads * key_size], before rotary embedding
   float scale = 1;                          ///< of the products of queries and keys
+  const Rotation* rotation = nullptr;       ///< of queries and keys, for the time of the call; null if the model has none
   std::size_t count() const { return positions.size(); }
 };
 

@@ -30,6 +30,8 @@ class Policy {
   /// True if the heads of a layer share one choice: a token's score is the mean of its scores in the KV heads of its layer that
   /// hold it.
   virtual bool chooses_per_layer() const { return false; }
+  /// The share of the budget that is the newest tokens' whatever their scores, 0 to 1.
+  virtual double recent_share() const { return 0; }
   /// Writes one score per token, higher = keep. scores.size() == tokens.size(), which may be 0.
   virtual void score(const HeadTokens& tokens, std::span<float> scores) const = 0;
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "tests/calibrate/turning.hpp"
 #include "tests/check.hpp"
 
 using namespace namm;
@@ -12,29 +13,11 @@ using namespace namm::calibrate;
 
 namespace {
 
-constexpr std::size_t kSize = 4, kKvHeads = 2, kHeads = 4;
-constexpr double kAngles[] = {0.7, 0.013};  // per position, of the pairs (0, 1) and (2, 3)
-
-template <typename Number>
-void turn_vector(Number* vector, double position) {
-  for (std::size_t pair = 0; pair < kSize / 2; ++pair) {
-    const double c = std::cos(kAngles[pair] * position), s = std::sin(kAngles[pair] * position);
-    const double x = vector[2 * pair], y = vector[2 * pair + 1];
-    vector[2 * pair] = static_cast<Number>(c * x - s * y);
-    vector[2 * pair + 1] = static_cast<Number>(s * x + c * y);
-  }
-}
-
-class Turning final : public Rotation {
-  void turn(std::span<float> vectors, std::size_t per_position, std::span<const std::int32_t> positions) const override {
-    for (std::size_t p = 0; p < positions.size(); ++p)
-      for (std::size_t v = 0; v < per_position; ++v) turn_vector(vectors.data() + (p * per_position + v) * kSize, positions[p]);
-  }
-};
-
-float wave(std::size_t i, double pitch) {
-  return static_cast<float>(std::sin(static_cast<double>(i) * pitch + 0.3));
-}
+using turning::kSize;
+using turning::turn_vector;
+using turning::Turning;
+using turning::wave;
+constexpr std::size_t kKvHeads = 2, kHeads = 4;
 
 /// The score of `token` in KV head `head`: tokens 4 .. n-1 compete; queries 4 .. n-1 tell what is to come.
 double by_definition(const std::vector<float>& keys, const std::vector<float>& values, const std::vector<float>& queries,

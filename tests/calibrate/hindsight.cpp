@@ -37,6 +37,7 @@ TEST_CASE("hindsight: the oracle scores tokens by what question and answer pay t
 }
 
 TEST_CASE("hindsight: names", "[calibrate][hindsight]") {
-  for (const char* const name : {"oracle", "kvzip", "expected-attention"}) CHECK(calibrate::make_hindsight(name)->name() == name);
+  for (const char* const name : {"oracle", "kvzip", "kvzip-mean", "expected-attention"})
+    CHECK(calibrate::make_hindsight(name)->name() == name);
   CHECK(calibrate::make_hindsight("h2o") == nullptr);
 }

@@ -88,6 +88,27 @@ TEST_CASE("tova-layer: the heads of a layer keep the same tokens, those of the h
   }
 }
 
+TEST_CASE("h2o-half: half of the budget is the newest tokens', the rest the heavy hitters'") {
+  std::mt19937 random(6);
+  HeadStatistics statistics(samples::needing(samples::everything()));
+  samples::feed(statistics, random, 0, 60);
+  const std::vector<HeadTokens> heads = {statistics.view()};
+  SelectionSettings settings;
+  settings.sinks = settings.recent = 0;
+  std::vector<std::pair<float, std::int32_t>> older;
+  for (std::int32_t i = 0; i < 50; ++i) older.emplace_back(-heads[0].accumulated[static_cast<std::size_t>(i)], i);
+  std::sort(older.begin(), older.end());
+  std::vector<std::int32_t> expected;
+  for (std::size_t i = 0; i < 10; ++i) expected.push_back(older[i].second);
+  std::sort(expected.begin(), expected.end());
+  for (std::int32_t i = 50; i < 60; ++i) expected.push_back(i);
+  const auto policy = make_policy("h2o-half");
+  CHECK(plan_update(*policy, settings, heads, 20).kept[0] == expected);
+  CHECK(plan_update(*make_policy("h2o"), settings, heads, 20).kept[0] != expected);
+  CHECK(plan_update(*policy, settings, heads, 1).kept[0] == std::vector<std::int32_t>{59});
+  CHECK(plan_update(*policy, settings, heads, -1).kept[0].size() == 60);
+}
+
 TEST_CASE("Baselines score as their papers say") {
   std::mt19937 random(3);
   HeadStatistics statistics(samples::needing(samples::everything()));

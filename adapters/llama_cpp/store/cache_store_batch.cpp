@@ -177,7 +177,8 @@ void CacheStore::show_queries(const Layer& layer, const QueryGroup& queries, con
                            layer.shape.key_size,
                            {queries.positions.data() + i, 1},
                            call.plain_queries + token * heads * layer.shape.key_size,
-                           call.scale};
+                           call.scale,
+                           staged_->rotation};
     if (reader && reader->reads_queries()) reader->read_queries(one);
     if (watches) memory_.observer->on_queries(one);
   }

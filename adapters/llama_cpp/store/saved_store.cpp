@@ -11,6 +11,7 @@
 #include "adapters/llama_cpp/store/cache_store_parts.hpp"
 #include "base/bytes.hpp"
 #include "base/fingerprint.hpp"
+#include "base/json_limits.hpp"
 
 namespace namm::llama {
 
@@ -111,7 +112,7 @@ void CacheStore::save(ByteWriter& out, std::span<const SavedRows> rows,
 std::shared_ptr<SavedStore> CacheStore::read(ByteReader& in) const {
   if (const std::string saved_by = in.text(); saved_by != fingerprint())
     throw std::runtime_error("saved state: must have been saved with the policy attached now (" + fingerprint() + "), was with " +
-                             saved_by.substr(0, 80) + "; attach that policy, or begin anew");
+                             detail::one_line(saved_by) + "; attach that policy, or begin anew");
   if (in.number<std::uint64_t>() != layers_.size())
     throw std::runtime_error("saved state: must be of this model, has another number of layers; load it with its own model");
   for (const auto& [index, layer] : layers_) {

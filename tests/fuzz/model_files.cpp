@@ -1,0 +1,91 @@
+// What comes with a model: its header, policies, calibrations in progress.
+#include <fstream>
+
+#include "adapters/llama_cpp/model_facts.hpp"
+#include "calibrate/state_file.hpp"
+#include "core/policy_file.hpp"
+#include "tests/calibrate/scripted_host.hpp"
+#include "tests/fuzz/targets.hpp"
+#include "tests/support/tiny_model.hpp"
+#include "trace/crc32c.hpp"
+
+namespace namm::fuzz {
+namespace {
+
+void read_gguf(const std::filesystem::path& file) {
+  llama::model_facts(file).dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);  // as inspect prints it
+}
+
+void write_ggufs(const std::filesystem::path& folder) {
+  for (const char* architecture : {"llama", "gemma2", "jamba"}) {
+    test::TinyShape shape;
+    shape.architecture = architecture;
+    shape.layers = 2;
+    shape.query_heads = 2;
+    shape.kv_heads = 1;
+    shape.head_size = shape.feed_forward = shape.vocabulary = 8;
+    std::filesystem::copy_file(test::write_tiny_model(shape), folder / architecture);
+  }
+}
+
+void read_policy(const std::filesystem::path& file) {
+  const PolicyFile policy = load_policy_file(file);
+  require_valid(policy);
+  // what it scores: a head of no tokens
+  policy.policy->score({}, {});
+}
+
+void write_policies(const std::filesystem::path& folder) {
+  for (const char* name : {"default", "h2o", "snapkv", "random", "namm", "namm-mlp"})
+    save_policy_file(folder / name, resolve_policy(name));
+}
+
+calibrate::ProbeSettings small_probe() {
+  return {ProbeInput::key, calibrate::ReadOut::linear, 1};
+}
+constexpr std::size_t kMostRecordings = 4;
+
+void read_calibration(const std::filesystem::path& file) {
+  calibrate::ProbeFit fit(small_probe(), scripted::Host().description());
+  calibrate::load_state(file, {{"seed", 1}}, kMostRecordings, fit);
+  fit.fit();
+}
+
+void write_calibration(const std::filesystem::path& folder) {
+  scripted::Host host;
+  calibrate::ProbeFit fit(small_probe(), host.description());
+  for (std::size_t i = 0; i < 2; ++i) {
+    const auto recorder =
+        std::make_shared<calibrate::Recorder>(ProbeInput::key, 30, std::vector<calibrate::PositionRange>{{30, 60}});
+    CachePolicy memory;
+    memory.observer = recorder;
+    host.reset(memory);
+    host.evaluate(host.tokenize("thirty characters of a context thirty characters of a context", false));
+    fit.add(*recorder, i);
+  }
+  calibrate::save_state(folder / "two", {{"seed", 1}}, fit);
+}
+
+std::string repair_calibration(std::string content) {
+  constexpr std::size_t sums = 2 * sizeof(std::uint32_t);
+  const std::size_t line = content.find('\n') + 1;
+  if (line == 0 || content.size() < line + sums) return content;
+  const auto bytes = std::as_bytes(std::span(content));
+  const std::uint32_t right[] = {trace::crc32c(bytes.first(line)),
+                                 trace::crc32c(bytes.subspan(line, content.size() - line - sums))};
+  return content.replace(content.size() - sums, sums, reinterpret_cast<const char*>(right), sums);
+}
+
+}  // namespace
+
+Target gguf_target() {
+  return {"gguf", read_gguf, write_ggufs};
+}
+Target policy_target() {
+  return {"policy", read_policy, write_policies};
+}
+Target calibration_target() {
+  return {"calibration", read_calibration, write_calibration, repair_calibration};
+}
+
+}  // namespace namm::fuzz

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Looks for files that break a reader, with libFuzzer, AddressSanitizer and UndefinedBehaviorSanitizer.
+set -euo pipefail
+
+usage() {
+  cat <<'HELP'
+usage: bash tests/fuzz/run.sh [--executions N] [TARGET...]
+
+  --executions N   of each target, 1,000,000 by default
+  TARGET           gguf policy checkpoint trace calibration prompts results details slot session; all by default
+
+What is found is written to build/fuzz/found and ends the run with code 1. Put the file into tests/fuzz/cases/TARGET: the test reads
+it from then on. Corpora stay in build/fuzz/corpus. Needs Clang with its runtimes and OpenMP (Debian: clang libomp-dev).
+HELP
+}
+
+executions=1000000 targets=()
+while (($#)); do
+  case $1 in
+    --executions) executions=${2:?--executions needs a number}; shift ;;
+    -h | --help) usage; exit 0 ;;
+    -*) echo "run.sh: unknown option '$1' (see --help)" >&2; exit 2 ;;
+    *) targets+=("$1") ;;
+  esac
+  shift
+done
+((${#targets[@]})) || targets=(gguf policy checkpoint trace calibration prompts results details slot session)
+
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+cmake --preset fuzz > /dev/null
+cmake --build --preset fuzz
+mkdir -p build/fuzz/found
+for target in "${targets[@]}"; do
+  corpus=build/fuzz/corpus/$target
+  seeds=$(mktemp -d)
+  mkdir -p "$corpus" "tests/fuzz/cases/$target"
+  echo "== $target"
+  # -timeout and -rss_limit_mb: time and memory are bounded by the size of a file
+  NAMM_FUZZ_TARGET=$target NAMM_FUZZ_SEEDS=$seeds OMP_NUM_THREADS=1 build/fuzz/tests/fuzz/namm_fuzz \
+    -runs="$executions" -max_len=16384 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 \
+    -artifact_prefix="build/fuzz/found/$target-" "$corpus" "$seeds" "tests/fuzz/cases/$target"
+  rm -rf "$seeds"
+  rmdir --ignore-fail-on-non-empty "tests/fuzz/cases/$target"
+done

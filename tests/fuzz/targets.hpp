@@ -1,0 +1,17 @@
+#pragma once
+#include "tests/fuzz/target.hpp"
+
+namespace namm::fuzz {
+
+Target gguf_target();         ///< headers of models
+Target policy_target();       ///< policy.json
+Target checkpoint_target();   ///< checkpoint.json of evolution
+Target trace_target();        ///< traces
+Target calibration_target();  ///< calibration.state
+Target prompts_target();      ///< --data: JSON lines and plain text
+Target results_target();      ///< results of evaluations, up to tables and page
+Target details_target();      ///< the same of --details
+Target slot_target();         ///< the store's part of saved slots
+Target session_target();      ///< saved sessions
+
+}  // namespace namm::fuzz
