@@ -12,6 +12,8 @@
 #include "adapters/llama_cpp/model_facts.hpp"
 #include "adapters/preload/attach_flags.hpp"
 #include "adapters/preload/settings.hpp"
+#include "adapters/preload/stats_file.hpp"
+#include "cli/attach_program.hpp"
 #include "cli/attach_words.hpp"
 #include "cli/command.hpp"
 #include "cli/options.hpp"
@@ -54,6 +56,7 @@ preload::Settings attach_settings_from(const po::variables_map& values) {
 }
 
 void check_writable(const std::string& path) {
+  preload::check_stats_path(path);
   const int file = open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
   if (file < 0)
     throw std::runtime_error("--stats " + path + ": must be writable, is not (" + std::strerror(errno) + "); name another file");
@@ -119,13 +122,19 @@ int run_attach(const std::vector<std::string>& arguments) {
     std::cout << '\n';
     return 0;
   }
-  check_program(program);
+  const fs::path path = find_program(program);
+  words.front() = path.string();
+  check_preloadable(path);
   check_model(given, settings.policy);
   if (!settings.stats.empty()) check_writable(settings.stats);
   preload::put_into_environment(settings);
+  if (!path.filename().string().starts_with("llama-")) preload::supply_by_environment();
+  setenv("NAMM_ATTACH_PID", std::to_string(getpid()).c_str(), 1);
   setenv("NAMM_ATTACH_MODULE", library("libnamm_module.so").c_str(), 1);
   const char* const before = std::getenv("LD_PRELOAD");
-  std::string preload = library("libnamm_preload.so").string();
+  const fs::path preloaded = library("libnamm_preload.so");
+  check_preload_path(preloaded);
+  std::string preload = preloaded.string();
   if (before && *before) preload.append(":").append(before);
   setenv("LD_PRELOAD", preload.c_str(), 1);
   become(words);

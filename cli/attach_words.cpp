@@ -1,17 +1,10 @@
 #include "cli/attach_words.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdlib>
-#include <filesystem>
-#include <sstream>
 #include <stdexcept>
 
 namespace namm::cli {
 namespace {
-
-namespace fs = std::filesystem;
 
 /// As a shell takes it for one word.
 std::string shell_word(const std::string& word) {
@@ -36,11 +29,6 @@ std::vector<std::string>::const_iterator first_bare_word(const std::vector<std::
   return words.end();
 }
 
-bool is_program(const fs::path& path) {
-  std::error_code ignored;
-  return fs::is_regular_file(path, ignored) && ::access(path.c_str(), X_OK) == 0;
-}
-
 }  // namespace
 
 void check_separator(const std::vector<std::string>& arguments, const po::options_description& options) {
@@ -52,21 +40,6 @@ void check_separator(const std::vector<std::string>& arguments, const po::option
     line += (word == program ? " -- " : " ") + shell_word(*word);
   throw std::invalid_argument("program: must stand behind '--', " + shell_word(*program) +
                               " does not; put -- before the program: `" + line + "`");
-}
-
-void check_program(const std::string& program) {
-  std::error_code ignored;
-  if (program.find('/') != std::string::npos) {
-    if (!fs::exists(program, ignored))
-      throw std::runtime_error(program + ": must be a program, cannot be found; check its path behind '--'");
-    return;  // whoever starts it says what else is wrong
-  }
-  const char* const path = std::getenv("PATH");
-  std::istringstream folders(path != nullptr ? path : "/bin:/usr/bin");
-  for (std::string folder; std::getline(folders, folder, ':');)
-    if (is_program(fs::path(folder.empty() ? "." : folder) / program)) return;
-  throw std::runtime_error(program + " not found on the PATH; give its path behind '--', for example -- ./build/bin/" + program +
-                           ", or install it (llama.cpp builds llama-server and llama-cli)");
 }
 
 }  // namespace namm::cli

@@ -10,7 +10,4 @@ namespace namm::cli {
 /// should be.
 void check_separator(const std::vector<std::string>& arguments, const po::options_description& options);
 
-/// Throws std::runtime_error if there is no such program: a path, or a name that is looked up on the PATH.
-void check_program(const std::string& program);
-
 }  // namespace namm::cli

@@ -3,81 +3,16 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <stdexcept>
 #include <string_view>
+
+#include "adapters/preload/attach_rules.hpp"
 
 namespace namm::preload {
 namespace {
 
-using Words = std::vector<std::string_view>;
-
-enum Programs : unsigned { kServer = 1, kCli = 2, kCompletion = 4, kBench = 8, kOther = 16 };
-constexpr unsigned kCommon = kServer | kCli | kCompletion | kOther;
-
-struct Rule {
-  unsigned programs;
-  Words names;                ///< spellings of the flag
-  std::string_view variable;  ///< environment variable that llama.cpp reads for it, or ""
-  bool takes_value;
-  Words allowed;   ///< values that do not conflict; none: the flag itself conflicts
-  Words supplied;  ///< appended where the user gave no such flag
-  std::string_view why;
-};
-
-const Words kOn = {"on", "1", "true", "enabled"};
-const Words kTypes = {"f16", "f32", "bf16", "q8_0"};
-const Words kOff = {"off", "0", "false", "disabled"};
-
-const Rule kRules[] = {
-    {kCommon | kBench,
-     {"-fa", "--flash-attn"},
-     "LLAMA_ARG_FLASH_ATTN",
-     true,
-     kOn,
-     {"-fa", "on"},
-     "the policy's attention takes the place of flash attention"},
-    {kCommon | kBench, {"-ctk", "--cache-type-k"}, "LLAMA_ARG_CACHE_TYPE_K", true, kTypes, {}, "keys are held as f16"},
-    {kCommon | kBench, {"-ctv", "--cache-type-v"}, "LLAMA_ARG_CACHE_TYPE_V", true, kTypes, {}, "values are held as f16"},
-    {kCommon, {"-kvo", "--kv-offload"}, "LLAMA_ARG_KV_OFFLOAD", false, kOff, {}, "the policy's cache lives in host memory"},
-    {kCommon, {"-nkvo", "--no-kv-offload"}, "", false, {"any"}, {"-nkvo"}, ""},
-    {kBench, {"-nkvo", "--no-kv-offload"}, "", true, {"1"}, {"-nkvo", "1"}, "the policy's cache lives in host memory"},
-    {kServer | kCli | kCompletion,
-     {"--context-shift"},
-     "LLAMA_ARG_CONTEXT_SHIFT",
-     false,
-     kOff,
-     {},
-     "cached keys cannot be moved to other positions"},
-    {kServer | kCli,
-     {"-ctxcp", "--ctx-checkpoints", "--swa-checkpoints"},
-     "LLAMA_ARG_CTX_CHECKPOINTS",
-     true,
-     {"0"},
-     {"-ctxcp", "0"},
-     "checkpoints are a part of a state, the policy's cache is saved as a whole"},
-    {kServer, {"--cache-reuse"}, "LLAMA_ARG_CACHE_REUSE", true, {"0"}, {}, "cached keys cannot be moved to other positions"},
-    {kServer | kCli,
-     {"-md", "--model-draft", "--spec-draft-model"},
-     "LLAMA_ARG_SPEC_DRAFT_MODEL",
-     true,
-     {},
-     {},
-     "drafted tokens are taken back, evicted ones are not"},
-    {kServer | kCli,
-     {"--spec-type"},
-     "LLAMA_ARG_SPEC_TYPE",
-     true,
-     {"none"},
-     {},
-     "drafted tokens are taken back, evicted ones are not"},
-    {kCompletion,
-     {"-gan", "--grp-attn-n"},
-     "LLAMA_ARG_GRP_ATTN_N",
-     true,
-     {"1"},
-     {},
-     "cached keys cannot be moved to other positions"},
-};
+using Words = Rule::Words;
 
 unsigned kind_of(const std::string& program) {
   const std::string name = std::filesystem::path(program).filename().string();
@@ -95,7 +30,7 @@ bool among(const Words& words, std::string_view word) {
 /// "on", or of several types "f16, f32 or bf16"; other spellings of on and off need not be told.
 std::string either(const Words& allowed) {
   std::string out(allowed.front());
-  if (allowed == kTypes)
+  if (allowed.front() == "f16")
     for (std::size_t i = 1; i < allowed.size(); ++i) out.append(i + 1 < allowed.size() ? ", " : " or ").append(allowed[i]);
   return out;
 }
@@ -110,34 +45,93 @@ std::string either(const Words& allowed) {
                               (!rule.supplied.empty() ? ", the right one is supplied" : ""));
 }
 
+/// Throws if the environment, which llama-bench does not read, sets something else; true if it sets what is wanted.
+bool set_in_environment(const Rule& rule, unsigned kind) {
+  if (rule.variable.empty() || kind == kBench) return false;
+  const std::string name(rule.variable);
+  if (name == "LLAMA_ARG_KV_OFFLOAD" && std::getenv("LLAMA_ARG_NO_KV_OFFLOAD")) return true;
+  const char* const set = std::getenv(name.c_str());
+  if (set && !among(rule.allowed, set)) conflict(rule, name, set);
+  return set;
+}
+
+/// True if the flag is there. Throws if it conflicts.
+bool given(const Rule& rule, const std::vector<std::string>& arguments) {
+  bool found = false;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    if (!among(rule.names, flag_name(arguments[i]))) continue;
+    found = true;
+    const std::size_t equals = arguments[i].starts_with("--") ? arguments[i].find('=') : std::string::npos;
+    const std::string flag = arguments[i].substr(0, equals);
+    if (!rule.takes_value) {
+      if (!among(rule.allowed, "any")) conflict(rule, flag, "");
+      continue;
+    }
+    const std::string value = equals != std::string::npos ? arguments[i].substr(equals + 1)
+                              : i + 1 < arguments.size()  ? arguments[i + 1]
+                                                          : "nothing";
+    if (!among(rule.allowed, value)) conflict(rule, flag, value);
+  }
+  return found;
+}
+
+std::string trimmed(const std::string& text) {
+  const std::size_t first = text.find_first_not_of(" \t\r"), last = text.find_last_not_of(" \t\r");
+  return first == std::string::npos ? std::string() : text.substr(first, last - first + 1);
+}
+
+/// Value of a flag or of its variable; "" if neither is there.
+std::string value_of(const std::vector<std::string>& arguments, std::string_view flag, const char* variable) {
+  for (std::size_t i = 0; i + 1 < arguments.size(); ++i)
+    if (flag_name(arguments[i]) == flag) return arguments[i + 1];
+  const char* const set = std::getenv(variable);
+  return set ? set : "";
+}
+
 }  // namespace
 
 std::vector<std::string> attach_flags(const std::string& program, const std::vector<std::string>& arguments) {
   const unsigned kind = kind_of(program);
   std::vector<std::string> out = arguments;
-  for (const Rule& rule : kRules) {
-    if (!(rule.programs & kind)) continue;
-    bool given = false;
-    for (std::size_t i = 0; i < arguments.size(); ++i) {
-      const std::size_t equals = arguments[i].starts_with("--") ? arguments[i].find('=') : std::string::npos;
-      const std::string flag = arguments[i].substr(0, equals);
-      if (!among(rule.names, flag)) continue;
-      given = true;
-      if (!rule.takes_value) {
-        if (!among(rule.allowed, "any")) conflict(rule, flag, "");
-        continue;
-      }
-      const std::string value = equals != std::string::npos ? arguments[i].substr(equals + 1)
-                                : i + 1 < arguments.size()  ? arguments[i + 1]
-                                                            : "nothing";
-      if (!among(rule.allowed, value)) conflict(rule, flag, value);
-    }
-    if (given) continue;
-    const char* const set = rule.variable.empty() ? nullptr : std::getenv(std::string(rule.variable).c_str());
-    if (set && !among(rule.allowed, set)) conflict(rule, std::string(rule.variable), set);
+  for (const Rule& rule : attach_rules()) {
+    if (!(rule.programs & kind) || given(rule, arguments) || set_in_environment(rule, kind)) continue;
     out.insert(out.end(), rule.supplied.begin(), rule.supplied.end());
   }
+  if (kind & kServer) check_presets(value_of(arguments, "--models-preset", "LLAMA_ARG_MODELS_PRESET"));
   return out;
+}
+
+void check_presets(const std::string& path) {
+  std::ifstream in(path);
+  for (std::string line; std::getline(in, line);) {
+    const std::size_t equals = line.find('=');
+    if (equals == std::string::npos || trimmed(line).find_first_of("#;[") == 0) continue;
+    const std::string key = trimmed(line.substr(0, equals)), value = trimmed(line.substr(equals + 1));
+    for (const Rule& rule : attach_rules()) {
+      // what is supplied stands on the router's command line, which goes before its presets
+      if (!(rule.programs & kServer) || !rule.supplied.empty()) continue;
+      if (key != rule.variable && !among(rule.names, flag_name("--" + key)) && !among(rule.names, "-" + key)) continue;
+      if (rule.takes_value ? among(rule.allowed, value) : among({"off", "0", "false", "disabled"}, value)) continue;
+      conflict(rule, path + ": " + key, value);
+    }
+  }
+}
+
+void supply_by_environment() {
+  for (const Rule& rule : attach_rules())
+    if (!rule.supplied.empty() && !rule.variable.empty() && (rule.programs & kServer))
+      setenv(std::string(rule.variable).c_str(), rule.takes_value ? std::string(rule.supplied.back()).c_str() : "off", 0);
+}
+
+std::string missing_flags(const std::string& program, const std::vector<std::string>& arguments) {
+  const std::vector<std::string> wanted = attach_flags(program, arguments);
+  std::string out;
+  for (std::size_t i = arguments.size(); i < wanted.size(); ++i) out.append(out.empty() ? "" : " ").append(wanted[i]);
+  return out;
+}
+
+bool aborts_at_refusals(const std::string& program) {
+  return (kind_of(program) & (kServer | kCli)) != 0;
 }
 
 }  // namespace namm::preload

@@ -30,7 +30,8 @@ struct Hooks {
   /// Something the store does not follow: printed, and batches with this sequence (-1: all) fail until it is removed, so that
   /// nothing goes on as if it had worked.
   void (*refused)(const void* memory, std::int32_t sequence, const char* operation);
-  /// True if the sequence (-1: every one) can be cut so that `from` is the first position gone; else the reason was printed.
+  /// True if the sequence (-1: every one) can be cut so that `from` is the first position gone; else the reason was printed. Also
+  /// true in programs that end themselves where that is refused: then its next batches fail.
   bool (*cutting)(const void* memory, std::int32_t sequence, std::int32_t from);
   // Saved states, of one sequence or (-1) of the context, with what the policy holds; 0 and a printed reason if that fails.
   std::size_t (*state_size)(void* context, std::int32_t sequence, std::uint32_t flags);
@@ -44,6 +45,8 @@ struct Hooks {
   /// The oldest position the sequence can be cut to and go on with what it held there; `real` is llama.cpp's own answer.
   std::int32_t (*oldest_position)(const void* memory, std::int32_t sequence, std::int32_t real);
   void (*say)(const char* sentence);
+  /// The program read an output of the newest batch: of its token `index`, from the end if negative.
+  void (*output_read)(const void* context, std::int32_t index);
 };
 
 }  // namespace namm::preload

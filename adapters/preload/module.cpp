@@ -2,9 +2,14 @@
 #include <ggml.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <condition_variable>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -14,7 +19,9 @@
 
 #include "adapters/llama_cpp/backend/attach_scope.hpp"
 #include "adapters/llama_cpp/backend/backend.hpp"
+#include "adapters/llama_cpp/backend/layout_check.hpp"
 #include "adapters/llama_cpp/context/followed_context.hpp"
+#include "adapters/preload/attach_flags.hpp"
 #include "adapters/preload/hooks.hpp"
 #include "adapters/preload/session_file.hpp"
 #include "adapters/preload/settings.hpp"
@@ -22,8 +29,6 @@
 
 namespace namm::preload {
 namespace {
-
-constexpr double kPauseSeconds = 1;  // nothing evaluated for so long: the requests have ended
 
 struct Module {
   Runtime runtime;
@@ -33,6 +38,13 @@ struct Module {
   std::unordered_map<const void*, std::shared_ptr<llama::FollowedContext>> by_context;
   std::mutex stats_mutex;
   std::int64_t requests = 0;
+  std::shared_ptr<spdlog::logger> log;  // spdlog's own list of loggers is gone before the program's last threads are
+  bool aborts_at_refusals = false;      // the program, where a cut is refused
+  bool rereads_windows = false;         // it reads a chat anew each turn if the model has sliding windows
+  pid_t process = 0;
+  std::mutex watch_mutex;
+  std::condition_variable watch;
+  bool ending = false, ended = false;
 };
 
 // Never destroyed: the program may still be running threads while it exits.
@@ -41,6 +53,10 @@ Module& module() {
   return one;
 }
 thread_local std::optional<llama::AttachScope> scope;
+
+spdlog::logger& log() {
+  return *module().log;
+}
 
 std::shared_ptr<llama::FollowedContext> of_context(const void* context) {
   const std::lock_guard<std::mutex> lock(module().mutex);
@@ -61,15 +77,16 @@ Result guarded(Result otherwise, Work work) noexcept {
   try {
     return work();
   } catch (const std::exception& error) {
-    spdlog::error("{}", error.what());
+    log().error("{}", error.what());
     return otherwise;
   }
 }
 
-void report(llama::Request request) {
+void report(llama::Request& request) {
   const std::lock_guard<std::mutex> lock(module().stats_mutex);
-  request.number = ++module().requests;
-  spdlog::info("{}", request_line(request, module().memory));
+  const bool again = request.number != 0;
+  if (!again) request.number = ++module().requests;
+  log().info("{}{}", again ? "went on: " : "", request_line(request, module().memory, module().settings));
   if (module().settings.stats.empty()) return;
   guarded(0, [&] {
     append_request(module().settings.stats, request, module().settings);
@@ -77,37 +94,91 @@ void report(llama::Request request) {
   });
 }
 
+std::vector<std::shared_ptr<llama::FollowedContext>> all_contexts() {
+  const std::lock_guard<std::mutex> lock(module().mutex);
+  std::vector<std::shared_ptr<llama::FollowedContext>> out;
+  for (const auto& [context, attachment] : module().by_context) out.push_back(attachment);
+  return out;
+}
+
 void watch_for_pauses() {
+  Module& m = module();
   for (;;) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(500));
-    std::vector<std::shared_ptr<llama::FollowedContext>> all;
+    bool ending = false;
     {
-      const std::lock_guard<std::mutex> lock(module().mutex);
-      for (const auto& [context, attachment] : module().by_context) all.push_back(attachment);
+      std::unique_lock<std::mutex> lock(m.watch_mutex);
+      m.watch.wait_for(lock, std::chrono::milliseconds(500), [&] { return m.ending; });
+      ending = m.ending;
     }
-    for (const auto& attachment : all) attachment->end_idle(llama::now_seconds() - kPauseSeconds);
+    for (const auto& attachment : all_contexts())
+      if (ending)
+        attachment->end_all();
+      else
+        attachment->end_idle(llama::now_seconds() - llama::RequestLog::kPauseSeconds);
+    if (!ending) continue;
+    const std::lock_guard<std::mutex> lock(m.watch_mutex);
+    m.ended = true;
+    m.watch.notify_all();
+    return;
   }
+}
+
+/// The program exits without having freed its contexts: what is open is reported. The thread does it that does it always, and is
+/// not waited for longer than a second: whoever exits may hold what it needs.
+void at_exit() {
+  Module& m = module();
+  if (getpid() != m.process) return;  // a child by fork(), without the thread
+  std::unique_lock<std::mutex> lock(m.watch_mutex);
+  m.ending = true;
+  m.watch.notify_all();
+  m.watch.wait_for(lock, std::chrono::seconds(1), [&] { return m.ended; });
+}
+
+/// Words of this process's command line, the program first.
+std::vector<std::string> command_line() {
+  std::ifstream in("/proc/self/cmdline", std::ios::binary);
+  std::vector<std::string> out;
+  for (std::string word; std::getline(in, word, '\0');) out.push_back(word);
+  return out;
+}
+
+/// A program that a script or a router started has not been seen by `namm attach`.
+void check_own_flags() {
+  std::vector<std::string> words = command_line();
+  if (words.empty()) return;
+  const std::string program = words.front();
+  words.erase(words.begin());
+  module().aborts_at_refusals = aborts_at_refusals(program);
+  const std::string missing = missing_flags(program, words);
+  if (!missing.empty())
+    throw std::runtime_error(program + ": must be started with " + missing +
+                             " for a policy to attach, was started without; add that to its command line");
+  const bool whole_window = std::any_of(words.begin(), words.end(), [](const std::string& word) { return word == "--swa-full"; });
+  module().rereads_windows = module().aborts_at_refusals && !whole_window && !std::getenv("LLAMA_ARG_SWA_FULL");
 }
 
 void warn_of_version() {
   const Runtime& runtime = module().runtime;
   const std::string_view llama = runtime.llama_version ? runtime.llama_version : "";
   if (llama == NAMM_LLAMA_VERSION) return;
-  spdlog::warn("llama.cpp {} (ggml {}) is not the version this was tested with, {}; look at the first answers",
-               llama.empty() ? "of an unknown version" : llama, runtime.ggml_version ? runtime.ggml_version : "unknown",
-               NAMM_LLAMA_VERSION);
+  log().warn("llama.cpp {} (ggml {}) is not the version this was tested with, {}; look at the first answers",
+             llama.empty() ? "of an unknown version" : llama, runtime.ggml_version ? runtime.ggml_version : "unknown",
+             NAMM_LLAMA_VERSION);
 }
 
 bool start(const Runtime& runtime) {
   return guarded(false, [&] {
-    auto logger = spdlog::stderr_logger_mt("namm-attach");
-    logger->set_pattern("namm: %v");
-    spdlog::set_default_logger(logger);
+    module().log = spdlog::stderr_logger_mt("namm-attach");
+    log().set_pattern("namm: %v");
+    spdlog::set_default_logger(module().log);
     module().runtime = runtime;
+    check_own_flags();
     module().settings = settings_from_environment();
     module().memory = make_memory(module().settings);
     warn_of_version();
+    module().process = getpid();
     std::thread(watch_for_pauses).detach();
+    std::atexit(at_exit);
     return true;
   });
 }
@@ -127,6 +198,11 @@ bool created(const void* model, void* context) {
     }
     llama::ContextFacts facts;
     facts.window_tokens = module().runtime.window(model);
+    if (facts.window_tokens > 0 && module().rereads_windows)
+      log().warn(
+          "the model has layers with a sliding window of {} tokens: each turn of a chat is read anew from its beginning; with "
+          "--swa-full a chat goes on from its cache, and evictions begin at that many tokens",
+          facts.window_tokens);
     const int rope = module().runtime.rope_type(model);
     facts.traits.several_positions = rope > 0 && (rope & GGML_ROPE_TYPE_MROPE) != 0;
     llama::CacheStore* store = nullptr;
@@ -156,8 +232,8 @@ void before_batch(const void* context) {
   // said here and not when it was created: programs create contexts to measure what fits, and drop them
   static std::once_flag once;
   std::call_once(once, [] {
-    spdlog::info("policy {} attached, budget {}, {}, update every {} tokens", module().settings.policy, module().settings.budget,
-                 module().settings.mode, module().settings.interval_tokens);
+    log().info("policy {} attached, budget {}, {}, update every {} tokens; a larger context (-c) costs memory only as it fills",
+               module().settings.policy, module().settings.budget, module().settings.mode, module().settings.interval_tokens);
   });
   of_context(context)->before_batch();
 }
@@ -231,25 +307,35 @@ constexpr Hooks kHooks = {
     [](const void* memory, std::int32_t sequence) { of_memory(memory)->kept_only(sequence); },
     [](const void* memory, std::int32_t source, std::int32_t target, std::int32_t to) {
       const std::string refusal = of_memory(memory)->copying(source, target, to);
-      if (!refusal.empty()) spdlog::error("llama.cpp: {}", refusal);
+      if (!refusal.empty()) log().error("llama.cpp: {}", refusal);
       return refusal.empty();
     },
     [](const void* memory, std::int32_t sequence, const char* operation) {
       of_memory(memory)->refused(sequence);
-      spdlog::error(
+      log().error(
           "llama.cpp: {} must be left off with a policy attached, was asked for; the cached keys could not follow; enlarge the "
           "context "
           "(-c) instead",
           operation);
     },
     [](const void* memory, std::int32_t sequence, std::int32_t from) {
-      if (of_memory(memory)->can_cut(sequence, from)) return true;
-      spdlog::error(
-          "llama.cpp: a sequence must be cut behind the last eviction, was to be cut at {}; what was evicted then cannot come "
-          "back; "
-          "remove the whole sequence and read it again",
+      const auto attachment = of_memory(memory);
+      if (attachment->can_cut(sequence, from)) return true;
+      if (!module().aborts_at_refusals) {
+        log().error(
+            "llama.cpp: a sequence must be cut behind the last eviction, was to be cut at {}; what was evicted then cannot come "
+            "back; remove the whole sequence and read it again",
+            from);
+        return false;
+      }
+      // The program has asked before it cut what it reuses: this is a draft. It would end itself, and everybody's requests.
+      attachment->refused(sequence);
+      log().error(
+          "llama.cpp: drafted tokens must be left off with a policy attached, were to be taken back from {} on, behind an "
+          "eviction; "
+          "the request fails; start without speculation (--spec-type none)",
           from);
-      return false;
+      return true;
     },
     [](void* context, std::int32_t sequence, std::uint32_t flags) { return save_state(context, sequence, flags, nullptr, 0); },
     save_state,
@@ -259,7 +345,8 @@ constexpr Hooks kHooks = {
     [](const void* memory, std::int32_t sequence, std::int32_t real) {
       return guarded(real, [&] { return of_memory(memory)->oldest_position(sequence, real); });
     },
-    [](const char* sentence) { spdlog::error("{}", sentence); },
+    [](const char* sentence) { log().error("{}", sentence); },
+    [](const void* context, std::int32_t index) { of_context(context)->output_read(index); },
 };
 
 }  // namespace
@@ -267,6 +354,11 @@ constexpr Hooks kHooks = {
 
 extern "C" __attribute__((visibility("default"))) const namm::preload::Hooks* namm_preload_hooks() {
   return &namm::preload::kHooks;
+}
+/// What differs in the ggml of this process (layout_check.hpp), or null. Asked before anything of it is used.
+extern "C" __attribute__((visibility("default"))) const char* namm_layout_problem() {
+  static const std::string& problem = *new std::string(namm::llama::layout_problem());
+  return problem.empty() ? nullptr : problem.c_str();
 }
 /// What ggml_backend_load looks for; it compares the version in it with its own.
 extern "C" __attribute__((visibility("default"))) ggml_backend_reg_t ggml_backend_init() {

@@ -74,6 +74,7 @@ void* llama_lookup(void* handle, const char* name) noexcept {
   using namespace namm::preload;
   void* const theirs = system_lookup()(handle, name);
   void* const ours = theirs && std::getenv("NAMM_ATTACH_MODULE") && self() ? system_lookup()(self(), name) : nullptr;
+  if (ours) tell_looked_up();
   return ours ? ours : theirs;
 }
 

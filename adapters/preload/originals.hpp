@@ -20,6 +20,12 @@ void* find(const char* name);
 /// llama.cpp's libraries, if the program loaded them for itself, offer their names to the module from now on.
 void offer_names();
 
+/// A context of this process was to be created: attached to, or the reason why not is said. Else the first process says at its
+/// end that there was none.
+void tell_attached();
+/// The program asked for one of llama.cpp's functions by name.
+void tell_looked_up();
+
 template <class Function>
 Function* real(const char* name) {
   void* const found = find(name);

@@ -2,12 +2,10 @@
 // backend when the first context is created, and passes everything on. In any other process (a shell that starts the program) it
 // does nothing.
 #include <dlfcn.h>
-#include <link.h>
 
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 
 #include "adapters/preload/originals.hpp"
 
@@ -24,6 +22,15 @@ const Hooks* load_module() {
   void* const module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (!module) {
     std::fprintf(stderr, "namm: attach: the program's ggml lacks symbols that the backend needs: %s\n", dlerror());
+    return nullptr;
+  }
+  auto* const problem = reinterpret_cast<const char* (*)()>(dlsym(module, "namm_layout_problem"));
+  if (const char* const what = problem ? problem() : "no check of it") {
+    std::fprintf(
+        stderr,
+        "namm: attach: the program's ggml must have the layout of the one that namm was built with, has not (%s); use the "
+        "llama.cpp that namm was built with, or build namm against the program's\n",
+        what);
     return nullptr;
   }
   auto* const load = optional<void*(const char*)>("ggml_backend_load");
@@ -59,31 +66,15 @@ const Hooks* load_module() {
   return hooks->start(runtime) ? hooks : nullptr;
 }
 
-bool asked = false;  // a context was to be created
-
 const Hooks* start() {
-  asked = true;
   static const Hooks* const hooks = loaded = load_module();
   return hooks;
-}
-
-/// If the program found llama.cpp's functions in a way that this library does not see, nothing was attached, and it must not look
-/// as if.
-__attribute__((destructor)) void tell_if_unseen() {
-  if (asked || !std::getenv("NAMM_ATTACH_MODULE")) return;
-  const auto is_llama = [](dl_phdr_info* info, std::size_t, void*) -> int {
-    return info->dlpi_name && std::strstr(info->dlpi_name, "/libllama.so") ? 1 : 0;
-  };
-  if (dl_iterate_phdr(is_llama, nullptr))
-    std::fputs(
-        "namm: attach: the program must create its contexts in sight of the preloaded library, created none there; no policy was "
-        "attached; use a program that is linked to llama.cpp\n",
-        stderr);
 }
 
 void* create(void* (*original)(void*, Opaque), void* model, const Opaque& parameters) {
   static thread_local bool inside = false;  // the deprecated name calls the other one
   if (inside) return original(model, parameters);
+  tell_attached();
   const Hooks* const hooks = start();
   if (!hooks) return nullptr;  // asked to attach and cannot: running on without the policy would be worse
   inside = true;
@@ -130,6 +121,23 @@ std::int32_t llama_process(void* context, int type, void* batch) {
   return loaded->after_batch(context, original(context, type, batch));
 }
 
+// What is sampled from tells a prompt from what is generated.
+float* llama_get_logits(void* context) {
+  NAMM_REAL(llama_get_logits, float*(void*));
+  if (ours_context(context)) loaded->output_read(context, -1);
+  return original(context);
+}
+float* llama_get_logits_ith(void* context, std::int32_t index) {
+  NAMM_REAL(llama_get_logits_ith, float*(void*, std::int32_t));
+  if (ours_context(context)) loaded->output_read(context, index);
+  return original(context, index);
+}
+std::int32_t llama_get_sampled_token_ith(void* context, std::int32_t index) {
+  NAMM_REAL(llama_get_sampled_token_ith, std::int32_t(void*, std::int32_t));
+  if (ours_context(context)) loaded->output_read(context, index);
+  return original(context, index);
+}
+
 void llama_memory_clear(void* memory, bool data) {
   NAMM_REAL(llama_memory_clear, void(void*, bool));
   original(memory, data);
@@ -141,7 +149,7 @@ bool llama_memory_seq_rm(void* memory, std::int32_t sequence, std::int32_t from,
   static auto* const newest = real<std::int32_t(void*, std::int32_t)>("llama_memory_seq_pos_max");
   const bool to_the_end = to < 0 || (sequence >= 0 && to > newest(memory, sequence));
   if (!to_the_end) return false;  // a hole in the middle: the positions behind it could not be followed
-  if (from > 0 && !loaded->cutting(memory, sequence, from)) return false;
+  if (from > 0 && !loaded->cutting(memory, sequence, from)) return false;  // or it fails with the next batch
   const bool done = original(memory, sequence, from, to);
   if (done && from <= 0) {
     if (sequence < 0)

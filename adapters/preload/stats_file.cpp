@@ -1,6 +1,7 @@
 #include "adapters/preload/stats_file.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -21,16 +22,23 @@ double physical_saving(const llama::SequenceUse& use) {
              : 0;
 }
 
-/// Short requests look like a policy that does nothing.
-std::string why_all_is_kept(const llama::SequenceUse& use, const CachePolicy& memory) {
-  if (!memory.drops() || use.entries < use.entries_full || use.tokens_seen >= memory.interval_tokens) return {};
-  return "; nothing was dropped yet: " + std::to_string(use.tokens_seen) + " tokens are below one update of " +
-         std::to_string(memory.interval_tokens) + " tokens (--interval)";
+/// Short requests look like a policy that does nothing, and others as if it kept too much: the budget holds at an update.
+std::string why_more_is_kept(const llama::SequenceUse& use, const CachePolicy& memory, const Settings& settings) {
+  if (!memory.drops()) return {};
+  if (use.entries >= use.entries_full) {
+    if (use.tokens_seen >= memory.interval_tokens) return {};
+    return "; nothing was dropped yet: " + std::to_string(use.tokens_seen) + " tokens are below one update of " +
+           std::to_string(memory.interval_tokens) + " tokens (--interval)";
+  }
+  const auto since = use.tokens_seen - use.exact_from;
+  if (use.exact_from <= 0 || since <= 0) return {};
+  return "; the budget of " + settings.budget + " held at the update after " + std::to_string(use.exact_from) + " tokens, the " +
+         std::to_string(since) + " since are all there (--interval " + std::to_string(memory.interval_tokens) + ")";
 }
 
 }  // namespace
 
-std::string request_line(const llama::Request& request, const CachePolicy& memory) {
+std::string request_line(const llama::Request& request, const CachePolicy& memory, const Settings& settings) {
   const llama::SequenceUse& use = request.cache;
   char text[320];
   constexpr double kMiB = 1 << 20;
@@ -43,7 +51,14 @@ std::string request_line(const llama::Request& request, const CachePolicy& memor
       static_cast<long long>(request.generated_tokens), 100 * (1 - logical_saving(use)), static_cast<double>(use.kv_bytes) / kMiB,
       static_cast<double>(use.kv_bytes_full) / kMiB, static_cast<double>(use.kv_bytes_peak) / kMiB,
       static_cast<double>(use.statistics_bytes) / kMiB);
-  return text + why_all_is_kept(use, memory);
+  return text + why_more_is_kept(use, memory, settings);
+}
+
+void check_stats_path(const std::string& path) {
+  struct stat facts {};
+  if (stat(path.c_str(), &facts) == 0 && (S_ISFIFO(facts.st_mode) || S_ISSOCK(facts.st_mode)))
+    throw std::runtime_error("--stats " + path + ": must be a file, is a " + (S_ISFIFO(facts.st_mode) ? "FIFO" : "socket") +
+                             ", whose reader could stop the program; name a file and follow it with tail -f");
 }
 
 void append_request(const std::string& path, const llama::Request& request, const Settings& settings) {
@@ -66,7 +81,8 @@ void append_request(const std::string& path, const llama::Request& request, cons
                                  {"statistics_bytes", use.statistics_bytes},
                                  {"seconds", request.seconds}};
   const std::string text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  const int file = open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+  check_stats_path(path);
+  const int file = open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644);
   const bool written = file >= 0 && write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size());
   const int error = errno;
   if (file >= 0) close(file);

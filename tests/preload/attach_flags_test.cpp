@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "tests/check.hpp"
+#include "tests/support/folder.hpp"
 
 using namm::preload::attach_flags;
 using Words = std::vector<std::string>;
@@ -41,4 +42,56 @@ TEST_CASE("conflicts name the flag, the rule and the value", "[preload][flags]")
   CHECK_THAT(refusal("llama-server", {}), Contains("LLAMA_ARG_CTX_CHECKPOINTS: must be 0") && Contains("is 100"));
   CHECK(refusal("llama-server", {"-ctxcp", "0"}) == "accepted");  // the command line counts
   unsetenv("LLAMA_ARG_CTX_CHECKPOINTS");
+}
+
+TEST_CASE("speculation is refused under every spelling", "[preload][flags]") {
+  for (const Words& words : {Words{"--spec-type", "ngram-mod"},
+                             {"--spec_type", "ngram-mod"},
+                             {"--spec-default"},
+                             {"--spec_default"},
+                             {"-md", "x"},
+                             {"--model_draft", "x"},
+                             {"--spec_draft_model=x"},
+                             {"-hfd", "a/b"},
+                             {"-hfrd", "a/b"},
+                             {"--hf-repo-draft", "a/b"},
+                             {"--spec-draft-hf", "a/b"},
+                             {"--fim-qwen-7b-spec"},
+                             {"--fim_qwen_14b_spec"},
+                             {"--spec-type", "none,ngram-mod"}}) {
+    CAPTURE(words.front());
+    CHECK_THAT(refusal("llama-server", words),
+               Contains(words.front().substr(0, words.front().find('='))) && Contains("drafted tokens"));
+  }
+  CHECK(refusal("llama-server", {"--spec-type", "none", "--draft-max", "8"}) == "accepted");
+  CHECK_THAT(refusal("llama-server", {"--flash_attn", "off"}), Contains("--flash_attn: must be on"));
+  for (const char* const variable : {"LLAMA_ARG_SPEC_TYPE", "LLAMA_ARG_SPEC_DRAFT_MODEL", "LLAMA_ARG_SPEC_DRAFT_HF_REPO"}) {
+    setenv(variable, "draft-mtp", 1);
+    CHECK_THAT(refusal("llama-server", {}), Contains(variable) && Contains("drafted tokens"));
+    unsetenv(variable);
+  }
+}
+
+TEST_CASE("presets of a router are looked through", "[preload][flags]") {
+  const namm::test::Folder folder;
+  const std::string path = folder / "presets.ini";
+  namm::test::write(path,
+                    "version = 1\n[*]\nctx-checkpoints = 32\n; spec-type = ngram-mod\n[small]\nspec-type = none\nc = 4096\n");
+  CHECK(refusal("llama-server", {"--models-preset", path}) == "accepted");
+  for (const char* const line : {"spec-type = ngram-mod", "LLAMA_ARG_SPEC_TYPE=ngram-mod", "md = draft.gguf",
+                                 "spec-default = true", "context-shift = on"}) {
+    CAPTURE(line);
+    namm::test::write(path, std::string("[small]\n") + line + "\n");
+    CHECK_THAT(refusal("llama-server", {"--models_preset", path}), Contains(path) && Contains("must"));
+  }
+}
+
+TEST_CASE("what the environment sets is not supplied again", "[preload][flags]") {
+  setenv("LLAMA_ARG_FLASH_ATTN", "on", 1);
+  setenv("LLAMA_ARG_NO_KV_OFFLOAD", "1", 1);
+  CHECK(attach_flags("llama-server", {}) == Words{"-ctxcp", "0"});
+  CHECK(namm::preload::missing_flags("llama-server", {"-m", "x"}) == "-ctxcp 0");
+  CHECK(attach_flags("llama-bench", {}) == Words{"-fa", "on", "-nkvo", "1"});  // it does not read it
+  unsetenv("LLAMA_ARG_FLASH_ATTN");
+  unsetenv("LLAMA_ARG_NO_KV_OFFLOAD");
 }

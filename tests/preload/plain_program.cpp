@@ -2,7 +2,8 @@
 //   streams:N  unified:N   a context with N sequences (first action; default unified:1)
 //   fa:off  kv:q4_0  swa:full    before it: flash attention off, type of the cache, window layers with as many cells as others
 //   eval:SEQ:COUNT:SEED    evaluates COUNT random tokens behind SEQ, in chunks of 32
-//   step:SEQ:COUNT:SEED    the same one by one
+//   step:SEQ:COUNT:SEED    the same one by one, each after a look at the newest logits, as one that samples does
+//   branch:A,B,...:COUNT:SEED  COUNT steps of one token of each of these sequences, one batch each
 //   turn:SEQ:COUNT:SEED    the same tokens, half of them in chunks and the others one by one
 //   both:COUNT:SEED        COUNT tokens of sequences 0 and 1 in one batch each chunk, the same seed + sequence
 //   together:COUNT:OWN:SEED    one batch: COUNT tokens that both have, then OWN of each
@@ -16,18 +17,28 @@
 //   checkpoint:SEQ         the size of a partial state
 //   logits                 prints the logits of the last token evaluated
 //   min:SEQ  max:SEQ       prints the oldest and newest position
+//   slow                   exiting takes two seconds more, from the end of what the program registered so far
+//   leave                  exits without freeing anything
+//   leave_decoding         the same while another thread evaluates
+//   fork                   a child that exits at once, waited for
+//   pause:MILLISECONDS
 //   memory                 prints the anonymous resident memory in kB
 // Prints a line per printing or failing action; an action that fails says "failed STATUS".
 #include <llama.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <map>
 #include <random>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace {
@@ -37,6 +48,7 @@ struct Program {
   llama_context_params params = llama_context_default_params();
   llama_context* context = nullptr;
   std::vector<std::uint8_t> saved;
+  bool evaluated = false;
 
   llama_memory_t memory() const { return llama_get_memory(context); }
   int vocabulary() const { return llama_vocab_n_tokens(llama_model_get_vocab(model)); }
@@ -80,12 +92,14 @@ struct Program {
 
   void evaluate(const std::vector<int>& sequences, int count, int seed, int chunk) {
     for (int at = 0; at < count; at += chunk) {
+      if (chunk == 1 && evaluated) llama_get_logits_ith(context, -1);
       std::map<int, std::vector<llama_token>> batch;
       for (const int s : sequences) {
         const auto all = tokens(count, seed + s);
         batch[s].assign(all.begin() + at, all.begin() + std::min(count, at + chunk));
       }
       decode(batch);
+      evaluated = true;
     }
   }
 
@@ -112,6 +126,26 @@ struct Program {
     const auto all = tokens(count, seed + sequence);
     for (int at = 0; at < count; at += at < count / 2 ? count / 2 : 1)
       decode({{sequence, {all.begin() + at, all.begin() + (at < count / 2 ? count / 2 : at + 1)}}});
+  }
+
+  void leave_decoding() {
+    std::thread([this] {
+      for (int seed = 0;; ++seed) {
+        evaluate({0}, 200, seed, 32);
+        llama_memory_seq_rm(memory(), 0, -1, -1);
+      }
+    }).detach();
+    sleep_for(100);
+    std::exit(0);
+  }
+
+  static void sleep_for(int milliseconds) { std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds)); }
+
+  static void fork_and_wait() {
+    const pid_t child = ::fork();
+    if (child == 0) std::exit(0);
+    int status = -1;
+    if (::waitpid(child, &status, 0) != child || status != 0) std::printf("failed fork %d\n", status);
   }
 
   void print_logits() const {
@@ -168,11 +202,19 @@ struct Program {
     if (read == 0 || count != 3 || tokens[2] != 9) std::puts("failed load");
   }
 
+  static std::vector<int> list(const std::string& text) {
+    std::vector<int> out;
+    std::istringstream words(text);
+    for (std::string word; std::getline(words, word, ',');) out.push_back(std::stoi(word));
+    return out;
+  }
+
   void act(const std::vector<std::string>& words) {
     const auto n = [&](std::size_t i) { return std::stoi(words.at(i)); };
     const std::string& what = words[0];
     if (what == "eval") evaluate({n(1)}, n(2), n(3), 32);
     if (what == "step") evaluate({n(1)}, n(2), n(3), 1);
+    if (what == "branch") evaluate(list(words[1]), n(2), n(3), 1);
     if (what == "turn") take_turn(n(1), n(2), n(3));
     if (what == "both") evaluate({0, 1}, n(1), n(2), 16);
     if (what == "together") begin_together(n(1), n(2), n(3));
@@ -192,6 +234,11 @@ struct Program {
     if (what == "state_size") std::printf("%zu\n", saved.size());
     if (what == "checkpoint")
       std::printf("%zu\n", llama_state_seq_get_size_ext(context, n(1), LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY));
+    if (what == "slow") std::atexit([] { sleep_for(2000); });
+    if (what == "leave") std::exit(0);
+    if (what == "leave_decoding") leave_decoding();
+    if (what == "fork") fork_and_wait();
+    if (what == "pause") sleep_for(n(1));
     if (what == "min") std::printf("%d\n", llama_memory_seq_pos_min(memory(), n(1)));
     if (what == "max") std::printf("%d\n", llama_memory_seq_pos_max(memory(), n(1)));
     if (what == "logits") print_logits();
@@ -230,6 +277,8 @@ int main(int argc, char** argv) {
       for (int t = 0; t < GGML_TYPE_COUNT; ++t)
         if (ggml_type_name(static_cast<ggml_type>(t)) && words[1] == ggml_type_name(static_cast<ggml_type>(t)))
           program.params.type_k = program.params.type_v = static_cast<ggml_type>(t);
+    } else if (words[0] == "slow") {  // before anything of llama.cpp's, and ours, is registered
+      program.act(words);
     } else if (words[0] == "streams" || words[0] == "unified") {
       if (!program.create(std::stoi(words[1]), words[0] == "unified")) return 4;
     } else {

@@ -11,15 +11,15 @@
 namespace namm::test {
 
 const std::filesystem::path& tiny_folder() {
-  struct Folder {
+  struct OwnFolder {
     std::filesystem::path path = std::filesystem::temp_directory_path() / ("namm-test-llama-" + std::to_string(getpid()));
-    Folder() { std::filesystem::create_directories(path); }
-    ~Folder() {
+    OwnFolder() { std::filesystem::create_directories(path); }
+    ~OwnFolder() {
       std::error_code ignored;
       std::filesystem::remove_all(path, ignored);
     }
   };
-  static const Folder one;
+  static const OwnFolder one;
   return one.path;
 }
 

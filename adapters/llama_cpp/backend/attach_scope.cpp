@@ -16,9 +16,9 @@
 namespace namm::llama {
 namespace {
 
-std::mutex mutex;                                          // guards the two maps
-std::unordered_map<const ggml_tensor*, Instance*> owners;  // cache tensors that are ours; every scheduler of the process asks
-std::unordered_map<const CacheStore*, Instance*> by_store;
+std::mutex mutex;  // guards the two maps, which are never destroyed: threads of the program may still evaluate while it exits
+auto& owners = *new std::unordered_map<const ggml_tensor*, Instance*>;  // our cache tensors; every scheduler of the process asks
+auto& by_store = *new std::unordered_map<const CacheStore*, Instance*>;
 
 thread_local AttachScope* active_scope = nullptr;
 

@@ -25,7 +25,7 @@ struct Originals {
   decltype(ggml_backend_buffer_i::set_tensor) set;
 };
 std::mutex trace_mutex;
-std::unordered_map<const void*, Originals> originals;  // by buffer
+auto& originals = *new std::unordered_map<const void*, Originals>;  // by buffer; never destroyed, as in attach_scope.cpp
 
 Originals original_of(const void* buffer) {
   const std::lock_guard<std::mutex> lock(trace_mutex);

@@ -123,10 +123,19 @@ int FollowedContext::after_batch(int status) {
   for (const std::int64_t key : names_.learn(advances, shares, store_.streams() > 1)) forget(key);
   if (!shares.empty())
     requests_.batch(
-        shares, store_.sequences(), [this](std::int64_t key) { return names_.sequence_of(key); }, batch_began_, batch_ended_);
+        shares, store_.sequences(),
+        [this](std::int64_t key) {
+          return Holder{names_.sequence_of(key), static_cast<std::int64_t>(names_.candidates_of(key).size())};
+        },
+        batch_began_, batch_ended_);
   for (const Advance& advance : advances) before_[static_cast<std::size_t>(advance.sequence)] = advance.after;
   if (failure) std::rethrow_exception(failure);
   return status == 0 && lost(advances) ? -3 : status;
+}
+
+void FollowedContext::output_read(std::int32_t index) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  requests_.output_read(index);
 }
 
 void FollowedContext::refused(std::int32_t sequence) {
@@ -265,7 +274,7 @@ std::size_t FollowedContext::load_state(std::int32_t sequence, std::span<const s
 
 void FollowedContext::end_idle(double before) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (!in_batch_ && batch_ended_ < before) requests_.end_all();
+  if (!in_batch_) requests_.pause(before);
 }
 
 void FollowedContext::end_all() {

@@ -24,6 +24,8 @@ class FollowedContext {
   /// Returns the status for the program. Throws what the policy throws: its update is due now, when the batch is known to have
   /// been computed.
   int after_batch(int status);
+  /// The program read an output of the newest batch: of its token `index`, from the end if negative.
+  void output_read(std::int32_t index);
   void cleared();
   void removed(std::int32_t sequence);
   void kept_only(std::int32_t sequence);
@@ -39,7 +41,7 @@ class FollowedContext {
   /// A saved state of a sequence, or of all (-1); see saved_state.hpp. Throw std::runtime_error.
   std::size_t save_state(std::int32_t sequence, std::span<std::byte> to);
   std::size_t load_state(std::int32_t sequence, std::span<const std::byte> from);
-  /// Ends requests that nothing was evaluated for since `before` (seconds of the steady clock).
+  /// Reports requests that nothing was evaluated for since `before` (seconds of the steady clock).
   void end_idle(double before);
   void end_all();
 
