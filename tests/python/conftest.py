@@ -62,6 +62,8 @@ def make_model():
     made = {}
 
     def make(name: str):
+        if name == "jamba" and transformers.__version__.startswith("4."):
+            pytest.skip("hybrids have a cache of their own in Transformers 4")
         if name not in made:
             torch.manual_seed(3)
             settings = config(name)

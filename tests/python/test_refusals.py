@@ -113,3 +113,11 @@ def build(settings):
 def test_models(make, reason):
     with pytest.raises(NotImplementedError, match=reason):
         namm.attach(make(), "h2o", budget=0.25)
+
+
+@pytest.mark.skipif(not transformers.__version__.startswith("4."), reason="of Transformers 4")
+def test_hybrids_of_version_4():
+    from conftest import config
+
+    with pytest.raises(NotImplementedError, match="5.24"):
+        namm.attach(build(config("jamba")), "h2o", budget=0.25)

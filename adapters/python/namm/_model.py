@@ -48,6 +48,11 @@ class ModelShape:
                 f"model {self.model_type}: must have a KV cache, has none: its state does not grow, there is nothing to free; "
                 "a hybrid with attention layers would do"
             )
+        if getattr(model, "_is_stateful", False) and not self.has_recurrent_layers:
+            raise NotImplementedError(
+                f"model {self.model_type}: its recurrent layers must be in the cache that Transformers makes, in this version they have "
+                "a cache of their own; use Transformers 5.24 or newer"
+            )
         if not getattr(model, "_supports_attention_backend", False) and not getattr(model, "_supports_sdpa", False):
             raise NotImplementedError(
                 f"model {self.model_type}: must take its attention from AttentionInterface, has its own; no policy attaches to it"
