@@ -1,7 +1,7 @@
 # Installs the public headers, the rooms behind them, the program and the package files, so that another project says
 #   find_package(namm REQUIRED COMPONENTS llama)
 #   target_link_libraries(app PRIVATE namm::llama)
-# One export per component, read in this order: core, strategies, llama, program.
+# One export per component, read in this order: c, core, strategies, llama, program.
 include(CMakePackageConfigHelpers)
 set(NAMM_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/namm)
 
@@ -13,14 +13,15 @@ if(NAMM_WITH_LLAMA AND LLAMA_LIB_DIR STREQUAL "${PROJECT_SOURCE_DIR}/build/llama
 endif()
 
 set(NAMM_COMPONENTS "")
-foreach(component core strategies llama program)
+foreach(component c core strategies llama program)
   get_property(rooms GLOBAL PROPERTY NAMM_ROOMS_OF_${component})
   # what is built with a llama.cpp of the including project belongs to no package that others could find
   if(NOT rooms OR (NAMM_LLAMA_IS_A_TARGET AND component MATCHES "llama|program"))
     continue()
   endif()
   list(APPEND NAMM_COMPONENTS ${component})
-  install(TARGETS ${rooms} EXPORT namm_${component} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  install(TARGETS ${rooms} EXPORT namm_${component}
+    ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
   install(EXPORT namm_${component} NAMESPACE namm:: DESTINATION ${NAMM_CMAKE_DIR} FILE namm-${component}.cmake)
 endforeach()
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/namm DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
@@ -64,7 +65,8 @@ install(FILES ${PROJECT_BINARY_DIR}/nammConfig.cmake ${PROJECT_BINARY_DIR}/nammC
 # pkg-config: folders are found from the file's own place, so that the prefix may be moved
 file(RELATIVE_PATH NAMM_PC_TO_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(cmake/namm.pc.in ${PROJECT_BINARY_DIR}/namm.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/namm.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+configure_file(cmake/namm-c.pc.in ${PROJECT_BINARY_DIR}/namm-c.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/namm.pc ${PROJECT_BINARY_DIR}/namm-c.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 if("llama" IN_LIST NAMM_COMPONENTS)
   set(NAMM_PC_LLAMA "${LLAMA_LIB_DIR}")
   set(NAMM_PC_LLAMA_INCLUDE "${LLAMA_INCLUDE_DIR}")

@@ -1,0 +1,199 @@
+"""namm.attach(): a policy on a model of Transformers, for the time of a with block."""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface
+from transformers.masking_utils import AttentionMaskInterface
+
+from ._cache import PolicyCache, PolicyLayer
+from ._chunks import forward_in_chunks
+from ._core import Policy
+from ._generate import require_generation
+from ._model import ModelShape
+from ._usage import Usage, usage_of
+
+_IMPLEMENTATION = "namm"
+_current: contextvars.ContextVar[PolicyCache | None] = contextvars.ContextVar("namm_cache", default=None)
+
+
+def attach(
+    model: nn.Module,
+    policy: "str | Policy" = "default",
+    *,
+    budget: "float | int | str | None" = None,
+    mode: str | None = None,
+    interval: int | None = None,
+    sinks: int | None = None,
+    recent: int | None = None,
+) -> "Memory":
+    """A memory that decides what `model` keeps in its KV cache, within `with namm.attach(...) as memory:`.
+
+    policy: "default", a name ("h2o-mean", "snapkv", ...; namm.policy_names()), a policy file or a run's folder, or a namm.Policy.
+    budget: a float is a share of the tokens seen, an int a number of tokens per layer and KV head, a str as for `namm`
+    ("25%", "64MiB", "none"). mode: "uniform", "pooled", "threshold", "reference". interval: tokens between two updates.
+    sinks, recent: first and newest tokens that always stay. What is not given is what the policy says.
+
+    Raises ValueError for what can be changed in the call, NotImplementedError with the reason if no policy attaches to the model.
+    """
+    chosen = policy if isinstance(policy, Policy) else Policy(policy)
+    if budget is not None:
+        if isinstance(budget, bool) or not isinstance(budget, (int, float, str)):
+            raise ValueError(f"budget: must be a share (float), tokens (int) or text, is {budget!r}; write for example 0.25")
+        if isinstance(budget, float) and not 0 < budget <= 1:
+            raise ValueError(f"budget: a share must be above 0 and at most 1, is {budget}; an int is a number of tokens")
+        chosen = chosen.with_budget(f"{budget:.12f}" if isinstance(budget, float) else str(budget))
+    if mode is not None:
+        chosen = chosen.with_mode(mode)
+    if interval is not None:
+        chosen = chosen.with_interval(interval)
+    if sinks is not None or recent is not None:
+        chosen = chosen.with_protection(chosen.sinks if sinks is None else sinks, chosen.recent if recent is None else recent)
+    if chosen.drops and chosen.budget == "none" and chosen.mode in ("uniform", "pooled"):
+        raise ValueError(f"policy {chosen.name}: must have a budget, has none; give budget=0.25, for example")
+    return Memory(model, chosen)
+
+
+class Memory:
+    """A policy attached to a model: what attach() gives. Attached within its with block; usage() can be asked behind it, too."""
+
+    def __init__(self, model: nn.Module, policy: Policy) -> None:
+        self.model = model
+        self.policy = policy
+        self.shape = ModelShape(model)
+        if policy.reads_plain_keys:
+            self.shape.require_plain_keys()
+        from ._core import Sequence
+
+        Sequence(policy, self.shape.layer_tuples(), self.shape.bytes_per_number)  # what it refuses, it refuses now
+        self.cache: PolicyCache | None = None  # of the newest text
+        self._attached = False
+        self._undo: list[Any] = []
+
+    def new_cache(self) -> PolicyCache:
+        """An empty cache, for the model's argument `cache` (`past_key_values` in 4.x): one text over several calls."""
+        return PolicyCache(self.policy, self.shape)
+
+    def usage(self) -> Usage:
+        """What the newest text's cache holds; of all rows of its batch together."""
+        return usage_of(self.cache, self.shape)
+
+    def positions(self, layer: int, kv_head: int, row: int = 0) -> list[int]:
+        """Tokens held in a head, by their number in the row's text (padding not counted)."""
+        if self.cache is None or row >= len(self.cache.sequences):
+            raise ValueError(f"row: must be of a text that was read, is {row}; call the model first")
+        held = self.cache.layers[layer].store.head(row, kv_head)[0].shape[0]  # window layers drop between updates, too
+        return self.cache.sequences[row].positions(layer, kv_head).tolist()[-held:]
+
+    def update(self) -> None:
+        """Brings the newest text's cache to its budget now, between two intervals."""
+        if self.cache is not None:
+            self.cache.measure()
+            self.cache.decide()
+
+    # -- attached ----------------------------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> "Memory":
+        model = self.model
+        if getattr(model, "_namm_memory", None) is not None:
+            raise ValueError("model: must have one policy at a time, has one; leave its with block first")
+        AttentionInterface.register(_IMPLEMENTATION, _attention)
+        AttentionMaskInterface.register(_IMPLEMENTATION, _no_mask)
+        self._configs = {id(module.config): module.config for module in self.shape.attention_modules.values()}
+        self._configs.setdefault(id(self.shape.config), self.shape.config)
+        stock_forward, stock_prepare = model.forward, model._prepare_cache_for_generation
+
+        @functools.wraps(stock_forward)
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            return forward_in_chunks(self, stock_forward, args, kwargs)
+
+        @functools.wraps(stock_prepare)
+        def prepare(generation_config: Any, model_kwargs: dict[str, Any], generation_mode: Any, *args: Any, **kwargs: Any) -> Any:
+            require_generation(self, generation_config, model_kwargs, generation_mode)
+            if generation_config.use_cache is not False and model_kwargs.get(self.shape.cache_argument) is None:
+                model_kwargs[self.shape.cache_argument] = self.new_cache()
+            return stock_prepare(generation_config, model_kwargs, generation_mode, *args, **kwargs)
+
+        model.forward = forward  # type: ignore[method-assign]
+        model._prepare_cache_for_generation = prepare  # type: ignore[assignment]
+        model._namm_memory = self  # type: ignore[assignment]
+        if self.policy.reads_plain_keys:
+            for index, module in self.shape.attention_modules.items():
+                hook = functools.partial(self._note_rotation, index)
+                self._undo.append(module.register_forward_pre_hook(hook, with_kwargs=True).remove)
+        self._attached = True
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        for name in ("forward", "_prepare_cache_for_generation", "_namm_memory"):
+            self.model.__dict__.pop(name, None)
+        for undo in self._undo:
+            undo()
+        self._undo.clear()
+        self._attached = False
+
+    def run(self, forward: Any, cache: PolicyCache, real: Tensor | None, kwargs: dict[str, Any]) -> Any:
+        """One forward pass with our attention."""
+        before = [(config, config._attn_implementation) for config in self._configs.values()]
+        token = _current.set(cache)
+        cache.begin(real)
+        try:
+            for config, _ in before:
+                config._attn_implementation = _IMPLEMENTATION
+            out = forward(**kwargs)
+        finally:
+            for config, implementation in before:
+                config._attn_implementation = implementation
+            _current.reset(token)
+        cache.end()
+        return out
+
+    def _note_rotation(self, index: int, module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
+        cache = _current.get()
+        rotation = kwargs.get("position_embeddings")
+        if rotation is None and len(args) > 1 and isinstance(args[1], tuple):
+            rotation = args[1]
+        if cache is not None and rotation is not None:
+            cache.rotations[index] = rotation
+
+
+def _attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    softcap: float | None = None,
+    s_aux: Tensor | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """What AttentionInterface calls: [rows, new, query heads, size]."""
+    cache = _current.get()
+    layer = None if cache is None else cache.layers[module.layer_idx]  # type: ignore[index]
+    if not isinstance(layer, PolicyLayer):
+        raise RuntimeError("attention: must come from a layer whose cache a policy has, comes from another; no policy attaches to this model")
+    if attention_mask is not None:
+        raise NotImplementedError("attention: the mask must be causal, the model has one of its own; no policy attaches to it")
+    scale = query.shape[-1] ** -0.5 if scaling is None else float(scaling)
+    out = layer.attend(query, scale=scale, softcap=softcap, sinks=s_aux)
+    return out.transpose(1, 2).contiguous(), None
+
+
+def _no_mask(*args: Any, mask_function: Any = None, q_length: int = 0, use_vmap: bool = False, **kwargs: Any) -> None:
+    """Which entries a query sees is known from the lists. Masks that are not causal are refused: images seen both ways."""
+    ahead = False
+    if mask_function is not None and not use_vmap and q_length > 1:
+        own = torch.arange(q_length - 1)
+        zero = torch.zeros((), dtype=torch.long)
+        ahead = bool(torch.as_tensor(mask_function(zero, zero, own, own + 1)).any())
+    if use_vmap or ahead:
+        raise NotImplementedError(
+            "attention: a token must see those before it, here some see later ones or a mask of their own (images); no policy attaches"
+        )

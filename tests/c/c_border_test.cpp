@@ -1,0 +1,37 @@
+// One handle in several threads: calls wait for each other, and a thread's errors are its own.
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "namm/namm.h"
+#include "tests/check.hpp"
+
+TEST_CASE("a handle is shared by threads", "[c]") {
+  namm_policy* policy = nullptr;
+  REQUIRE(namm_policy_load("h2o", &policy) == NAMM_OK);
+  REQUIRE(namm_policy_set_budget(policy, "20") == NAMM_OK);
+  namm_layer layers[4];
+  for (std::int32_t l = 0; l < 4; ++l) layers[l] = {l, 1, 4, 4, 0};
+  namm_sequence* sequence = nullptr;
+  REQUIRE(namm_sequence_create(policy, layers, 4, 2, &sequence) == NAMM_OK);
+  std::atomic<int> wrong = 0;
+  std::vector<std::thread> threads;
+  for (std::int32_t l = 0; l < 4; ++l)
+    threads.emplace_back([&, l] {
+      for (std::int32_t p = 0; p < 200; ++p) {
+        const std::vector<float> row(static_cast<std::size_t>(p) + 1, 1.0f / static_cast<float>(p + 1));
+        wrong += namm_sequence_append(sequence, l, 1, &p, nullptr, 0, nullptr, 0) != NAMM_OK;
+        wrong += namm_sequence_observe(sequence, l, 0, 1, row.data(), row.size(), p) != NAMM_OK;
+        wrong += namm_sequence_observe(sequence, 10 + l, 0, 1, row.data(), row.size(), p) != NAMM_INVALID_ARGUMENT;
+        wrong += std::string(namm_last_error()).find("is " + std::to_string(10 + l)) == std::string::npos;
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  REQUIRE(wrong == 0);
+  std::int64_t dropped = 0;
+  REQUIRE(namm_sequence_update(sequence, &dropped) == NAMM_OK);
+  REQUIRE(dropped == 4 * 180);
+  namm_sequence_free(sequence);
+  namm_policy_free(policy);
+}
