@@ -2,12 +2,12 @@
 #include <fstream>
 
 #include "adapters/llama_cpp/model_facts.hpp"
+#include "base/crc32c.hpp"
 #include "calibrate/state_file.hpp"
 #include "core/policy_file.hpp"
 #include "tests/calibrate/scripted_host.hpp"
 #include "tests/fuzz/targets.hpp"
 #include "tests/support/tiny_model.hpp"
-#include "base/crc32c.hpp"
 
 namespace namm::fuzz {
 namespace {
@@ -71,8 +71,7 @@ std::string repair_calibration(std::string content) {
   const std::size_t line = content.find('\n') + 1;
   if (line == 0 || content.size() < line + sums) return content;
   const auto bytes = std::as_bytes(std::span(content));
-  const std::uint32_t right[] = {crc32c(bytes.first(line)),
-                                 crc32c(bytes.subspan(line, content.size() - line - sums))};
+  const std::uint32_t right[] = {crc32c(bytes.first(line)), crc32c(bytes.subspan(line, content.size() - line - sums))};
   return content.replace(content.size() - sums, sums, reinterpret_cast<const char*>(right), sums);
 }
 

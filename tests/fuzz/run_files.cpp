@@ -63,7 +63,7 @@ std::string repair_trace(std::string content) {
     std::memcpy(&header, content.data() + at, sizeof header);
     const std::size_t left = content.size() - at - sizeof header;
     if (header.bytes > left) break;
-    header.payload_crc = trace::crc32c(std::as_bytes(std::span(content)).subspan(at + sizeof header, header.bytes));
+    header.payload_crc = crc32c(std::as_bytes(std::span(content)).subspan(at + sizeof header, header.bytes));
     header.header_crc = trace::header_crc(header);
     std::memcpy(content.data() + at, &header, sizeof header);
     const std::size_t step = sizeof header + header.bytes + trace::padding(header.bytes);
