@@ -31,7 +31,14 @@ void EvolveDisplay::show(const evolve::GenerationRecord& record) {
                record.best_validation, bar_.time_left().c_str());
   if (record.restarts)
     std::fprintf(stderr, "no better validation for a while: restart %lld\n", static_cast<long long>(record.restart + 1));
-  if (record.signal_to_noise < 1 && !hinted_) {
+  constexpr int kFlatGenerations = 3;
+  flat_ = record.spread == 0 ? flat_ + 1 : 0;
+  if (flat_ == kFlatGenerations)
+    std::fputs(
+        "hint: all candidates of three generations had the same fitness, so that nothing is selected; give a smaller --budget, a "
+        "--length above --interval, or the fitness answer-likelihood\n",
+        stderr);
+  if (record.signal_to_noise < 1 && !hinted_ && flat_ == 0) {
     std::fprintf(
         stderr, "hint: the candidates differ less than prompts make them differ by chance (signal/noise %s); enlarge --prompts\n",
         ratio);

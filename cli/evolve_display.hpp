@@ -17,6 +17,7 @@ class EvolveDisplay {
   void show(const evolve::GenerationRecord& record);
 
   bool quiet_, hinted_ = false;
+  int flat_ = 0;  ///< generations in a row whose candidates were all alike
   std::int64_t generations_, generation_ = 0;
   ProgressBar bar_;
 };

@@ -76,7 +76,7 @@ constexpr Layout kLayouts[] = {
      {{{"four policies at a quarter of the cache",
         "namm eval --model model.gguf --policy random,streaming,h2o,snapkv --budget 25% --length 1000 --json results.jsonl"},
        {"your own prompts or texts, two budgets",
-        "namm eval --model model.gguf --policy probe --data own.jsonl --budget 50%,25%"}}}},
+        "namm eval --model model.gguf --policy probe/policy.json --data own.jsonl --budget 50%,25%"}}}},
     {"run",
      kRun,
      {{{"answer a question about a text with a quarter of the cache",

@@ -44,9 +44,10 @@ if(TARGET namm AND "program" IN_LIST NAMM_COMPONENTS)
       COMMAND namm man ${pages}/man1 --quiet
       DEPENDS namm COMMENT "Man pages and completions" VERBATIM)
     add_custom_target(namm_pages ALL DEPENDS ${pages}/namm.bash ${pages}/_namm ${pages}/man1/namm.1)
-    install(DIRECTORY ${pages}/man1 DESTINATION ${CMAKE_INSTALL_MANDIR})
-    install(FILES ${pages}/namm.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME namm)
-    install(FILES ${pages}/_namm DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+    # optional: who built the program alone has none
+    install(DIRECTORY ${pages}/man1 DESTINATION ${CMAKE_INSTALL_MANDIR} OPTIONAL)
+    install(FILES ${pages}/namm.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME namm OPTIONAL)
+    install(FILES ${pages}/_namm DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions OPTIONAL)
   endif()
 endif()
 

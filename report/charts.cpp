@@ -30,11 +30,17 @@ bool knows_bytes(const ResultRows& rows) {
 LineChart chart_of(const ResultRows& rows, const std::string& title, const char* y_label, double eval::ResultRecord::*value,
                    double (eval::ResultRecord::*interval)[2], const LineStyles& styles) {
   const bool bytes = knows_bytes(rows);
-  LineChart chart{title, bytes ? "memory of the cache with all statistics, MiB" : "share of the cache kept", y_label};
+  double most = 0;
+  for (const eval::ResultRecord& r : rows) most = std::max(most, r.kv_bytes_full);
+  const bool large = most >= 4 * kMebibyte;
+  const double unit = large ? kMebibyte : 1024.0;
+  const char* const memory =
+      large ? "memory of the cache with all statistics, MiB" : "memory of the cache with all statistics, KiB";
+  LineChart chart{title, bytes ? memory : "share of the cache kept", y_label};
   chart.x_scale = LineChart::Scale::log2;
   chart.x_percent = !bytes;
   const auto place = [&](const eval::ResultRecord& r) {
-    return bytes ? r.kv_bytes_full * (1 - r.physical_saving) / kMebibyte : 1 - r.logical_saving;
+    return bytes ? r.kv_bytes_full * (1 - r.physical_saving) / unit : 1 - r.logical_saving;
   };
   for (const eval::ResultRecord& r : rows) {
     if (is_full(r)) {

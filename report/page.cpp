@@ -80,8 +80,8 @@ std::string figures_of(const std::vector<LineChart>& charts, const std::string& 
   }
   std::string out = "<div class=charts>\n" + first + "</div>\n";
   if (hidden > 0)
-    out += "<details><summary>" + summary + " (" + std::to_string(hidden) + " charts)</summary>\n<div class=charts>\n" + more +
-           "</div>\n</details>\n";
+    out += "<details><summary>" + summary + " (" + std::to_string(hidden) + (hidden == 1 ? " chart" : " charts") +
+           ")</summary>\n<div class=charts>\n" + more + "</div>\n</details>\n";
   return out;
 }
 

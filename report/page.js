@@ -100,15 +100,18 @@
 
   const evidenceKept = (run, first, last) => {
     const counts = run.kept_by.slice(first, last + 1);
-    return { tokens: counts.length, gone: counts.filter((count) => count === 0).length,
+    const tokens = counts.length, gone = counts.filter((count) => count === 0).length;
+    // a full stop more or less is no loss: half of the sentence is, or anything if the answer was wrong
+    return { tokens, gone, lost: gone > 0 && (2 * gone >= tokens || run.score === 0),
       share: counts.reduce((sum, count) => sum + count, 0) / (counts.length * run.heads) };
   };
   const showAnswer = (prompt, run) => {
-    const lost = prompt.evidence.map(([first, last]) => evidenceKept(run, first, last)).filter(({ gone }) => gone > 0);
-    by('answer').classList.toggle('lost', lost.length > 0);
-    if (!prompt.evidence.length) by('answer').textContent = '';
-    else if (lost.length) by('answer').textContent = `The answer was dropped, in part or whole, in ${lost.length} of ${prompt.evidence.length} places; they are marked below.`;
-    else by('answer').textContent = 'Every token that tells the answer was kept by some head.';
+    const places = prompt.evidence.map(([first, last]) => evidenceKept(run, first, last));
+    const sum = (name) => places.reduce((all, place) => all + place[name], 0);
+    by('answer').classList.toggle('lost', places.some((place) => place.lost));
+    if (!places.length) by('answer').textContent = '';
+    else if (!sum('gone')) by('answer').textContent = 'Every token that tells the answer was kept by some head.';
+    else by('answer').textContent = `Of the ${sum('tokens')} tokens that tell the answer ${sum('gone')} were dropped by every head; the place is marked below.`;
   };
   const showTokens = (setting, index) => {
     const run = setting.runs.find((r) => r.prompt === index);
@@ -138,9 +141,9 @@
       const text = piece === '' ? '⌁' : piece.replace(/\n/g, '⏎\n');
       by('tokens').append(element('span', { class: [count ? '' : 'gone', evidence.has(i) ? 'evidence' : ''].join(' ').trim(), style: count ? colours(count / run.heads) : '', title: what }, text));
       if (ends.has(i)) {
-        const { gone, tokens, share } = evidenceKept(run, ends.get(i), i);
-        by('tokens').append(element('span', { class: gone ? 'flag lost' : 'flag', title: `${gone} of ${tokens} tokens kept by no head` },
-          gone ? ` ◂ the answer was dropped here: ${gone} of ${tokens} tokens by every head ` : ` ◂ the answer, ${percent(share)} kept `));
+        const { gone, tokens, share, lost } = evidenceKept(run, ends.get(i), i);
+        const text = lost ? ` ◂ the answer was dropped here: ${gone} of ${tokens} tokens by every head ` : ` ◂ the answer, ${percent(share)} kept `;
+        by('tokens').append(element('span', { class: lost ? 'flag lost' : 'flag', title: `${gone} of ${tokens} tokens kept by no head` }, text));
       }
     });
   };

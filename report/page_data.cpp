@@ -1,8 +1,10 @@
 #include "report/page_data.hpp"
 
 #include <cmath>
+#include <optional>
 
 #include "base/json_fields.hpp"
+#include "report/verdict.hpp"
 
 namespace namm::report {
 namespace {
@@ -59,11 +61,17 @@ json page_data(const ReportContent& content, std::span<const Retention> retentio
                        {"pieces", prompt.pieces},
                        {"kinds", prompt.kinds},
                        {"evidence", prompt.evidence}});
-  // shown first: a policy from a file, if there is one, that keeps about a quarter
+  // shown first: what the verdict is of, or else a policy from a file, if there is one, that keeps about a quarter
+  const std::optional<Verdict> verdict = verdict_of(content);
   std::size_t first = 0;
   double nearest = 1e9;
   for (const Retention& retention : retentions) {
-    const double away = std::abs(kept_share(retention) - 0.25) + (content.from_file.contains(retention.policy) ? 0 : 1);
+    const bool meant = verdict && retention.policy == verdict->policy;
+    const double away = std::abs(kept_share(retention) - 0.25) +
+                        (meant                                          ? -2
+                         : content.from_file.contains(retention.policy) ? 0
+                                                                        : 1) -
+                        (meant && retention.budget == verdict->budget ? 2 : 0);
     if (away < nearest) {
       first = settings.size();
       nearest = away;

@@ -55,6 +55,10 @@ bool tells_apart(const ResultRows& rows, Value eval::ResultRecord::*field) {
   return std::any_of(values.begin(), values.end(), [](const auto& one) { return one.second.size() > 1; });
 }
 
+bool any_interval(const ResultRows& rows, double (eval::ResultRecord::*interval)[2]) {
+  return std::any_of(rows.begin(), rows.end(), [&](const eval::ResultRecord& r) { return std::isfinite((r.*interval)[0]); });
+}
+
 /// The columns of a table; `wide`: all of them.
 std::vector<Column> columns_of(const ResultRows& rows, const std::vector<bool>& qualities, const std::vector<bool>& likelihoods,
                                bool wide) {
@@ -84,7 +88,8 @@ std::vector<Column> columns_of(const ResultRows& rows, const std::vector<bool>& 
       "quality",
       [qualities](const Row& r, std::size_t i) { return format_estimate(r.quality, r.quality_ci95) + (qualities[i] ? "*" : ""); },
       true);
-  add("95 %", [](const Row& r, std::size_t) { return format_interval(r.quality_ci95, false, 0, 1); });
+  if (wide || any_interval(rows, &Row::quality_ci95))
+    add("95 %", [](const Row& r, std::size_t) { return format_interval(r.quality_ci95, false, 0, 1); });
   if (wide && exact)
     add(
         "exact", [](const Row& r, std::size_t) { return format_estimate(r.exact, r.exact_ci95); }, true);
@@ -97,9 +102,10 @@ std::vector<Column> columns_of(const ResultRows& rows, const std::vector<bool>& 
                (likelihoods[i] ? "*" : "");
       },
       true);
-  add("95 %", [](const Row& r, std::size_t) {
-    return is_full(r) ? "-" : format_interval(r.answer_log_likelihood_delta_ci95, true, -kInfinite, kInfinite);
-  });
+  if (wide || any_interval(rows, &Row::answer_log_likelihood_delta_ci95))
+    add("95 %", [](const Row& r, std::size_t) {
+      return is_full(r) ? "-" : format_interval(r.answer_log_likelihood_delta_ci95, true, -kInfinite, kInfinite);
+    });
   if (wide) {
     add("KL", [](const Row& r, std::size_t) { return format_number("%.3f", r.fidelity_kl); });
     add("logical", [](const Row& r, std::size_t) { return format_percent(r.logical_saving); });

@@ -97,6 +97,8 @@ std::optional<Verdict> verdict_of(const ReportContent& content) {
     if (row == nullptr) continue;
     const auto full = std::find_if(rows.begin(), rows.end(), is_full);
     Verdict out;
+    out.policy = row->policy;
+    out.budget = row->budget;
     out.sentence =
         row->policy + " at " + row->budget + " frees " + format_percent(row->physical_saving) + " of the cache's memory";
     if (std::isfinite(row->quality_relative)) out.sentence += " and keeps " + share_kept(*row) + tested(*row);

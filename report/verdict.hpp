@@ -16,6 +16,7 @@ struct Verdict {
   };
   std::vector<Number> numbers;  ///< memory, speed, quality; those that are known
   std::string note;             ///< how the row was chosen, and of what it is the mean
+  std::string policy, budget;   ///< of the row
 };
 
 /// Of the first model that has a policy which drops anything; nothing if there is none.

@@ -1,6 +1,7 @@
 #include "tasks/prompt_file.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
@@ -68,6 +69,9 @@ std::string label_field(const json& record, const char* field, const std::string
 }
 
 std::string answer_text(const json& answer, const std::string& where) {
+  constexpr double kLargestExact = 9007199254740992.0;  // 2^53: beyond it, and 64 bits, digits were lost while reading
+  if (answer.is_number_float() && std::abs(answer.get<double>()) >= kLargestExact)
+    fail(where, "'answers' holds a number of too many digits to be read exactly; put it in quotes");
   if (answer.is_number()) return answer.dump();
   if (!answer.is_string()) fail(where, std::string("'answers' must hold strings, got ") + answer.type_name());
   auto text = answer.get<std::string>();

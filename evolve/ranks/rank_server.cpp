@@ -129,7 +129,8 @@ bool serve_units(Channel& channel, HostPool& pool, const Fitness& fitness, const
         const float seconds = std::chrono::duration<float>(Clock::now() - began).count();
         queue.answer(messages::Measured{work->number, std::move(values), seconds});
       } catch (...) {
-        queue.answer(failure());
+        // broken off in the middle of a text: no failure of this rank
+        queue.answer(stop != nullptr && *stop ? messages::Failed{false, true, "was told to end"} : failure());
       }
     }
   };

@@ -216,7 +216,7 @@ bool RankUnits::measure(const UnitBatch& batch, std::span<double> values, const 
   const std::uint64_t sent_before = bytes_sent_, received_before = bytes_received_;
   std::future<void> local = std::async(std::launch::async, [&] {
     omp_set_num_threads(threads);
-    pool_.run(std::min<std::size_t>(count, static_cast<std::size_t>(pool_.workers())), own);
+    pool_.run(std::min<std::size_t>(count, static_cast<std::size_t>(pool_.workers())), own, stop);
   });
   // Whatever happens below, the threads must not outlive what they use.
   struct Closer {

@@ -57,6 +57,8 @@ class Checks:
 
 def look(page, check, evolution):
     check(page.title().startswith("Memory policies"), "the title says what it is")
+    check(page.locator(".number strong").count() == 3, "a verdict with three large numbers")
+    check(page.locator("#verdict").evaluate("e => e.getBoundingClientRect().top") < 400, "and it comes first")
     for name in ("overview", "curves", "tables", "kept", "memory", "terms") + (("evolution",) if evolution else ()):
         check(page.locator(f"h2#{name}").count() == 1, f"chapter {name}")
     check(page.locator("section:has(#curves) svg.chart").count() >= 2, "quality charts")
@@ -67,6 +69,10 @@ def look(page, check, evolution):
     tokens = page.locator("#tokens span")
     check(tokens.count() > 100, "tokens of a prompt")
     check(page.locator("#tokens span.gone").count() > 0, "some were kept by no head")
+    check(page.locator("#tokens span.flag").count() > 0, "the place of the answer is marked, with what became of it")
+    check(page.locator("#answer").inner_text() != "", "and said in words")
+    check(page.locator("section:has(#curves) > .charts svg.chart").count() == 2, "two quality charts at once")
+    check(page.locator("section:has(#curves) .series.s1000").count() > 0, "the full cache among the points")
     check(page.locator("#heat td").count() > 0, "heat map")
     check(page.locator("#positions rect.bar").count() >= 20, "position histogram")
     check(page.locator("#kinds tbody tr").count() >= 7, "kinds of token that occur, and all")
@@ -82,6 +88,13 @@ def use_keyboard(page, check):
     page.focus("#prompt")
     page.keyboard.press("ArrowDown")
     check(page.locator("#tokens").inner_text() != prompt, "another prompt by the keyboard")
+    kept = page.locator("#budget-text").inner_text(), page.locator("#heat").inner_text()
+    page.focus("#budget")
+    page.keyboard.press("Home")
+    low = page.locator("#budget-text").inner_text(), page.locator("#heat").inner_text()
+    page.keyboard.press("End")
+    high = page.locator("#budget-text").inner_text(), page.locator("#heat").inner_text()
+    check(low != high and kept in (low, high), f"another budget by the keyboard ({low[0]}; {high[0]})")
     button = page.locator("section:has(#curves) .legend button").first
     style = button.get_attribute("data-style")
     button.focus()

@@ -328,3 +328,15 @@ TEST_CASE("stages: each begins with the policy of the one before, and what was s
   REQUIRE(run_program({"evolve", "--config", folder / "run/run.json", "--output", folder / "again", "--quiet"}).code == 0);
   CHECK(read(folder / "again/policy.json") == read(folder / "run/policy.json"));
 }
+
+TEST_CASE("A run in which nothing can be selected says so") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  const Outcome outcome =
+      run_program({"evolve", "--model", host, "--tasks", "passkey", "--length", "64", "--generations", "3", "--population", "4",
+                   "--prompts", "1", "--validation", "1", "--budget", "100%", "--output", folder / "run"});
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK_THAT(outcome.err, Contains("hint: all candidates of three generations had the same fitness"));
+  CHECK_THAT(outcome.err, Contains("--validation 1: 1 prompt decides which policy is kept"));
+}

@@ -114,6 +114,11 @@ TEST_CASE("the page holds charts, tables and data, needs nothing else, and keeps
   CHECK(page.find("&lt;/script&gt;&lt;img src=x") != std::string::npos);
   CHECK(count(page, "<svg class='chart'") == 3);  // quality, log-likelihood, memory at 25 %
   CHECK(page.find("class='interval'") != std::string::npos);
+  CHECK(count(page, "<div class=number>") >= 2);
+  CHECK(page.find("id=verdict") < page.find("id=kept"));
+  CHECK(page.find("id=kept") < page.find("id=curves"));
+  CHECK(page.find("frees ") != std::string::npos);
+  CHECK(count(page, "<th scope=row class=left>full</th>") >= 2);  // in the overview and in the tables
   for (const char* part : {"id=overview", "id=curves", "id=tables", "id=kept", "id=memory", "id=terms", ">mine<"})
     CHECK(page.find(part) != std::string::npos);
 

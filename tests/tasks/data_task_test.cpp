@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "base/utf8.hpp"
+#include "tasks/text_continuation.hpp"
 #include "tests/check.hpp"
 #include "tests/tasks/samples.hpp"
 
@@ -155,4 +156,28 @@ TEST_CASE("Windows of a plain text", "[tasks]") {
   CHECK(end[0] <= begin[1]);
   CHECK(end[1] <= begin[2]);
   CHECK(task.make({Split::train, 0, 0, 1'000'000}, words).context.size() == text.context.size() / 5 * 3);
+}
+
+TEST_CASE("Plain texts of a file as prompts: the last words of a window are asked for", "[tasks]") {
+  std::string text;
+  for (int i = 0; i < 400; ++i) text += "word" + std::to_string(i) + " ";
+  const TemporaryFile file("own.txt", text);
+  const std::shared_ptr<const DataTask> data = make_data_task(file.path(), FileSplits::shared);
+  const TextContinuation task(data);
+  CHECK(task.name() == "own");
+  SampleRequest request;
+  request.length_tokens = 100;
+  const TokenCounter words = [](std::string_view part) {
+    return static_cast<std::size_t>(std::count(part.begin(), part.end(), ' ')) + 1;
+  };
+  const Sample window = data->make(request, words), sample = task.make(request, words);
+  REQUIRE(sample.answers.size() == 1);
+  CHECK(std::count(sample.answers[0].begin(), sample.answers[0].end(), ' ') == (100 - 1) / 4 - 1);  // a quarter of a short window
+  CHECK(window.context.rfind(sample.context + " " + sample.answers[0], 0) == 0);
+  CHECK(continuation(sample, sample.answers[0]) == " " + sample.answers[0]);
+  request.length_tokens = 0;  // the whole text: 32 words
+  const Sample whole = task.make(request, words);
+  CHECK(std::count(whole.answers[0].begin(), whole.answers[0].end(), ' ') == 31);
+  const TemporaryFile asked("asked.jsonl", "{\"context\": \"x\", \"question\": \"y?\", \"answers\": [\"z\"]}");
+  CHECK_THROWS_WITH(TextContinuation(make_data_task(asked.path(), FileSplits::shared)), Contains("must be plain"));
 }

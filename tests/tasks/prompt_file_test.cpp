@@ -114,6 +114,14 @@ TEST_CASE("Prompt files: published benchmarks", "[tasks]") {
   CHECK(v2[0].question == "\n\nQuestion: Which?\nA. a1\nB. b1\nC. c1\nD. d1");
 }
 
+TEST_CASE("Prompt files: a number that cannot be read exactly is refused, not changed", "[tasks]") {
+  const TemporaryFile large("large.jsonl", "{\"context\": \"x\", \"answers\": [123456789012345678901234567890]}");
+  CHECK_THROWS_WITH(load_prompts(large.path()),
+                    Contains("large.jsonl:1:") && Contains("too many digits") && Contains("in quotes"));
+  const TemporaryFile exact("exact.jsonl", "{\"context\": \"x\", \"answers\": [18446744073709551615, 2.5]}");
+  CHECK(load_prompts(exact.path())[0].answers == std::vector<std::string>{"18446744073709551615", "2.5"});
+}
+
 TEST_CASE("Prompt files: one clear line for every wrong input", "[tasks]") {
   struct Row {
     std::string line, message;
