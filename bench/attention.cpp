@@ -34,8 +34,9 @@ class RaggedAttention {
     const std::size_t width = s.head_size * static_cast<std::size_t>(s.kv_heads);
     for (int layer = 0; layer < s.layers; ++layer) {
       auto& heads = layers_.emplace_back();
+      const auto region = std::make_shared<llama::PageRegion>();
       for (int h = 0; h < s.kv_heads; ++h) {
-        heads.emplace_back(s.head_size, s.head_size, settings);
+        heads.emplace_back(s.head_size, s.head_size, settings, region);
         const std::size_t offset = static_cast<std::size_t>(h) * s.head_size;
         for (const std::int32_t cell : held) {
           const std::size_t row = static_cast<std::size_t>(cell) * width + offset;

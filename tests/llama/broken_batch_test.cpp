@@ -224,3 +224,35 @@ TEST_CASE("a batch that is stopped leaves the checks of cuts as they were", "[ll
     REQUIRE(program.read_to({100, 20}));
   }
 }
+
+TEST_CASE("a batch that is stopped in a model with a recurrent state is not gone on from", "[llama][broken]") {
+  TinyShape shape;
+  shape.architecture = "jamba";
+  const auto model = llama::LlamaModel::load(write_tiny_model(shape));
+  Program straight(model, policy_named("streaming"), false, true);
+  REQUIRE(straight.read_to({40, 0}));
+  straight.stop.calls = 0;
+  REQUIRE(straight.read_to({60, 0}));
+  const int nodes = straight.stop.calls;
+  REQUIRE(straight.read_to({61, 0}));
+  int refused = 0;
+  for (int at = 0; at < nodes / 3; ++at) {  // attention comes in the second of three layers
+    CAPTURE(at, nodes);
+    Program broken(model, policy_named("streaming"), false, true);
+    REQUIRE(broken.read_to({40, 0}));
+    broken.stop.calls = 0;
+    broken.stop.at = at;
+    REQUIRE_FALSE(broken.read_to({60, 0}));
+    broken.stop.at = -1;
+    if (broken.newest(0) != 39) {  // llama.cpp could not remove it
+      CHECK_FALSE(broken.read_to({61, 0}));
+      ++refused;
+      broken.attached.remove(0);
+      REQUIRE(broken.read_to({40, 0}));
+    }
+    REQUIRE(broken.read_to({60, 0}));
+    REQUIRE(broken.read_to({61, 0}));
+    CHECK(broken.logits.back() == straight.logits.back());
+  }
+  CHECK(refused > 0);
+}

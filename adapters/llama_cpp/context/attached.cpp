@@ -102,6 +102,8 @@ void Attached::decode(const llama_batch& batch) {
   } catch (const std::exception& error) {
     why = error.what();
   }
+  if (why.empty() && status == 0)
+    why = "a sequence of the batch lost tokens before, in one that was broken off; remove it and read it again";
   if (why.empty() && status == 1)
     why = "no room for the batch; n_ctx (" + std::to_string(llama_n_ctx(context())) +
           ") must hold the whole text, also what is dropped";

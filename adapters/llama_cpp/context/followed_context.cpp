@@ -114,6 +114,7 @@ int FollowedContext::after_batch(int status) {
       store_.branched(share.key);
     }
   }
+  if (status != 0) refuse_half_read(advances, shares);
   if (status != 0)  // what the runtime removed again says nothing about whose it was
     std::erase_if(shares, [&](const BatchShare& share) {
       return std::none_of(advances.begin(), advances.end(), [&](const Advance& advance) {
@@ -136,6 +137,22 @@ int FollowedContext::after_batch(int status) {
 void FollowedContext::output_read(std::int32_t index) {
   const std::lock_guard<std::mutex> lock(mutex_);
   requests_.output_read(index);
+}
+
+/// After a batch that was broken off: of a model with a recurrent state the runtime cannot remove the tokens of the part that was
+/// not computed. They are in no list, and what would follow them would be wrong.
+void FollowedContext::refuse_half_read(std::span<const Advance> advances, std::span<const BatchShare> shares) {
+  const std::vector<SequenceUse> uses = store_.sequences();
+  for (const Advance& advance : advances) {
+    const std::vector<std::int64_t> keys = names_.keys_of(advance.sequence);
+    const bool branches = std::any_of(uses.begin(), uses.end(), [&](const SequenceUse& use) {
+      return use.shared && std::find(keys.begin(), keys.end(), use.key) != keys.end();
+    });
+    const bool read = std::any_of(shares.begin(), shares.end(), [&](const BatchShare& share) {
+      return share.last - share.first + 1 == advance.after - advance.before;
+    });
+    if (!branches && !read) refused_.insert(advance.sequence);
+  }
 }
 
 void FollowedContext::refused(std::int32_t sequence) {

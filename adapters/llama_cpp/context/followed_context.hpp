@@ -48,6 +48,7 @@ class FollowedContext {
  private:
   std::int32_t newest(std::int32_t sequence) const;
   void settle_by_positions();
+  void refuse_half_read(std::span<const Advance> advances, std::span<const BatchShare> shares);
   bool lost(std::span<const Advance> advances) const;
   bool exact_from(std::int32_t sequence, std::int32_t from) const;
   void forget(std::int64_t key);

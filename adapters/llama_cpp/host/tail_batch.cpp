@@ -89,6 +89,7 @@ std::vector<std::vector<double>> TailBatch::log_likelihoods(const HostSnapshot& 
       throw std::runtime_error("llama.cpp: decoding failed with status " + std::to_string(status) + ": " +
                                (why.empty() ? last_llama_error() : why));
     }
+    store_->batch_done();
     for (int row = 0; row < batch.n_tokens; ++row) {
       const auto at = static_cast<std::size_t>(row);
       const auto i = static_cast<std::size_t>(batch.pos[at] - from.position);

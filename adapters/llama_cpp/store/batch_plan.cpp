@@ -92,9 +92,8 @@ void refuse_unread(const MaskView& mask, std::size_t query, std::span<const std:
         std::find(written.begin(), written.end(), static_cast<std::int32_t>(c)) != written.end())
       return;
     throw std::runtime_error(
-        "KV cache: a sequence goes on behind tokens that the store has never read (a copy between streams, or a state restored "
-        "by "
-        "llama.cpp's own functions); remove the sequence and read it again");
+        "KV cache: a sequence goes on behind tokens that the store has never read (a copy or a state restored by llama.cpp's own "
+        "functions); remove the sequence and read it again");
   });
 }
 
