@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes a bare Debian 12 (or newer, or Ubuntu 24.04 or newer) machine able to build this project:
 # installs the missing packages, then builds the pinned llama.cpp into build/llama. Run again, it does nothing.
+# With --with-server also llama-server and its like, linked to that library, into build/llama/bin.
 set -euo pipefail
 
 # llama.cpp v0.5.0, as carried by this source package. A change here rebuilds build/llama on the next run.
@@ -10,10 +11,12 @@ llama_sha256='832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e'
 
 usage() {
   cat <<'HELP'
-usage: bash cmake/setup.sh [--packages-only | --llama-only] [--archive FILE]
+usage: bash cmake/setup.sh [--packages-only | --llama-only] [--with-server] [--archive FILE]
 
   --packages-only   install the missing system packages and stop
   --llama-only      build llama.cpp into build/llama and leave the system packages alone
+  --with-server     build llama-server, llama-cli, llama-completion, llama-bench and llama-batched-bench, too, into
+                    build/llama/bin (10 to 15 minutes on two cores); a library that is there already stays as it is
   --archive FILE    take llama.cpp from this copy of the pinned source package (checked) instead of downloading it
 
 llama.cpp is built with GGML_NATIVE=ON: for the processor of this machine only.
@@ -25,11 +28,12 @@ fail() {
   exit 1
 }
 
-packages=1 llama=1 archive=''
+packages=1 llama=1 server=0 archive=''
 while (($#)); do
   case $1 in
     --packages-only) llama=0 ;;
     --llama-only) packages=0 ;;
+    --with-server) server=1 ;;
     --archive)
       archive=${2:-}
       [[ -f $archive ]] || { echo "setup: --archive needs an existing file, got '$archive'" >&2; exit 2; }
@@ -41,6 +45,7 @@ while (($#)); do
   esac
   shift
 done
+((llama || !server)) || { echo "setup: --packages-only and --with-server exclude each other" >&2; exit 2; }
 ((packages || llama)) || { echo "setup: --packages-only and --llama-only exclude each other" >&2; exit 2; }
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -48,8 +53,17 @@ prefix=$root/build/llama
 stamp=$prefix/pinned-version
 wanted="$llama_package $llama_version sha256 $llama_sha256"
 
+# The programs have a stamp of their own: a tree that has only the library gets just them.
+programs=(llama-server llama-cli llama-completion llama-bench llama-batched-bench)
+
 llama_present() {
   [[ -f $stamp && $(<"$stamp") == "$wanted" ]]
+}
+server_present() {
+  [[ -f $prefix/bin/pinned-version && $(<"$prefix/bin/pinned-version") == "$wanted" ]]
+}
+all_present() {
+  llama_present && { ((!server)) || server_present; }
 }
 
 install_packages() {
@@ -60,7 +74,7 @@ install_packages() {
   command -v ninja > /dev/null || needed+=(ninja-build)
   command -v c++ > /dev/null || needed+=(g++)
   command -v git > /dev/null || needed+=(git)
-  if ((llama)) && [[ -z $archive ]] && ! llama_present; then
+  if ((llama)) && [[ -z $archive ]] && ! all_present; then
     python3 -m pip --version > /dev/null 2>&1 || needed+=(python3-pip)
   fi
 
@@ -92,24 +106,25 @@ check_cmake() {
     fail "CMake 3.25 or newer is needed, found $version; Debian 12 and Ubuntu 24.04 have it"
 }
 
-# Builds in build/llama.partial and renames at the end: build/llama is whole or absent at every instant.
-build_llama() {
-  local partial=$root/build/llama.partial
+partial=$root/build/llama.partial
+source=$partial/package/vendor/llama.cpp
+
+# One set-up at a time; what it leaves unfinished is removed.
+begin() {
   mkdir -p "$root/build"
   exec 9> "$root/build/.setup.lock"
   if ! flock -n 9; then
     echo "setup: waiting for another set-up in this folder"
     flock 9
   fi
-  if llama_present; then return; fi
-
   rm -rf "$partial"
   mkdir -p "$partial"
-  # shellcheck disable=SC2064  # the path of now
-  trap "rm -rf '$partial'" EXIT
+  trap 'rm -rf "$partial"' EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM
+}
 
+unpack_source() {
   if [[ -z $archive ]]; then
     echo "setup: downloading $llama_package $llama_version (76 MB)"
     # pip compares the hash before it looks into the package
@@ -123,8 +138,10 @@ build_llama() {
     fail "$archive is not $llama_package $llama_version: SHA-256 is not $llama_sha256"
   mkdir "$partial/package"
   tar -xzf "$archive" -C "$partial/package" --strip-components=1 --no-same-owner
-  local source=$partial/package/vendor/llama.cpp
+}
 
+# Builds in build/llama.partial and renames at the end: build/llama is whole or absent at every instant.
+build_llama() {
   echo "setup: building llama.cpp (minutes; log in build/llama.log)"
   # llama.cpp asks git for its version and would find this repository's
   local log=$root/build/llama.log
@@ -155,10 +172,56 @@ build_llama() {
   echo "setup: llama.cpp is in build/llama"
 }
 
+# The programs, linked to the library in build/llama, which is not built again: in the unpacked source, `llama` and `ggml` become
+# the installed ones. Whole or absent, too.
+build_server() {
+  echo "setup: building ${programs[*]} (log in build/llama-server.log)"
+  cat > "$source/src/CMakeLists.txt" <<INSTALLED
+add_library(llama INTERFACE)
+target_include_directories(llama INTERFACE "$prefix/include")
+target_link_libraries(llama INTERFACE "$prefix/lib/libllama.so" "$prefix/lib/libggml.so" "$prefix/lib/libggml-cpu.so" "$prefix/lib/libggml-base.so")
+INSTALLED
+  local log=$root/build/llama-server.log
+  if ! {
+    GIT_CEILING_DIRECTORIES=$root/build cmake -S "$source" -B "$partial/server" -G Ninja -DCMAKE_BUILD_TYPE=Release \
+      -DCMAKE_PREFIX_PATH="$prefix" -DLLAMA_USE_SYSTEM_GGML=ON -DBUILD_SHARED_LIBS=OFF -DLLAMA_BUILD_COMMON=ON -DLLAMA_BUILD_TOOLS=ON \
+      -DLLAMA_BUILD_SERVER=ON -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_UI=OFF \
+      -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_IS_DEV=OFF -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON \
+      "-DCMAKE_INSTALL_RPATH=\$ORIGIN/../lib" &&
+      cmake --build "$partial/server" --target "${programs[@]}"
+  } > "$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    fail "building llama-server failed; the whole log: build/llama-server.log"
+  fi
+  mkdir "$partial/programs"
+  local program
+  for program in "${programs[@]}"; do
+    install -s "$partial/server/bin/$program" "$partial/programs/"
+  done
+  echo "$wanted" > "$partial/programs/pinned-version"
+  if [[ -e $prefix/bin ]]; then
+    mv "$prefix/bin" "$partial/replaced-programs"
+  fi
+  mv "$partial/programs" "$prefix/bin"
+  echo "setup: ${programs[*]} are in build/llama/bin"
+}
+
+if [[ -e $prefix/bin ]]; then
+  server=$llama  # they go with the library they were built for
+fi
 if ((packages)); then
   install_packages
   check_cmake
 fi
-if ((llama)) && ! llama_present; then
-  build_llama
+if ((llama)) && ! all_present; then
+  begin
+  if ! all_present; then  # the set-up that was waited for may have made it
+    unpack_source
+    if ! llama_present; then
+      build_llama
+    fi
+    if ((server)); then
+      build_server
+    fi
+  fi
 fi

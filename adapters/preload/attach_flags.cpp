@@ -88,6 +88,18 @@ std::string value_of(const std::vector<std::string>& arguments, std::string_view
   return set ? set : "";
 }
 
+/// Files with defaults that llama.cpp's programs read.
+std::vector<std::string> configurations() {
+  std::vector<std::string> out = {"/etc/llama.cpp/config.ini"};
+  const char* const folder = std::getenv("XDG_CONFIG_HOME");
+  const char* const home = std::getenv("HOME");
+  if (folder && *folder)
+    out.push_back(std::string(folder) + "/llama.cpp/config.ini");
+  else if (home)
+    out.push_back(std::string(home) + "/.config/llama.cpp/config.ini");
+  return out;
+}
+
 }  // namespace
 
 std::vector<std::string> attach_flags(const std::string& program, const std::vector<std::string>& arguments) {
@@ -97,19 +109,21 @@ std::vector<std::string> attach_flags(const std::string& program, const std::vec
     if (!(rule.programs & kind) || given(rule, arguments) || set_in_environment(rule, kind)) continue;
     out.insert(out.end(), rule.supplied.begin(), rule.supplied.end());
   }
-  if (kind & kServer) check_presets(value_of(arguments, "--models-preset", "LLAMA_ARG_MODELS_PRESET"));
+  if (kind & kServer) check_presets(value_of(arguments, "--models-preset", "LLAMA_ARG_MODELS_PRESET"), arguments);
+  if (kind & (kServer | kCli))
+    for (const std::string& path : configurations()) check_presets(path, arguments);
   return out;
 }
 
-void check_presets(const std::string& path) {
+void check_presets(const std::string& path, const std::vector<std::string>& arguments) {
   std::ifstream in(path);
   for (std::string line; std::getline(in, line);) {
     const std::size_t equals = line.find('=');
     if (equals == std::string::npos || trimmed(line).find_first_of("#;[") == 0) continue;
     const std::string key = trimmed(line.substr(0, equals)), value = trimmed(line.substr(equals + 1));
     for (const Rule& rule : attach_rules()) {
-      // what is supplied stands on the router's command line, which goes before its presets
-      if (!(rule.programs & kServer) || !rule.supplied.empty()) continue;
+      // what stands on the command line, or is supplied there, goes before what a file says
+      if (!(rule.programs & kServer) || !rule.supplied.empty() || given(rule, arguments)) continue;
       if (key != rule.variable && !among(rule.names, flag_name("--" + key)) && !among(rule.names, "-" + key)) continue;
       if (rule.takes_value ? among(rule.allowed, value) : among({"off", "0", "false", "disabled"}, value)) continue;
       conflict(rule, path + ": " + key, value);

@@ -2,6 +2,7 @@
 #include "adapters/preload/attach_flags.hpp"
 
 #include <cstdlib>
+#include <filesystem>
 
 #include "tests/check.hpp"
 #include "tests/support/folder.hpp"
@@ -84,6 +85,19 @@ TEST_CASE("presets of a router are looked through", "[preload][flags]") {
     namm::test::write(path, std::string("[small]\n") + line + "\n");
     CHECK_THAT(refusal("llama-server", {"--models_preset", path}), Contains(path) && Contains("must"));
   }
+}
+
+TEST_CASE("llama.cpp's configuration file is looked through", "[preload][flags]") {
+  const namm::test::Folder folder;
+  std::filesystem::create_directory(folder / "llama.cpp");
+  namm::test::write(folder / "llama.cpp/config.ini", "spec-type = ngram-mod\n");
+  const char* const before = std::getenv("XDG_CONFIG_HOME");
+  const std::string restored = before ? before : "";
+  setenv("XDG_CONFIG_HOME", folder.path().c_str(), 1);
+  CHECK_THAT(refusal("llama-server", {}), Contains("config.ini: spec-type: must be none"));
+  CHECK(refusal("llama-server", {"--spec-type", "none"}) == "accepted");  // the command line counts
+  CHECK(refusal("llama-bench", {}) == "accepted");
+  before ? setenv("XDG_CONFIG_HOME", restored.c_str(), 1) : unsetenv("XDG_CONFIG_HOME");
 }
 
 TEST_CASE("what the environment sets is not supplied again", "[preload][flags]") {
