@@ -4,9 +4,11 @@ set -euo pipefail
 
 usage() {
   cat <<'HELP'
-usage: bash tests/run.sh [--sanitize | --threads] [CMAKE-OPTION...]
+usage: bash tests/run.sh [--sanitize | --threads | --python] [CMAKE-OPTION...]
 
   --sanitize      the preset `sanitize` (AddressSanitizer, UndefinedBehaviorSanitizer) instead of `release`
+  --python        the Python package alone, in a virtual environment under build/python-tests; downloads torch (1 GB packed) once.
+                  NAMM_TRANSFORMERS=4.57.6, for example, is another version of Transformers in an environment of its own
   --threads       the preset `tsan` (ThreadSanitizer): what runs in threads of our own, without the rest
   CMAKE-OPTION    passed to the configuration, for example -DNAMM_WERROR=ON
 HELP
@@ -17,6 +19,7 @@ while (($#)); do
   case $1 in
     --sanitize) preset=sanitize ;;
     --threads) preset=tsan ;;
+    --python) exec bash "$(dirname "${BASH_SOURCE[0]}")/python/run.sh" ;;
     -h | --help) usage; exit 0 ;;
     -D?*) options+=("$1") ;;
     *) echo "run.sh: unknown option '$1' (see --help)" >&2; exit 2 ;;

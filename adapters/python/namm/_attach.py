@@ -13,7 +13,7 @@ from transformers.masking_utils import AttentionMaskInterface
 
 from ._cache import PolicyCache, PolicyLayer
 from ._chunks import forward_in_chunks
-from ._core import Policy
+from ._core import Policy, Sequence
 from ._generate import require_generation
 from ._model import ModelShape
 from ._usage import Usage, usage_of
@@ -62,14 +62,12 @@ def attach(
 class Memory:
     """A policy attached to a model: what attach() gives. Attached within its with block; usage() can be asked behind it, too."""
 
-    def __init__(self, model: nn.Module, policy: Policy) -> None:
-        self.model = model
+    def __init__(self, model: Any, policy: Policy) -> None:
+        self.model: Any = model
         self.policy = policy
         self.shape = ModelShape(model)
         if policy.reads_plain_keys:
             self.shape.require_plain_keys()
-        from ._core import Sequence
-
         Sequence(policy, self.shape.layer_tuples(), self.shape.bytes_per_number)  # what it refuses, it refuses now
         self.cache: PolicyCache | None = None  # of the newest text
         self._attached = False
@@ -87,7 +85,7 @@ class Memory:
         """Tokens held in a head, by their number in the row's text (padding not counted)."""
         if self.cache is None or row >= len(self.cache.sequences):
             raise ValueError(f"row: must be of a text that was read, is {row}; call the model first")
-        held = self.cache.layers[layer].store.head(row, kv_head)[0].shape[0]  # window layers drop between updates, too
+        held = self.cache.policy_layer(layer).store.head(row, kv_head)[0].shape[0]  # window layers drop between updates, too
         return self.cache.sequences[row].positions(layer, kv_head).tolist()[-held:]
 
     def update(self) -> None:
@@ -119,9 +117,9 @@ class Memory:
                 model_kwargs[self.shape.cache_argument] = self.new_cache()
             return stock_prepare(generation_config, model_kwargs, generation_mode, *args, **kwargs)
 
-        model.forward = forward  # type: ignore[method-assign]
-        model._prepare_cache_for_generation = prepare  # type: ignore[assignment]
-        model._namm_memory = self  # type: ignore[assignment]
+        model.forward = forward
+        model._prepare_cache_for_generation = prepare
+        model._namm_memory = self
         if self.policy.reads_plain_keys:
             for index, module in self.shape.attention_modules.items():
                 hook = functools.partial(self._note_rotation, index)

@@ -229,6 +229,12 @@ class PolicyCache(Cache):
                         kept[row][head] = torch.from_numpy(index).long()
             layer.store.keep(kept)
 
+    def policy_layer(self, index: int) -> PolicyLayer:
+        layer = self.layers[index] if 0 <= index < len(self.layers) else None
+        if not isinstance(layer, PolicyLayer):
+            raise ValueError(f"layer: must be one with attention, is {index}")
+        return layer
+
     def measure(self) -> dict[str, int]:
         layers = self.policy_layers()
         now = {

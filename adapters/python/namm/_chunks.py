@@ -74,7 +74,10 @@ def _ends(memory: "Memory", kwargs: dict[str, Any], seen: int, new: int) -> list
     """Where pieces end, counted in the new tokens."""
     interval = memory.policy.interval
     cuttable = all(
-        key in _CUT | _WHOLE or key in ("attention_mask", "logits_to_keep", memory.shape.cache_argument) or not isinstance(value, Tensor)
+        key in _CUT | _WHOLE
+        or key in ("attention_mask", "logits_to_keep", memory.shape.cache_argument)
+        or value is None
+        or isinstance(value, (bool, int, float, str))  # pictures, and whatever else belongs to certain tokens
         for key, value in kwargs.items()
     )
     # recurrent layers of Transformers read a piece with what came before only token by token

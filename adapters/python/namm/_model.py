@@ -6,7 +6,7 @@ import inspect
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
@@ -19,7 +19,7 @@ _PERMUTED_IN_GGUF = {"llama", "mistral", "mixtral"}
 class ModelShape:
     """The layers with a KV cache of one model. Raises NotImplementedError with the reason if no policy attaches."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: Any) -> None:
         self.config = model.config.get_text_config(decoder=True)
         self.model_type = str(getattr(self.config, "model_type", "?"))
         _refuse_model(model, self.config)
@@ -104,7 +104,7 @@ class ModelShape:
         return keys
 
 
-def _refuse_model(model: nn.Module, config: Any) -> None:
+def _refuse_model(model: Any, config: Any) -> None:
     kind = getattr(config, "model_type", "?")
     if hasattr(model, "_orig_mod") or getattr(model, "_compiled_call_impl", None) is not None:
         raise NotImplementedError("model: must not be compiled, is (torch.compile); lists of changing length would be compiled anew every time")
