@@ -31,13 +31,13 @@ TEST_CASE("the verdict is of the row that frees the most memory and keeps at lea
   auto verdict = verdict_of(content);
   REQUIRE(verdict);
   CHECK(verdict->sentence ==
-        "h2o at 25% frees 74 % of the cache's memory and keeps 96 % of the full cache's quality (not told apart from it by 20 "
-        "independent prompts). The best of the others at that budget, random, keeps 20 %.");
+        "h2o at 25% frees 74 % of the cache's memory and keeps 96.0 % of the full cache's quality (not told apart from it by 20 "
+        "independent prompts). The best of the others at that budget, random, keeps 20.0 %.");
   REQUIRE(verdict->numbers.size() == 3);
   CHECK(verdict->numbers[0].value == "−74 %");
   CHECK(verdict->numbers[0].beside == "23.4 MiB in place of 90.0 MiB, statistics counted");
   CHECK(verdict->numbers[1].value == "2.00 ×");
-  CHECK(verdict->numbers[2].value == "96 %");
+  CHECK(verdict->numbers[2].value == "96.0 %");
   CHECK_THAT(verdict->note, Contains("Of 4 rows, the one that frees the most and keeps at least 95 %"));
 
   content.from_file = {"random"};  // what was evolved or fitted is what one wants to know of
