@@ -236,6 +236,7 @@ void CacheStore::drop_unowned(Group& group, int stream) {
 }
 
 void CacheStore::finish_part() {
+  broken_ = false;                                  // all caches have seen a mask since
   for (auto& group : groups_) group->attended = 0;  // else a cache whose layers come last would count as done in the next part
   find_windows();
   note_sequences();
