@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <optional>
 #include <ostream>
+#include <sstream>
 #include <stdexcept>
 
 #include "cli/help_groups.hpp"
+#include "report/fit_width.hpp"
 
 namespace namm::cli {
 namespace {
@@ -34,7 +36,9 @@ CommandHelp make_help(const std::string& usage, const std::string& about, const 
 }
 
 void print_help(std::ostream& out, const CommandHelp& help, bool all) {
-  out << "Usage: " << help.usage << "\n\n" << help.about << "\n";
+  out << "Usage: " << help.usage << "\n\n";
+  std::istringstream about(help.about);
+  for (std::string line; std::getline(about, line);) out << report::wrapped(line, kColumns) << '\n';
   for (std::size_t i = 0; i < (all ? help.groups.size() : std::min<std::size_t>(1, help.groups.size())); ++i)
     out << '\n' << help.groups[i].options;
   if (!help.examples.empty()) out << "\nExamples:\n";

@@ -11,8 +11,8 @@ namespace namm::test {
 
 /// What a run of the built program came to.
 struct Outcome {
-  int code = -1;  ///< exit code; 128 + signal if it was killed
-  std::string out, err;
+  int code = -1;         ///< exit code; 128 + signal if it was killed
+  std::string out, err;  ///< without lines of progress
 };
 
 struct Surroundings {
