@@ -20,7 +20,7 @@ else:
     model = AutoModelForCausalLM.from_config(
         LlamaConfig(vocab_size=1000, hidden_size=64, intermediate_size=96, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2)
     )
-    ids = torch.randint(3, 1000, (1, 1536))
+    ids = torch.randint(3, 1000, (1, 1200))
 
 
 @torch.no_grad()

@@ -15,5 +15,5 @@ fi
 echo "== environment: $SECONDS s"
 "$python" -m pip install -q --force-reinstall --no-deps .
 echo "== environment and package: $SECONDS s"
-"$python" -m pytest -q -p no:cacheprovider tests/python
+OMP_NUM_THREADS=1 "$python" -m pytest -q -p no:cacheprovider tests/python
 echo "== tests of the Python package passed, $SECONDS s in all"

@@ -1,5 +1,6 @@
 """The examples run as they stand."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,9 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "python").glob("*.py
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=[path.stem for path in EXAMPLES])
 def test_example(path):
-    done = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=300)
+    # one thread: on a busy machine the two OpenMP runtimes, torch's and ours, wait for each other's cores
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=300, env=environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() and "Traceback" not in done.stderr
 
