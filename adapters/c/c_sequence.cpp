@@ -51,6 +51,7 @@ namm_code namm_sequence_append(namm_sequence* sequence, int32_t layer, size_t co
 namm_code namm_sequence_observe(namm_sequence* sequence, int32_t layer, int32_t kv_head, int32_t rows, const float* attention,
                                 size_t stride, int32_t first_position) {
   return locked(sequence, [&](namm_sequence& s) {
+    if (!s.sequence.observes(layer, kv_head)) return;
     const std::size_t held = s.sequence.positions(layer, kv_head).size();
     if (rows > 0) require(attention, "attention");
     const std::size_t numbers = rows > 0 && stride >= held ? static_cast<std::size_t>(rows - 1) * stride + held : 0;

@@ -122,8 +122,7 @@ void PolicySequence::append(int layer, std::span<const std::int32_t> positions, 
 
 void PolicySequence::observe(int layer, int kv_head, std::span<const float> attention, int rows, std::size_t stride,
                              std::int32_t first_position) {
-  HeadStatistics& head = heads_[head_index(layer, kv_head)];
-  if (head.settings().needed.reads_attention()) head.observe(attention, rows, stride, first_position);
+  if (observes(layer, kv_head)) heads_[head_index(layer, kv_head)].observe(attention, rows, stride, first_position);
 }
 
 std::int64_t PolicySequence::tokens_seen() const {

@@ -50,6 +50,8 @@ class PolicySequence {
   /// HeadStatistics::observe() of one head. Nothing happens where the policy reads no attention.
   void observe(int layer, int kv_head, std::span<const float> attention, int rows, std::size_t stride,
                std::int32_t first_position);
+  /// Whether observe() of the head does anything.
+  bool observes(int layer, int kv_head) const { return heads_[head_index(layer, kv_head)].settings().needed.reads_attention(); }
   /// The same for all heads of the layer, from queries and keys: a query sees entries up to its own position.
   void observe_queries(int layer, int rows, std::int32_t first_position, const QueryRows& from);
 

@@ -50,8 +50,9 @@ void PolicySequence::restore(std::span<const std::byte> saved) {
         "saved state: must be of the same policy and layers, is of others; restore it with the policy that saved it");
   PolicySequence fresh = *this;
   fresh.clear();
-  fresh.updated_at_ = in.number<std::int64_t>();
-  for (Layer& layer : fresh.states_) layer.tokens = in.number<std::int64_t>();
+  constexpr std::int64_t most = INT32_MAX;  // positions are 32 bits
+  fresh.updated_at_ = in.number<std::int64_t>("tokens", 0, most);
+  for (Layer& layer : fresh.states_) layer.tokens = in.number<std::int64_t>("tokens", 0, most);
   for (std::size_t l = 0; l < fresh.states_.size(); ++l)
     for (int h = 0; h < layers_[l].kv_heads; ++h) {
       HeadStatistics& head = fresh.heads_[fresh.states_[l].first_head + static_cast<std::size_t>(h)];
@@ -60,7 +61,7 @@ void PolicySequence::restore(std::span<const std::byte> saved) {
         throw std::runtime_error("saved state: a head must hold at most the " + std::to_string(fresh.states_[l].tokens) +
                                  " tokens seen, holds " + std::to_string(head.size()) + "; the file is damaged, save it again");
     }
-  if (fresh.updated_at_ < 0 || fresh.updated_at_ > fresh.tokens_seen() || in.left() != 0)
+  if (fresh.updated_at_ > fresh.tokens_seen() || in.left() != 0)
     throw std::runtime_error("saved state: must end behind its last head and be consistent; the file is damaged, save it again");
   fresh.note_peaks();
   *this = std::move(fresh);

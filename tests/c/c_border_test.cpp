@@ -7,6 +7,21 @@
 #include "namm/namm.h"
 #include "tests/check.hpp"
 
+TEST_CASE("rows that nobody reads may be missing", "[c]") {
+  namm_policy* policy = nullptr;
+  REQUIRE(namm_policy_load("streaming", &policy) == NAMM_OK);
+  REQUIRE(namm_policy_set_budget(policy, "20") == NAMM_OK);
+  const namm_layer layer = {0, 1, 4, 4, 0};
+  namm_sequence* sequence = nullptr;
+  REQUIRE(namm_sequence_create(policy, &layer, 1, 2, &sequence) == NAMM_OK);
+  const std::int32_t position = 0;
+  REQUIRE(namm_sequence_append(sequence, 0, 1, &position, nullptr, 0, nullptr, 0) == NAMM_OK);
+  REQUIRE(namm_sequence_observe(sequence, 0, 0, 1, nullptr, 0, 0) == NAMM_OK);
+  REQUIRE(namm_sequence_observe(sequence, 0, 1, 1, nullptr, 0, 0) == NAMM_INVALID_ARGUMENT);  // there is no such head
+  namm_sequence_free(sequence);
+  namm_policy_free(policy);
+}
+
 TEST_CASE("a handle is shared by threads", "[c]") {
   namm_policy* policy = nullptr;
   REQUIRE(namm_policy_load("h2o", &policy) == NAMM_OK);

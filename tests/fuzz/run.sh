@@ -7,7 +7,7 @@ usage() {
 usage: bash tests/fuzz/run.sh [--executions N] [TARGET...]
 
   --executions N   of each target, 1,000,000 by default
-  TARGET           gguf policy checkpoint trace calibration prompts results details slot session; all by default
+  TARGET           gguf policy checkpoint trace calibration prompts results details slot session sequence; all by default
 
 What is found is written to build/fuzz/found and ends the run with code 1. Put the file into tests/fuzz/cases/TARGET: the test reads
 it from then on. Corpora stay in build/fuzz/corpus. Needs Clang with its runtimes and OpenMP (Debian: clang libomp-dev).
@@ -24,7 +24,7 @@ while (($#)); do
   esac
   shift
 done
-((${#targets[@]})) || targets=(gguf policy checkpoint trace calibration prompts results details slot session)
+((${#targets[@]})) || targets=(gguf policy checkpoint trace calibration prompts results details slot session sequence)
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 cmake --preset fuzz > /dev/null

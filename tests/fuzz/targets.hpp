@@ -12,6 +12,7 @@ Target prompts_target();      ///< --data: JSON lines and plain text
 Target results_target();      ///< results of evaluations, up to tables and page
 Target details_target();      ///< the same of --details
 Target slot_target();         ///< the store's part of saved slots
+Target sequence_target();     ///< sequences of the C interface
 Target session_target();      ///< saved sessions
 
 }  // namespace namm::fuzz

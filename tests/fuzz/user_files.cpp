@@ -1,8 +1,10 @@
 // What users bring along or save on a server: prompts, slots, sessions.
 #include <fstream>
 #include <iterator>
+#include <numeric>
 #include <random>
 
+#include "adapters/c/policy_sequence.hpp"
 #include "adapters/llama_cpp/store/cache_store.hpp"
 #include "adapters/preload/session_file.hpp"
 #include "base/bytes.hpp"
@@ -110,8 +112,37 @@ void write_session_file(const std::filesystem::path& folder) {
   preload::write_session((folder / "three").string(), {{1, 2, 3}, std::vector<std::byte>(40, std::byte{7})});
 }
 
+PolicySequence small_sequence() {
+  return PolicySequence(load_policy("h2o").with_budget("50%").with_interval(4).with_protection(1, 1),
+                        {{0, 2, kSize, kSize, 0}, {1, 1, kSize, kSize, 3}});
+}
+
+void read_sequence(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  const std::string content{std::istreambuf_iterator<char>(in), {}};
+  PolicySequence sequence = small_sequence();
+  sequence.restore(std::as_bytes(std::span(content)));
+  sequence.usage();
+  sequence.update();
+}
+
+void write_sequence(const std::filesystem::path& folder) {
+  PolicySequence sequence = small_sequence();
+  std::vector<std::int32_t> positions(kTokens);
+  std::iota(positions.begin(), positions.end(), 0);
+  for (const int layer : {0, 1}) sequence.append(layer, positions, {});
+  const std::vector<float> attention(kTokens, 1.0f / kTokens);
+  for (const int head : {0, 1}) sequence.observe(0, head, attention, 1, kTokens, kTokens - 1);
+  const std::vector<std::byte> saved = sequence.save();
+  std::ofstream(folder / "six-tokens", std::ios::binary)
+      .write(reinterpret_cast<const char*>(saved.data()), static_cast<std::streamsize>(saved.size()));
+}
+
 }  // namespace
 
+Target sequence_target() {
+  return {"sequence", read_sequence, write_sequence};
+}
 Target prompts_target() {
   return {"prompts", read_prompts, write_prompts};
 }

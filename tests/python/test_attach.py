@@ -186,6 +186,10 @@ def test_what_forward_gives_is_put_together(make_model, tokens):
             embedded = model(inputs_embeds=model.get_input_embeddings()(ids)).logits
             torch.testing.assert_close(embedded, expected.logits, rtol=1e-3, atol=1e-3 * expected.logits.abs().max().item())
             assert isinstance(model(input_ids=ids, return_dict=False), tuple)
+            got = model(input_ids=ids, labels=ids, return_dict=False)
+            torch.testing.assert_close(got[0], expected.loss, rtol=1e-4, atol=1e-4)
+            got = model(input_ids=ids, logits_to_keep=1, output_hidden_states=True)
+            assert got.logits.shape[1] == 1 and all(states.shape[1] == 100 for states in got.hidden_states)
             assert torch.equal(model(input_ids=ids, use_cache=False).logits, model(ids, use_cache=False).logits)
 
 

@@ -14,6 +14,11 @@ def test_policies_need_neither_torch_nor_transformers():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_every_public_name_is_there():
+    for name in namm.__all__:
+        assert getattr(namm, name) is not None
+
+
 def test_names_and_settings():
     assert namm.policy_names()[0] == "default" and "h2o-mean" in namm.policy_names()
     policy = namm.Policy("SnapKV").with_budget("25%").with_mode("pooled").with_interval(64).with_protection(2, 8)

@@ -90,6 +90,52 @@ def test_one_policy_at_a_time_and_none_behind_the_block(make_model, tokens):
         assert isinstance(model(input_ids=tokens(5), use_cache=True).get(namm.attach(model, "full").shape.cache_argument), transformers.DynamicCache)
 
 
+def test_what_somebody_else_put_on_the_model_comes_back(make_model, tokens):
+    model = make_model("llama")
+    stock, seen = model.forward, []
+
+    def hooked(*args, **kwargs):
+        seen.append(True)
+        return stock(*args, **kwargs)
+
+    model.forward = hooked  # as Accelerate does
+    try:
+        with namm.attach(model, "h2o", budget=24, interval=16), torch.no_grad():
+            model(input_ids=tokens(5))
+        assert seen and model.__dict__["forward"] is hooked
+    finally:
+        del model.forward
+
+
+def test_a_model_without_a_head_is_read(make_model, tokens):
+    model = make_model("llama").model
+    with namm.attach(model, "h2o", budget=24, interval=16) as memory, torch.no_grad():
+        assert model(input_ids=tokens(60)).last_hidden_state.shape[1] == 60
+        assert memory.usage().entries < memory.usage().entries_full
+
+
+def test_rotations_of_neighbours_are_seen_in_the_model_s_own_file(make_model, monkeypatch):
+    import transformers.models.llama.modeling_llama as file
+
+    shape = namm.attach(make_model("llama"), "full").shape
+    shape.require_plain_keys()
+    monkeypatch.setattr(file, "rotate_half", lambda x: torch.stack((-x[..., 1::2], x[..., ::2]), dim=-1).flatten(-2))
+    with pytest.raises(NotImplementedError, match="neighbouring"):
+        shape.require_plain_keys()
+
+
+def test_a_failed_pass_holds_no_cache(make_model, tokens):
+    from namm import _attach
+
+    model = make_model("llama")
+    with namm.attach(model, "h2o", budget=24) as memory, torch.no_grad():
+        cache = memory.new_cache()
+        cache.begin = lambda real: (_ for _ in ()).throw(RuntimeError("on purpose"))
+        with pytest.raises(RuntimeError, match="on purpose"):
+            model(input_ids=tokens(5), **{memory.shape.cache_argument: cache})
+    assert _attach._current.get() is None
+
+
 def build(settings):
     return transformers.AutoModelForCausalLM.from_config(settings)
 

@@ -19,6 +19,7 @@ from ._model import ModelShape
 from ._usage import Usage, usage_of
 
 _IMPLEMENTATION = "namm"
+_ABSENT: Any = object()
 _current: contextvars.ContextVar[PolicyCache | None] = contextvars.ContextVar("namm_cache", default=None)
 
 
@@ -72,6 +73,7 @@ class Memory:
         self.cache: PolicyCache | None = None  # of the newest text
         self._attached = False
         self._undo: list[Any] = []
+        self._replaced: dict[str, Any] = {}  # attributes of the model object itself, as they were before
 
     def new_cache(self) -> PolicyCache:
         """An empty cache, for the model's argument `cache` (`past_key_values` in 4.x): one text over several calls."""
@@ -104,22 +106,16 @@ class Memory:
         AttentionMaskInterface.register(_IMPLEMENTATION, _no_mask)
         self._configs = {id(module.config): module.config for module in self.shape.attention_modules.values()}
         self._configs.setdefault(id(self.shape.config), self.shape.config)
-        stock_forward, stock_prepare = model.forward, model._prepare_cache_for_generation
+        stock_forward = model.forward
 
         @functools.wraps(stock_forward)
         def forward(*args: Any, **kwargs: Any) -> Any:
             return forward_in_chunks(self, stock_forward, args, kwargs)
 
-        @functools.wraps(stock_prepare)
-        def prepare(generation_config: Any, model_kwargs: dict[str, Any], generation_mode: Any, *args: Any, **kwargs: Any) -> Any:
-            require_generation(self, generation_config, model_kwargs, generation_mode)
-            if generation_config.use_cache is not False and model_kwargs.get(self.shape.cache_argument) is None:
-                model_kwargs[self.shape.cache_argument] = self.new_cache()
-            return stock_prepare(generation_config, model_kwargs, generation_mode, *args, **kwargs)
-
-        model.forward = forward
-        model._prepare_cache_for_generation = prepare
-        model._namm_memory = self
+        self._replace("forward", forward)
+        if hasattr(model, "_prepare_cache_for_generation"):  # models without a head cannot generate
+            self._replace("_prepare_cache_for_generation", self._preparing(model._prepare_cache_for_generation))
+        self._replace("_namm_memory", self)
         if self.policy.reads_plain_keys:
             for index, module in self.shape.attention_modules.items():
                 hook = functools.partial(self._note_rotation, index)
@@ -128,18 +124,36 @@ class Memory:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        for name in ("forward", "_prepare_cache_for_generation", "_namm_memory"):
-            self.model.__dict__.pop(name, None)
+        for name, before in self._replaced.items():
+            if before is _ABSENT:
+                self.model.__dict__.pop(name, None)
+            else:  # somebody else's own, as Accelerate's hooks are
+                self.model.__dict__[name] = before
+        self._replaced.clear()
         for undo in self._undo:
             undo()
         self._undo.clear()
         self._attached = False
 
+    def _replace(self, name: str, value: Any) -> None:
+        self._replaced[name] = self.model.__dict__.get(name, _ABSENT)
+        self.model.__dict__[name] = value
+
+    def _preparing(self, stock_prepare: Any) -> Any:
+        @functools.wraps(stock_prepare)
+        def prepare(generation_config: Any, model_kwargs: dict[str, Any], generation_mode: Any, *args: Any, **kwargs: Any) -> Any:
+            require_generation(self, generation_config, model_kwargs, generation_mode)
+            if generation_config.use_cache is not False and model_kwargs.get(self.shape.cache_argument) is None:
+                model_kwargs[self.shape.cache_argument] = self.new_cache()
+            return stock_prepare(generation_config, model_kwargs, generation_mode, *args, **kwargs)
+
+        return prepare
+
     def run(self, forward: Any, cache: PolicyCache, real: Tensor | None, kwargs: dict[str, Any]) -> Any:
         """One forward pass with our attention."""
         before = [(config, config._attn_implementation) for config in self._configs.values()]
-        token = _current.set(cache)
         cache.begin(real)
+        token = _current.set(cache)
         try:
             for config, _ in before:
                 config._attn_implementation = _IMPLEMENTATION
@@ -187,6 +201,8 @@ def _attention(
 def _no_mask(*args: Any, mask_function: Any = None, q_length: int = 0, use_vmap: bool = False, **kwargs: Any) -> None:
     """Which entries a query sees is known from the lists. Masks that are not causal are refused: images seen both ways."""
     ahead = False
+    if q_length == 0 and isinstance(kwargs.get("cache_position"), Tensor):
+        q_length = kwargs["cache_position"].shape[0]  # as 4.x tells it
     if mask_function is not None and not use_vmap and q_length > 1:
         own = torch.arange(q_length - 1)
         zero = torch.zeros((), dtype=torch.long)

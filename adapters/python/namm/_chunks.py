@@ -48,9 +48,12 @@ def forward_in_chunks(memory: "Memory", forward: Any, args: tuple[Any, ...], kwa
     new, seen = tokens.shape[1], cache.get_seq_length()
     mask = _two_dimensional(kwargs.get("attention_mask"), seen + new)
     ends = _ends(memory, kwargs, seen, new)
+    if labels is not None and len(ends) == 1:
+        kwargs["labels"] = labels  # the model's own loss, with whatever it adds
     out = _run_all(memory, forward, cache, kwargs, mask, ends, seen)
-    if labels is not None:
-        out.loss = memory.model.loss_function(logits=out.logits, labels=labels, vocab_size=memory.shape.config.vocab_size)
+    if labels is not None and len(ends) > 1:
+        loss = memory.model.loss_function(logits=out.logits, labels=labels, vocab_size=memory.shape.config.vocab_size)
+        out = type(out)(loss=loss, **{key: value for key, value in out.items() if key != "loss"})  # in its place, the first
     return out.to_tuple() if as_tuple else out
 
 
@@ -80,6 +83,9 @@ def _ends(memory: "Memory", kwargs: dict[str, Any], seen: int, new: int) -> list
         or isinstance(value, (bool, int, float, str))  # pictures, and whatever else belongs to certain tokens
         for key, value in kwargs.items()
     )
+    # losses of experts are of all tokens together
+    if kwargs.get("output_router_logits") or getattr(memory.shape.config, "output_router_logits", False):
+        cuttable = False
     # recurrent layers of Transformers read a piece with what came before only token by token
     if not memory.policy.drops or not cuttable or memory.shape.has_recurrent_layers:
         return [new]
@@ -93,6 +99,7 @@ def _run_all(
     keep = kwargs.get("logits_to_keep")
     last_piece = ends[-1] - (ends[-2] if len(ends) > 1 else 0)
     only_last = isinstance(keep, int) and 0 < keep <= last_piece
+    hidden = kwargs.get("output_hidden_states") or getattr(memory.shape.config, "output_hidden_states", False)
     outputs, begin = [], 0
     for end in ends:
         piece = {key: _cut(key, value, begin, end) for key, value in kwargs.items()}
@@ -107,10 +114,10 @@ def _run_all(
             piece["logits_to_keep"] = (keep if end == ends[-1] else 1) if only_last else 0
         out = memory.run(forward, cache, real, piece)
         outputs.append(out)
-        if only_last:
+        if only_last and not hidden:
             outputs = outputs[-1:]
         begin = end
-    return outputs[0] if len(outputs) == 1 else _joined(outputs, keep)
+    return outputs[0] if len(outputs) == 1 else _joined(outputs, keep, only_last)
 
 
 def _cut(key: str, value: Any, begin: int, end: int) -> Any:
@@ -119,14 +126,14 @@ def _cut(key: str, value: Any, begin: int, end: int) -> Any:
     return value[:, begin:end] if key == "inputs_embeds" else value[..., begin:end]
 
 
-def _joined(outputs: list[Any], keep: Any) -> Any:
-    """One output of those of the pieces."""
+def _joined(outputs: list[Any], keep: Any, only_last: bool) -> Any:
+    """One output of those of the pieces; `only_last`: the last piece has the logits that were asked for."""
     out = outputs[-1]
-    for key in ("logits", "last_hidden_state"):
+    for key in ("last_hidden_state",) if only_last else ("logits", "last_hidden_state"):
         if out.get(key) is not None:
             out[key] = torch.cat([one[key] for one in outputs], dim=1)
     if out.get("hidden_states") is not None:
         out["hidden_states"] = tuple(torch.cat(layers, dim=1) for layers in zip(*(one["hidden_states"] for one in outputs)))
-    if out.get("logits") is not None and keep is not None and not (isinstance(keep, int) and keep == 0):
+    if not only_last and out.get("logits") is not None and keep is not None and not (isinstance(keep, int) and keep == 0):
         out["logits"] = out["logits"][:, -keep:] if isinstance(keep, int) else out["logits"][:, keep]
     return out

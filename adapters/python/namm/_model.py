@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from typing import Any
 
 import torch
@@ -10,7 +11,8 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-# Rotary embedding that turns neighbouring numbers instead of halves: keys before it cannot be had back by rotate_half.
+# Rotary embedding that turns neighbouring numbers instead of halves, where the model's own rotate_half does not tell: keys before
+# it cannot be had back by plain_keys().
 _INTERLEAVED = {"gptj", "codegen", "cohere", "cohere2", "glm", "glm4", "ernie4_5", "helium", "deepseek_v2", "deepseek_v3", "llama4_text"}
 # llama.cpp keeps keys of these in another order of their numbers, in which calibrated policies read them.
 _PERMUTED_IN_GGUF = {"llama", "mistral", "mixtral"}
@@ -83,11 +85,19 @@ class ModelShape:
 
     def require_plain_keys(self) -> None:
         """Raises NotImplementedError if keys before rotary embedding cannot be had."""
-        if self.model_type in _INTERLEAVED:
+        if self.model_type in _INTERLEAVED or self._turns_neighbours():
             raise NotImplementedError(
                 f"model {self.model_type}: a calibrated policy needs keys before rotary embedding, which turns neighbouring numbers "
                 "here; policies that read no keys attach (h2o-mean, default)"
             )
+
+    def _turns_neighbours(self) -> bool:
+        """Asks the function of the model's own file: halves give [-2, -3, 0, 1]."""
+        for module in self.attention_modules.values():
+            turn = getattr(sys.modules[type(module).__module__], "rotate_half", None)
+            if turn is not None:
+                return bool((turn(torch.arange(4.0)) != torch.tensor([-2.0, -3.0, 0.0, 1.0])).any())
+        return False
 
     def plain_keys(self, keys: Tensor, rotation: tuple[Tensor, Tensor] | None) -> Tensor:
         """keys [rows, KV heads, new, size] turned back to what they were before rotary embedding, in llama.cpp's order."""

@@ -15,6 +15,8 @@ using namespace nb::literals;
 namespace namm::python {
 namespace {
 
+// Python's lock is kept in every call: a sequence has none of its own.
+
 using LayerTuple = std::tuple<int, int, int, int, int>;  // layer, KV heads, key size, value size, window
 
 std::vector<LayerDescription> descriptions(const std::vector<LayerTuple>& layers) {
@@ -45,7 +47,6 @@ void append(PolicySequence& self, int layer, const Ints1& positions, const std::
   const std::size_t count = positions.size();
   const TokenRows rows{rows_of(keys, count, key_width, "keys"), static_cast<std::size_t>(key_width),
                        rows_of(values, count, value_width, "values"), static_cast<std::size_t>(value_width)};
-  const nb::gil_scoped_release free_python;
   self.append(layer, {positions.data(), count}, rows);
 }
 
@@ -53,7 +54,6 @@ void observe(PolicySequence& self, int layer, int kv_head, const Floats2& attent
   const std::size_t stride = attention.shape(1);
   const int rows = static_cast<int>(attention.shape(0));
   const std::span<const float> numbers(attention.data(), attention.size());
-  const nb::gil_scoped_release free_python;
   self.observe(layer, kv_head, numbers, rows, stride, first_position);
 }
 
@@ -85,7 +85,7 @@ void bind_sequence(nb::module_& module) {
           "policy"_a, "layers"_a, "bytes_per_number"_a = 2.0)
       .def("append", &append, "layer"_a, "positions"_a, "keys"_a = nb::none(), "values"_a = nb::none())
       .def("observe", &observe, "layer"_a, "kv_head"_a, "attention"_a, "first_position"_a)
-      .def("update", &PolicySequence::update, nb::call_guard<nb::gil_scoped_release>())
+      .def("update", &PolicySequence::update)
       .def("clear", &PolicySequence::clear)
       .def(
           "kept", [](const PolicySequence& self, int layer, int kv_head) { return copied(self.kept(layer, kv_head)); }, "layer"_a,
