@@ -49,7 +49,7 @@ void continue_plain_texts(TaskOptions& tasks) {
   if (!data || !data->is_plain()) return;
   spdlog::warn(
       "{}: is plain text without questions: measured is how well its own next 32 words are continued, as in the task text; read "
-      "dlogp and KL, the score is low for any model",
+      "dlogp, and KL with --wide; the score is low for any model",
       data->name());
   tasks.tasks.front() = std::make_shared<tasks::TextContinuation>(data);
 }

@@ -137,7 +137,9 @@ bool PolicySequence::due() const {
 }
 
 std::span<const std::int32_t> PolicySequence::kept(int layer, int kv_head) const {
-  return kept_[head_index(layer, kv_head)];
+  const std::size_t head = head_index(layer, kv_head);
+  if (!selected_) refuse("kept: there must have been an update, there was none; everything is still held");
+  return kept_[head];
 }
 
 std::span<const std::int32_t> PolicySequence::positions(int layer, int kv_head) const {
@@ -149,6 +151,7 @@ void PolicySequence::clear() {
   for (HeadStatistics& head : heads_) head = HeadStatistics(head.settings());
   for (Layer& layer : states_) layer.tokens = 0;
   for (auto& kept : kept_) kept.clear();
+  selected_ = false;
   updated_at_ = 0;
 }
 

@@ -57,7 +57,8 @@ class PolicySequence {
   bool due() const;
   /// Decides, and forgets what is dropped. Throws std::invalid_argument unless all layers were given the same number of tokens.
   void update();
-  /// Of the newest update: ascending indices into what the head held before.
+  /// Of the newest update: ascending indices into what the head held before. Throws std::invalid_argument if there was none since
+  /// the sequence began or was restored.
   std::span<const std::int32_t> kept(int layer, int kv_head) const;
   /// Positions of what the head holds, ascending.
   std::span<const std::int32_t> positions(int layer, int kv_head) const;
@@ -94,6 +95,7 @@ class PolicySequence {
   std::vector<Layer> states_;          // one per layer
   std::vector<HeadStatistics> heads_;  // layer by layer
   std::vector<std::vector<std::int32_t>> kept_;
+  bool selected_ = false;        // kept_ is of an update
   std::int64_t updated_at_ = 0;  // tokens seen at the newest update
   CacheUsage usage_;
 };

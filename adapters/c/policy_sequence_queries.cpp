@@ -74,7 +74,9 @@ void PolicySequence::observe_queries(int layer, int rows, std::int32_t first_pos
   if (from.query_heads < 1 || from.query_heads % kv_heads != 0)
     throw std::invalid_argument("observe: query heads must be a multiple of the " + std::to_string(kv_heads) + " KV heads, are " +
                                 std::to_string(from.query_heads));
-  if (!from.queries || !from.keys) throw std::invalid_argument("observe: queries and keys must be given, are missing");
+  bool given = from.queries && from.keys;
+  for (int h = 0; given && h < kv_heads; ++h) given = from.keys[h] != nullptr;
+  if (!given) throw std::invalid_argument("observe: queries and the keys of every KV head must be given, some are missing");
   const auto group = static_cast<std::size_t>(from.query_heads / kv_heads);
   std::vector<std::exception_ptr> errors(static_cast<std::size_t>(kv_heads));
 #pragma omp parallel for schedule(dynamic)

@@ -52,6 +52,7 @@ void PolicySequence::update() {
   leave_windows();
   for (std::size_t h = 0; h < heads_.size(); ++h)
     if (kept_[h].size() < heads_[h].size()) heads_[h].keep(kept_[h]);
+  selected_ = true;
   updated_at_ = tokens_seen();
   ++usage_.updates;
 }

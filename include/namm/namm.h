@@ -105,7 +105,7 @@ NAMM_API namm_code namm_sequence_clear(namm_sequence* sequence);
  *   keys       token i at keys + i * key_stride (in floats): the layer's KV heads one behind the other, [kv_heads * key_size];
  *              null if needs.keys is 0. Before rotary embedding if needs.plain_keys
  *   values     the same, [kv_heads * value_size]; null if needs.values is 0
- * In case of an error nothing is changed. */
+ * In case of an error, other than NAMM_OUT_OF_MEMORY, nothing is changed. */
 NAMM_API namm_code namm_sequence_append(namm_sequence* sequence, int32_t layer, size_t count, const int32_t* positions,
                                         const float* keys, size_t key_stride, const float* values, size_t value_stride);
 
@@ -137,7 +137,8 @@ NAMM_API namm_code namm_sequence_due(const namm_sequence* sequence, int32_t* out
 /* Decides which entries stay and forgets the others: from now on the runtime's lists have to be as namm_sequence_kept says. Every
  * layer must have been given the same number of tokens. dropped: entries dropped over all heads, or null. */
 NAMM_API namm_code namm_sequence_update(namm_sequence* sequence, int64_t* dropped);
-/* What stays of a head, from the newest update: ascending indices into the entries it held before. */
+/* What stays of a head, from the newest update: ascending indices into the entries it held before. Refused if
+ * there was none since the sequence began, was cleared or restored. */
 NAMM_API namm_code namm_sequence_kept(const namm_sequence* sequence, int32_t layer, int32_t kv_head, const int32_t** indices,
                                       size_t* count);
 /* Positions of the entries a head holds now, ascending; until the next append, too. */

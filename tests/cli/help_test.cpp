@@ -26,7 +26,7 @@ TEST_CASE("every command prints its help with defaults on stdout") {
 namespace {
 
 /// The words of an example line: quotes are a shell's; what is behind a redirection is not the program's.
-std::vector<std::string> words_of(const std::string& line) {
+std::vector<std::string> example_words(const std::string& line) {
   std::vector<std::string> out(1);
   bool quoted = false;
   for (const char c : line)
@@ -40,7 +40,7 @@ std::vector<std::string> words_of(const std::string& line) {
   return out;
 }
 
-std::vector<std::string> lines_of(const std::string& text) {
+std::vector<std::string> lines_in(const std::string& text) {
   std::vector<std::string> out;
   std::istringstream in(text);
   for (std::string line; std::getline(in, line);) out.push_back(line);
@@ -50,7 +50,7 @@ std::vector<std::string> lines_of(const std::string& text) {
 /// All commands of the program.
 std::vector<std::string> command_names() {
   std::vector<std::string> out;
-  for (const std::string& line : lines_of(run_program({"--help"}).out))
+  for (const std::string& line : lines_in(run_program({"--help"}).out))
     if (line.rfind("  ", 0) == 0) out.push_back(line.substr(2, line.find(' ', 2) - 2));
   return out;
 }
@@ -68,7 +68,7 @@ std::set<std::string> options_of(const std::string& command) {
   std::set<std::string> out;
   static const std::regex option("^  (-[a-zA-Z] \\[ )?(--[a-z-]+)");
   std::smatch found;
-  for (const std::string& line : lines_of(run_program({command, "--help-all"}).out))
+  for (const std::string& line : lines_in(run_program({command, "--help-all"}).out))
     if (std::regex_search(line, found, option)) out.insert(found[2]);
   return out;
 }
@@ -81,14 +81,14 @@ TEST_CASE("--help shows few options, --help-all all of them, in groups, and no l
     const Outcome few = run_program({command, "--help"}), all = run_program({command, "--help-all"});
     CHECK(all.code == 0);
     std::size_t options = 0;
-    for (const std::string& line : lines_of(few.out)) options += line.rfind("  -", 0) == 0 ? 1 : 0;
+    for (const std::string& line : lines_in(few.out)) options += line.rfind("  -", 0) == 0 ? 1 : 0;
     CHECK(options >= 2);
     CHECK(options <= 14);
     if (command == "evolve" || command == "eval") {
       CHECK_THAT(all.out, Contains("Cache and policy:") && Contains("Prompts and texts:") && Contains("Model and machine:"));
       CHECK_THAT(few.out, !Contains("Cache and policy:") && Contains("more options: namm " + command + " --help-all"));
     }
-    for (const std::string& line : lines_of(all.out)) {
+    for (const std::string& line : lines_in(all.out)) {
       CAPTURE(line);
       if (line.rfind("  namm ", 0) != 0) CHECK(line.size() <= 130);
       if (line.rfind("  -", 0) == 0 || line.rfind("     ", 0) == 0) CHECK(line.size() <= 100);
@@ -101,10 +101,10 @@ TEST_CASE("every command has two examples, and every example in a help text pars
   for (const std::string& command : command_names()) {
     const std::string help = run_program({command, "--help"}).out;
     std::size_t examples = 0;
-    for (const std::string& line : lines_of(help)) {
+    for (const std::string& line : lines_in(help)) {
       if (line.rfind("  namm ", 0) != 0) continue;
       ++examples;
-      std::vector<std::string> words = words_of(line.substr(7));
+      std::vector<std::string> words = example_words(line.substr(7));
       if (command == "bench") words.push_back("--small");
       if (command == "man") words = {"man", folder / "pages"};
       CAPTURE(line);
@@ -158,7 +158,7 @@ TEST_CASE("the completion of bash offers commands, options, names and the last o
     write(folder / "ask.sh", ". '" + (folder / "namm.bash") + "'\nCOMP_WORDS=(" + words + ")\nCOMP_CWORD=" + std::to_string(at) +
                                  "\n_namm 2> /dev/null\nprintf '%s\\n' \"${COMPREPLY[@]}\" > '" + (folder / "out") + "'\n");
     REQUIRE(std::system(("bash '" + (folder / "ask.sh") + "'").c_str()) == 0);
-    return lines_of(read(folder / "out"));
+    return lines_in(read(folder / "out"));
   };
   using Words = std::vector<std::string>;
   CHECK(offered("namm ev", 1) == Words{"evolve", "eval"});

@@ -18,7 +18,7 @@ TEST_CASE("evolve stops within two seconds inside a generation, and goes on to t
   NAMM_NEED_HOST(host);
   const Folder folder;
   const auto words = [&](const std::string& name) -> std::vector<std::string> {
-    return {"evolve", "--model",      host,  "--tasks",   "passkey", "--length",     "20000",      "--generations",
+    return {"evolve", "--model",      host,  "--tasks",   "passkey", "--length",     "6000",       "--generations",
             "1",      "--population", "4",   "--prompts", "1",       "--validation", "1",          "--budget",
             "25%",    "--interval",   "512", "--seed",    "3",       "--output",     folder / name};
   };

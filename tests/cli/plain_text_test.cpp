@@ -8,7 +8,7 @@ using nlohmann::json;
 
 namespace {
 
-std::string prose() {
+std::string letters() {
   std::string out;
   for (int i = 0; i < 120; ++i)
     out += "In the year " + std::to_string(1700 + i) + " the keeper of the light wrote a letter to the village by the sea. ";
@@ -20,13 +20,13 @@ std::string prose() {
 TEST_CASE("eval --data of a plain text measures its own continuation, and says so") {
   NAMM_NEED_HOST(host);
   const Folder folder;
-  write(folder / "own.txt", prose());
+  write(folder / "own.txt", letters());
   const Outcome outcome =
       run_program({"eval", "--model", host, "--data", folder / "own.txt", "--policy", "h2o", "--budget", "50%", "--length", "200",
                    "--samples", "2", "--interval", "64", "--json", folder / "r.jsonl"});
   CAPTURE(outcome.err);
   REQUIRE(outcome.code == 0);
-  CHECK_THAT(outcome.err, Contains("own: is plain text without questions") && Contains("dlogp and KL"));
+  CHECK_THAT(outcome.err, Contains("own: is plain text without questions") && Contains("dlogp, and KL with --wide"));
   const auto records = parse_lines(read(folder / "r.jsonl"));
   REQUIRE(records.size() == 2);
   CHECK(records[0]["task"] == "own");
@@ -38,7 +38,7 @@ TEST_CASE("eval --data of a plain text measures its own continuation, and says s
 TEST_CASE("calibrate --data of a plain text reads all of it, in pieces, and never says nan") {
   NAMM_NEED_HOST(host);
   const Folder folder;
-  write(folder / "own.txt", prose());
+  write(folder / "own.txt", letters());
   const std::vector<std::string> words = {"calibrate", "--model", host,      "--data",  folder / "own.txt",
                                           "--texts",   "0",       "--quiet", "--length"};
   const auto with = [&](const std::string& length, const std::string& name) {

@@ -26,7 +26,8 @@ json record(const std::string& policy, const std::string& budget, double kept, d
           {"quality_relative", quality / 0.9},
           {"answer_log_likelihood_delta", quality - 0.9},
           {"answer_log_likelihood_delta_ci95", {quality - 1.0, quality - 0.8}},
-          {"logical_saving", 1 - kept}};
+          {"logical_saving", 1 - kept},
+          {"physical_saving", 0.9 - kept}};
 }
 
 json prompt_line() {

@@ -247,3 +247,36 @@ TEST_CASE("CacheStore: a saved position that cannot be counted on from is refuse
   CHECK(changed == 1 + kHeads);
   CHECK_THROWS_WITH(read(), Contains("position below 1073741824"));
 }
+
+TEST_CASE("CacheStore: cells of a batch that is refused are not held twice", "[llama][store]") {
+  CacheStore store(CachePolicy{});
+  store.expect(0, true);
+  store.add_layer(&store, {0, kHeads, kSize, kSize}, kCells);
+  const std::vector<float> rows(static_cast<std::size_t>(kCells * kQueryHeads * kSize), 0.5f);
+  std::vector<float> output(rows.size());
+  const auto batch = [&](const std::vector<std::int32_t>& own, const std::vector<std::int32_t>& before) {
+    const std::vector<std::int64_t> cells(own.begin(), own.end());
+    Mask mask(static_cast<int>(own.size()), kCells);
+    mask.causal(own, before);
+    store.batch_begins();
+    store.write_keys(0, rows.data(), kHeads * kSize, cells);
+    store.write_values(0, rows.data(), kHeads * kSize, cells.size());
+    AttentionCall call;
+    call.queries = rows.data();
+    call.output = output.data();
+    call.query_token_stride = call.output_token_stride = kQueryHeads * kSize;
+    call.query_head_stride = call.output_head_stride = kSize;
+    call.query_heads = kQueryHeads;
+    call.queries_per_stream = static_cast<int>(own.size());
+    call.masks = {mask.view()};
+    store.attend(0, call);
+    store.batch_done();
+  };
+  batch({0, 1, 2, 3, 4}, {});
+  batch({10, 11}, {});
+  // the runtime cut the end off, then read a token that is seen with those of another sequence
+  CHECK_THROWS_WITH(batch({4}, {0, 1, 2, 3, 10}), Contains("two sequences"));
+  store.batch_broken(0);
+  batch({4}, {0, 1, 2, 3});
+  CHECK(store.usage().entries == 7 * kHeads);
+}

@@ -190,7 +190,8 @@ TEST_CASE("a copy in another stream is a sequence of its own", "[preload][attach
   const Words copied = {"eval:1:30:8", "eval:0:100:1", "copy:0:1", "copy:0:2", "step:1:40:5", "logits", "step:0:40:9", "logits"};
   CHECK(run(copied).out == one + two);
   CHECK(run({"eval:0:100:1", "copy:0:2", "rm:0", "eval:0:50:3", "step:2:40:4", "logits"}).out == one);
-  CHECK(run({"eval:0:100:1", "copy:0:1", "save:1", "rm:1", "load:1", "step:1:40:5", "logits"}).out == one);
+  const Outcome saved = run({"eval:0:100:1", "copy:0:1", "save:1", "rm:1", "load:1", "step:1:40:5", "logits"});
+  CHECK(apart(saved, run({"eval:0:100:1", "step:0:40:6", "logits"})) < 1e-6);  // of a window: up to rounding
   CHECK(run({"eval:0:100:1", "copy:0:1", "copy:1:2", "clear", "eval:0:100:1", "step:0:40:6", "logits"}).out == one);
 }
 

@@ -44,6 +44,8 @@ def test_a_sequence_keeps_the_best_by_accumulated_attention(make):
     rows = np.tril(np.ones((12, 12), dtype=np.float32)) * 0.01
     rows[:, [3, 7, 8]] += 1  # three heavy hitters
     sequence.observe(0, 0, make(np.tril(rows)), 0)
+    with pytest.raises(ValueError, match="update"):  # else all would be dropped
+        sequence.kept(0, 0)
     assert sequence.due and sequence.tokens_seen == 12
     sequence.update()
     assert sequence.kept(0, 0).tolist() == [0, 3, 7, 8, 10, 11] == sequence.positions(0, 0).tolist()

@@ -67,7 +67,7 @@ TEST_CASE("retention: shares by head, position and kind add up to the same entri
   std::ostringstream out;
   print_kinds(out, found, TableFormat::markdown);
   CAPTURE(out.str());
-  CHECK(out.str().find("| h2o    | 50%    | uniform | passkey | 50 % |") != std::string::npos);
+  CHECK(out.str().find("| h2o    | 50%    | passkey | 50 % |") != std::string::npos);
   CHECK(out.str().find("49 %") != std::string::npos);
   CHECK(out.str().find("100 %") != std::string::npos);
 }

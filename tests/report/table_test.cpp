@@ -13,7 +13,7 @@ using namespace namm::report;
 
 namespace {
 
-std::vector<std::string> lines_of(const std::string& text) {
+std::vector<std::string> printed_lines(const std::string& text) {
   std::vector<std::string> out;
   std::istringstream in(text);
   for (std::string line; std::getline(in, line);) out.push_back(line);
@@ -22,7 +22,7 @@ std::vector<std::string> lines_of(const std::string& text) {
 
 std::size_t widest(const std::string& text) {
   std::size_t out = 0;
-  for (const std::string& line : lines_of(text)) out = std::max(out, display_width(line));
+  for (const std::string& line : printed_lines(text)) out = std::max(out, display_width(line));
   return out;
 }
 

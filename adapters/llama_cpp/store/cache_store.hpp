@@ -179,6 +179,7 @@ class CacheStore {
   void check_windows(const Group& group, int stream, const BatchPlan& plan) const;
   void check_cuts(const Group& group, int stream, const BatchPlan& plan) const;
   void drop_reused(Group& group, int stream, const BatchPlan& plan);
+  void drop_unowned(Group& group, int stream);
   void finish_part();
   void open_part(Group& group, int stream, const BatchPlan& plan);
   void resolve_by_mask(Group& group, int stream, const MaskView& mask, std::span<const std::int32_t> written);

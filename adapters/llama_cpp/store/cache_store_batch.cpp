@@ -30,7 +30,8 @@ void CacheStore::write_keys(int index, const float* rows, std::size_t stride, st
   Layer& layer = layer_of(index);
   Group& group = *layer.group;
   if (layer.batch == group.batch) {  // this layer had its turn: a new part begins
-    if (in_batch_) settle_all();     // in the same batch: the one before was done
+    // in the same batch: the one before was done. With two caches, only the first of them to begin comes before any attention
+    if (in_batch_ && std::all_of(groups_.begin(), groups_.end(), [](const auto& g) { return g->attended == 0; })) settle_all();
     ++group.batch;
     group.plans.clear();
     group.attended = 0;
@@ -89,9 +90,14 @@ void CacheStore::attend(int index, const AttentionCall& wanted) {
       cells.cuts = cuts_;
       if (!batches_told_) cells.before.clear();
       resolve_by_mask(group, stream, call.masks[static_cast<std::size_t>(s)], written);
-      plan = group.plans.emplace(stream, plan_batch(call.masks[static_cast<std::size_t>(s)], written, cells)).first;
-      check_windows(group, stream, plan->second);
-      check_cuts(group, stream, plan->second);
+      try {
+        plan = group.plans.emplace(stream, plan_batch(call.masks[static_cast<std::size_t>(s)], written, cells)).first;
+        check_windows(group, stream, plan->second);
+        check_cuts(group, stream, plan->second);
+      } catch (...) {  // the runtime has written these cells all the same
+        drop_unowned(group, stream);
+        throw;
+      }
       // in all layers at once: of a batch that is broken off the later ones would never hear
       drop_reused(group, stream, plan->second);
       open_part(group, stream, plan->second);
@@ -214,7 +220,24 @@ void CacheStore::drop_reused(Group& group, int stream, const BatchPlan& plan) {
   }
 }
 
+/// Where it is not known which cells were written again: what a sequence does not own, it has lost.
+void CacheStore::drop_unowned(Group& group, int stream) {
+  const CellMap& cells = group.cells.at(stream);
+  for (auto& [key, sequence] : group.sequences) {
+    if (stream_of(key) != stream) continue;
+    for (auto& [index, heads] : sequence.layers)
+      for (HeadList& list : heads) {
+        std::vector<std::int32_t> kept;
+        for (std::size_t e = 0; e < list.size(); ++e)
+          if (cells.owner[static_cast<std::size_t>(list.cells()[e])] == sequence_of(key))
+            kept.push_back(static_cast<std::int32_t>(e));
+        list.keep(kept);
+      }
+  }
+}
+
 void CacheStore::finish_part() {
+  broken_ = false;                                  // all caches have seen a mask since
   for (auto& group : groups_) group->attended = 0;  // else a cache whose layers come last would count as done in the next part
   find_windows();
   note_sequences();

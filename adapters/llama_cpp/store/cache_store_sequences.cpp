@@ -14,8 +14,10 @@ void CacheStore::expect(int window_tokens, bool cuts) {
 
 void CacheStore::batch_begins() {
   batches_told_ = in_batch_ = true;
-  for (auto& group : groups_)
+  for (auto& group : groups_) {
+    group->attended = 0;  // of a batch that was broken off
     for (auto& [stream, cells] : group->cells) cells.before.clear();
+  }
 }
 
 void CacheStore::branched(std::int64_t key) {

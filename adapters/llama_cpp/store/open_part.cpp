@@ -143,7 +143,6 @@ void CacheStore::resolve_by_mask(Group& group, int stream, const MaskView& mask,
     else
       take_back(group, key, found->second);
   }
-  broken_ = false;
 }
 
 }  // namespace namm::llama

@@ -166,6 +166,8 @@ static void errors(void) {
   namm_policy* policy = (namm_policy*)&policy;
   namm_sequence* sequence = make("h2o");
   int32_t positions[2] = {5, 5};
+  const int32_t* kept;
+  size_t count;
   struct {
     size_t size;
     int32_t drops;
@@ -185,6 +187,7 @@ static void errors(void) {
   CHECK(namm_sequence_update(sequence, NULL) == NAMM_INVALID_ARGUMENT);                 /* layer 3 has not had its turn */
   CHECK(namm_sequence_observe(sequence, 0, 0, 1, rows, 1, 6) == NAMM_INVALID_ARGUMENT); /* a query without its token */
   CHECK(namm_sequence_update(NULL, NULL) == NAMM_INVALID_ARGUMENT);
+  CHECK(namm_sequence_kept(sequence, 0, 0, &kept, &count) == NAMM_INVALID_ARGUMENT); /* else all would be dropped */
   namm_policy_free(policy);
   namm_policy_free(NULL);
   namm_sequence_free(sequence);
