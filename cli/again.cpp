@@ -1,5 +1,7 @@
 #include "cli/again.hpp"
 
+#include <algorithm>
+
 namespace namm::cli {
 namespace {
 
@@ -16,20 +18,22 @@ std::string quoted(const std::string& word) {
 
 }  // namespace
 
-std::string again(std::string_view command, const std::vector<std::string>& arguments, const std::vector<std::string>& more,
-                  const std::vector<std::pair<std::string, std::string>>& renamed) {
+std::string again(std::string_view command, const std::vector<std::string>& arguments, const std::vector<std::string>& more) {
   std::string out("namm ");
   out += command;
   const auto add = [&](const std::string& word) { out.append(" ").append(quoted(word)); };
-  for (std::string word : arguments) {
-    for (const auto& [from, to] : renamed) {
-      if (word == from) word = to;
-      if (word.rfind(from + "=", 0) == 0) word.replace(0, from.size(), to);
-    }
-    add(word);
-  }
+  for (const std::string& word : arguments) add(word);
   for (const std::string& word : more)
     if (!word.empty()) add(word);
+  return out;
+}
+
+std::vector<std::string> without(const std::vector<std::string>& arguments, const po::options_description& options,
+                                 std::span<const std::string_view> dropped) {
+  std::vector<std::string> out;
+  for (const po::option& option : po::command_line_parser(arguments).options(options).style(option_style()).run().options)
+    if (std::find(dropped.begin(), dropped.end(), option.string_key) == dropped.end())
+      out.insert(out.end(), option.original_tokens.begin(), option.original_tokens.end());
   return out;
 }
 

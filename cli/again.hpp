@@ -1,14 +1,19 @@
 #pragma once
+#include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
+
+#include "cli/options.hpp"
 
 namespace namm::cli {
 
-/// The line that was typed, as a shell takes it, with `more` words behind it: what goes on where a command was stopped. Options
-/// spelt as the first of a pair in `renamed` become its second.
-std::string again(std::string_view command, const std::vector<std::string>& arguments, const std::vector<std::string>& more,
-                  const std::vector<std::pair<std::string, std::string>>& renamed = {});
+/// A line as a shell takes it, `arguments` with `more` words behind them: what goes on where a command was stopped.
+std::string again(std::string_view command, const std::vector<std::string>& arguments, const std::vector<std::string>& more);
+
+/// Arguments that parse() has read, without these options and their values, however they were spelt (-o FILE, -oFILE,
+/// --output=FILE).
+std::vector<std::string> without(const std::vector<std::string>& arguments, const po::options_description& options,
+                                 std::span<const std::string_view> dropped);
 
 }  // namespace namm::cli

@@ -14,6 +14,7 @@
 #include "base/json_fields.hpp"
 #include "base/version.hpp"
 #include "calibrate/run.hpp"
+#include "cli/again.hpp"
 #include "cli/calibrate_sources.hpp"
 #include "cli/command.hpp"
 #include "cli/interrupt.hpp"
@@ -268,7 +269,8 @@ int run_calibrate(const std::vector<std::string>& arguments) {
       &interrupted());
   bar.clear();
   if (outcome.recordings == 0)
-    throw std::runtime_error("calibrate: stopped before the first text was recorded; nothing is written");
+    throw std::runtime_error(
+        "calibrate: stopped before the first text was recorded; nothing of it is kept, the same command begins it again");
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const auto recency = (*values)["recency"].as<float>();
   write_policy(folder / "policy.json", outcome, recency, memory, settings.identity, host.architecture);
@@ -281,7 +283,12 @@ int run_calibrate(const std::vector<std::string>& arguments) {
               format_bytes(static_cast<double>(eval::peak_resident_bytes())).c_str(),
               explained_text(outcome.fit.explained).c_str());
   std::printf("policy: %s\n", (folder / "policy.json").c_str());
-  if (outcome.stopped) std::printf("resume with --resume %s and no other option\n", folder.c_str());
+  if (outcome.stopped) {
+    constexpr std::string_view kFolder[] = {"output", "resume"};
+    // what a first call was given stands in the folder
+    const auto given = settings.resume ? without(arguments, options, kFolder) : std::vector<std::string>();
+    std::printf("go on with: %s\n", again("calibrate", given, {"--resume", folder.string()}).c_str());
+  }
   std::fflush(stdout);
   if (!outcome.stopped) std::filesystem::remove(settings.state, failed);
   return outcome.stopped ? 1 : 0;

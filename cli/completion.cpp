@@ -31,8 +31,10 @@ _namm_list() {  # words behind the last comma of the word under way
   COMPREPLY=($(compgen -P "$typed" -W "$1" -- "${cur##*,}"))
   compopt -o nospace 2> /dev/null
 }
-_namm_files() {
-  COMPREPLY+=($(compgen -f -- "$cur"))
+_namm_files() {  # list: behind the last comma
+  local typed=""
+  [ "$1" = list ] && typed="${cur%"${cur##*,}"}"
+  COMPREPLY+=($(compgen -P "$typed" -f -- "${cur#"$typed"}"))
   compopt -o filenames 2> /dev/null
 }
 _namm() {
@@ -49,7 +51,7 @@ std::string bash_values(const CompletionWords& words) {
     out.append("_namm_list \"").append(names).append("\"");
   else if (!names.empty())
     out.append("COMPREPLY=($(compgen -W \"").append(names).append("\" -- \"$cur\"))");
-  if (words.files) out += out.empty() ? "_namm_files" : "; _namm_files";
+  if (words.files) out.append(out.empty() ? "" : "; ").append(words.list ? "_namm_files list" : "_namm_files");
   return out.empty() ? "return" : out + "; return";
 }
 
@@ -67,7 +69,7 @@ std::string bash_completion() {
         all.append(all.empty() ? "" : " ").append(words);
         std::string pattern = words;
         std::replace(pattern.begin(), pattern.end(), ' ', '|');
-        if (const CompletionWords known = completion_words(*option); known.value)
+        if (const CompletionWords known = completion_words(command.name, *option); known.value)
           values.append("        ").append(pattern).append(") ").append(bash_values(known)).append(" ;;\n");
       }
     out << "    " << command.name << ")\n";
@@ -97,16 +99,30 @@ std::string zsh_text(const std::string& text) {
   return out;
 }
 
-std::string zsh_option(const po::option_description& option) {
+/// A word inside an action in single quotes: a colon would end the action, other signs are the shell's.
+std::string zsh_word(const std::string& word) {
+  static constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./+%,";
+  std::string out;
+  for (const char c : word) {
+    if (kPlain.find(c) == std::string_view::npos) out += '\\';
+    out += c == '\'' ? "'\\''" : std::string(1, c);
+  }
+  return out;
+}
+
+std::string zsh_option(std::string_view command, const po::option_description& option) {
   const std::string words = spellings(option);
   std::string description("[");
   description.append(zsh_text(option.description())).append("]");
-  const CompletionWords known = completion_words(option);
+  const CompletionWords known = completion_words(command, option);
   std::string action;
   if (known.value) {
     action.append(":").append(option.long_name()).append(":");
-    const std::string names = joined(known.words, " ");
-    if (known.files && !names.empty())
+    std::string names;
+    for (const std::string& word : known.words) names.append(names.empty() ? "" : " ").append(zsh_word(word));
+    if (known.files && known.list)
+      action.append("{_namm_list ").append(names).append("}");
+    else if (known.files && !names.empty())
       action.append("{_alternative \"words\\:name\\:(").append(names).append(")\" \"files\\:file\\:_files\"}");
     else if (known.files)
       action += "_files";
@@ -122,9 +138,20 @@ std::string zsh_option(const po::option_description& option) {
   return out.append("(").append(words).append(")'{").append(either).append("}'").append(description).append(action).append("'");
 }
 
+constexpr const char* kZshHelpers = R"(#compdef namm
+# zsh completion of namm; made by: namm completion zsh
+_namm_list() {  # behind the last comma of the word under way: names, which are the arguments, and files
+  local -a names=("$@")
+  compset -P '*,'
+  _alternative 'words:name:compadd -q -S , -a names' 'files:file:_files -q -S ,'
+}
+_namm() {
+  local -a commands=(
+)";
+
 std::string zsh_completion() {
   std::ostringstream out;
-  out << "#compdef namm\n# zsh completion of namm; made by: namm completion zsh\n_namm() {\n  local -a commands=(\n";
+  out << kZshHelpers;
   for (const Command& command : commands())
     out << "    '" << command.name << ":" << zsh_text(std::string(command.summary)) << "'\n";
   out << "  )\n  if (( CURRENT == 2 )); then\n    _describe command commands\n    return\n  fi\n"
@@ -132,7 +159,7 @@ std::string zsh_completion() {
   for (const Command& command : commands()) {
     out << "    " << command.name << ")\n      _arguments -s \\\n";
     for (const CommandHelp::Group& group : help_of(command).groups)
-      for (const auto& option : group.options.options()) out << "        " << zsh_option(*option) << " \\\n";
+      for (const auto& option : group.options.options()) out << "        " << zsh_option(command.name, *option) << " \\\n";
     out << "        " << (command.name == "completion" ? "'*:shell:(bash zsh)'" : "'*:file:_files'") << " ;;\n";
   }
   out << "  esac\n}\n_namm \"$@\"\n";

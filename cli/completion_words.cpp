@@ -44,8 +44,8 @@ Words strategies() {
   return out;
 }
 
-/// Of options whose values are few and the same for all commands.
-Words known_words(std::string_view name) {
+/// Of options whose values are few.
+Words known_words(std::string_view command, std::string_view name) {
   struct Known {
     std::string_view name;
     Words words;
@@ -57,7 +57,6 @@ Words known_words(std::string_view name) {
       {"haystack", {"own", "prose", "repeated", "code", "code:"}},
       {"format", {"text", "markdown", "html", "latex", "csv", "json"}},
       {"features", {"light", "extended", "paper", "probe", "light+probe", "extended+probe", "paper+probe"}},
-      {"start", {"zeros", "least-squares"}},
       {"target", {"reconstruction", "later", "planted", "answers"}},
       {"input", {"key", "layer"}},
       {"read-out", {"quadratic", "linear"}},
@@ -68,6 +67,8 @@ Words known_words(std::string_view name) {
       {"kernel", {"all", "none"}},
       {"counter", {"words", "chars/4", "chars"}},
       {"budget", {"50%", "25%", "12.5%"}}};
+  if (command == "prompts" && name == "split") return {"train", "validation", "test"};
+  if (command == "evolve" && name == "start") return {"zeros", "least-squares"};
   for (const Known& known : kKnown)
     if (known.name == name) return known.words;
   if (name == "policy") return policies();
@@ -79,16 +80,16 @@ Words known_words(std::string_view name) {
 
 }  // namespace
 
-CompletionWords completion_words(const po::option_description& option) {
+CompletionWords completion_words(std::string_view command, const po::option_description& option) {
   CompletionWords out;
   out.value = option.semantic()->max_tokens() > 0;
   if (!out.value) return out;
   const std::string& name = option.long_name();
   const std::string shown = option.format_parameter();  // "FILE", "arg (=1)", "A,B (=basic)"
-  out.words = known_words(name);
+  out.words = known_words(command, name);
   out.list = shown.find(',') != std::string::npos;
   const auto says = [&](const char* word) { return shown.rfind(word, 0) == 0; };
-  out.files = says("FILE") || says("DIR") || name == "policy" || name == "haystack" || name == "start";
+  out.files = says("FILE") || says("DIR") || name == "policy" || name == "haystack" || (command == "evolve" && name == "start");
   return out;
 }
 

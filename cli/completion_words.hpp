@@ -1,5 +1,6 @@
 #pragma once
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cli/options.hpp"
@@ -14,6 +15,7 @@ struct CompletionWords {
   std::vector<std::string> words;  ///< names that are known
 };
 
-CompletionWords completion_words(const po::option_description& option);
+/// Of an option of this command: the same name may take a word in one and a number in another.
+CompletionWords completion_words(std::string_view command, const po::option_description& option);
 
 }  // namespace namm::cli

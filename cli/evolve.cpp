@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "base/atomic_file.hpp"
+#include "cli/again.hpp"
 #include "cli/command.hpp"
 #include "cli/evolve_display.hpp"
 #include "cli/evolve_hosts.hpp"
@@ -88,28 +89,19 @@ void say_few(const evolve::RunSettings& settings) {
                  settings.validation_prompts, all, all == 1 ? "prompt decides" : "prompts decide");
 }
 
-void print_outcome(const EvolvePlan& plan, std::size_t number, const evolve::RunSettings& settings,
-                   const evolve::RunResult& result) {
-  if (!result.written) {
-    if (number == 0)
-      std::printf("stopped before the start was validated: nothing is written\n");
-    else
-      std::printf(
-          "stopped before the start of stage %zu was validated: resume with the same options and --resume %s in place of "
-          "--output\n",
-          number + 1, plan.output.c_str());
-    std::fflush(stdout);
-    return;
+void print_outcome(std::size_t number, const evolve::RunSettings& settings, const evolve::RunResult& result,
+                   const std::string& goes_on) {
+  if (!result.written && number == 0) {
+    std::printf("stopped before the start was validated: nothing is written\n");
+  } else if (!result.written) {
+    std::printf("stopped before the start of stage %zu was validated\n", number + 1);
+  } else {
+    std::printf("%s after %lld generations%s: validation %+.4f (start %+.4f), kept from generation %lld\n",
+                result.stopped ? "stopped" : "done", static_cast<long long>(result.generation), reason(result.end),
+                result.validation, result.start_validation, static_cast<long long>(result.best_generation));
+    std::printf("policy: %s\n", (settings.output / "policy.json").c_str());
   }
-  std::printf("%s after %lld generations%s: validation %+.4f (start %+.4f), kept from generation %lld\n",
-              result.stopped ? "stopped" : "done", static_cast<long long>(result.generation), reason(result.end),
-              result.validation, result.start_validation, static_cast<long long>(result.best_generation));
-  std::printf("policy: %s\n", (settings.output / "policy.json").c_str());
-  if (result.stopped)
-    std::printf(std::filesystem::exists(plan.output / "run.json")
-                    ? "resume with --resume %s and no other option\n"
-                    : "resume with the same options and --resume %s in place of --output\n",
-                plan.output.c_str());
+  if (result.stopped && (result.written || number > 0)) std::printf("%s\n", goes_on.c_str());
   std::fflush(stdout);
 }
 
@@ -126,7 +118,10 @@ class Stages {
     }
     if (plan_.staged) copy_last_policy();
     const EvolveOptions& last = plan_.stages.back().options;
-    return !ends_live(last) || evaluate_live(last, settings_, result_.policy, plan_.quiet) ? 0 : 1;
+    if (!ends_live(last) || evaluate_live(last, settings_, result_.policy, plan_.quiet)) return 0;
+    std::printf("%s\n", goes_on().c_str());
+    std::fflush(stdout);
+    return 1;
   }
 
  private:
@@ -151,7 +146,7 @@ class Stages {
     EvolveDisplay display(plan_.quiet, settings_.generations);
     result_ = evolve::run(settings_, hosts_.pool(), callbacks(display, options), &interrupted(), ranks ? &*ranks : nullptr);
     display.clear();
-    print_outcome(plan_, number, settings_, result_);
+    print_outcome(number, settings_, result_, goes_on());
     return !result_.stopped;
   }
 
@@ -169,6 +164,13 @@ class Stages {
       said = true;
     };
     return out;
+  }
+
+  /// The line with the command that goes on. Once run.json holds what is in force the folder is enough.
+  std::string goes_on() const {
+    const auto given = echoed_ ? std::vector<std::string>() : plan_.others;
+    return (others_ == nullptr ? "go on with: " : "go on, under mpirun as before, with: ") +
+           again("evolve", given, {"--resume", plan_.output.string()});
   }
 
   void copy_last_policy() const {

@@ -4,6 +4,7 @@
 #include <array>
 #include <stdexcept>
 
+#include "cli/again.hpp"
 #include "cli/evolve_start.hpp"
 #include "cli/run_config.hpp"
 #include "kernels/isa.hpp"
@@ -154,6 +155,8 @@ std::optional<EvolvePlan> plan_evolution(const std::vector<std::string>& argumen
   plan.config[kIsaField] = kernels::isa_name();
   plan.config_isa = given->config.isa;
   read_call(given->stages.front().values, plan);
+  constexpr std::string_view kFolder[] = {"output", "resume"};
+  plan.others = without(arguments, options, kFolder);
   TraceFiles traces;
   for (const GivenStage& stage : given->stages)
     plan.stages.push_back({evolve_options_from(stage.values, traces), stage.continues});

@@ -25,6 +25,7 @@ struct EvolvePlan {
   std::string config_isa;  ///< the instruction set that the file of --config names; empty: none
   std::chrono::seconds rank_timeout{60};
   bool quiet = false, verbose = false;
+  std::vector<std::string> others;  ///< arguments of the call, without --output and --resume
 
   /// Of stage `number` (0 = the first).
   std::filesystem::path folder(std::size_t number) const;

@@ -66,9 +66,7 @@ std::optional<po::variables_map> parse(const std::vector<std::string>& arguments
   }
   po::variables_map values;
   try {
-    using Style = po::command_line_style::style_t;
-    const int style = (po::command_line_style::unix_style & ~Style::allow_guessing & ~Style::allow_sticky);
-    po::store(po::command_line_parser(arguments).options(options).positional(positional).style(style).run(), values);
+    po::store(po::command_line_parser(arguments).options(options).positional(positional).style(option_style()).run(), values);
     if (more) more(values);
     po::notify(values);
   } catch (const po::unknown_option& error) {
@@ -82,6 +80,11 @@ std::optional<po::variables_map> parse(const std::vector<std::string>& arguments
     throw std::invalid_argument(std::string("options: ") + error.what() + "; see --help");
   }
   return values;
+}
+
+int option_style() {
+  using Style = po::command_line_style::style_t;
+  return po::command_line_style::unix_style & ~Style::allow_guessing & ~Style::allow_sticky;
 }
 
 void add_general(po::options_description& options) {

@@ -29,6 +29,10 @@ std::optional<po::variables_map> parse(const std::vector<std::string>& arguments
                                        const po::positional_options_description& positional = {},
                                        const std::function<void(po::variables_map&)>& more = {});
 
+/// How options may be spelt: as Unix programs take them, but names are not guessed from their beginning, and every short one
+/// stands alone.
+int option_style();
+
 /// --quiet, --verbose, --help, --help-all.
 void add_general(po::options_description& options);
 /// Sets the log level from --quiet and --verbose.

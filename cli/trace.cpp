@@ -194,8 +194,10 @@ int run_trace(const std::vector<std::string>& arguments) {
   const std::string path = (*values)[values->contains("output") ? "output" : "resume"].as<std::string>();
   std::printf("%s %zu of %zu prompts in %s\ntrace: %s (%s)\n", stopped ? "stopped after" : "recorded", done, prompts->size(),
               format_seconds(seconds).c_str(), path.c_str(), format_bytes(static_cast<double>(file->bytes())).c_str());
-  if (stopped)
-    std::printf("go on with: %s\n", again("trace", arguments, {}, {{"--output", "--resume"}, {"-o", "--resume"}}).c_str());
+  if (stopped) {
+    constexpr std::string_view kFile[] = {"output", "resume"};
+    std::printf("go on with: %s\n", again("trace", without(arguments, trace_options(), kFile), {"--resume", path}).c_str());
+  }
   std::fflush(stdout);
   return stopped ? 1 : 0;
 }

@@ -26,9 +26,15 @@ bool knows_bytes(const ResultRows& rows) {
   });
 }
 
-/// One chart of a table: `value` with its interval over the share of entries kept.
-LineChart chart_of(const ResultRows& rows, const std::string& title, const char* y_label, double eval::ResultRecord::*value,
-                   double (eval::ResultRecord::*interval)[2], const LineStyles& styles) {
+std::vector<double> held_bytes_of(const ResultRows& rows) {
+  std::vector<double> out;
+  for (const eval::ResultRecord& r : rows) out.push_back(held_bytes(r));
+  return out;
+}
+
+/// One chart of a table: `value` with its interval over the bytes that each row held, or else over the share of entries kept.
+LineChart chart_of(const ResultRows& rows, const std::vector<double>& held, const std::string& title, const char* y_label,
+                   double eval::ResultRecord::*value, double (eval::ResultRecord::*interval)[2], const LineStyles& styles) {
   const bool bytes = knows_bytes(rows);
   double most = 0;
   for (const eval::ResultRecord& r : rows) most = std::max(most, r.kv_bytes_full);
@@ -39,15 +45,14 @@ LineChart chart_of(const ResultRows& rows, const std::string& title, const char*
   LineChart chart{title, bytes ? memory : "share of the cache kept", y_label};
   chart.x_scale = LineChart::Scale::log2;
   chart.x_percent = !bytes;
-  const auto place = [&](const eval::ResultRecord& r) {
-    return bytes ? r.kv_bytes_full * (1 - r.physical_saving) / unit : 1 - r.logical_saving;
-  };
-  for (const eval::ResultRecord& r : rows) {
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const eval::ResultRecord& r = rows[i];
+    const double place = bytes ? held[i] / unit : 1 - r.logical_saving;
     if (is_full(r)) {
       chart.level = r.*value;
       chart.level_label = "full cache";
       if (bytes)
-        chart.series.push_back({kFullPolicy, kFullStyle, false, {{place(r), r.*value, (r.*interval)[0], (r.*interval)[1], ""}}});
+        chart.series.push_back({kFullPolicy, kFullStyle, false, {{place, r.*value, (r.*interval)[0], (r.*interval)[1], ""}}});
       continue;
     }
     const double low = (r.*interval)[0], high = (r.*interval)[1];
@@ -55,7 +60,7 @@ LineChart chart_of(const ResultRows& rows, const std::string& title, const char*
     if (std::isfinite(low) && std::isfinite(high))
       tip += " [" + format_number("%.3f", low) + ", " + format_number("%.3f", high) + "]";
     series_of(chart, styles, styles.label(r.policy, r.mode, r.interval_tokens))
-        .points.push_back({place(r), r.*value, low, high, tip});
+        .points.push_back({place, r.*value, low, high, tip});
   }
   for (ChartSeries& series : chart.series)
     std::sort(series.points.begin(), series.points.end(), [](const auto& a, const auto& b) { return a.x < b.x; });
@@ -96,12 +101,12 @@ std::string LineStyles::label(const std::string& policy, const std::string& mode
 
 std::vector<LineChart> quality_charts(const ReportContent& content, const LineStyles& styles) {
   std::vector<LineChart> out;
-  const auto both = [&](const ResultRows& rows, const std::string& where) {
-    out.push_back(
-        chart_of(rows, where + ": quality", "quality", &eval::ResultRecord::quality, &eval::ResultRecord::quality_ci95, styles));
+  const auto both = [&](const ResultRows& rows, const std::vector<double>& held, const std::string& where) {
+    out.push_back(chart_of(rows, held, where + ": quality", "quality", &eval::ResultRecord::quality,
+                           &eval::ResultRecord::quality_ci95, styles));
     out.back().y_low = 0;
     out.back().y_high = 1;
-    out.push_back(chart_of(rows, where + ": log-likelihood of the answer", "change, nat per token",
+    out.push_back(chart_of(rows, held, where + ": log-likelihood of the answer", "change, nat per token",
                            &eval::ResultRecord::answer_log_likelihood_delta,
                            &eval::ResultRecord::answer_log_likelihood_delta_ci95, styles));
   };
@@ -109,10 +114,14 @@ std::vector<LineChart> quality_charts(const ReportContent& content, const LineSt
   for (const ModelResults& results : models) {
     const std::string model = models.size() > 1 ? results.origin + ", " : "";
     const auto tables = tables_of(results.rows);
-    if (tables.size() > 1) both(means_of(results.rows).rows, model + "mean over " + std::to_string(tables.size()) + " tables");
+    if (tables.size() > 1) {
+      const ResultMeans means = means_of(results.rows);
+      both(means.rows, means.held_bytes, model + "mean over " + std::to_string(tables.size()) + " tables");
+    }
     for (const ResultRows& rows : tables)
-      both(rows, model + rows.front().task + ", " + length_text(rows.front().length_tokens) + ", " +
-                     count_text(rows.front().samples, rows.front().independent));
+      both(rows, held_bytes_of(rows),
+           model + rows.front().task + ", " + length_text(rows.front().length_tokens) + ", " +
+               count_text(rows.front().samples, rows.front().independent));
   }
   return out;
 }

@@ -22,9 +22,12 @@ json kept_json(const ReportContent& content) {
   for (const Retention& retention : retentions_of(content.details))
     for (const Retention::Task& task : retention.tasks)
       for (std::size_t kind = 0; kind < eval::kTokenKinds; ++kind)
-        out.push_back({{"policy", retention.policy},
+        out.push_back({{"model", retention.model},
+                       {"policy", retention.policy},
+                       {"memory", retention.memory},
                        {"budget", retention.budget},
                        {"mode", retention.mode},
+                       {"interval_tokens", retention.interval_tokens},
                        {"task", task.name},
                        {"kind", eval::kKindNames[kind]},
                        {"kept", task.kinds[kind].kept},
@@ -71,6 +74,10 @@ std::vector<json> mean_rows(const ReportContent& content) {
       record.independent = means.independent;
       json row = row_json(record, means.tables);
       row["length_tokens"] = nullptr;
+      for (const char* differs : {"workers", "threads"})
+        if (row[differs] == 0) row[differs] = nullptr;
+      for (const char* differs : {"version", "commit"})
+        if (row[differs] == "") row[differs] = nullptr;
       out.push_back(std::move(row));
     }
   }
@@ -154,7 +161,8 @@ std::string csv_of(const ReportContent& content) {
     return csv_table({"run", "generation", "best", "mean", "spread", "step_size", "validation_mean", "validation_best", "kept"},
                      points_json(content).get<std::vector<json>>());
   if (details)
-    return csv_table({"policy", "budget", "mode", "task", "kind", "kept", "tokens"}, kept_json(content).get<std::vector<json>>());
+    return csv_table({"model", "policy", "memory", "budget", "mode", "interval_tokens", "task", "kind", "kept", "tokens"},
+                     kept_json(content).get<std::vector<json>>());
   std::vector<json> rows;
   for (const ModelResults& model : models_of(content.records))
     for (const eval::ResultRecord& record : model.rows) rows.push_back(flat(row_json(record, 1)));

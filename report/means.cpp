@@ -21,10 +21,37 @@ double mean_of(const ResultRows& rows, double eval::ResultRecord::*field) {
   return eval::mean(known);
 }
 
+template <typename Value>
+void forget_unless_same(const ResultRows& rows, Value eval::ResultRecord::*field, eval::ResultRecord& out) {
+  const auto same = [&](const eval::ResultRecord& r) { return r.*field == rows.front().*field; };
+  if (!std::all_of(rows.begin(), rows.end(), same)) out.*field = Value();
+}
+
+/// What is no mean: counts, the largest, and what all have in common.
+void gather_rest(const ResultRows& rows, eval::ResultRecord& out) {
+  out.cut_prompts = 0;
+  for (const eval::ResultRecord& r : rows) {
+    out.cut_prompts += r.cut_prompts;
+    out.peak_rss_bytes = std::max(out.peak_rss_bytes, r.peak_rss_bytes);
+  }
+  forget_unless_same(rows, &eval::ResultRecord::workers, out);
+  forget_unless_same(rows, &eval::ResultRecord::threads, out);
+  forget_unless_same(rows, &eval::ResultRecord::version, out);
+  forget_unless_same(rows, &eval::ResultRecord::commit, out);
+}
+
+double mean_held_bytes(const ResultRows& rows) {
+  std::vector<double> known;
+  for (const eval::ResultRecord& r : rows)
+    if (std::isfinite(held_bytes(r))) known.push_back(held_bytes(r));
+  return eval::mean(known);
+}
+
 /// `full`: the full cache's row of each table, null where there is none.
 eval::ResultRecord average(const ResultRows& rows, const std::vector<const eval::ResultRecord*>& full) {
   eval::ResultRecord out = rows.front();
   for (const eval::RecordNumber& number : eval::record_numbers()) out.*number.field = mean_of(rows, number.field);
+  gather_rest(rows, out);
   std::vector<eval::ComparedPrompts> tables;
   double full_quality = 0;
   const eval::ResultRecord::Prompts unknown;
@@ -109,6 +136,10 @@ std::string count_text(std::int64_t samples, std::int64_t independent) {
   return "n = " + std::to_string(samples) + (shared ? " (" + std::to_string(independent) + " independent)" : "");
 }
 
+double held_bytes(const eval::ResultRecord& record) {
+  return record.kv_bytes_full * (1 - record.physical_saving);
+}
+
 std::vector<ModelResults> models_of(std::span<const eval::ResultRecord> records) {
   std::vector<ModelResults> out;
   for (const ResultRows& rows :
@@ -148,6 +179,7 @@ ResultMeans means_of(std::span<const eval::ResultRecord> records) {
     std::vector<const eval::ResultRecord*> full;
     for (const eval::ResultRecord& row : rows) full.push_back(full_beside(row, records));
     out.rows.push_back(average(rows, full));
+    out.held_bytes.push_back(mean_held_bytes(rows));
     out.independent = std::max(out.independent, out.rows.back().independent);
   }
   return out;

@@ -49,8 +49,15 @@ std::vector<ResultRows> tables_of(std::span<const eval::ResultRecord> records);
 /// Of any records: the same policy (its content, too), mode, budget and interval, whatever the task and length.
 std::vector<ResultRows> variants_of(std::span<const eval::ResultRecord> records);
 
+/// Bytes that the cache held with all statistics, mean over the prompts of a record; NaN if that is unknown. Not for means over
+/// tables, whose mean saving is not that of the mean bytes.
+double held_bytes(const eval::ResultRecord& record);
+
 struct ResultMeans {
-  ResultRows rows;                    ///< one per setting that is in every table
+  /// One per setting that is in every table. Prompts that were cut are those of all tables, peak_rss_bytes is the largest; of
+  /// workers, threads, version and commit nothing (0, "") where the tables differ.
+  ResultRows rows;
+  std::vector<double> held_bytes;     ///< of each row: mean over the tables
   std::vector<std::string> left_out;  ///< settings that are not, "h2o 25%": their mean could not be compared
   std::int64_t samples = 0;           ///< prompts in all tables
   std::int64_t independent = 0;       ///< of them, as ResultRecord::independent; 0 if unknown

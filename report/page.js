@@ -124,7 +124,7 @@
       return;
     }
     const gone = run.kept_by.filter((count) => count === 0).length;
-    by('about').textContent = `${prompt.pieces.length} tokens, ${gone} of them kept by no head; score of the answer ${run.score}, ` +
+    by('about').textContent = `${prompt.pieces.length} tokens, ${gone} of them kept by no head; score of the answer ${Number.isFinite(run.score) ? run.score.toFixed(2) : '–'}, ` +
       `its log-likelihood per token against the full cache ${run.delta === null ? '–' : (run.delta > 0 ? '+' : '') + run.delta.toFixed(2)}`;
     by('scale').append('kept by', element('i', { class: 'gone' }, 'no head'),
       ...[...new Set([0.25, 0.5, 0.75, 1].map((s) => Math.max(1, Math.round(s * run.heads))))]

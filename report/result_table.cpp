@@ -10,26 +10,13 @@
 #include <tuple>
 
 #include "base/format.hpp"
-#include "eval/intervals.hpp"
 #include "report/digits.hpp"
+#include "report/marks.hpp"
 #include "report/means.hpp"
 #include "report/unlike.hpp"
 
 namespace namm::report {
 namespace {
-
-/// Fewer independent prompts than this carry no mark, whatever the test says.
-constexpr std::int64_t kLeastForMark = 10;
-
-/// Which rows differ from the full cache: paired tests, Holm over the rows of the table.
-std::vector<bool> different(const ResultRows& rows, double eval::ResultRecord::*p_value) {
-  std::vector<double> p_values;
-  for (const eval::ResultRecord& r : rows)
-    p_values.push_back(is_full(r) || r.independent < kLeastForMark ? eval::kNan : r.*p_value);
-  std::vector<bool> out;
-  for (const double p : eval::holm_adjusted(p_values)) out.push_back(p < 1 - eval::kCoverage);
-  return out;
-}
 
 /// What a column shows of row `i` of the table.
 struct Column {
@@ -120,8 +107,8 @@ std::vector<Column> columns_of(const ResultRows& rows, const std::vector<bool>& 
 }
 
 void print_rows(std::ostream& out, const ResultRows& rows, TableFormat format, bool wide) {
-  const std::vector<bool> qualities = different(rows, &eval::ResultRecord::quality_change_p);
-  const std::vector<bool> likelihoods = different(rows, &eval::ResultRecord::answer_log_likelihood_delta_p);
+  const std::vector<bool> qualities = differs_from_full(rows, &eval::ResultRecord::quality_change_p);
+  const std::vector<bool> likelihoods = differs_from_full(rows, &eval::ResultRecord::answer_log_likelihood_delta_p);
   const std::vector<Column> columns = columns_of(rows, qualities, likelihoods, wide);
   std::vector<std::string> head;
   std::vector<std::vector<std::string>> cells(rows.size());

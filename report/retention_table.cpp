@@ -21,14 +21,19 @@ constexpr std::array<const char*, eval::kTokenKinds> kShortNames = {"space",  "p
 void print_kinds(std::ostream& out, std::span<const Retention> retentions, TableFormat format, bool wide) {
   if (retentions.empty()) return;
   std::array<bool, eval::kTokenKinds> there{};
-  bool modes = wide;
+  bool modes = wide, models = false, intervals = wide;
   for (const Retention& retention : retentions) {
     modes = modes || (retention.mode != retentions.back().mode && !retention.mode.empty());
+    models = models || retention.model != retentions.back().model;
+    intervals = intervals || retention.interval_tokens != retentions.back().interval_tokens;
     for (const Retention::Task& task : retention.tasks)
       for (std::size_t k = 0; k < eval::kTokenKinds; ++k) there[k] = there[k] || wide || task.kinds[k].tokens > 0;
   }
-  std::vector<std::string> head = {"policy", "budget"};
+  std::vector<std::string> head = {"policy"};
+  if (models) head.emplace_back("model");
+  head.emplace_back("budget");
   if (modes) head.emplace_back("mode");
+  if (intervals) head.emplace_back("interval");
   head.insert(head.end(), {"task", "all"});
   for (std::size_t k = 0; k < eval::kTokenKinds; ++k)
     if (there[k]) head.emplace_back(wide ? std::string(eval::kKindNames[k]) : kShortNames[k]);
@@ -37,15 +42,18 @@ void print_kinds(std::ostream& out, std::span<const Retention> retentions, Table
     for (const Retention::Task& task : retention.tasks) {
       KeptCount all;
       for (const KeptCount& kind : task.kinds) all += kind;
-      std::vector<std::string> row = {retention.policy, retention.budget};
+      std::vector<std::string> row = {retention.policy};
+      if (models) row.push_back(retention.model);
+      row.push_back(retention.budget);
       if (modes) row.push_back(retention.mode);
+      if (intervals) row.push_back(std::to_string(retention.interval_tokens));
       row.insert(row.end(), {task.name, share(all)});
       for (std::size_t k = 0; k < eval::kTokenKinds; ++k)
         if (there[k]) row.push_back(share(task.kinds[k]));
       rows.push_back(std::move(row));
     }
   print_heading(out, "kept by kind of token, share of (layer, KV head, token) entries", format);
-  print_table(out, head, rows, modes ? 4 : 3, format, wide);
+  print_table(out, head, rows, 3u + models + modes + intervals, format, wide);
   out << '\n';
 }
 

@@ -18,6 +18,12 @@ std::string escape_latex(const std::string& text) {
       out += "\\textbackslash{}";
     else if (c == '~' || c == '^')
       out += std::string("\\") + c + "{}";
+    else if (c == '<')
+      out += "\\textless{}";
+    else if (c == '>')
+      out += "\\textgreater{}";
+    else if (c == '|')
+      out += "\\textbar{}";
     else if (std::string_view("&%$#_{}").find(c) != std::string_view::npos)
       out += std::string("\\") + c;
     else
@@ -78,7 +84,14 @@ void print_latex(std::ostream& out, const std::vector<std::vector<std::string>>&
   out << "\\begin{tabular}{" << std::string(std::min(left, columns), 'l') << std::string(columns - std::min(left, columns), 'r')
       << "}\n\\toprule\n";
   for (std::size_t i = 0; i < lines.size(); ++i) {
-    for (std::size_t k = 0; k < columns; ++k) out << (k > 0 ? " & " : "") << lines[i][k];
+    for (std::size_t k = 0; k < columns; ++k) {
+      const std::string& cell = lines[i][k];
+      // the end of the line before, or its rule, would take these for its own
+      if (k == 0 && !cell.empty() && (cell[0] == '[' || cell[0] == '*'))
+        out << '{' << cell[0] << '}' << cell.substr(1);
+      else
+        out << (k > 0 ? " & " : "") << cell;
+    }
     out << " \\\\\n" << (i == 0 ? "\\midrule\n" : "");
   }
   out << "\\bottomrule\n\\end{tabular}\n";

@@ -242,7 +242,7 @@ bool RankUnits::measure(const UnitBatch& batch, std::span<double> values, const 
         if (from.busy > 0) --from.busy;
         if (measured->number >= first_job_) shared.put(measured->number - first_job_, measured->values, measured->seconds);
       } else if (const auto* failed = std::get_if<messages::Failed>(&content)) {
-        if (failed->interrupted || (stop != nullptr && *stop)) {
+        if (failed->interrupted || interrupted || (stop != nullptr && *stop)) {
           interrupted = true;
           continue;
         }

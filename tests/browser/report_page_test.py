@@ -14,6 +14,7 @@ them is missing: ctest then says "skipped".
 import argparse
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -81,6 +82,7 @@ def look(page, check, evolution):
 
 def use_keyboard(page, check):
     before = page.locator("#heat").inner_text(), page.locator("#about").inner_text()
+    check(re.search(r"score of the answer (\d\.\d\d|–),", before[1]), f"a score of two decimals: {before[1]}")
     page.focus("#policy")
     page.keyboard.press("ArrowDown")
     check((page.locator("#heat").inner_text(), page.locator("#about").inner_text()) != before, "another policy by the keyboard")

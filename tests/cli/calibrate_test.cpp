@@ -130,6 +130,7 @@ TEST_CASE("calibrate: what was stopped is resumed with --resume alone, and comes
     return std::vector<std::string>{"calibrate", "--model", host,        "--output", folder / name, "--texts", "24",
                                     "--length",  "256",     "--recency", "0.5",      "--input",     "key",     "--quiet"};
   };
+  Outcome outcome;
   for (int delay = 50; delay < 10000 && !std::filesystem::exists(state); delay *= 3) {  // not before the first text
     std::filesystem::remove_all(folder / "stopped");
     Surroundings stopping;
@@ -139,9 +140,10 @@ TEST_CASE("calibrate: what was stopped is resumed with --resume alone, and comes
       std::this_thread::sleep_for(std::chrono::milliseconds(delay));
       ::kill(process, SIGINT);
     };
-    run_program(words("stopped"), stopping);
+    outcome = run_program(words("stopped"), stopping);
   }
   REQUIRE(std::filesystem::exists(state));
+  CHECK_THAT(outcome.out, Contains("\ngo on with: namm calibrate --resume " + (folder / "stopped") + "\n"));
   const Outcome resumed = run_program({"calibrate", "--resume", folder / "stopped", "--quiet"});
   CAPTURE(resumed.err);
   REQUIRE(resumed.code == 0);

@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
+#include <map>
 #include <regex>
 #include <set>
 #include <sstream>
@@ -164,6 +166,78 @@ TEST_CASE("the completion of bash offers commands, options, names and the last o
   CHECK(offered("namm eval --policy h2o,snap", 3).front() == "h2o,snapkv");
   CHECK(offered("namm report --for", 2) == Words{"--format"});
   CHECK(offered("namm run --mode p", 3) == Words{"pooled"});
+  CHECK(offered("namm evolve --start l", 3).front() == "least-squares");
+  CHECK(offered("namm prompts --start l", 3).front().empty());
+  write(folder / "mine.json", "{}");
+  CHECK(offered("namm eval --policy h2o," + (folder / "mi"), 3) == Words{"h2o," + (folder / "mine.json")});
+}
+
+namespace {
+
+constexpr const char* kAskZsh = R"(
+zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell 'autoload -U compinit; compinit -D -u; source ./namm.zsh; compdef _namm namm; cd files
+zstyle ":completion:*" list-prompt ""; LISTMAX=1000
+compadd() {
+  local -a found
+  [[ " $* " == *" -"[AOD]" "* ]] || { builtin compadd -O found "$@"; print -rl -- $found >> ../offered }
+  builtin compadd "$@"
+}
+print ready >> ../offered'
+wait_for() {  # the shell's output is taken meanwhile: a full pipe would stop it
+  local i out
+  for i in {1..1500}; do
+    zpty -r -t shell out
+    grep -qsx -- "$1" offered && return
+    sleep 0.02
+  done
+  exit 1
+}
+wait_for ready
+for words in "$@"; do
+  print -r -- "> $words" >> offered
+  zpty -w -n shell "$words"$'\t\x15'
+  zpty -w shell "print -r -- '< $words' >> ../offered"
+  wait_for "< $words"
+done
+zpty -d shell
+)";
+
+}  // namespace
+
+TEST_CASE("the completion of zsh is read without complaint, and offers what has a colon and the second of a list") {
+  if (std::system("zsh -c true > /dev/null 2>&1") != 0) {
+    WARN("zsh is not installed");
+    return;
+  }
+  const Folder folder;
+  write(folder / "namm.zsh", run_program({"completion", "zsh"}).out);
+  CHECK(std::system(("zsh -n '" + (folder / "namm.zsh") + "'").c_str()) == 0);
+  std::filesystem::create_directories(folder / "files");
+  write(folder / "files/mine.json", "{}");
+  write(folder / "ask.zsh", kAskZsh);
+  const std::vector<std::string> asked = {"namm eval --haystack ",    "namm eval --policy h2o,sna", "namm eval --policy h2o,mi",
+                                          "namm evolve --start ",     "namm prompts --start ",      "namm eval --split t",
+                                          "namm evolve --budget 50%,"};
+  std::string line = "cd '" + (folder / "files/..") + "' && TERM=dumb zsh -f ./ask.zsh";
+  for (const std::string& words : asked) line += " '" + words + "'";
+  REQUIRE(std::system((line + " > /dev/null 2>&1").c_str()) == 0);
+  std::map<std::string, std::set<std::string>> offered;
+  std::string question;
+  for (const std::string& one : lines_of(read(folder / "offered")))
+    if (one.rfind("> ", 0) == 0)
+      question = one.substr(2);
+    else if (!one.empty() && one.rfind("< ", 0) != 0)
+      offered[question].insert(one);
+  CAPTURE(read(folder / "offered"));
+  for (const char* word : {"own", "code", "code:", "mine.json"}) CHECK(offered[asked[0]].contains(word));
+  CHECK(offered[asked[1]].contains("snapkv"));
+  CHECK(offered[asked[2]].contains("mine.json"));
+  CHECK(offered[asked[3]].contains("least-squares"));
+  CHECK_FALSE(offered[asked[4]].contains("zeros"));
+  CHECK(offered[asked[5]] == std::set<std::string>{"train", "test"});
+  CHECK(offered[asked[6]].contains("25%"));
 }
 
 TEST_CASE("the program names its commands and its version") {

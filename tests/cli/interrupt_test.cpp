@@ -1,6 +1,7 @@
 // Ctrl-C and SIGTERM are obeyed in the middle of a text, nothing is lost, and what goes on is printed.
 #include <chrono>
 #include <csignal>
+#include <filesystem>
 #include <thread>
 
 #include "tests/support/program.hpp"
@@ -39,7 +40,8 @@ TEST_CASE("evolve stops within two seconds inside a generation, and goes on to t
   CAPTURE(stopped.err, stopped.out, seconds, whole);
   CHECK(stopped.code == 1);
   CHECK(seconds < 2);
-  CHECK_THAT(stopped.out, Contains("stopped after 0 generations") && Contains("--resume " + (folder / "run")));
+  CHECK_THAT(stopped.out, Contains("stopped after 0 generations") &&
+                              Contains("\ngo on with: namm evolve --resume " + (folder / "run") + "\n"));
   REQUIRE(run_program({"evolve", "--resume", folder / "run"}).code == 0);
   for (const char* file : {"policy.json", "checkpoint.json", "log.jsonl"}) {
     CAPTURE(file);
@@ -63,4 +65,23 @@ TEST_CASE("eval prints the command that goes on") {
   CHECK(outcome.code == 1);
   CHECK_THAT(outcome.err,
              Contains("go on with: namm eval --model " + host) && Contains("--json '" + (folder / "r 1.jsonl") + "' --resume"));
+}
+
+TEST_CASE("trace prints the command that goes on, however its file was given") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  for (const std::string& output : {"-o" + (folder / "a.trace"), "--output=" + (folder / "b.trace")}) {
+    const std::string file = output.substr(output.find('/'));
+    Surroundings stopping;
+    stopping.meanwhile = [&](int process) {
+      for (int i = 0; i < 30000 && !std::filesystem::exists(file); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      ::kill(process, SIGINT);
+    };
+    const Outcome outcome =
+        run_program({"trace", "--model", host, output, "--tasks", "passkey", "--length", "8000", "--workers", "1"}, stopping);
+    CAPTURE(outcome.out, outcome.err);
+    CHECK(outcome.code == 1);
+    CHECK_THAT(outcome.out, Contains("go on with: namm trace --model " + host +
+                                     " --tasks passkey --length 8000 --workers 1 --resume " + file + "\n"));
+  }
 }

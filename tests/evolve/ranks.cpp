@@ -166,10 +166,27 @@ TEST_CASE("what is wrong on a rank ends the run with its name, and the run can b
   }
   SECTION("a rank that is told to end") {
     fake::Script script;
-    script.on_reset = [&] { told = told || ++resets == 60; };
+    script.on_reset = [&] {
+      if (++resets != 60) return;
+      told = true;
+      throw std::runtime_error("decoding failed with status 2");  // broken off in the middle of a text
+    };
     Ranks others(2, measuring(settings, 1, script, &told));
     RankUnits units(own, others.lead, settings.tasks, {"{}"});
     CHECK(run(settings, own, {}, nullptr, &units).stopped);
+  }
+  SECTION("rank 0 that is told to end in the middle of a text") {
+    fake::Script script = slow;
+    script.on_reset = [&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      if (++resets < 40) return;
+      told = true;
+      throw std::runtime_error("decoding failed with status 2");
+    };
+    HostPool lead(hosts(script), 1);
+    Ranks others(2, measuring(settings, 1, slow));
+    RankUnits units(lead, others.lead, settings.tasks, {"{}"});
+    CHECK(run(settings, lead, {}, &told, &units).stopped);
   }
   SECTION("a rank that falls silent") {
     Ranks others(2, [](Mailbox& mine) {

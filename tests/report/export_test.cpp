@@ -75,6 +75,52 @@ TEST_CASE("JSON has results and means; CSV refuses what is of several kinds") {
   CHECK_THROWS_WITH(render(content, ReportFormat::csv), Contains("of one kind") && Contains("json"));
 }
 
+TEST_CASE("a mean counts the prompts cut in all tables, and says nothing where its tables differ") {
+  ReportContent content = two_tables();
+  for (eval::ResultRecord& r : content.records) {
+    r.cut_prompts = r.task == "a" ? 1 : 3;
+    r.peak_rss_bytes = r.task == "a" ? 500 : 400;
+    r.workers = r.task == "a" ? 1 : 2;
+    r.threads = 4;
+    r.version = r.task == "a" ? "1.0" : "1.1";
+  }
+  const nlohmann::json mean = nlohmann::json::parse(render(content, ReportFormat::json))["means"][1];
+  CHECK(mean["cut_prompts"] == 4);
+  CHECK(mean["peak_rss_bytes"] == 500);
+  CHECK(mean["workers"].is_null());
+  CHECK(mean["threads"] == 4);
+  CHECK(mean["version"].is_null());
+}
+
+TEST_CASE("what was kept says at which interval and by which memory") {
+  ReportContent content;
+  content.details.prompts.resize(1);
+  content.details.prompts[0].pieces = {" a", " b"};
+  content.details.prompts[0].kinds = "ww";
+  for (const int interval : {16, 64}) {
+    eval::RetentionDetails retention;
+    retention.policy = "h2o";
+    retention.task = "passkey";
+    retention.budget = "50%";
+    retention.memory = "3f4c";
+    retention.interval_tokens = interval;
+    retention.heads = {{0, 0, 1}};
+    retention.kept_by = {1, 0};
+    content.details.retentions.push_back(retention);
+    content.details.prompt_of.push_back(0);
+  }
+  const nlohmann::json kept = nlohmann::json::parse(render(content, ReportFormat::json))["kept"];
+  CHECK(kept.front()["interval_tokens"] == 16);
+  CHECK(kept.back()["interval_tokens"] == 64);
+  CHECK(kept.back()["memory"] == "3f4c");
+  CHECK(
+      render(content, ReportFormat::csv).rfind("model,policy,memory,budget,mode,interval_tokens,task,kind,kept,tokens\r\n", 0) ==
+      0);
+  CHECK_THAT(render(content, ReportFormat::text), Contains("interval") && Contains("64"));
+  content.details.retentions[0].interval_tokens = 64;
+  CHECK_THAT(render(content, ReportFormat::text), !Contains("interval"));
+}
+
 TEST_CASE("the ending of a file says its form") {
   CHECK(format_of_ending("x.csv") == ReportFormat::csv);
   CHECK(format_of_ending("x.tex") == ReportFormat::latex);

@@ -76,3 +76,11 @@ TEST_CASE("a table for LaTeX has as many cells in every row, and nothing in it i
   CHECK_THAT(out.str(), Contains("\\begin{tabular}{lr}") && Contains("\\toprule") && Contains("a\\_b\\&c & 74 \\% \\\\"));
   CHECK_THAT(out.str(), Contains("x\\textbackslash{}y\\^{}z\\~{}\\#\\$ & 1 \\\\") && Contains("\\end{tabular}"));
 }
+
+TEST_CASE("LaTeX: signs of another font, and a first cell that would belong to the line before") {
+  std::ostringstream out;
+  print_table(out, {"[policy]", "n"}, {{"[a]<b>|c", "[1]"}, {"*", "2"}}, 1, TableFormat::latex);
+  CAPTURE(out.str());
+  CHECK_THAT(out.str(), Contains("\\toprule\n{[}policy] & n"));
+  CHECK_THAT(out.str(), Contains("\n{[}a]\\textless{}b\\textgreater{}\\textbar{}c & [1] \\\\\n{*} & 2 "));
+}
