@@ -75,6 +75,7 @@ TEST_CASE("trace prints the command that goes on, however its file was given") {
     Surroundings stopping;
     stopping.meanwhile = [&](int process) {
       for (int i = 0; i < 30000 && !std::filesystem::exists(file); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      std::this_thread::sleep_for(std::chrono::seconds(1));  // behind the estimate
       ::kill(process, SIGINT);
     };
     const Outcome outcome =
