@@ -225,7 +225,7 @@ TEST_CASE("the completion of zsh is read without complaint, and offers what has 
   REQUIRE(std::system((line + " > /dev/null 2>&1").c_str()) == 0);
   std::map<std::string, std::set<std::string>> offered;
   std::string question;
-  for (const std::string& one : lines_of(read(folder / "offered")))
+  for (const std::string& one : lines_in(read(folder / "offered")))
     if (one.rfind("> ", 0) == 0)
       question = one.substr(2);
     else if (!one.empty() && one.rfind("< ", 0) != 0)
