@@ -255,7 +255,7 @@ int run_calibrate(const std::vector<std::string>& arguments) {
   if (!settings.resume)  // whoever resumes may give what is refused below
     write_file_atomically(folder / kOptionsFile, run_config_of(*values, options, kOfCall).dump(1) + "\n");
   const bool quiet = values->contains("quiet");
-  if (!quiet) print_estimate(pool.host(), settings, plan, model_options.workers);
+  if (!quiet) until_interrupted([&] { print_estimate(pool.host(), settings, plan, model_options.workers); });
 
   ProgressBar bar(!quiet);
   std::optional<std::size_t> before;  // recorded by the call that is resumed
