@@ -170,9 +170,8 @@ int run_trace(const std::vector<std::string>& arguments) {
   std::size_t done = 0;
   const auto file = open_file(*values, settings, *prompts, done);
   if (!quiet)
-    until_interrupted([&] {
-      print_estimate(pool.host(), settings, std::span<const Prompt>(*prompts).subspan(done), model_options.workers);
-    });
+    until_interrupted(
+        [&] { print_estimate(pool.host(), settings, std::span<const Prompt>(*prompts).subspan(done), model_options.workers); });
 
   ProgressBar bar(!quiet);
   const auto start = std::chrono::steady_clock::now();
