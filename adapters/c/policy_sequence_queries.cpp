@@ -1,4 +1,6 @@
 // Rows of attention from queries and keys, a few at a time: probabilities of a whole prompt never lie in memory.
+#include <omp.h>
+
 #include <algorithm>
 #include <cmath>
 #include <exception>
@@ -6,6 +8,7 @@
 #include <stdexcept>
 
 #include "adapters/c/policy_sequence.hpp"
+#include "base/threads.hpp"
 
 namespace namm {
 namespace {
@@ -79,7 +82,8 @@ void PolicySequence::observe_queries(int layer, int rows, std::int32_t first_pos
   if (!given) throw std::invalid_argument("observe: queries and the keys of every KV head must be given, some are missing");
   const auto group = static_cast<std::size_t>(from.query_heads / kv_heads);
   std::vector<std::exception_ptr> errors(static_cast<std::size_t>(kv_heads));
-#pragma omp parallel for schedule(dynamic)
+  [[maybe_unused]] const int team = usable_threads(omp_get_max_threads());
+#pragma omp parallel for schedule(dynamic) num_threads(team) if (team > 1)
   for (int h = 0; h < kv_heads; ++h) {
     const auto number = static_cast<std::size_t>(h);
     try {

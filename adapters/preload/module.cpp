@@ -306,9 +306,11 @@ constexpr Hooks kHooks = {
     [](const void* memory, std::int32_t sequence) { of_memory(memory)->removed(sequence); },
     [](const void* memory, std::int32_t sequence) { of_memory(memory)->kept_only(sequence); },
     [](const void* memory, std::int32_t source, std::int32_t target, std::int32_t to) {
-      const std::string refusal = of_memory(memory)->copying(source, target, to);
-      if (!refusal.empty()) log().error("llama.cpp: {}", refusal);
-      return refusal.empty();
+      return guarded(false, [&] {
+        const std::string refusal = of_memory(memory)->copying(source, target, to);
+        if (!refusal.empty()) log().error("llama.cpp: {}", refusal);
+        return refusal.empty();
+      });
     },
     [](const void* memory, std::int32_t sequence, const char* operation) {
       of_memory(memory)->refused(sequence);

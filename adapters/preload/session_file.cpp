@@ -1,7 +1,11 @@
 #include "adapters/preload/session_file.hpp"
 
-#include <filesystem>
-#include <fstream>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
 #include <stdexcept>
 #include <string_view>
 
@@ -16,14 +20,20 @@ constexpr std::string_view kSessionMagic = "NAMMSES2", kSessionMagicBefore = "NA
 
 constexpr std::size_t kChecked = kSessionMagic.size() + sizeof(std::uint32_t);  // covered by the checksum from here on
 
+/// Opened without waiting: among a program's session files there may be a FIFO, which would wait for a writer.
 std::vector<std::byte> bytes_of_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  const std::streamoff size = file && std::filesystem::is_regular_file(path) ? static_cast<std::streamoff>(file.tellg()) : -1;
-  if (size < 0) throw std::runtime_error("session " + path + ": must be a file that can be read, cannot; name another one");
-  std::vector<std::byte> out(static_cast<std::size_t>(size));
-  file.seekg(0);
-  if (!file.read(reinterpret_cast<char*>(out.data()), size))
-    throw std::runtime_error("session " + path + ": must be readable to its end, is not; save it again");
+  const int file = open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  const std::unique_ptr<const int, void (*)(const int*)> closing(&file, [](const int* f) { close(*f); });
+  struct stat facts;
+  if (file < 0 || fstat(file, &facts) != 0 || !S_ISREG(facts.st_mode))
+    throw std::runtime_error("session " + path + ": must be a file that can be read, cannot; name another one");
+  std::vector<std::byte> out(static_cast<std::size_t>(facts.st_size));
+  for (std::size_t at = 0; at < out.size();) {
+    const ssize_t count = read(file, out.data() + at, out.size() - at);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) throw std::runtime_error("session " + path + ": must be readable to its end, is not; save it again");
+    at += static_cast<std::size_t>(count);
+  }
   return out;
 }
 

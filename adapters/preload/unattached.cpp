@@ -3,11 +3,14 @@
 // library does not see; and nothing of llama.cpp at all, in the program and in what it starts. Children tell the first process
 // through a socket that has no file and ends with it.
 #include <link.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstring>
 #include <string_view>
@@ -85,10 +88,31 @@ int judged(int status) {
   for (;;) syscall(SYS_exit_group, status);
 }
 
+std::atomic<bool> flushed{false};
+
+void* flush(void*) {
+  std::fflush(nullptr);
+  flushed = true;
+  return nullptr;
+}
+
+/// What the program has not written yet. A thread of its own does it, which is not waited for longer than a second: a thread that
+/// waits for input holds that file's lock. The standard streams come last, input at the end.
+void flush_files() {
+  pthread_t thread;
+  if (pthread_create(&thread, nullptr, flush, nullptr) != 0) {
+    std::fflush(stdout);
+    return;
+  }
+  pthread_detach(thread);
+  const timespec pause = {0, 1000000};
+  for (int i = 0; i < 1000 && !flushed; ++i) nanosleep(&pause, nullptr);
+}
+
 void at_exit(int status, void*) {
   const int wanted = judged(status);
   if (wanted == status) return;
-  std::fflush(nullptr);
+  flush_files();
   leave(wanted);
 }
 

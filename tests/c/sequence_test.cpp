@@ -1,6 +1,9 @@
 // A sequence decides as the parts it is made of, and goes on after it was saved.
 #include "adapters/c/policy_sequence.hpp"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <cmath>
 #include <numeric>
 #include <random>
@@ -171,6 +174,30 @@ TEST_CASE("rows from queries and keys agree with probabilities in double, with s
     }
   }
 }
+
+#if !defined(__SANITIZE_THREAD__)  // refuses to run threads in a child of a process that had some
+TEST_CASE("a forked child observes queries", "[c]") {
+  const CachePolicy policy = load_policy("h2o").with_budget("10").with_protection(1, 2).with_interval(1000);
+  const auto observe = [&] {
+    PolicySequence sequence(policy, {{0, 2, kSize, kSize, 0}});
+    const std::vector<float> rows(8 * 2 * kSize, 0.5f);
+    const float* const keys[] = {rows.data(), rows.data()};
+    sequence.append(0, positions_from(0, 8), {});
+    sequence.observe_queries(0, 8, 0, {2, rows.data(), 2 * kSize, keys, kSize, 1, 0, nullptr});
+  };
+  observe();
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    alarm(20);
+    observe();
+    _exit(0);
+  }
+  int status = -1;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+}
+#endif
 
 TEST_CASE("a restored sequence goes on bit for bit; others' bytes and cut ones change nothing", "[c]") {
   const CachePolicy policy = load_policy("default").with_budget("25%").with_interval(32);

@@ -256,3 +256,178 @@ TEST_CASE("a batch that is stopped in a model with a recurrent state is not gone
   }
   CHECK(refused > 0);
 }
+
+TEST_CASE("a batch of branches that is stopped at any node and read again leaves no trace", "[llama][broken]") {
+  TinyShape shape;
+  shape.layers = 2;
+  shape.architecture = GENERATE("llama", "gemma2");
+  const std::string name = GENERATE("full", "h2o-mean");
+  // one part, or three of which the second has tokens of both
+  const std::vector<int> lengths = GENERATE(std::vector<int>{60, 0}, std::vector<int>{80, 76}, std::vector<int>{50, 50});
+  const bool asks = GENERATE(false, true);
+  CAPTURE(shape.architecture, name, lengths, asks);
+  const auto model = llama::LlamaModel::load(write_tiny_model(shape));
+  const CachePolicy policy = policy_named(name);
+  const auto begun = [&] {
+    auto program = std::make_unique<Program>(model, policy, false, true);
+    REQUIRE(program->read_to({40, 0}));
+    program->attached.copy(0, 1);
+    program->stop.calls = 0;
+    return program;
+  };
+  const auto straight = begun();
+  REQUIRE(straight->read_to(lengths));
+  const int nodes = straight->stop.calls;
+  go_on(*straight, lengths[0]);
+  for (int at = 0; at < nodes; ++at) {
+    CAPTURE(at, nodes);
+    const auto broken = begun();
+    broken->stop.at = at;
+    REQUIRE_FALSE(broken->read_to(lengths));
+    broken->stop.at = -1;
+    if (asks) CHECK(broken->attached.usage().entries > 0);
+    REQUIRE(broken->read_to(lengths));
+    go_on(*broken, lengths[0]);
+    require_same(*broken, *straight);
+  }
+}
+
+TEST_CASE("a part that nobody told about is not taken for computed because another sequence has its length", "[llama][broken]") {
+  TinyShape shape;
+  shape.layers = 2;
+  const auto model = llama::LlamaModel::load(write_tiny_model(shape));
+  const CachePolicy policy = policy_named("h2o-mean");
+  const bool told = false;
+  const auto begun = [&] {
+    auto program = std::make_unique<Program>(model, policy, false, told);
+    REQUIRE(program->read_to({40, 0}));
+    CHECK(program->attached.usage().tokens_seen == 40);
+    REQUIRE(program->read_to({40, 72}));
+    CHECK(program->attached.usage().tokens_seen == 112);
+    program->stop.calls = 0;
+    return program;
+  };
+  const auto straight = begun();
+  REQUIRE(straight->read_to({72, 72}));
+  const int nodes = straight->stop.calls;
+  for (int at = nodes - 6; at < nodes; ++at) {
+    CAPTURE(at, nodes);
+    const auto broken = begun();
+    broken->stop.at = at;
+    REQUIRE_FALSE(broken->read_to({72, 72}));
+    broken->stop.at = -1;
+    CHECK(broken->attached.usage().tokens_seen == 112);
+    REQUIRE(broken->read_to({72, 72}));
+    CHECK(broken->attached.usage().entries == straight->attached.usage().entries);
+    CHECK(broken->logits.back() == straight->logits.back());
+  }
+}
+
+TEST_CASE("what an aborted part held is gone before another sequence takes its cells", "[llama][broken]") {
+  TinyShape shape;
+  shape.layers = 2;
+  const auto model = llama::LlamaModel::load(write_tiny_model(shape));
+  const std::string name = GENERATE("full", "h2o-mean");
+  const int from = GENERATE(0, 40);
+  CAPTURE(name, from);
+  const CachePolicy policy = policy_named(name);
+  const auto begun = [&] {
+    auto program = std::make_unique<Program>(model, policy, false, false);
+    if (from > 0) REQUIRE(program->read_to({from, 0}));
+    program->stop.calls = 0;
+    return program;
+  };
+  int nodes = 0;
+  {
+    const auto counting = begun();
+    REQUIRE(counting->read_to({from + 30, 0}));
+    nodes = counting->stop.calls;
+  }
+  const auto straight = begun();
+  REQUIRE(straight->read_to({from, 20}));
+  REQUIRE(straight->read_to({from + 30, 20}));
+  for (int at = 0; at < nodes; ++at) {
+    CAPTURE(at, nodes);
+    const auto broken = begun();
+    broken->stop.at = at;
+    REQUIRE_FALSE(broken->read_to({from + 30, 0}));
+    broken->stop.at = -1;
+    REQUIRE(broken->read_to({from, 20}));
+    REQUIRE(broken->read_to({from + 30, 20}));
+    CHECK(broken->logits.back() == straight->logits.back());
+    CHECK(broken->attached.usage().entries == straight->attached.usage().entries);
+    CHECK(broken->attached.usage().tokens_seen == straight->attached.usage().tokens_seen);
+  }
+}
+
+TEST_CASE("a batch that is stopped behind a cut leaves the length that was cut to", "[llama][broken]") {
+  const auto model = llama::LlamaModel::load(write_tiny_model({}));
+  int nodes = 0;
+  for (int at = -1; at < nodes; ++at) {
+    CAPTURE(at, nodes);
+    Program program(model, policy_named("full"), false, true);
+    REQUIRE(program.read_to({100, 0}));
+    program.attached.remove(0, 95);
+    program.stop.calls = 0;
+    program.stop.at = at;
+    REQUIRE(program.read_to({120, 0}) == (at < 0));
+    if (at < 0) {
+      nodes = program.stop.calls;
+    } else if (at > nodes / 2) {  // the cut is seen with the first mask
+      CHECK(program.attached.usage().tokens_seen == 95);
+    }
+  }
+}
+
+TEST_CASE("an update that is asked for leaves out what was removed", "[llama][broken]") {
+  const auto model = llama::LlamaModel::load(write_tiny_model({}));
+  const CachePolicy policy = policy_named("h2o-mean");
+  Program straight(model, policy, false, false);
+  REQUIRE(straight.read_to({40, 0}));
+  straight.stop.calls = 0;
+  REQUIRE(straight.read_to({47, 0}));
+  const int nodes = straight.stop.calls;
+  Program expected(model, policy, false, false), broken(model, policy, false, false);
+  for (Program* const program : {&expected, &broken}) REQUIRE(program->read_to({40, 0}));
+  broken.stop.calls = 0;
+  broken.stop.at = nodes - 1;
+  REQUIRE_FALSE(broken.read_to({47, 0}));
+  broken.stop.at = -1;
+  for (Program* const program : {&expected, &broken}) {
+    program->attached.update();
+    REQUIRE(program->read_to({47, 0}));
+  }
+  require_same(broken, expected);
+}
+
+TEST_CASE("a window and a full cache hold what they must after a broken batch", "[llama][broken]") {
+  TinyShape shape;
+  shape.layers = 2;
+  shape.architecture = "gemma2";
+  const auto model = llama::LlamaModel::load(write_tiny_model(shape));
+  const CachePolicy policy = policy_named("full").with_interval(kInterval);
+  int nodes = 1;
+  for (int at = -1; at < nodes; ++at) {
+    CAPTURE(at, nodes);
+    Program program(model, policy, false, true);
+    REQUIRE(program.read_to({90, 0}));  // longer than the window
+    program.stop.calls = 0;
+    program.stop.at = at;
+    REQUIRE(program.read_to({150, 0}) == (at < 0));
+    program.stop.at = -1;
+    if (at < 0) nodes = program.stop.calls;
+    const int there = program.newest(0) + 1;
+    CHECK(program.attached.usage().tokens_seen == there);
+    REQUIRE(program.read_to({150, 0}));
+    int whole = 0;
+    for (const HeadContent& head : program.attached.content()) {
+      REQUIRE_FALSE(head.positions.empty());
+      CHECK(head.positions.back() == 149);
+      // none is missing, none twice
+      CHECK(head.positions.back() - head.positions.front() + 1 == static_cast<std::int32_t>(head.positions.size()));
+      CHECK(head.positions.front() <= 150 - shape.window);
+      whole += head.positions.front() == 0;
+    }
+    CHECK(whole >= shape.kv_heads);
+  }
+}

@@ -276,7 +276,90 @@ TEST_CASE("CacheStore: cells of a batch that is refused are not held twice", "[l
   batch({10, 11}, {});
   // the runtime cut the end off, then read a token that is seen with those of another sequence
   CHECK_THROWS_WITH(batch({4}, {0, 1, 2, 3, 10}), Contains("two sequences"));
-  store.batch_broken(0);
+  store.batch_broken({});
   batch({4}, {0, 1, 2, 3});
   CHECK(store.usage().entries == 7 * kHeads);
+}
+
+TEST_CASE("CacheStore: positions of a batch that is refused are given again", "[llama][store]") {
+  CacheStore store(CachePolicy{});
+  store.add_layer(&store, {0, kHeads, kSize, kSize}, kCells);
+  const std::vector<float> rows(static_cast<std::size_t>(kCells * kQueryHeads * kSize), 0.5f);
+  std::vector<float> output(rows.size());
+  const auto send = [&](const std::vector<std::int32_t>& own, const Mask& mask) {
+    const std::vector<std::int64_t> cells(own.begin(), own.end());
+    store.batch_begins();
+    store.write_keys(0, rows.data(), kHeads * kSize, cells);
+    store.write_values(0, rows.data(), kHeads * kSize, cells.size());
+    AttentionCall call;
+    call.queries = rows.data();
+    call.output = output.data();
+    call.query_token_stride = call.output_token_stride = kQueryHeads * kSize;
+    call.query_head_stride = call.output_head_stride = kSize;
+    call.query_heads = kQueryHeads;
+    call.queries_per_stream = static_cast<int>(own.size());
+    call.masks = {mask.view()};
+    store.attend(0, call);
+    store.batch_done();
+  };
+  const auto batch = [&](const std::vector<std::int32_t>& own, const std::vector<std::int32_t>& before) {
+    Mask mask(static_cast<int>(own.size()), kCells);
+    mask.causal(own, before);
+    send(own, mask);
+  };
+  const auto refused = [&] {  // the first query goes on with one sequence, the second sees two
+    Mask mask(2, kCells);
+    mask.causal({5, 6}, {0, 1, 2, 3, 4});
+    mask.see(1, 10);
+    send({5, 6}, mask);
+  };
+  batch({0, 1, 2, 3, 4}, {});
+  batch({10, 11}, {});
+  CHECK_THROWS_WITH(refused(), Contains("two sequences"));
+  store.batch_broken({});
+  batch({5}, {0, 1, 2, 3, 4});
+  const auto heads = store.content();
+  REQUIRE(heads.size() == kHeads);
+  CHECK(heads[0].positions == std::vector<std::int32_t>{0, 1, 2, 3, 4, 5});
+  CHECK(store.usage().tokens_seen == 6 + 2);
+}
+
+TEST_CASE("CacheStore: of a broken batch whose tokens may belong to two sequences each the next mask tells", "[llama][store]") {
+  CacheStore store(CachePolicy{});
+  store.expect(0, true);
+  store.add_layer(&store, {0, kHeads, kSize, kSize}, kCells);
+  const std::vector<float> rows(static_cast<std::size_t>(kCells * kQueryHeads * kSize), 0.5f);
+  std::vector<float> output(rows.size());
+  const auto part = [&](const std::vector<std::int32_t>& own, const std::vector<std::int32_t>& before) {
+    const std::vector<std::int64_t> cells(own.begin(), own.end());
+    Mask mask(static_cast<int>(own.size()), kCells);
+    mask.causal(own, before);
+    store.write_keys(0, rows.data(), kHeads * kSize, cells);
+    store.write_values(0, rows.data(), kHeads * kSize, cells.size());
+    AttentionCall call;
+    call.queries = rows.data();
+    call.output = output.data();
+    call.query_token_stride = call.output_token_stride = kQueryHeads * kSize;
+    call.query_head_stride = call.output_head_stride = kSize;
+    call.query_heads = kQueryHeads;
+    call.queries_per_stream = static_cast<int>(own.size());
+    call.masks = {mask.view()};
+    store.attend(0, call);
+  };
+  store.batch_begins();
+  part({0, 1, 2, 3}, {});
+  part({4, 5, 6, 7}, {0, 1, 2, 3});
+  // 8 tokens of one sequence and of another, or 4 that both have: the second part is gone
+  store.batch_broken(std::vector<PositionRange>{{0, 3}, {0, 3}});
+  REQUIRE(store.sequences().size() == 1);
+  CHECK(store.sequences()[0].open_from == 4);
+  CHECK(store.sequences()[0].open_to == 8);
+  store.batch_begins();
+  const bool gone = GENERATE(true, false);
+  part({20}, gone ? std::vector<std::int32_t>{0, 1, 2, 3} : std::vector<std::int32_t>{0, 1, 2, 3, 4, 5, 6, 7});
+  store.batch_done();
+  REQUIRE(store.sequences().size() == 1);
+  CHECK(store.sequences()[0].open_to == -1);
+  CHECK(store.usage().tokens_seen == (gone ? 5 : 9));
+  CHECK(store.usage().entries == (gone ? 5 : 9) * kHeads);
 }

@@ -147,15 +147,9 @@ class Fuzz {
       attached_.decode(filled.batch);
     } catch (const std::runtime_error& error) {
       done = false;
-      // Open: with branches in one cache and a broken batch among them, a later one may be refused although nothing was lost
-      // (seed 3 of gemma2). Never silently.
-      if (!broken && broke_ && branched_ && !streams_) {
-        CHECK_THAT(error.what(), Contains("never read"));
-        return clear();
-      }
+      if (!broken) log += std::string("(") + error.what() + ")";
     }
     stop_.at = -1;
-    broke_ = broke_ || !done;
     REQUIRE((done || broken));
     // what is left of it
     for (std::size_t s = 0; s < from.size(); ++s) {
@@ -217,7 +211,7 @@ class Fuzz {
     remove(t);
     log += " copy:" + std::to_string(s) + ":" + std::to_string(t);
     attached_.copy(s, t);
-    copied_ = branched_ = true;
+    copied_ = true;
     llama_memory_seq_cp(llama_get_memory(stock_.get()), s, t, -1, -1);
     texts_[static_cast<std::size_t>(t)] = texts_[static_cast<std::size_t>(s)];
   }
@@ -254,7 +248,6 @@ class Fuzz {
   std::mt19937 random_;
   bool streams_, recurrent_, same_;
   bool copied_ = false;  // since the last batch
-  bool branched_ = false, broke_ = false;
   int vocabulary_, sequences_;
   llama::Attached attached_;
   std::unique_ptr<llama_context, void (*)(llama_context*)> stock_;

@@ -19,7 +19,11 @@ struct Watched {
       uses.back().tokens_seen = share.last + 1;
     }
     log.batch(
-        shares, uses, [](std::int64_t key) { return static_cast<std::int32_t>(key) - 100; }, now, now + 1);
+        shares, uses,
+        [](std::int64_t key) {
+          return Holder{static_cast<std::int32_t>(key) - 100, 1};
+        },
+        now, now + 1);
     now += 1;
   }
 };

@@ -85,3 +85,14 @@ TEST_CASE("a copied twin may be in either key", "[llama]") {
   CHECK(names.remove(2).empty());
   CHECK(names.remove(1) == Keys{100, 101});
 }
+
+TEST_CASE("a sequence that went on in a broken batch is not taken from its key", "[llama][names]") {
+  SequenceNames names;
+  const bool branches = GENERATE(false, true);
+  names.learn(Advances{{0, -1, 9}}, Shares{{100, 0, 0, 9}}, false);
+  if (branches) names.copied(0, 1);
+  // two parts read, of which one is left: the positions match nothing
+  CHECK(names.learn(Advances{{0, 9, 19}}, Shares{}, false, Keys{100}).empty());
+  CHECK(names.keys_of(0) == Keys{100});
+  CHECK(names.learn(Advances{{0, 9, 19}, {1, 9, 19}}, Shares{}, false) == Keys{100});
+}

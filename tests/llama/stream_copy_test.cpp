@@ -1,4 +1,6 @@
 // Sequences with a stream of the cache each: a copy goes on as if it had been read itself.
+#include <sys/resource.h>
+
 #include "namm/llama.hpp"
 #include "namm/policy.hpp"
 #include "tests/check.hpp"
@@ -80,4 +82,27 @@ TEST_CASE("a copy in another stream goes on as if it had been read", "[llama][se
   CHECK(usage.tokens_seen == 300);
   CHECK(usage.entries_full >= usage.entries);
   if (name != "full") CHECK_THROWS_WITH(copied.attached.remove(2, 90), Contains("behind the last eviction"));
+}
+
+TEST_CASE("a copy for which there is no memory is refused, and the copy with it", "[llama][sequences]") {
+  const auto model = llama::LlamaModel::load(write_tiny_model({}));
+  Streams program(*model, full_memory());
+  const auto prompt = random_tokens(400, 64, 3), more = random_tokens(10, 64, 4);
+  program.read(0, prompt);
+  rlimit before = {};
+  REQUIRE(getrlimit(RLIMIT_AS, &before) == 0);
+  const rlimit none = {1 << 20, before.rlim_max};  // less than there is: nothing more is mapped
+  REQUIRE(setrlimit(RLIMIT_AS, &none) == 0);
+  std::string why;
+  try {
+    program.attached.copy(0, 1);
+  } catch (const std::exception& error) {
+    why = error.what();
+  }
+  REQUIRE(setrlimit(RLIMIT_AS, &before) == 0);
+  CHECK_THAT(why, Contains("was to be copied, which failed") && Contains("remove the copy"));
+  CHECK(program.attached.usage().tokens_seen == 400);
+  program.attached.remove(1);
+  program.attached.copy(0, 1);
+  CHECK(program.read(1, more) == program.read(0, more));
 }

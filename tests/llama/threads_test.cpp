@@ -8,6 +8,7 @@
 #include <set>
 #include <thread>
 
+#include "base/first_error.hpp"
 #include "namm/llama.hpp"
 #include "namm/policy.hpp"
 #include "tests/check.hpp"
@@ -73,6 +74,16 @@ bool ends_in_child(Work work) {
 }
 
 }  // namespace
+
+TEST_CASE("an exception in a parallel loop comes out behind it", "[llama][threads]") {
+  FirstError error;
+#pragma omp parallel for num_threads(2)
+  for (int i = 0; i < 8; ++i)
+    error.guard([&] {
+      if (i % 2) throw std::runtime_error("odd");
+    });
+  CHECK_THROWS_WITH(error.rethrow(), "odd");
+}
 
 TEST_CASE("updates have the threads of their context", "[llama][threads]") {
   const auto model = llama::LlamaModel::load(write_tiny_model({}));

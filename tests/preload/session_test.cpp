@@ -1,4 +1,6 @@
 // Saved sessions with a policy attached: what comes back goes on as if it had never been away.
+#include <sys/stat.h>
+
 #include <fstream>
 #include <sstream>
 
@@ -143,4 +145,16 @@ TEST_CASE("a damaged state is refused", "[preload][session]") {
   lines >> refused >> newest;
   CHECK(refused == 300);
   CHECK(newest == 119);  // and the undamaged one still comes back
+}
+
+TEST_CASE("a FIFO among the sessions is refused and not waited for", "[preload][session]") {
+  const Folder folder;
+  const std::string fifo = folder / "fifo";
+  REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+  const Outcome outcome = run_program(
+      {"attach", "--policy", "full", "--", NAMM_PLAIN_PROGRAM, model_file(), "eval:0:10:1", "load_file:0:" + fifo, "max:0"},
+      within_seconds(20));
+  CHECK(outcome.code == 0);
+  CHECK(outcome.out == "failed count\n9\n");
+  CHECK_THAT(outcome.err, Contains("must be a file that can be read"));
 }

@@ -28,6 +28,15 @@ TEST_CASE("a program without llama.cpp is an error at its end", "[preload][attac
   CHECK(attach({"ls", "/"}).code == 1);  // ends by exit(), where a shell may end by _exit()
 }
 
+TEST_CASE("a program that ends while it waits for input ends all the same, its files written", "[preload][attach]") {
+  const Folder folder;
+  const std::string file = folder / "file";
+  const Outcome outcome = run_program({"attach", "--policy", "full", "--", NAMM_READING_PROGRAM, file}, within_seconds(20));
+  CHECK(outcome.code == 1);
+  CHECK_THAT(outcome.err, Contains("no policy was attached"));
+  CHECK(fs::file_size(file) == 7);
+}
+
 TEST_CASE("what a script starts is attached to", "[preload][attach]") {
   const std::string model = model_file();
   const Outcome child = attach({"sh", "-c", "\"$0\" \"$1\" eval:0:4:1; true", NAMM_PLAIN_PROGRAM, model});

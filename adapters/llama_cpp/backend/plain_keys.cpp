@@ -54,14 +54,13 @@ ggml_tensor* at(ggml_tensor* tensor, void* data) {
   return tensor;
 }
 
-/// The bytes of a tensor, from whatever device they are on.
-std::vector<unsigned char> bytes_of(const ggml_tensor* tensor) {
-  std::vector<unsigned char> out(ggml_nbytes(tensor));
-  if ((tensor->view_src ? tensor->view_src : tensor)->buffer)
-    ggml_backend_tensor_get(tensor, out.data(), 0, out.size());
-  else
-    std::memcpy(out.data(), tensor->data, out.size());
-  return out;
+/// The bytes of a tensor: where they are, or in `room` if they are on a device.
+const unsigned char* bytes_of(const ggml_tensor* tensor, std::vector<unsigned char>& room) {
+  ggml_backend_buffer* const buffer = (tensor->view_src ? tensor->view_src : tensor)->buffer;
+  if (!buffer || ggml_backend_buffer_is_host(buffer)) return static_cast<const unsigned char*>(tensor->data);
+  room.resize(ggml_nbytes(tensor));
+  ggml_backend_tensor_get(tensor, room.data(), 0, room.size());
+  return room.data();
 }
 
 /// The rotation also multiplies by a magnitude (YaRN, arXiv 2309.00071, eq. 21-22), and so does its inverse, which is the
@@ -100,9 +99,9 @@ void PlainKeys::note(int layer, const ggml_tensor* rows, bool queries) {
 const float* PlainKeys::restore(const ggml_tensor* rows, int layer) {
   const auto width = static_cast<std::size_t>(rows->ne[0]), tokens = static_cast<std::size_t>(rows->ne[1]);
   vectors_.resize(width * tokens);
-  const std::vector<unsigned char> fetched = bytes_of(rows);
+  const unsigned char* const fetched = bytes_of(rows, fetched_);
   for (std::size_t i = 0; i < tokens; ++i)
-    std::memcpy(vectors_.data() + i * width, fetched.data() + i * rows->nb[1], width * sizeof(float));
+    std::memcpy(vectors_.data() + i * width, fetched + i * rows->nb[1], width * sizeof(float));
   undo(rows, layer, width, tokens, false);
   return vectors_.data();
 }
@@ -142,8 +141,8 @@ void PlainKeys::undo(const ggml_tensor* from, int layer, std::size_t width, std:
     throw std::runtime_error(
         "model: a policy that reads keys cannot be attached: its rotary embedding has several axes; use one "
         "that reads attention alone");
-  const std::vector<unsigned char> positions = bytes_of(forward_.node->src[1]);
-  turn(forward_.node, vectors_.data(), width, tokens, reinterpret_cast<const std::int32_t*>(positions.data()), true);
+  const unsigned char* const positions = bytes_of(forward_.node->src[1], fetched_);
+  turn(forward_.node, vectors_.data(), width, tokens, reinterpret_cast<const std::int32_t*>(positions), true);
 }
 
 void PlainKeys::turn(const ggml_tensor* node, float* data, std::size_t width, std::size_t tokens, const std::int32_t* positions,
@@ -159,14 +158,16 @@ void PlainKeys::turn(const ggml_tensor* node, float* data, std::size_t width, st
   const std::unique_ptr<ggml_context, void (*)(ggml_context*)> context(
       ggml_init({graph_memory_.size(), graph_memory_.data(), true}), ggml_free);
   const ggml_tensor* const factors = node->src[2];
-  std::vector<unsigned char> scaling = factors ? bytes_of(factors) : std::vector<unsigned char>();
+  std::vector<unsigned char> room;  // positions may be in the other one
+  const unsigned char* const scaling = factors ? bytes_of(factors, room) : nullptr;
   const auto count = static_cast<std::int64_t>(tokens);
   ggml_tensor* const vectors = at(
       ggml_new_tensor_3d(context.get(), GGML_TYPE_F32, node->ne[0], static_cast<std::int64_t>(width) / node->ne[0], count), data);
   ggml_tensor* const where =
       at(ggml_new_tensor_1d(context.get(), GGML_TYPE_I32, count), const_cast<std::int32_t*>(positions));  // only read
   ggml_tensor* const scales =
-      factors ? at(ggml_new_tensor_1d(context.get(), GGML_TYPE_F32, factors->ne[0]), scaling.data()) : nullptr;
+      factors ? at(ggml_new_tensor_1d(context.get(), GGML_TYPE_F32, factors->ne[0]), const_cast<unsigned char*>(scaling))
+              : nullptr;  // only read
   ggml_tensor* const turned = back ? ggml_rope_ext_back(context.get(), vectors, where, scales, 2, 0, 0, 1, 1, 0, 1, 0, 0)
                                    : ggml_rope_ext(context.get(), vectors, where, scales, 2, 0, 0, 1, 1, 0, 1, 0, 0);
   at(turned, data);  // in place

@@ -54,6 +54,7 @@ class PlainKeys {
   std::unique_ptr<ggml_backend, FreeBackend> cpu_;
   std::map<int, const ggml_tensor*> noted_;  // by layer; null: it does not rotate. Of the newest graph
   std::vector<float> vectors_;
+  std::vector<unsigned char> fetched_;  // from a device
   Forward forward_{*this};
   std::vector<unsigned char> graph_memory_;
 };

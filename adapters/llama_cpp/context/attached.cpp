@@ -115,6 +115,7 @@ std::string Attached::take_failure() {
 }
 
 void Attached::update() {
+  parts_->followed.catch_up();
   parts_->store.update();
 }
 

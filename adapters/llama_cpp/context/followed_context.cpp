@@ -40,8 +40,12 @@ void FollowedContext::before_batch() {
 void FollowedContext::settle_by_positions() {
   for (const SequenceUse& use : store_.sequences()) {
     if (use.open_to < 0 || use.shared) continue;
+    // only those that it may be: another sequence may happen to have that length
+    const std::vector<std::int32_t> known =
+        store_.streams() > 1 ? std::vector<std::int32_t>{use.stream} : names_.candidates_of(use.key);
     bool there = false;
-    for (std::int32_t s = 0; s < sequence_count_; ++s) there = there || newest(s) + 1 == use.open_to;
+    for (std::int32_t s = 0; s < sequence_count_; ++s)
+      if (known.empty() || std::find(known.begin(), known.end(), s) != known.end()) there = there || newest(s) + 1 == use.open_to;
     if (there)
       store_.settle(use.key);
     else
@@ -88,11 +92,13 @@ int FollowedContext::after_batch(int status) {
   in_batch_ = false;
   batch_ended_ = now_seconds();
   std::vector<Advance> advances;
+  std::vector<PositionRange> ranges;
   std::int64_t advanced = 0, evaluated = 0;
   for (std::int32_t s = 0; s < sequence_count_; ++s) {
     const Advance advance{s, before_[static_cast<std::size_t>(s)], newest(s)};
     if (advance.after == advance.before) continue;
     advances.push_back(advance);
+    if (advance.after > advance.before) ranges.push_back({advance.before + 1, advance.after});
     advanced += advance.after - advance.before;
   }
   std::exception_ptr failure;
@@ -100,7 +106,7 @@ int FollowedContext::after_batch(int status) {
     if (status == 0)
       store_.batch_done();
     else
-      store_.batch_broken(advanced);
+      store_.batch_broken(ranges);
   } catch (...) {
     failure = std::current_exception();
   }
@@ -114,6 +120,8 @@ int FollowedContext::after_batch(int status) {
       store_.branched(share.key);
     }
   }
+  std::vector<std::int64_t> keys;
+  for (const BatchShare& share : shares) keys.push_back(share.key);
   if (status != 0) refuse_half_read(advances, shares);
   if (status != 0)  // what the runtime removed again says nothing about whose it was
     std::erase_if(shares, [&](const BatchShare& share) {
@@ -121,7 +129,7 @@ int FollowedContext::after_batch(int status) {
         return advance.before == share.first - 1 && advance.after == share.last;
       });
     });
-  for (const std::int64_t key : names_.learn(advances, shares, store_.streams() > 1)) forget(key);
+  for (const std::int64_t key : names_.learn(advances, shares, store_.streams() > 1, keys)) forget(key);
   if (!shares.empty())
     requests_.batch(
         shares, store_.sequences(),
@@ -149,7 +157,11 @@ void FollowedContext::refuse_half_read(std::span<const Advance> advances, std::s
       return use.shared && std::find(keys.begin(), keys.end(), use.key) != keys.end();
     });
     const bool read = std::any_of(shares.begin(), shares.end(), [&](const BatchShare& share) {
-      return share.last - share.first + 1 == advance.after - advance.before;
+      const std::int32_t count = advance.after - advance.before;
+      if (share.last - share.first + 1 == count) return true;
+      return std::any_of(uses.begin(), uses.end(), [&](const SequenceUse& use) {  // without what is not known yet
+        return use.key == share.key && use.open_to >= 0 && use.open_from - share.first == count;
+      });
     });
     if (!branches && !read) refused_.insert(advance.sequence);
   }
@@ -208,6 +220,15 @@ void FollowedContext::kept_only(std::int32_t sequence) {
 std::string FollowedContext::copying(std::int32_t source, std::int32_t target, std::int32_t to) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (source == target) return {};  // nothing is copied
+  try {
+    return copy_lists(source, target, to);
+  } catch (const std::exception& error) {  // memory, or the policy
+    refused_.insert(target);
+    return std::string("a sequence was to be copied, which failed: ") + error.what() + "; remove the copy and read it again";
+  }
+}
+
+std::string FollowedContext::copy_lists(std::int32_t source, std::int32_t target, std::int32_t to) {
   std::string refusal;
   const bool streams = store_.streams() > 1;
   if (streams && to >= 0)
@@ -218,7 +239,8 @@ std::string FollowedContext::copying(std::int32_t source, std::int32_t target, s
               std::to_string(to) + "; what was evicted then cannot come back; read it again";
   if (!refusal.empty() || refused_.contains(source)) refused_.insert(target);
   if (!refusal.empty()) return refusal;
-  if (streams) {  // each sequence has the stream of its number
+  if (streams) {            // each sequence has the stream of its number
+    settle_by_positions();  // of a batch that was broken off
     forget_list_of(target);
     for (const std::int64_t key : store_.copy_stream(source, target)) names_.is(key, target);
     before_[static_cast<std::size_t>(target)] = newest(source);  // the runtime copies next

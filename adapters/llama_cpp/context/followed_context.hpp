@@ -48,6 +48,7 @@ class FollowedContext {
  private:
   std::int32_t newest(std::int32_t sequence) const;
   void settle_by_positions();
+  std::string copy_lists(std::int32_t source, std::int32_t target, std::int32_t to);
   void refuse_half_read(std::span<const Advance> advances, std::span<const BatchShare> shares);
   bool lost(std::span<const Advance> advances) const;
   bool exact_from(std::int32_t sequence, std::int32_t from) const;

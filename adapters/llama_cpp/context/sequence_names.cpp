@@ -6,7 +6,7 @@
 namespace namm::llama {
 
 std::vector<std::int64_t> SequenceNames::learn(std::span<const Advance> advances, std::span<const BatchShare> shares,
-                                               bool streams) {
+                                               bool streams, std::span<const std::int64_t> touched) {
   for (const BatchShare& share : shares) {
     if (shared_.contains(share.key)) continue;  // the positions of branches run on, one behind the other: they tell nothing
     std::set<std::int32_t> fits;
@@ -26,6 +26,7 @@ std::vector<std::int64_t> SequenceNames::learn(std::span<const Advance> advances
   for (auto* const keys : {&candidates_, &shared_})
     for (auto& [key, sequences] : *keys) {
       if (std::any_of(shares.begin(), shares.end(), [&, k = key](const BatchShare& share) { return share.key == k; })) continue;
+      if (std::find(touched.begin(), touched.end(), key) != touched.end()) continue;
       for (const Advance& advance : advances) sequences.erase(advance.sequence);
     }
   settle();

@@ -21,8 +21,9 @@ struct Advance {
 class SequenceNames {
  public:
   /// `streams`: each sequence has a stream of its own, of the same number. Returns the keys that can be no sequence any more:
-  /// their sequence began anew.
-  std::vector<std::int64_t> learn(std::span<const Advance> advances, std::span<const BatchShare> shares, bool streams);
+  /// their sequence began anew. `touched`: further keys of a batch that was broken off, of which it is not known what is left.
+  std::vector<std::int64_t> learn(std::span<const Advance> advances, std::span<const BatchShare> shares, bool streams,
+                                  std::span<const std::int64_t> touched = {});
   /// The runtime copied a sequence. Returns the keys that hold both from now on, as far as is known.
   std::vector<std::int64_t> copied(std::int32_t source, std::int32_t target);
   /// The key is this sequence for certain.

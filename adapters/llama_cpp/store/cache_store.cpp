@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "adapters/llama_cpp/store/cache_store_parts.hpp"
+#include "base/first_error.hpp"
 #include "base/threads.hpp"
 #include "namm/cache_policy.hpp"
 
@@ -94,8 +95,11 @@ void CacheStore::update_sequence(Sequence& sequence) {
   const Selection selection = update_heads(memory_, heads, sequence.tokens_seen, bytes, 0, threads_);
   for (std::size_t i = 0; i < lists.size(); ++i)
     if (selection.kept[i].size() < lists[i]->size()) sequence.exact_from = sequence.tokens_seen;
+  FirstError error;
 #pragma omp parallel for schedule(dynamic, 4) num_threads(threads) if (threads > 1)
-  for (std::int64_t i = 0; i < count; ++i) lists[static_cast<std::size_t>(i)]->keep(selection.kept[static_cast<std::size_t>(i)]);
+  for (std::int64_t i = 0; i < count; ++i)
+    error.guard([&] { lists[static_cast<std::size_t>(i)]->keep(selection.kept[static_cast<std::size_t>(i)]); });
+  error.rethrow();
   ++usage_.updates;
   usage_.nan_scores += selection.nan_scores;
 }
@@ -104,7 +108,8 @@ void CacheStore::update() {
   settle_all();
   for (auto& group : groups_)
     if (!group->windowed)
-      for (auto& [key, sequence] : group->sequences) update_sequence(sequence);
+      for (auto& [key, sequence] : group->sequences)
+        if (!sequence.open) update_sequence(sequence);
 }
 
 void CacheStore::reset(CachePolicy memory) {
@@ -120,7 +125,7 @@ void CacheStore::reset(CachePolicy memory) {
   }
   staged_->cells.clear();
   shares_.clear();
-  in_batch_ = broken_ = false;
+  in_batch_ = part_done_ = false;
 }
 
 void CacheStore::measure() {

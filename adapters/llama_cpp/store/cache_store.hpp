@@ -52,8 +52,9 @@ struct SequenceUse {
   std::int64_t key = 0;  ///< who it is, for CacheStore::forget and BatchShare
   int stream = 0;
   std::int64_t tokens_seen = 0;
-  std::int64_t open_to = -1;  ///< tokens with those of which it is not known yet whether they were computed; -1: all are known
-  bool shared = false;        ///< it has branches
+  std::int64_t open_to = -1;    ///< tokens with those of which it is not known yet whether they were computed; -1: all are known
+  std::int64_t open_from = -1;  ///< tokens without those
+  bool shared = false;          ///< it has branches
   /// Tokens up to which the sequence can be cut and still be what a sequence of that length would be: those seen at the last
   /// eviction; 0 if there was none.
   std::int64_t exact_from = 0;
@@ -67,6 +68,11 @@ struct SequenceUse {
 struct BatchShare {
   std::int64_t key = 0;
   int stream = 0;
+  std::int32_t first = 0, last = 0;
+};
+
+/// Positions of tokens, first .. last.
+struct PositionRange {
   std::int32_t first = 0, last = 0;
 };
 
@@ -102,9 +108,9 @@ class CacheStore {
   void batch_begins();
   /// The runtime has computed its batch to the end. Throws what the policy throws.
   void batch_done();
-  /// The runtime failed or was stopped on the way. It keeps the parts that were done: by `advanced` positions its sequences went
-  /// on all the same.
-  void batch_broken(std::int64_t advanced);
+  /// The runtime failed or was stopped on the way. It keeps the parts that were done: by these positions its sequences, one range
+  /// each, went on all the same.
+  void batch_broken(std::span<const PositionRange> advanced);
   /// The newest part was, or was not, computed to the end as far as this sequence is concerned.
   void settle(std::int64_t key);
   void take_back(std::int64_t key);
@@ -184,6 +190,10 @@ class CacheStore {
   void open_part(Group& group, int stream, const BatchPlan& plan);
   void resolve_by_mask(Group& group, int stream, const MaskView& mask, std::span<const std::int32_t> written);
   bool crossed(const OpenPart& open) const;
+  std::int64_t least_kept(std::span<const PositionRange> advanced) const;
+  static std::int32_t newest_lost(const Sequence& sequence, const std::vector<bool>& lost);
+  void resolve_lost(Group& group, std::int64_t key, Sequence& sequence, std::int32_t newest);
+  static void drop(Sequence& sequence, const std::vector<bool>& lost);
   void settle_all();
   void settle(const Group& group, Sequence& sequence);
   void take_back_all();
@@ -212,8 +222,8 @@ class CacheStore {
   std::vector<BatchShare> shares_;
   int window_tokens_ = 0, streams_ = 1;
   bool cuts_ = false, batches_told_ = false;
-  bool in_batch_ = false;  // told of its beginning, not yet of its end
-  bool broken_ = false;    // the last batch was broken off, and it is not known where
+  bool in_batch_ = false;   // told of its beginning, not yet of its end
+  bool part_done_ = false;  // of this batch, by all layers
   int threads_ = 1;
 };
 

@@ -31,7 +31,8 @@ void CacheStore::write_keys(int index, const float* rows, std::size_t stride, st
   Group& group = *layer.group;
   if (layer.batch == group.batch) {  // this layer had its turn: a new part begins
     // in the same batch: the one before was done. With two caches, only the first of them to begin comes before any attention
-    if (in_batch_ && std::all_of(groups_.begin(), groups_.end(), [](const auto& g) { return g->attended == 0; })) settle_all();
+    if (in_batch_ && part_done_ && std::all_of(groups_.begin(), groups_.end(), [](const auto& g) { return g->attended == 0; }))
+      settle_all();
     ++group.batch;
     group.plans.clear();
     group.attended = 0;
@@ -90,11 +91,19 @@ void CacheStore::attend(int index, const AttentionCall& wanted) {
       cells.cuts = cuts_;
       if (!batches_told_) cells.before.clear();
       resolve_by_mask(group, stream, call.masks[static_cast<std::size_t>(s)], written);
+      const std::vector<std::int32_t> newest = cells.newest;
+      const std::set<std::int32_t> branched = cells.branched;
       try {
         plan = group.plans.emplace(stream, plan_batch(call.masks[static_cast<std::size_t>(s)], written, cells)).first;
         check_windows(group, stream, plan->second);
         check_cuts(group, stream, plan->second);
       } catch (...) {  // the runtime has written these cells all the same
+        for (const std::int32_t cell : written)
+          if (static_cast<std::size_t>(cell) < cells.owner.size()) cells.take(static_cast<std::size_t>(cell));
+        cells.newest = newest;
+        cells.held.resize(newest.size());
+        cells.branched = branched;
+        group.plans.erase(stream);
         drop_unowned(group, stream);
         throw;
       }
@@ -200,6 +209,16 @@ void CacheStore::show_queries(const Layer& layer, const QueryGroup& queries, con
   }
 }
 
+void CacheStore::drop(Sequence& sequence, const std::vector<bool>& lost) {
+  for (auto& [index, heads] : sequence.layers)
+    for (HeadList& list : heads) {
+      std::vector<std::int32_t> kept;
+      for (std::size_t e = 0; e < list.size(); ++e)
+        if (!lost[static_cast<std::size_t>(list.cells()[e])]) kept.push_back(static_cast<std::int32_t>(e));
+      if (kept.size() < list.size()) list.keep(kept);
+    }
+}
+
 void CacheStore::drop_reused(Group& group, int stream, const BatchPlan& plan) {
   if (plan.reused.empty()) return;
   std::vector<bool> reused(group.cells_per_stream);
@@ -208,15 +227,11 @@ void CacheStore::drop_reused(Group& group, int stream, const BatchPlan& plan) {
   for (const auto& [owner, cell] : plan.reused) {
     if (owner == last_owner) continue;
     last_owner = owner;
-    const auto sequence = group.sequences.find(sequence_key(stream, owner));
+    const std::int64_t key = sequence_key(stream, owner);
+    const auto sequence = group.sequences.find(key);
     if (sequence == group.sequences.end()) continue;
-    for (auto& [index, heads] : sequence->second.layers)
-      for (HeadList& list : heads) {
-        std::vector<std::int32_t> kept;
-        for (std::size_t e = 0; e < list.size(); ++e)
-          if (!reused[static_cast<std::size_t>(list.cells()[e])]) kept.push_back(static_cast<std::int32_t>(e));
-        list.keep(kept);
-      }
+    if (sequence->second.open) resolve_lost(group, key, sequence->second, newest_lost(sequence->second, reused));
+    drop(sequence->second, reused);
   }
 }
 
@@ -225,19 +240,15 @@ void CacheStore::drop_unowned(Group& group, int stream) {
   const CellMap& cells = group.cells.at(stream);
   for (auto& [key, sequence] : group.sequences) {
     if (stream_of(key) != stream) continue;
-    for (auto& [index, heads] : sequence.layers)
-      for (HeadList& list : heads) {
-        std::vector<std::int32_t> kept;
-        for (std::size_t e = 0; e < list.size(); ++e)
-          if (cells.owner[static_cast<std::size_t>(list.cells()[e])] == sequence_of(key))
-            kept.push_back(static_cast<std::int32_t>(e));
-        list.keep(kept);
-      }
+    std::vector<bool> lost(std::max(cells.owner.size(), group.cells_per_stream), true);
+    for (std::size_t c = 0; c < cells.owner.size(); ++c) lost[c] = cells.owner[c] != sequence_of(key);
+    if (sequence.open) resolve_lost(group, key, sequence, newest_lost(sequence, lost));
+    drop(sequence, lost);
   }
 }
 
 void CacheStore::finish_part() {
-  broken_ = false;                                  // all caches have seen a mask since
+  part_done_ = true;
   for (auto& group : groups_) group->attended = 0;  // else a cache whose layers come last would count as done in the next part
   find_windows();
   note_sequences();

@@ -28,8 +28,8 @@ struct CacheStore::Staging {
 /// What the newest part of a batch brought a sequence, while it may have to be taken back.
 struct OpenPart {
   std::int32_t first = 0, last = 0;  // positions
-  std::int64_t tokens_seen = 0;      // before
   bool attended = false;             // by all layers
+  bool unsure = false;               // of a batch that was broken off, and it is not known where
   std::vector<bool> window;          // [cell] the newest query sees it; empty: the window stays as it is
 };
 

@@ -14,6 +14,7 @@ void CacheStore::expect(int window_tokens, bool cuts) {
 
 void CacheStore::batch_begins() {
   batches_told_ = in_batch_ = true;
+  part_done_ = false;
   for (auto& group : groups_) {
     group->attended = 0;  // of a batch that was broken off
     for (auto& [stream, cells] : group->cells) cells.before.clear();
@@ -126,6 +127,7 @@ SequenceUse CacheStore::use_of(const Group& group, std::int64_t key, const Seque
   use.key = key;
   use.stream = stream_of(key);
   use.tokens_seen = sequence.tokens_seen;
+  use.open_from = sequence.open ? sequence.open->first : -1;
   use.open_to = sequence.open ? std::int64_t{sequence.open->last} + 1 : -1;
   use.shared = group.cells.at(use.stream).branched.contains(sequence_of(key));
   use.exact_from = sequence.exact_from;

@@ -5,20 +5,20 @@
 namespace namm::llama {
 
 std::vector<std::int64_t> CacheStore::copy_stream(int source, int target) {
-  settle_all();
   std::vector<std::int64_t> out;
   const auto moved = [&](std::int64_t key) { return sequence_key(target, sequence_of(key)); };
-  for (auto& group : groups_) {
-    std::erase_if(group->sequences, [&](const auto& entry) { return stream_of(entry.first) == target; });
-    group->cells.erase(target);
-    const auto cells = group->cells.find(source);
-    if (cells == group->cells.end()) continue;
-    CellMap copy = cells->second;
-    group->cells.emplace(target, std::move(copy));
-    std::vector<std::pair<std::int64_t, Sequence>> copies;
-    for (const auto& [key, sequence] : group->sequences) {
+  std::vector<std::map<int, CellMap>> cells(groups_.size());
+  std::vector<std::map<std::int64_t, Sequence>> sequences(groups_.size());
+  // all copies first: where memory or a policy refuses, nothing has changed
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    Group& group = *groups_[g];
+    const auto from = group.cells.find(source);
+    if (from == group.cells.end()) continue;
+    cells[g].emplace(target, from->second);
+    for (auto& [key, sequence] : group.sequences) {
       if (stream_of(key) != source) continue;
-      Sequence& to = copies.emplace_back(moved(key), Sequence()).second;
+      settle(group, sequence);
+      Sequence& to = sequences[g][moved(key)];
       to.tokens_seen = sequence.tokens_seen;
       to.exact_from = sequence.exact_from;
       to.oldest_seen = sequence.oldest_seen;
@@ -28,9 +28,14 @@ std::vector<std::int64_t> CacheStore::copy_stream(int source, int target) {
         const auto region = std::make_shared<PageRegion>();
         for (const HeadList& list : heads) to.layers[index].push_back(list.duplicate(region));
       }
-      if (group.get() == primary()) out.push_back(moved(key));
+      if (&group == primary()) out.push_back(moved(key));
     }
-    for (auto& [key, sequence] : copies) group->sequences.emplace(key, std::move(sequence));
+  }
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    std::erase_if(groups_[g]->sequences, [&](const auto& entry) { return stream_of(entry.first) == target; });
+    groups_[g]->cells.erase(target);
+    groups_[g]->cells.merge(cells[g]);
+    groups_[g]->sequences.merge(sequences[g]);
   }
   measure();
   return out;

@@ -4,10 +4,9 @@
 
 #include <algorithm>
 #include <atomic>
-#include <exception>
-#include <mutex>
 #include <vector>
 
+#include "base/first_error.hpp"
 #include "kernels/ragged_attention.hpp"
 
 namespace namm::llama {
@@ -100,27 +99,6 @@ struct Tile {
     }
     view = {rows.data(), begin, end - begin, heads_per_group, call.softcap};
   }
-};
-
-/// OpenMP regions must not leak exceptions: keeps the first one and rethrows it outside.
-class FirstError {
- public:
-  template <class Work>
-  void guard(Work work) noexcept {
-    try {
-      work();
-    } catch (...) {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      if (!error_) error_ = std::current_exception();
-    }
-  }
-  void rethrow() const {
-    if (error_) std::rethrow_exception(error_);
-  }
-
- private:
-  std::mutex mutex_;
-  std::exception_ptr error_;
 };
 
 }  // namespace

@@ -1,8 +1,10 @@
 // The newest part of a batch: open until it is known whether the runtime computed it to the end or removed it again.
 #include <algorithm>
+#include <numeric>
 #include <vector>
 
 #include "adapters/llama_cpp/store/cache_store_parts.hpp"
+#include "base/first_error.hpp"
 #include "base/threads.hpp"
 
 namespace namm::llama {
@@ -10,7 +12,7 @@ namespace namm::llama {
 void CacheStore::open_part(Group& group, int stream, const BatchPlan& plan) {
   for (const QueryGroup& queries : plan.groups) {
     Sequence& sequence = group.sequences[sequence_key(stream, queries.sequence)];
-    sequence.open = OpenPart{queries.positions.front(), queries.positions.back(), sequence.tokens_seen, false, {}};
+    sequence.open = OpenPart{queries.positions.front(), queries.positions.back(), false, false, {}};
   }
 }
 
@@ -28,8 +30,10 @@ void CacheStore::settle(const Group& group, Sequence& sequence) {
     for (HeadList& list : heads) lists.push_back(&list);
   const auto count = static_cast<std::int64_t>(lists.size());
   [[maybe_unused]] const int threads = usable_threads(threads_);
+  FirstError error;
 #pragma omp parallel for schedule(dynamic, 4) num_threads(threads) if (threads > 1 && statistics_.needed.reads_attention())
-  for (std::int64_t i = 0; i < count; ++i) lists[static_cast<std::size_t>(i)]->commit();
+  for (std::int64_t i = 0; i < count; ++i) error.guard([&] { lists[static_cast<std::size_t>(i)]->commit(); });
+  error.rethrow();
   if (!open.attended || !crossed(open)) return;
   if (!group.windowed)
     update_sequence(sequence);
@@ -48,7 +52,7 @@ void CacheStore::take_back(Group& group, std::int64_t key, Sequence& sequence) {
   for (std::size_t c = 0; c < cells.owner.size(); ++c)
     if (cells.owner[c] == number && cells.position[c] >= open.first) cells.take(c);
   cells.newest[static_cast<std::size_t>(number)] = open.first - 1;
-  sequence.tokens_seen = open.tokens_seen;
+  sequence.tokens_seen = open.first;  // also behind a cut
   if (&group != primary()) return;
   for (BatchShare& share : shares_)
     if (share.key == key) share.last = std::min(share.last, open.first - 1);
@@ -57,7 +61,8 @@ void CacheStore::take_back(Group& group, std::int64_t key, Sequence& sequence) {
 
 void CacheStore::settle_all() {
   for (auto& group : groups_)
-    for (auto& [key, sequence] : group->sequences) settle(*group, sequence);
+    for (auto& [key, sequence] : group->sequences)
+      if (sequence.open && !sequence.open->unsure) settle(*group, sequence);
 }
 
 void CacheStore::take_back_all() {
@@ -72,7 +77,29 @@ void CacheStore::batch_done() {
   settle_all();
 }
 
-void CacheStore::batch_broken(std::int64_t advanced) {
+/// Tokens that the runtime kept: at most as many as its sequences went on by, fewer if some belong to several of them. Such
+/// sequences began at the same position and have one key, of which each key that is known to begin there has at least one.
+std::int64_t CacheStore::least_kept(std::span<const PositionRange> advanced) const {
+  std::map<std::int32_t, std::vector<std::int64_t>> counts;  // by where they began
+  for (const PositionRange& range : advanced) counts[range.first].push_back(range.last - range.first + 1);
+  const Group* const first = primary();
+  std::int64_t out = 0;
+  for (auto& [from, lengths] : counts) {
+    std::sort(lengths.begin(), lengths.end());
+    std::size_t keys = 0;
+    for (const BatchShare& share : shares_) {
+      const auto sequence = first->sequences.find(share.key);
+      if (share.first != from || sequence == first->sequences.end()) continue;
+      if (!sequence->second.open || sequence->second.open->first > from) ++keys;  // else all of it may be gone
+    }
+    const std::size_t apart = std::clamp<std::size_t>(keys, 1, lengths.size()) - 1;
+    out +=
+        lengths.back() + std::accumulate(lengths.begin(), lengths.begin() + static_cast<std::ptrdiff_t>(apart), std::int64_t{0});
+  }
+  return out;
+}
+
+void CacheStore::batch_broken(std::span<const PositionRange> advanced) {
   in_batch_ = false;
   Group* const first = primary();
   if (!first) return;
@@ -86,12 +113,16 @@ void CacheStore::batch_broken(std::int64_t advanced) {
       if (group.get() == first) open += sequence.open->last - sequence.open->first + 1;
     }
   for (const BatchShare& share : shares_) evaluated += share.last - share.first + 1;
-  if (!attended || (!shared && advanced == evaluated - open))
-    take_back_all();
-  else if (!shared && advanced == evaluated)  // it broke off before the next part came here
-    settle_all();
-  else
-    broken_ = true;  // tokens of several sequences each: the next mask tells
+  std::int64_t most = 0;
+  for (const PositionRange& range : advanced) most += range.last - range.first + 1;
+  const std::int64_t least = least_kept(advanced);
+  const auto may_be = [&](std::int64_t kept) { return !shared && least <= kept && kept <= most; };
+  const bool with = may_be(evaluated), without = may_be(evaluated - open);
+  if (!attended || (without && !with)) return take_back_all();
+  if (with && !without) return settle_all();  // it broke off before the next part came here
+  for (auto& group : groups_)                 // tokens of several sequences each: the next mask tells
+    for (auto& [key, sequence] : group->sequences)
+      if (sequence.open) sequence.open->unsure = true;
 }
 
 void CacheStore::settle(std::int64_t key) {
@@ -101,6 +132,40 @@ void CacheStore::settle(std::int64_t key) {
   for (const auto& [group, peer] : found->second.peers)
     if (const auto other = group->sequences.find(peer); other != group->sequences.end()) settle(*group, other->second);
   settle(*first, found->second);
+}
+
+/// Of entries that are about to be dropped because their cells have another owner: the newest position, -1 if there are none.
+std::int32_t CacheStore::newest_lost(const Sequence& sequence, const std::vector<bool>& lost) {
+  std::int32_t newest = -1;
+  for (const auto& [index, heads] : sequence.layers)
+    for (const HeadList& list : heads) {
+      const auto positions = list.statistics().view().positions;
+      for (std::size_t e = list.size(); e > 0; --e) {
+        if (!lost[static_cast<std::size_t>(list.cells()[e - 1])]) continue;
+        newest = std::max(newest, positions[e - 1]);
+        break;
+      }
+    }
+  return newest;
+}
+
+/// An open sequence loses entries: if they are of its open part, the runtime has removed that. In a window it may also write
+/// again what the newest token sees no more.
+void CacheStore::resolve_lost(Group& group, std::int64_t key, Sequence& sequence, std::int32_t newest) {
+  if (!sequence.open || newest < 0) return;
+  const bool slides =
+      group.windowed || std::none_of(groups_.begin(), groups_.end(), [](const auto& other) { return other->windowed; });
+  const bool left_window = slides && window_tokens_ > 0 && newest + window_tokens_ <= sequence.open->last;
+  if (newest < sequence.open->first || left_window) return settle(group, sequence);
+  if (Group* const first = primary(); first != &group)
+    for (auto& [other, in_first] : first->sequences) {
+      const auto peer = in_first.peers.find(&group);
+      if (peer != in_first.peers.end() && peer->second == key) take_back(*first, other, in_first);
+    }
+  for (const auto& [peer_group, peer] : sequence.peers)
+    if (const auto other = peer_group->sequences.find(peer); other != peer_group->sequences.end())
+      take_back(*peer_group, peer, other->second);
+  take_back(group, key, sequence);
 }
 
 void CacheStore::take_back(std::int64_t key) {
@@ -137,7 +202,7 @@ void CacheStore::resolve_by_mask(Group& group, int stream, const MaskView& mask,
     const std::int64_t key = sequence_key(stream, number);
     const auto found = group.sequences.find(key);
     if (found == group.sequences.end() || !found->second.open) continue;
-    const bool branches = !cells.cuts || (cells.branched.contains(number) && !broken_);
+    const bool branches = !cells.cuts || (cells.branched.contains(number) && !found->second.open->unsure);
     if (newest >= found->second.open->first || branches)
       settle(group, found->second);
     else
