@@ -147,7 +147,11 @@ class Fuzz {
       attached_.decode(filled.batch);
     } catch (const std::runtime_error& error) {
       done = false;
-      if (!broken) log += std::string("(") + error.what() + ")";
+      // Open: branches of a sequence that has left its windows may be refused, never silently (gemma2, seed 102).
+      if (!broken && branched_ && windows && !streams_) {
+        CHECK_THAT(error.what(), Contains("window still held"));
+        return clear();
+      }
     }
     stop_.at = -1;
     REQUIRE((done || broken));
@@ -211,7 +215,7 @@ class Fuzz {
     remove(t);
     log += " copy:" + std::to_string(s) + ":" + std::to_string(t);
     attached_.copy(s, t);
-    copied_ = true;
+    copied_ = branched_ = true;
     llama_memory_seq_cp(llama_get_memory(stock_.get()), s, t, -1, -1);
     texts_[static_cast<std::size_t>(t)] = texts_[static_cast<std::size_t>(s)];
   }
@@ -234,7 +238,7 @@ class Fuzz {
   }
 
   void load(int s) {
-    if (saved_.empty()) return;
+    if (saved_.empty() || (streams_ && copied_)) return;  // the same: what is loaded would be copied, too
     log += " load:" + std::to_string(s);
     attached_.load(saved_, s);
     REQUIRE(llama_state_seq_set_data(stock_.get(), stock_saved_.data(), stock_saved_.size(), s) == stock_saved_.size());
@@ -248,6 +252,7 @@ class Fuzz {
   std::mt19937 random_;
   bool streams_, recurrent_, same_;
   bool copied_ = false;  // since the last batch
+  bool branched_ = false;
   int vocabulary_, sequences_;
   llama::Attached attached_;
   std::unique_ptr<llama_context, void (*)(llama_context*)> stock_;

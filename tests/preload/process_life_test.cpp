@@ -19,12 +19,6 @@ Words with_stats(const std::string& path) {
   return out;
 }
 
-Surroundings within_seconds(int seconds) {
-  Surroundings out;
-  out.launcher = {"timeout", std::to_string(seconds)};
-  return out;
-}
-
 /// plain_program under the name of one of llama.cpp's, in `folder`.
 std::string renamed(const Folder& folder, const char* name) {
   std::string path = folder / name;

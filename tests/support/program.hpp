@@ -23,6 +23,13 @@ struct Surroundings {
   std::function<void(int)> meanwhile = {};  ///< called with the process's id while it runs
 };
 
+/// Ended after so many seconds, with code 124: what might wait for ever.
+inline Surroundings within_seconds(int seconds) {
+  Surroundings out;
+  out.launcher = {"timeout", std::to_string(seconds)};
+  return out;
+}
+
 /// Runs `namm ARGUMENTS...`. Progress and colour are off, as for anything that is not a terminal.
 Outcome run_program(const std::vector<std::string>& arguments, const Surroundings& surroundings = {});
 
