@@ -18,7 +18,7 @@ struct Hooks {
   void (*creating)();                                 ///< a context is about to be created on this thread
   bool (*created)(const void* model, void* context);  ///< false: cannot be attached to, the reason was printed; free it
   void (*freeing)(const void* context);
-  void (*before_batch)(const void* context);
+  bool (*before_batch)(const void* context);            ///< false: the process exits, nothing may be computed any more
   int (*after_batch)(const void* context, int status);  ///< the status to return
   bool (*attached)(const void* memory);
   bool (*attached_context)(const void* context);

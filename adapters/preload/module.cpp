@@ -22,6 +22,7 @@
 #include "adapters/llama_cpp/backend/layout_check.hpp"
 #include "adapters/llama_cpp/context/followed_context.hpp"
 #include "adapters/preload/attach_flags.hpp"
+#include "adapters/preload/exit_gate.hpp"
 #include "adapters/preload/hooks.hpp"
 #include "adapters/preload/session_file.hpp"
 #include "adapters/preload/settings.hpp"
@@ -45,6 +46,7 @@ struct Module {
   std::mutex watch_mutex;
   std::condition_variable watch;
   bool ending = false, ended = false;
+  ExitGate gate;
 };
 
 // Never destroyed: the program may still be running threads while it exits.
@@ -128,6 +130,7 @@ void watch_for_pauses() {
 void at_exit() {
   Module& m = module();
   if (getpid() != m.process) return;  // a child by fork(), without the thread
+  m.gate.shut(std::chrono::seconds(1));
   std::unique_lock<std::mutex> lock(m.watch_mutex);
   m.ending = true;
   m.watch.notify_all();
@@ -228,7 +231,8 @@ void freeing(const void* context) {
   module().by_context.erase(context);
 }
 
-void before_batch(const void* context) {
+bool before_batch(const void* context) {
+  if (!module().gate.enter()) return false;
   // said here and not when it was created: programs create contexts to measure what fits, and drop them
   static std::once_flag once;
   std::call_once(once, [] {
@@ -236,6 +240,13 @@ void before_batch(const void* context) {
                module().settings.policy, module().settings.budget, module().settings.mode, module().settings.interval_tokens);
   });
   of_context(context)->before_batch();
+  return true;
+}
+
+int after_batch(const void* context, int status) {
+  const int out = guarded(-3, [&] { return of_context(context)->after_batch(status); });
+  module().gate.leave();
+  return out;
 }
 
 constexpr std::uint32_t kNoFlags = 0;
@@ -299,7 +310,7 @@ constexpr Hooks kHooks = {
     created,
     freeing,
     before_batch,
-    [](const void* context, int status) { return guarded(-3, [&] { return of_context(context)->after_batch(status); }); },
+    after_batch,
     [](const void* memory) { return of_memory(memory) != nullptr; },
     [](const void* context) { return of_context(context) != nullptr; },
     [](const void* memory) { of_memory(memory)->cleared(); },

@@ -86,6 +86,9 @@ void* create(void* (*original)(void*, Opaque), void* model, const Opaque& parame
   return nullptr;
 }
 
+/// What llama_decode() returns where its abort callback ended it.
+constexpr std::int32_t kAborted = 2;
+
 }  // namespace
 }  // namespace namm::preload
 
@@ -111,13 +114,13 @@ void llama_free(void* context) {
 std::int32_t llama_decode(void* context, Opaque batch) {
   NAMM_REAL(llama_decode, std::int32_t(void*, Opaque));
   if (!ours_context(context)) return original(context, batch);
-  loaded->before_batch(context);
+  if (!loaded->before_batch(context)) return kAborted;
   return loaded->after_batch(context, original(context, batch));
 }
 std::int32_t llama_process(void* context, int type, void* batch) {
   NAMM_REAL(llama_process, std::int32_t(void*, int, void*));
   if (!ours_context(context)) return original(context, type, batch);
-  loaded->before_batch(context);
+  if (!loaded->before_batch(context)) return kAborted;
   return loaded->after_batch(context, original(context, type, batch));
 }
 

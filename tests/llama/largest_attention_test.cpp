@@ -39,9 +39,10 @@ TEST_CASE("LargestAttention: the kernel's own attention, and the largest of a gr
       for (std::size_t t = 0; t < context; ++t) {
         const float mean = layer.attention[static_cast<std::size_t>(h)][t];
         const float most = largest.at(index)[static_cast<std::size_t>(h)][t];
-        CHECK(most >= mean - 1e-4f);
-        CHECK(most <= static_cast<float>(group) * mean + 1e-4f);
+        const float near = 1e-2f * most;  // the cache holds keys in F16 (2^-11), which logits of about 10 multiply
+        CHECK(most >= mean - near);
+        CHECK(most <= static_cast<float>(group) * mean + near);
         above = std::max(above, static_cast<double>(most - mean));
       }
-  CHECK((above > 1e-3) == (group > 1));
+  CHECK((above > 1e-2) == (group > 1));
 }

@@ -58,17 +58,19 @@ TEST_CASE("a request ends when others go on without it", "[llama]") {
   Watched w;
   w.batch({{100, 0, 0, 9}, {101, 0, 0, 4}});
   w.batch({{100, 0, 10, 10}, {101, 0, 5, 5}});
-  w.batch({{101, 0, 6, 6}});
+  for (int p = 6; p < 9; ++p) w.batch({{101, 0, p, p}});
+  CHECK(w.ended.empty());  // a slow reader may still come back
+  w.batch({{101, 0, 9, 9}});
   REQUIRE(w.ended.size() == 1);
   CHECK(w.ended[0].sequence == 0);
-  w.batch({{102, 0, 0, 20}, {101, 0, 7, 7}});  // 102 reads a long prompt:
-  w.batch({{101, 0, 8, 8}});                   // waiting for its next chunk is not the end
-  w.batch({{102, 0, 21, 40}, {101, 0, 9, 9}});
-  w.batch({{102, 0, 41, 41}, {101, 0, 10, 10}});
+  w.batch({{102, 0, 0, 20}, {101, 0, 10, 10}});  // 102 reads a long prompt:
+  w.batch({{101, 0, 11, 11}});                   // waiting for its next chunk is not the end
+  w.batch({{102, 0, 21, 40}, {101, 0, 12, 12}});
+  w.batch({{102, 0, 41, 41}, {101, 0, 13, 13}});
   CHECK(w.ended.size() == 1);
   w.log.end(101);
   REQUIRE(w.ended.size() == 2);
-  CHECK(w.ended[1].generated_tokens == 6);
+  CHECK(w.ended[1].generated_tokens == 9);
   w.log.end_all();
   REQUIRE(w.ended.size() == 3);
   CHECK(w.ended[2].prompt_tokens == 41);
