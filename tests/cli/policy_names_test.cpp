@@ -62,7 +62,7 @@ TEST_CASE("the folder of a run stands for its policy") {
   NAMM_NEED_HOST(host);
   const Folder folder;
   std::filesystem::create_directories(folder / "run1");
-  const auto attach = [&] { return run_program({"attach", "--policy", folder / "run1", "--", "true"}); };
+  const auto attach = [&] { return run_program({"attach", "--print", "--policy", folder / "run1", "--", "true"}); };
   check_refused(run_program(small_eval(host, folder / "run1", folder / "r.jsonl")), 1, {"run1", "is a folder"});
   check_refused(attach(), 1, {"run1", "is a folder"});
   write_policy(folder / "run1/policy.json");
