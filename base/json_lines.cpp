@@ -9,6 +9,8 @@
 #include <stdexcept>
 #include <system_error>
 
+#include "base/named_pipe.hpp"
+
 namespace namm {
 
 JsonLines::JsonLines(std::string option, const std::filesystem::path& path, Start start)
@@ -19,6 +21,9 @@ JsonLines::JsonLines(std::string option, const std::filesystem::path& path, Star
     if (file_ < 0) fail("opened");
     return;
   }
+  if (is_named_pipe(path))  // lines that nobody reads would be gone when the program ends
+    throw std::runtime_error(option_ + " " + path.string() +
+                             ": must be a file, is a FIFO; give a file, or /dev/stdout and a pipe");
   file_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666);
   made_ = file_ >= 0;
   if (!made_ && errno == EEXIST) file_ = ::open(path.c_str(), O_RDWR | O_APPEND | O_CLOEXEC);
@@ -40,7 +45,8 @@ JsonLines::~JsonLines() {
 
 void JsonLines::fail(const std::string& what) const {
   throw std::runtime_error(option_ + " " + path_.string() + ": could not be " + what + " (" +
-                           std::generic_category().message(errno) + "); the lines before are in it; choose another file");
+                           std::generic_category().message(errno) + "); " + (file_ >= 0 ? "the lines before are in it; " : "") +
+                           "choose another file");
 }
 
 void JsonLines::replace() {
@@ -86,7 +92,7 @@ void require_writable(const std::string& option, const std::filesystem::path& pa
   const std::filesystem::file_status about = std::filesystem::status(path, ignored);
   const bool other =
       std::filesystem::exists(about) && !std::filesystem::is_regular_file(about) && !std::filesystem::is_directory(about);
-  if (!other) JsonLines(option, path, JsonLines::Start::afresh);
+  if (!other || is_named_pipe(path)) JsonLines(option, path, JsonLines::Start::afresh);
 }
 
 }  // namespace namm

@@ -2,6 +2,8 @@
 
 #include <stdexcept>
 
+#include "base/named_pipe.hpp"
+
 namespace namm {
 
 LineReader::LineReader(std::filesystem::path file, std::size_t longest_line)
@@ -9,6 +11,7 @@ LineReader::LineReader(std::filesystem::path file, std::size_t longest_line)
   std::error_code error;
   if (std::filesystem::is_directory(file_, error)) throw std::runtime_error(file_.string() + ": is a folder; give a file");
   if (!std::filesystem::exists(file_, error)) throw std::runtime_error(file_.string() + ": does not exist");
+  if (is_named_pipe(file_)) throw std::runtime_error(file_.string() + ": must be a file, is a FIFO; give a file");
   stream_.open(file_, std::ios::binary);
   if (!stream_) throw std::runtime_error(file_.string() + ": cannot be opened for reading");
   refill();

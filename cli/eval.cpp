@@ -299,7 +299,8 @@ int run_eval(const std::vector<std::string>& arguments) {
   const bool going = evaluate_all(session, model, model_options, numbers, split);
   bar.clear();
   if (!going)
-    std::cerr << "namm: stopped; what was measured is reported"
+    std::cerr << (session.records.empty() ? "namm: stopped before the first result"
+                                          : "namm: stopped; what was measured is reported")
               << (json.empty() ? std::string(", with --json FILE it could be gone on with")
                                : "\nnamm: go on with: " + again("eval", arguments, {resume ? "" : "--resume"}))
               << '\n';

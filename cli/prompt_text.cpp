@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <system_error>
 
+#include "base/named_pipe.hpp"
 #include "base/utf8.hpp"
 
 namespace namm::cli {
@@ -30,6 +31,9 @@ std::string read_all(std::FILE* file, const std::string& name) {
 }
 
 std::string read_file(const std::string& path) {
+  if (is_named_pipe(path))
+    throw std::runtime_error("--file " + path +
+                             ": must be a file, is a FIFO; give a file, or leave --file out and write to standard input");
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
   if (!file)
     throw std::runtime_error("--file " + path + ": cannot be read (" + std::generic_category().message(errno) +

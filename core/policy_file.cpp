@@ -9,6 +9,7 @@
 #include "base/atomic_file.hpp"
 #include "base/json_fields.hpp"
 #include "base/json_limits.hpp"
+#include "base/named_pipe.hpp"
 #include "core/policies/network_policy.hpp"
 #include "namm/policy.hpp"
 #include "shipped.hpp"
@@ -25,6 +26,7 @@ static_assert(kMostPolicyNumbers + kMostPolicyNumbers / 8 < detail::kMostJsonVal
 
 std::string read_file(const std::filesystem::path& path) {
   if (std::filesystem::is_directory(path)) throw std::runtime_error("must be a policy file, is a folder; name a file in it");
+  if (is_named_pipe(path)) throw std::runtime_error("must be a policy file, is a FIFO; give a file");
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
   if (!file) throw std::runtime_error("could not be read: " + std::generic_category().message(errno) + "; check the path");
   std::string text;

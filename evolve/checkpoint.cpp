@@ -7,6 +7,7 @@
 
 #include "base/atomic_file.hpp"
 #include "base/json_limits.hpp"
+#include "base/named_pipe.hpp"
 #include "evolve/generation_record.hpp"
 #include "evolve/strategies/state_fields.hpp"
 #include "namm/policy.hpp"
@@ -98,6 +99,7 @@ void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkp
 }
 
 Checkpoint load_checkpoint(const std::filesystem::path& path) {
+  if (is_named_pipe(path)) refuse(path, "must be a file, is a FIFO");
   std::ifstream in(path, std::ios::binary);
   if (!in) refuse(path, "must be a readable file; check the folder's name, or start a new run without resuming");
   nlohmann::json json;

@@ -1,4 +1,5 @@
 #include <sys/mount.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 
@@ -110,4 +111,27 @@ TEST_CASE("a full standard output is noticed") {
   full.output = "/dev/full";
   check_refused(run_program({"--version"}, full), 1, {"standard output"});
   check_refused(run_program({"prompts", "--task", "passkey"}, full), 1, {"standard output"});
+}
+
+TEST_CASE("named FIFOs are refused, and not waited for") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  const std::string fifo = folder / "fifo";
+  REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+  const auto refused = [&](const std::vector<std::string>& words) {
+    CAPTURE(words);
+    check_refused(run_program(words, within_seconds(20)), 1, {"fifo", "is a FIFO"});
+  };
+  refused({"eval", "--model", host, "--policy", fifo});
+  refused({"eval", "--model", host, "--policy", "h2o", "--data", fifo});
+  refused({"eval", "--model", host, "--policy", "h2o", "--json", fifo});
+  refused({"run", "--model", host, "--policy", "full", "--file", fifo});
+  refused({"attach", "--policy", fifo, "--", "true"});
+  refused({"report", fifo});
+  // pipes without a name are files like any other
+  Surroundings piped_in;
+  piped_in.input = "a garden";
+  const Outcome piped =
+      run_program({"run", "--model", host, "--policy", "full", "--max-tokens", "2", "--file", "/dev/stdin"}, piped_in);
+  CHECK(piped.code == 0);
 }
