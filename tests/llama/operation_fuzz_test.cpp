@@ -16,6 +16,11 @@ using namespace namm::test;
 
 namespace {
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr unsigned kRuns = 1;
+#else
+constexpr unsigned kRuns = 3;
+#endif
 constexpr int kMostTokens = 300;  // of a sequence
 
 struct Kind {
@@ -280,7 +285,7 @@ TEST_CASE("random operations, beside a context without a policy", "[llama][fuzz]
   shape.layers = 2;
   shape.architecture = kind.architecture;
   const auto model = llama::LlamaModel::load(write_tiny_model(shape));
-  const unsigned first = from_environment("NAMM_FUZZ_SEED", 1), count = from_environment("NAMM_FUZZ_SEQUENCES", 3);
+  const unsigned first = from_environment("NAMM_FUZZ_SEED", 1), count = from_environment("NAMM_FUZZ_SEQUENCES", kRuns);
   for (unsigned seed = first; seed < first + count; ++seed) {
     Fuzz fuzz(*model, kind, seed);
     fuzz.windows = shape.architecture == "gemma2";
