@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 #include <iostream>
+#include <optional>
 #include <stdexcept>
 
 #include "adapters/llama_cpp/model_facts.hpp"
@@ -17,6 +18,7 @@
 #include "cli/attach_words.hpp"
 #include "cli/command.hpp"
 #include "cli/options.hpp"
+#include "cli/own_policy.hpp"
 #include "cli/untuned.hpp"
 
 namespace namm::cli {
@@ -33,11 +35,29 @@ fs::path library(const std::string& name) {
                            ", is in neither; build or install the whole project");
 }
 
-preload::Settings attach_settings_from(const po::variables_map& values) {
-  const std::string name = recorded_policy(values["policy"].as<std::string>());
+/// The model file that the program's command line or environment names; empty if neither does.
+fs::path model_of(const std::vector<std::string>& arguments) {
+  for (std::size_t i = 0; i + 1 < arguments.size(); ++i)
+    if (arguments[i] == "-m" || arguments[i] == "--model") return arguments[i + 1];
+  const char* const variable = std::getenv("LLAMA_ARG_MODEL");
+  return variable != nullptr ? variable : "";
+}
+
+/// A policy's name or the path of its file, with "own" resolved.
+std::string policy_from(const po::variables_map& values, const std::optional<Budget>& budget, const fs::path& model) {
+  const std::string name = values.contains("policy") ? recorded_policy(values["policy"].as<std::string>())
+                                                     : policy_unless_named(model, budget, kDefaultPolicyName);
+  if (name != kOwnPolicyName) return name;
+  resolve_policy_of(name, model, budget);  // says what is wrong
+  return own_policy(model, budget)->string();
+}
+
+preload::Settings attach_settings_from(const po::variables_map& values, const fs::path& model) {
+  std::optional<Budget> given;
+  if (values.contains("budget")) given = parse_budget(values["budget"].as<std::string>());
+  const std::string name = policy_from(values, given, model);
   const PolicyFile file = resolve_policy(name);
-  Budget budget = file.selection.budget;
-  if (values.contains("budget")) budget = parse_budget(values["budget"].as<std::string>());
+  Budget budget = given.value_or(file.selection.budget);
   if (!file.drops())
     budget = {};
   else if (budget.unit == Budget::Unit::unlimited && !values.contains("budget"))
@@ -63,18 +83,15 @@ void check_writable(const std::string& path) {
   close(file);
 }
 
-/// The model named on the program's command line, if it is a file: refused where its header says that nothing can be attached.
-void check_model(const std::vector<std::string>& arguments, const std::string& policy) {
-  for (std::size_t i = 0; i + 1 < arguments.size(); ++i) {
-    if (arguments[i] != "-m" && arguments[i] != "--model") continue;
-    std::error_code error;
-    if (!fs::is_regular_file(arguments[i + 1], error)) return;  // the program says what is wrong with it
-    const auto facts = llama::model_facts(arguments[i + 1]);
-    if (!facts["policy_attaches"].get<bool>())
-      throw std::runtime_error("model " + arguments[i + 1] +
-                               ": a memory policy cannot be attached: " + facts["why_not"].get<std::string>());
-    if (policy == kDefaultPolicyName) warn_if_untuned(arguments[i + 1]);
-  }
+/// The program's model, if it is a file: refused where its header says that nothing can be attached.
+void check_model(const fs::path& model, const std::string& policy) {
+  std::error_code error;
+  if (!fs::is_regular_file(model, error)) return;  // the program says what is wrong with it
+  const auto facts = llama::model_facts(model);
+  if (!facts["policy_attaches"].get<bool>())
+    throw std::runtime_error("model " + model.string() +
+                             ": a memory policy cannot be attached: " + facts["why_not"].get<std::string>());
+  if (policy == kDefaultPolicyName) warn_if_untuned(model);
 }
 
 [[noreturn]] void become(const std::vector<std::string>& words) {
@@ -92,8 +109,10 @@ int run_attach(const std::vector<std::string>& arguments) {
   const auto separator = std::find(arguments.begin(), arguments.end(), "--");
   const std::vector<std::string> own(arguments.begin(), separator);
   po::options_description options("Options", 110);
-  options.add_options()("policy,p", po::value<std::string>()->default_value(std::string(kDefaultPolicyName))->value_name("NAME"),
-                        "policy: a name, a policy file, or default: the evolved one that comes with the program");
+  options.add_options()(
+      "policy,p", po::value<std::string>()->value_name("NAME"),
+      "policy: a name, a policy file, own (made for this model: namm policies) or default (the evolved one that "
+      "comes with the program); without it own, else default");
   options.add_options()("budget,b", po::value<std::string>()->value_name("B"),
                         "25% or 0.25, 256 (tokens per head), 64MiB; default: the policy file's own");
   add_memory(options);
@@ -114,7 +133,7 @@ int run_attach(const std::vector<std::string>& arguments) {
         "llama-server -m model.gguf");
   const std::string program = *(separator + 1);
   const std::vector<std::string> given(separator + 2, arguments.end());
-  const preload::Settings settings = attach_settings_from(*values);
+  const preload::Settings settings = attach_settings_from(*values, model_of(given));
   std::vector<std::string> words = preload::attach_flags(program, given);
   words.insert(words.begin(), program);
   if (values->contains("print")) {
@@ -125,7 +144,7 @@ int run_attach(const std::vector<std::string>& arguments) {
   const fs::path path = find_program(program);
   words.front() = path.string();
   check_preloadable(path);
-  check_model(given, settings.policy);
+  check_model(model_of(given), settings.policy);
   if (!settings.stats.empty()) check_writable(settings.stats);
   preload::put_into_environment(settings);
   if (!path.filename().string().starts_with("llama-")) preload::supply_by_environment();

@@ -12,6 +12,7 @@
 #include "cli/command.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/options.hpp"
+#include "cli/own_policy.hpp"
 #include "cli/progress_bar.hpp"
 #include "kernels/machine_peak.hpp"
 #include "namm/policy.hpp"
@@ -33,7 +34,8 @@ po::options_description bench_options() {
   options.add_options()(
       "model,m", po::value<std::string>()->value_name("FILE"),
       "a GGUF file: prefill and decode, stock llama.cpp with flash attention beside ours; without --kernel no kernels");
-  options.add_options()("policy,p", po::value<std::string>()->value_name("NAME"), "policy or policy file to attach (--model)");
+  options.add_options()("policy,p", po::value<std::string>()->value_name("NAME"),
+                        "policy to attach (--model): a name, a policy file, or own, which was made for this model");
   options.add_options()("budget,b", po::value<std::string>()->value_name("B"), "its budget; default: the policy file's own");
   options.add_options()("length", po::value<std::string>()->default_value("500,4000")->value_name("N,M"),
                         "prompt lengths in tokens (--model)");
@@ -77,9 +79,10 @@ bench::ModelBenchSettings model_settings_from(const po::variables_map& values, b
     out.lengths.push_back(parse_length(text));
   if (values.contains("policy")) {
     out.policy_name = recorded_policy(values["policy"].as<std::string>());
-    const PolicyFile file = resolve_policy(out.policy_name);
-    Budget budget = file.selection.budget;
-    if (values.contains("budget")) budget = parse_budget(values["budget"].as<std::string>());
+    std::optional<Budget> given;
+    if (values.contains("budget")) given = parse_budget(values["budget"].as<std::string>());
+    const PolicyFile file = resolve_policy_of(out.policy_name, values["model"].as<std::string>(), given);
+    const Budget budget = given.value_or(file.selection.budget);
     if (budget.unit == Budget::Unit::unlimited && file.drops())
       throw std::invalid_argument("--budget: must be given with the policy " + out.policy_name +
                                   ", is missing; for example --budget 25%");

@@ -8,6 +8,7 @@
 #include <optional>
 #include <stdexcept>
 
+#include "adapters/llama_cpp/model_key.hpp"
 #include "base/atomic_file.hpp"
 #include "base/date.hpp"
 #include "base/format.hpp"
@@ -22,6 +23,7 @@
 #include "cli/options.hpp"
 #include "cli/progress_bar.hpp"
 #include "cli/run_config.hpp"
+#include "core/model_policies.hpp"
 #include "core/policies/key_probe.hpp"
 #include "eval/evaluation.hpp"
 #include "eval/fingerprint.hpp"
@@ -72,6 +74,9 @@ po::options_description calibrate_options() {
                         "the policy's default budget");
   add_memory(options);
   options.add_options()("no-chat", "do not apply the model's chat template");
+  options.add_options()("no-keep",
+                        "do not keep the policy as the model's own (namm policies), which run, eval and attach use where "
+                        "none is named");
   options.add_options()("seed", po::value<std::uint64_t>()->default_value(1)->value_name("N"), "of the texts");
   add_general(options);
   return options;
@@ -217,6 +222,16 @@ void write_policy(const std::filesystem::path& path, const calibrate::Outcome& o
   load_policy_file(path);  // what was recorded is removed only once its policy can be read
 }
 
+/// A policy that lies in its folder is made, whether or not it can be kept.
+void keep_as_own(const std::filesystem::path& policy, const std::filesystem::path& model) {
+  try {
+    ModelPolicies().keep(llama::model_key(model), kCalibratedName, load_policy_file(policy));
+    std::printf("kept as this model's own: run, eval and attach use it where no policy is named ('namm policies')\n");
+  } catch (const std::exception& error) {
+    spdlog::warn("{}; the policy is not kept as this model's own", error.what());
+  }
+}
+
 }  // namespace
 
 int run_calibrate(const std::vector<std::string>& arguments) {
@@ -289,6 +304,7 @@ int run_calibrate(const std::vector<std::string>& arguments) {
     const auto given = settings.resume ? without(arguments, options, kFolder) : std::vector<std::string>();
     std::printf("go on with: %s\n", again("calibrate", given, {"--resume", folder.string()}).c_str());
   }
+  if (!outcome.stopped && !values->contains("no-keep")) keep_as_own(folder / kPolicyFileName, model_options.model);
   std::fflush(stdout);
   if (!outcome.stopped) std::filesystem::remove(settings.state, failed);
   return outcome.stopped ? 1 : 0;

@@ -25,6 +25,8 @@ int run_attach(const std::vector<std::string>& arguments);
 int run_run(const std::vector<std::string>& arguments);
 int run_inspect(const std::vector<std::string>& arguments);
 int run_report(const std::vector<std::string>& arguments);
+int run_tune(const std::vector<std::string>& arguments);
+int run_policies(const std::vector<std::string>& arguments);
 int run_prompts(const std::vector<std::string>& arguments);
 int run_completion(const std::vector<std::string>& arguments);
 int run_man(const std::vector<std::string>& arguments);

@@ -18,6 +18,7 @@ constexpr Command kCommands[] = {
 #ifdef NAMM_WITH_LLAMA
     {"evolve", "evolves a memory policy for a model", run_evolve},
     {"calibrate", "fits a policy to a model in minutes, without labels", run_calibrate},
+    {"tune", "makes the best policy it can for a model and a budget: all of the above and below in one", run_tune},
 #endif
     {"average", "writes the mean of the policies of several runs", run_average},
 #ifdef NAMM_WITH_LLAMA
@@ -26,6 +27,9 @@ constexpr Command kCommands[] = {
     {"run", "generates with a policy attached; prints the text, then the savings", run_run},
     {"attach", "runs an unmodified llama.cpp program with a policy attached", run_attach},
     {"bench", "what the kernels and an attached policy cost on this machine", run_bench},
+#endif
+#ifdef NAMM_WITH_LLAMA
+    {"policies", "the policies that were made for your models and are kept on this machine", run_policies},
 #endif
     {"report", "tables from results and runs", run_report},
     {"inspect", "says what a model, policy, run or result file is", run_inspect},

@@ -15,7 +15,7 @@ namespace {
 using Words = std::vector<std::string>;
 
 Words policies() {
-  Words out = {std::string(kDefaultPolicyName)};
+  Words out = {std::string(kDefaultPolicyName), "own"};
   for (const PolicyEntry& entry : policy_registry()) out.emplace_back(entry.name);
   return out;
 }
@@ -51,6 +51,7 @@ Words known_words(std::string_view command, std::string_view name) {
     Words words;
   };
   static const Known kKnown[] = {
+      {"action", {"list", "show", "export", "add", "remove"}},
       {"mode", {"uniform", "pooled", "threshold", "reference"}},
       {"split", {"train", "validation", "test", "all"}},
       {"compress", {"chunked", "once"}},

@@ -15,6 +15,7 @@
 #include "cli/interrupt.hpp"
 #include "cli/model_options.hpp"
 #include "cli/options.hpp"
+#include "cli/own_policy.hpp"
 #include "cli/progress_bar.hpp"
 #include "cli/untuned.hpp"
 #include "eval/eval_work.hpp"
@@ -129,7 +130,7 @@ bool evaluate_group(Session& session, HostPool& pool, const std::vector<Prompt>&
 std::set<std::string> policies_of(const std::vector<Candidate>& candidates) {
   std::set<std::string> out;
   for (const Candidate& candidate : candidates)
-    if (candidate.hindsight == nullptr) out.insert(candidate.name);
+    if (candidate.hindsight == nullptr && candidate.name != kOwnPolicyName) out.insert(candidate.name);
   return out;
 }
 
@@ -201,15 +202,14 @@ std::string policy_help() {
   std::string names;
   for (const PolicyEntry& entry : policy_registry()) names.append(names.empty() ? "" : ", ").append(entry.name);
   return "policies: names (" + names +
-         "), policy files or folders of runs, or default (the evolved one that comes with the program); `full` is always "
-         "measured. "
+         "), policy files or folders of runs, own (made for this model: namm policies) or default (the evolved one that comes "
+         "with the program); own, if there is one, else default is what is meant without the option. `full` is always measured. "
          "Also expected-attention, and the upper bounds oracle and kvzip: they look at each prompt beforehand";
 }
 
 po::options_description describe_options() {
   po::options_description options("Options", 100);
-  options.add_options()("policy,p", po::value<std::string>()->default_value(std::string(kDefaultPolicyName))->value_name("A,B"),
-                        policy_help().c_str());
+  options.add_options()("policy,p", po::value<std::string>()->value_name("A,B"), policy_help().c_str());
   options.add_options()("budget,b", po::value<std::string>()->default_value("25%")->value_name("B,C"),
                         "budgets: 25% or 0.25, 256 (tokens per head), 64MiB");
   add_model(options, 1);

@@ -6,6 +6,7 @@
 #include "base/fnv1a.hpp"
 #include "calibrate/hindsight.hpp"
 #include "calibrate/prompt_scores.hpp"
+#include "cli/own_policy.hpp"
 
 namespace namm::cli {
 namespace {
@@ -49,16 +50,19 @@ std::vector<Candidate> candidates_from(const po::variables_map& values) {
   const std::vector<Budget> budgets = parse_budgets(values["budget"].as<std::string>());
   const bool once = compresses_once(values);
   std::vector<Candidate> out;
-  for (const std::string& given : split_list(values["policy"].as<std::string>(), "--policy")) {
+  const std::string model = values["model"].as<std::string>();
+  const std::string names = values.contains("policy") ? values["policy"].as<std::string>()
+                                                      : policy_unless_named(model, budgets.front(), kDefaultPolicyName);
+  for (const std::string& given : split_list(names, "--policy")) {
     const auto hindsight = calibrate::make_hindsight(given);
     const std::string name = hindsight ? std::string(hindsight->name()) : recorded_policy(given);
-    PolicyFile file;
-    if (hindsight)
-      file.policy = std::make_shared<calibrate::PromptScores>(name, std::map<int, calibrate::PromptScores::ByHead>());
-    else
-      file = resolve_policy(name);
-    if (!file.drops()) continue;
-    for (const Budget& budget : budgets)
+    for (const Budget& budget : budgets) {
+      PolicyFile file;
+      if (hindsight)
+        file.policy = std::make_shared<calibrate::PromptScores>(name, std::map<int, calibrate::PromptScores::ByHead>());
+      else
+        file = resolve_policy_of(name, model, budget);
+      if (!file.drops()) continue;
       for (const MemoryOptions& options : memories) {
         Candidate candidate{name, make_memory(file, options, budget), hindsight};
         if (once) candidate.memory.interval_tokens = kOnce;
@@ -68,6 +72,7 @@ std::vector<Candidate> candidates_from(const po::variables_map& values) {
                                       " twice; remove one");
         out.push_back(std::move(candidate));
       }
+    }
   }
   return out;
 }

@@ -26,6 +26,8 @@ constexpr std::string_view kAttach[] = {"policy", "budget", "stats", "print"};
 constexpr std::string_view kBench[] = {"kernel", "model", "policy", "budget", "threads", "json"};
 constexpr std::string_view kReport[] = {"output", "format", "wide"};
 constexpr std::string_view kInspect[] = {"json"};
+constexpr std::string_view kTune[] = {"model", "budget", "output", "minutes", "data", "workers", "resume"};
+constexpr std::string_view kPolicies[] = {"action", "model", "key", "name", "file", "output"};
 constexpr std::string_view kPrompts[] = {"task", "length", "count", "model"};
 constexpr std::string_view kMan[] = {"output"};
 
@@ -33,13 +35,14 @@ constexpr std::string_view kMan[] = {"output"};
 constexpr std::string_view kCache[] = {"policy",   "budget", "mode",       "interval", "protect-sinks", "protect-recent",
                                        "compress", "target", "input",      "read-out", "value-weight",  "recency",
                                        "features", "probe",  "attachment", "cells"};
-constexpr std::string_view kTexts[] = {"tasks",      "data",          "length", "length-max",    "haystack",
-                                       "split",      "samples",       "seed",   "texts",         "question-in-context",
-                                       "no-chat",    "prompts",       "count",  "training-pool", "start",
-                                       "validation", "answer-prefix", "traces", "counter",       "decode"};
-constexpr std::string_view kSearch[] = {"fitness",     "strategy",      "population",        "step-size",
-                                        "generations", "stop-at",       "validate-every",    "stop-after-minutes",
-                                        "restarts",    "stop-stagnant", "restart-population"};
+constexpr std::string_view kTexts[] = {"tasks",   "data",       "length",        "length-max", "haystack",
+                                       "split",   "samples",    "seed",          "texts",      "question-in-context",
+                                       "no-chat", "no-keep",    "prompts",       "count",      "training-pool",
+                                       "start",   "validation", "answer-prefix", "traces",     "counter",
+                                       "decode"};
+constexpr std::string_view kSearch[] = {"fitness",     "strategy",      "population",         "step-size",
+                                        "generations", "stop-at",       "validate-every",     "stop-after-minutes",
+                                        "restarts",    "stop-stagnant", "restart-population", "minutes"};
 constexpr std::string_view kMachine[] = {"threads",       "workers",     "context", "gpu-layers", "rank-timeout",
                                          "prompt-memory", "repetitions", "clock",   "model"};
 constexpr std::string_view kFiles[] = {"json",       "details", "details-prompts", "config", "format", "wide",
@@ -61,6 +64,11 @@ constexpr Layout kLayouts[] = {
      kCalibrate,
      {{{"a policy for this model, in minutes", "namm calibrate --model model.gguf --output probe --workers 2"},
        {"from texts of your own beside the made-up ones", "namm calibrate --model model.gguf --output probe --data own.txt"}}}},
+    {"tune",
+     kTune,
+     {{{"the best policy for a quarter of the cache, in about an hour",
+        "namm tune --model model.gguf --budget 25% --minutes 60 --workers 2 --output tuned"},
+       {"go on with a tuning that was stopped", "namm tune --resume tuned"}}}},
     {"average",
      kAverage,
      {{{"the mean of three seeds", "namm average run1/policy.json run2/policy.json run3/policy.json --output mean.json"},
@@ -100,6 +108,10 @@ constexpr Layout kLayouts[] = {
      kInspect,
      {{{"can a policy be attached to this model?", "namm inspect model.gguf"},
        {"what the policy that comes with the program is", "namm inspect default"}}}},
+    {"policies",
+     kPolicies,
+     {{{"what is kept, for all models", "namm policies"},
+       {"the policy of a model as a file to give away", "namm policies export --model model.gguf --output model-policy.json"}}}},
     {"prompts",
      kPrompts,
      {{{"three prompts of a task", "namm prompts --task passkey --length 300 --count 3"},

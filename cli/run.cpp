@@ -9,6 +9,7 @@
 #include "cli/interrupt.hpp"
 #include "cli/model_options.hpp"
 #include "cli/options.hpp"
+#include "cli/own_policy.hpp"
 #include "cli/progress_bar.hpp"
 #include "cli/prompt_text.hpp"
 #include "cli/run_comparison.hpp"
@@ -44,9 +45,10 @@ po::options_description run_options() {
   po::options_description options("Options", 100);
   add_model(options, 1);
   options.add_options()(
-      "policy,p", po::value<std::string>()->default_value("full")->value_name("NAME"),
-      "policy: a name, a policy file, or default (the evolved one that comes with the program), which is taken, too, where only "
-      "--budget, --mode, --interval or --protect-... is given; with --compare a list");
+      "policy,p", po::value<std::string>()->value_name("NAME"),
+      "policy: a name, a policy file, own (made for this model: namm policies) or default (the evolved one that comes with the "
+      "program); without it own, else full, or default where --budget, --mode, --interval or --protect-... is given; with "
+      "--compare a list");
   options.add_options()("budget,b", po::value<std::string>()->value_name("B"),
                         "25% or 0.25, 256 (tokens per head), 64MiB; default: the policy file's own; with --compare a list");
   add_memory(options);
@@ -130,7 +132,8 @@ int run_run(const std::vector<std::string>& arguments) {
   const auto model = llama::LlamaModel::load(model_options.model, model_options.gpu_layers);
   drop_unknown_template(*model, protocol.chat_template);
   warn_of_what_is_set(*values, runs, model_options);
-  for (const LabelledRun& run : runs) warn_if_of_another_model(run.policy, model->description().model);
+  for (const LabelledRun& run : runs)
+    if (run.policy != kOwnPolicyName) warn_if_of_another_model(run.policy, model->description().model);
   const Prompt prompt = encode_prompt(*host_factory(model, tokenising(model_options), 256)(), sample, nullptr, protocol);
   const std::size_t prompt_tokens = prompt.context.size() + prompt.question.size();
   const MakeHost make_host = host_maker(model, model_options, static_cast<int>(prompt_tokens) + max_tokens);

@@ -3,8 +3,10 @@
 #include <llama.h>
 #include <malloc.h>
 
+#include <optional>
 #include <stdexcept>
 
+#include "cli/own_policy.hpp"
 #include "eval/evaluation.hpp"
 #include "namm/policy.hpp"
 
@@ -13,16 +15,20 @@ namespace namm::cli {
 std::vector<LabelledRun> runs_from(const po::variables_map& values) {
   const std::vector<MemoryOptions> memories = memories_from(values);
   const std::string option = given_memory_option(values);
-  std::string names = values["policy"].as<std::string>();
-  if (values["policy"].defaulted() && !option.empty())
-    names = kDefaultPolicyName;  // a budget says that something is to be dropped
+  const std::string model = values["model"].as<std::string>();
+  std::optional<std::vector<Budget>> asked;
+  if (values.contains("budget")) asked = parse_budgets(values["budget"].as<std::string>());
+  const auto first = asked ? std::optional(asked->front()) : std::nullopt;
+  // without a policy: a budget or the like says that something is to be dropped
+  const std::string names = values.contains("policy")
+                                ? values["policy"].as<std::string>()
+                                : policy_unless_named(model, first, option.empty() ? "full" : kDefaultPolicyName);
   std::vector<LabelledRun> out;
   bool drops = false;
   for (const std::string& given : split_list(names, "--policy")) {
     const std::string name = recorded_policy(given);
-    const PolicyFile file = resolve_policy(name);
-    std::vector<Budget> budgets = {file.selection.budget};
-    if (values.contains("budget")) budgets = parse_budgets(values["budget"].as<std::string>());
+    const PolicyFile file = resolve_policy_of(name, model, first);
+    const std::vector<Budget> budgets = asked.value_or(std::vector{file.selection.budget});
     if (!file.drops()) {
       out.push_back({"namm", name, "", "", make_memory(file, memories.front(), {}), {}, 0});
       continue;
@@ -32,7 +38,7 @@ std::vector<LabelledRun> runs_from(const po::variables_map& values) {
       throw std::invalid_argument("--budget: must be given with the policy " + name + ", is missing; for example --budget 25%");
     for (const MemoryOptions& options : memories)
       for (const Budget& budget : budgets) {
-        const CachePolicy memory = make_memory(file, options, budget);
+        const CachePolicy memory = make_memory(resolve_policy_of(name, model, budget), options, budget);
         out.push_back({"namm", name, to_string(budget), std::string(to_string(memory.selection.mode)), memory, {}, 0});
       }
   }

@@ -126,6 +126,10 @@ std::int64_t GgufHeader::tensors() const {
   return gguf_get_n_tensors(context_.get());
 }
 
+std::uint64_t GgufHeader::weights_offset() const {
+  return gguf_get_data_offset(context_.get());
+}
+
 double GgufHeader::parameters() const {
   double total = 0;
   for (std::int64_t i = 0; i < tensors(); ++i) {

@@ -25,7 +25,8 @@ class GgufHeader {
   std::size_t array_length(const std::string& key) const;
 
   std::int64_t tensors() const;
-  double parameters() const;  ///< numbers in all tensors
+  double parameters() const;             ///< numbers in all tensors
+  std::uint64_t weights_offset() const;  ///< where in the file the header ends and the weights begin, in bytes
 
  private:
   struct Free {

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
@@ -77,6 +78,12 @@ class Attached {
 /// switched off, a cache type other than f16, bf16, f32 and q8_0, a policy that drops without a budget, a policy calibrated on
 /// another model. Throws std::runtime_error for models that no policy attaches to (docs/backbones.md has them).
 Attached attach(llama_model* model, const llama_context_params& params, const CachePolicy& policy);
+
+/// What was made for a model on this machine by `namm calibrate` or `namm tune` and is kept in the user's data folder ('namm
+/// policies' lists it): the policy that was tuned for the budget, else the calibrated one; else "default". A budget as for
+/// CachePolicy::with_budget; "" leaves the policy's own. Throws std::invalid_argument if the budget is none, std::runtime_error
+/// if `model` is no GGUF file.
+CachePolicy policy_for(const std::filesystem::path& model, const std::string& budget = "");
 
 /// Why no policy attaches to the model, with what would work; empty if one does. Asks the model and, if that does not tell, a
 /// small context.

@@ -1,0 +1,112 @@
+#include "core/model_policies.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <stdexcept>
+
+namespace namm {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kTuned = "tuned-", kEnding = ".json";
+constexpr std::size_t kKeyDigits = 16;
+
+bool is_key(std::string_view text) {
+  return text.size() == kKeyDigits && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+bool is_kept_name(std::string_view name) {
+  if (name == kCalibratedName) return true;
+  if (!name.starts_with(kTuned)) return false;
+  try {
+    return tuned_name(parse_budget(std::string(name.substr(kTuned.size())))) == name;
+  } catch (const std::invalid_argument&) {
+    return false;
+  }
+}
+
+bool is_tuned(const ModelPolicies::Kept& kept) {
+  return kept.name != kCalibratedName;
+}
+
+fs::path user_folder() {
+  const auto variable = [](const char* name) {
+    const char* const value = std::getenv(name);
+    return fs::path(value != nullptr ? value : "");
+  };
+  // as the XDG base directory specification has it: a relative path counts as none
+  if (const fs::path data = variable("XDG_DATA_HOME"); data.is_absolute()) return data / "namm" / "policies";
+  if (const fs::path home = variable("HOME"); home.is_absolute()) return home / ".local" / "share" / "namm" / "policies";
+  return {};
+}
+
+}  // namespace
+
+std::string tuned_name(const Budget& budget) {
+  return std::string(kTuned) + to_string(budget);
+}
+
+ModelPolicies::ModelPolicies() : folder_(user_folder()) {}
+
+std::vector<ModelPolicies::Kept> ModelPolicies::of(std::string_view key) const {
+  std::vector<Kept> out;
+  std::error_code failed;  // no such folder, or none that may be read: nothing is kept
+  if (folder_.empty() || !is_key(key)) return out;
+  for (fs::directory_iterator entry(folder_ / key, failed), end; !failed && entry != end; entry.increment(failed)) {
+    const std::string file = entry->path().filename().string();
+    if (!file.ends_with(kEnding)) continue;
+    const std::string name = file.substr(0, file.size() - kEnding.size());
+    if (is_kept_name(name)) out.push_back({std::string(key), name, entry->path()});
+  }
+  std::sort(out.begin(), out.end(), [](const Kept& a, const Kept& b) { return a.name < b.name; });
+  return out;
+}
+
+std::vector<ModelPolicies::Kept> ModelPolicies::all() const {
+  std::vector<std::string> keys;
+  std::error_code failed;
+  if (folder_.empty()) return {};
+  for (fs::directory_iterator entry(folder_, failed), end; !failed && entry != end; entry.increment(failed))
+    keys.push_back(entry->path().filename().string());
+  std::sort(keys.begin(), keys.end());
+  std::vector<Kept> out;
+  for (const std::string& key : keys)
+    for (Kept& kept : of(key)) out.push_back(std::move(kept));
+  return out;
+}
+
+std::optional<ModelPolicies::Kept> ModelPolicies::best(std::string_view key, const std::optional<Budget>& budget) const {
+  const std::vector<Kept> kept = of(key);
+  const auto named = [&](const std::string& name) -> std::optional<Kept> {
+    const auto found = std::find_if(kept.begin(), kept.end(), [&](const Kept& one) { return one.name == name; });
+    return found == kept.end() ? std::nullopt : std::optional(*found);
+  };
+  if (budget)
+    if (auto tuned = named(tuned_name(*budget))) return tuned;
+  if (!budget && std::count_if(kept.begin(), kept.end(), is_tuned) == 1) return *std::find_if(kept.begin(), kept.end(), is_tuned);
+  return named(std::string(kCalibratedName));
+}
+
+ModelPolicies::Kept ModelPolicies::keep(std::string_view key, std::string_view name, const PolicyFile& policy) const {
+  if (!is_key(key) || !is_kept_name(name))
+    throw std::invalid_argument("kept policy: must be called calibrated or tuned-B for a budget B, is called \"" +
+                                std::string(name) + "\"; for example tuned-25%");
+  if (folder_.empty())
+    throw std::runtime_error("kept policies: need XDG_DATA_HOME or HOME to be set to an absolute path, neither is; set one");
+  std::error_code failed;
+  fs::create_directories(folder_ / key, failed);
+  if (failed) throw std::runtime_error("kept policies: " + (folder_ / key).string() + ": cannot be made: " + failed.message());
+  Kept out{std::string(key), std::string(name), folder_ / key / (std::string(name) + std::string(kEnding))};
+  save_policy_file(out.file, policy);
+  return out;
+}
+
+void ModelPolicies::remove(const Kept& kept) const {
+  std::error_code failed;
+  if (!fs::remove(kept.file, failed))
+    throw std::runtime_error(kept.file.string() + ": cannot be removed: " + (failed ? failed.message() : "it is not there"));
+  fs::remove(kept.file.parent_path(), failed);  // if it was the model's last
+}
+
+}  // namespace namm
