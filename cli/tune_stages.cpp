@@ -17,20 +17,18 @@ namespace {
 // Kinds of task: those on which is evolved, and others, on which is chosen and reported, at other lengths.
 constexpr const char* kEvolveTasks = "passkey,niah-single-3,niah-multivalue,kv-recall,code-retrieval,text";
 constexpr const char* kHeldOutTasks = "niah-multikey-1,vt,passage-retrieval,code-completion,multi-turn,text";
-constexpr const char* kEvolveLengths = "512,900";
-constexpr const char* kHeldOutLengths = "700,2000";
 constexpr double kHeldOutTokens = 6 * (700 + 2000);  // one prompt of every task and length
-constexpr int kPopulation = 12, kPrompts = 2;
+constexpr int kPrompts = 2;
 constexpr double kWorstKind = 0.1;  // nat per token
 
 // In tokens read, measured on SmolLM2-135M-Instruct with two workers: a text is read, repeated and fitted; an evaluation of a
 // semi-live evolution costs about as much as reading its prompts.
 constexpr double kTokensPerText = 3500;
-constexpr double kTokensPerGeneration = kPopulation * kPrompts * 780;
+constexpr double kTokensPerEvaluation = kPrompts * 780;
 constexpr int kValidated = 3, kTested = 6;  // policies with the full cache; kvzip reads twice
 
 double evolution_tokens(const TuneSizes& sizes) {
-  return sizes.seeds * sizes.generations * kTokensPerGeneration;
+  return sizes.seeds * sizes.generations * sizes.population * kTokensPerEvaluation;
 }
 
 std::vector<std::string> with_common(const Tuning& tuning, std::vector<std::string> words, bool model) {
@@ -55,7 +53,7 @@ std::vector<std::string> eval_words(const Tuning& tuning, const std::string& pol
                       "--tasks",
                       kHeldOutTasks,
                       "--length",
-                      kHeldOutLengths,
+                      tuning.sizes.lengths,
                       "--split",
                       split,
                       "--samples",
@@ -107,13 +105,24 @@ TuneSizes sizes_within(double tokens) {
 }
 
 nlohmann::json to_json(const TuneSizes& s) {
-  return {{"texts", s.texts}, {"seeds", s.seeds}, {"generations", s.generations}, {"validation", s.validation}, {"test", s.test}};
+  return {{"texts", s.texts}, {"seeds", s.seeds},           {"generations", s.generations},       {"validation", s.validation},
+          {"test", s.test},   {"population", s.population}, {"evolve_lengths", s.evolve_lengths}, {"lengths", s.lengths}};
 }
 
 TuneSizes sizes_from_json(const nlohmann::json& json) {
-  const detail::JsonFields fields(json, "sizes");
+  const detail::JsonFields fields(json, "sizes.");
   const auto number = [&](const char* name, int low) { return static_cast<int>(fields.integer(name, low, 100000)); };
-  return {number("texts", 1), number("seeds", 0), number("generations", 0), number("validation", 0), number("test", 1)};
+  if (fields.integer("seeds", 0, 100) == 1) fields.refuse("seeds", "0 or at least 2", "one run is no mean");
+  TuneSizes out;
+  out.texts = number("texts", 1);
+  out.seeds = number("seeds", 0);
+  out.generations = number("generations", 0);
+  out.validation = number("validation", 0);
+  out.test = number("test", 1);
+  out.population = number("population", 2);
+  out.evolve_lengths = fields.text("evolve_lengths");
+  out.lengths = fields.text("lengths");
+  return out;
 }
 
 std::vector<std::string> calibrate_words(const Tuning& tuning) {
@@ -146,7 +155,7 @@ std::vector<std::string> evolve_words(const Tuning& tuning, int number) {
                       "--step-size",
                       "0.3",
                       "--population",
-                      std::to_string(kPopulation),
+                      std::to_string(tuning.sizes.population),
                       "--generations",
                       std::to_string(tuning.sizes.generations),
                       "--budget",
@@ -156,7 +165,7 @@ std::vector<std::string> evolve_words(const Tuning& tuning, int number) {
                       "--tasks",
                       kEvolveTasks,
                       "--length",
-                      kEvolveLengths,
+                      tuning.sizes.evolve_lengths,
                       "--prompts",
                       std::to_string(kPrompts),
                       "--training-pool",

@@ -17,6 +17,9 @@ struct TuneSizes {
   int generations = 15;  ///< of each of them
   int validation = 8;    ///< prompts per task and length on which is chosen
   int test = 20;         ///< prompts per task and length on which the choice is reported
+  int population = 12;
+  std::string evolve_lengths = "512,900";  ///< of the prompts, in tokens
+  std::string lengths = "700,2000";        ///< of validation and test
 };
 
 /// Tokens that the model reads for them, together; a token that evolution reads counts like any other.

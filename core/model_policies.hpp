@@ -27,8 +27,8 @@ class ModelPolicies {
   /// By key, then name; files of other names are not looked at.
   std::vector<Kept> all() const;
   std::vector<Kept> of(std::string_view key) const;
-  /// For a model under a budget: the one that was tuned for it, else the calibrated one. Without a budget: the calibrated one,
-  /// else the only one that there is.
+  /// For a model under a budget: the one that was tuned for it, else the calibrated one. Without a budget: the tuned one if
+  /// there is just one, else the calibrated one.
   std::optional<Kept> best(std::string_view key, const std::optional<Budget>& budget) const;
 
   /// Writes it, replacing an earlier one of that name, and returns where it lies. Throws std::runtime_error if that fails or

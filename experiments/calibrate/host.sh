@@ -12,7 +12,7 @@ mkdir -p "$output"
 cd "$output"  # results name policies by their path from here
 
 calibrate() {  # NAME ARGUMENTS...
-  [ -e "$1/policy.json" ] || "$namm" calibrate --model "$model" --output "$1" --quiet "${@:2}"
+  [ -e "$1/policy.json" ] || "$namm" calibrate --no-keep --model "$model" --output "$1" --quiet "${@:2}"
 }
 for seed in 1 2 3; do calibrate "probe-seed$seed" --seed "$seed"; done
 calibrate key-only --input key

@@ -11,7 +11,7 @@ model=$root/build/models/SmolLM2-135M-Instruct.Q4_1.gguf
 mkdir -p "$output"
 cd "$output"  # results name policies by their path from here
 for texts in 30 60 90; do
-  [ -e "$texts-texts/policy.json" ] || "$namm" calibrate --model "$model" --output "$texts-texts" --value-weight 0 --recency 0 --texts "$texts" --workers 2
+  [ -e "$texts-texts/policy.json" ] || "$namm" calibrate --no-keep --model "$model" --output "$texts-texts" --value-weight 0 --recency 0 --texts "$texts" --workers 2
 done
 how=(--output offsets)
 [ ! -e offsets/checkpoint.json ] || how=(--resume offsets)

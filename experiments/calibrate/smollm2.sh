@@ -16,7 +16,7 @@ calibrate() {  # NAME ARGUMENTS...
   if [ -e "$1/policy.json" ] && [ ! -e "$1/calibration.state" ]; then return; fi
   local where=(--output "$1")
   [ ! -e "$1/calibration.state" ] || where=(--resume "$1")
-  "$namm" calibrate --model "$model" "${where[@]}" --value-weight 0 --recency 0 --read-out linear --texts 30 --workers 2 "${@:2}"  # what the tables were made with
+  "$namm" calibrate --no-keep --model "$model" "${where[@]}" --value-weight 0 --recency 0 --read-out linear --texts 30 --workers 2 "${@:2}"  # what the tables were made with
 }
 measure() {  # FILE ARGUMENTS...
   local how=()

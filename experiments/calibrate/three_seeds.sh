@@ -39,7 +39,7 @@ for seed in 1 2 3; do
   [ -e "probe-$seed/policy.json" ] && [ ! -e "probe-$seed/calibration.state" ] || {
     how=(--output "probe-$seed")
     [ ! -e "probe-$seed/calibration.state" ] || how=(--resume "probe-$seed")
-    "$namm" calibrate --model "$model" "${how[@]}" --seed "$seed" --workers 2
+    "$namm" calibrate --no-keep --model "$model" "${how[@]}" --seed "$seed" --workers 2
   }
   mkdir -p "plain-$seed" "offsets-plain-then-$seed"
   set_recency 0 "probe-$seed" "plain-$seed"

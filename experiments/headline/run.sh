@@ -29,7 +29,7 @@ SECONDS=0
 [ -e calibrated/policy.json ] && [ ! -e calibrated/calibration.state ] || {
   how=(--output calibrated)
   [ ! -e calibrated/calibration.state ] || how=(--resume calibrated)
-  "$namm" calibrate --model "$model" "${how[@]}" --seed 1 --workers 2
+  "$namm" calibrate --no-keep --model "$model" "${how[@]}" --seed 1 --workers 2
 }
 for when in once chunked; do
   "$namm" eval --model "$model" --json "$text-$when.jsonl" --resume --compress "$when" --mode pooled --budget "$budgets" --policy "$policies" \

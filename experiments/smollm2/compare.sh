@@ -16,7 +16,7 @@ cp -r "$three/probe-1" "$three/averaged-1" .
 [ -e key-only/policy.json ] && [ ! -e key-only/calibration.state ] || {
   how=(--output key-only)
   [ ! -e key-only/calibration.state ] || how=(--resume key-only)
-  "$namm" calibrate --model "$model" "${how[@]}" --seed 1 --input key --workers 2
+  "$namm" calibrate --no-keep --model "$model" "${how[@]}" --seed 1 --input key --workers 2
 }
 on_probe() {  # FOLDER ARGUMENTS...: a network added to the calibrated policy, evolved for eight minutes on one core
   [ -e "$1/done" ] || {

@@ -25,7 +25,7 @@ Surroundings with_calibrated(const std::string& host, const Folder& folder) {
 std::pair<std::string, std::string> measured(const std::vector<std::string>& more, const std::string& host,
                                              const Surroundings& surroundings) {
   const Folder folder;
-  std::vector<std::string> words = {"eval",      "--model", host,     "--tasks", "passkey",       "--length", "128",
+  std::vector<std::string> words = {"eval",      "--model", host,     "--tasks",          "passkey",    "--length", "128",
                                     "--samples", "1",       "--json", folder / "r.jsonl", "--interval", "64"};
   words.insert(words.end(), more.begin(), more.end());
   const Outcome outcome = run_program(words, surroundings);
@@ -81,8 +81,10 @@ TEST_CASE("policies lists, exports and removes what is kept") {
   CHECK(run_program({"policies", "show", "--model", host}, kept).code == 0);
   REQUIRE(run_program({"policies", "export", "--model", host, "--output", folder / "own.json"}, kept).code == 0);
   CHECK(namm::load_policy_file(folder / "own.json").policy->name() == "key-probe");
-  check_refused(run_program({"policies", "export", "--model", host, "--output", folder / "own.json"}, kept), 1, {"must not exist"});
-  check_refused(run_program({"policies", "remove", "--model", host, "--name", "tuned-25%"}, kept), 2, {"calibrated", "tuned-25%"});
+  check_refused(run_program({"policies", "export", "--model", host, "--output", folder / "own.json"}, kept), 1,
+                {"must not exist"});
+  check_refused(run_program({"policies", "remove", "--model", host, "--name", "tuned-25%"}, kept), 2,
+                {"calibrated", "tuned-25%"});
   REQUIRE(run_program({"policies", "remove", "--model", host}, kept).code == 0);
   CHECK_THAT(run_program({"policies"}, kept).out, Contains("no policies are kept"));
   check_refused(run_program({"policies", "show", "--model", host}, kept), 1, {"nothing is kept"});

@@ -1,5 +1,6 @@
 #include <signal.h>
 
+#include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -13,22 +14,47 @@ using nlohmann::json;
 namespace {
 
 /// A tuning of the smallest size, begun but for its steps: what --resume goes on with.
-void begin_small(const std::string& host, const std::string& folder, int seeds) {
+void begin_small(const std::string& host, const std::string& folder) {
   std::filesystem::create_directories(folder);
+  const json sizes = {{"texts", 4}, {"seeds", 2},      {"generations", 2},        {"validation", 1},
+                      {"test", 1},  {"population", 4}, {"evolve_lengths", "192"}, {"lengths", "400"}};
   write(folder + "/run.json", json({{"model", host}, {"budget", "25%"}, {"workers", 1}, {"seed", 1}}).dump());
-  write(folder + "/tune.json", json({{"done", json::array()},
-                                     {"sizes", {{"texts", 4}, {"seeds", seeds}, {"generations", 2}, {"validation", 1}, {"test", 1}}}})
-                                   .dump());
+  write(folder + "/tune.json", json({{"done", json::array()}, {"sizes", sizes}}).dump());
+}
+
+json policy_in(const std::string& file) {
+  return namm::load_policy_file(file).policy->to_json();
+}
+
+/// Chooses again, after the validation has come out so: in nat per token, all tables but one, and that one.
+std::string choose_again(const Folder& folder, double change, double one_table) {
+  std::string lines;
+  bool first = true;
+  for (json r : parse_lines(read(folder / "tuned/validation.jsonl"))) {
+    const bool averaged = r["policy"] == folder / "tuned/averaged.json";
+    r["answer_log_likelihood_delta"] = -0.2 + (!averaged ? 0.0 : first ? one_table : change);
+    if (averaged) first = false;
+    lines += r.dump() + "\n";
+  }
+  write(folder / "tuned/validation.jsonl", lines);
+  json state = json::parse(read(folder / "tuned/tune.json"));
+  auto& done = state["done"];
+  done.erase(std::remove(done.begin(), done.end(), "choose"), done.end());
+  write(folder / "tuned/tune.json", state.dump());
+  const Outcome again = run_program({"tune", "--resume", folder / "tuned", "--quiet"});
+  CAPTURE(again.err);
+  REQUIRE(again.code == 0);
+  return namm::load_policy_file(folder / "tuned/policy.json").provenance["tuned"]["chosen"];
 }
 
 }  // namespace
 
-TEST_CASE("tune makes a policy, says what it costs, and keeps it for the model") {
+TEST_CASE("tune makes a policy, says what it costs, and keeps it for the model; stopped and resumed it makes the same one") {
   NAMM_NEED_HOST(host);
   const Folder folder;
   Surroundings kept;
   kept.data = folder / "data";
-  begin_small(host, folder / "tuned", 2);
+  begin_small(host, folder / "tuned");
   const Outcome outcome = run_program({"tune", "--resume", folder / "tuned"}, kept);
   CAPTURE(outcome.err, outcome.out);
   REQUIRE(outcome.code == 0);
@@ -37,17 +63,21 @@ TEST_CASE("tune makes a policy, says what it costs, and keeps it for the model")
   CHECK(file.policy->to_json().at("recency") == 1);
   CHECK(file.selection.mode == namm::SelectionMode::pooled);
   CHECK(file.provenance["tuned"]["budget"] == "25%");
-  const std::string chosen = file.provenance["tuned"]["chosen"];
-  const std::string source = chosen == "calibrated" ? "tuned/calibrated" : "tuned/averaged.json";
-  CHECK(file.policy->to_json() == namm::load_policy_file(folder / source).policy->to_json());
+  CHECK(policy_in(folder / "tuned/averaged.json") != policy_in(folder / "tuned/calibrated"));
 
   // what is reported was measured on other prompts than what was chosen on
-  const auto validation = parse_lines(read(folder / "tuned/validation.jsonl")), test = parse_lines(read(folder / "tuned/results.jsonl"));
+  const auto validation = parse_lines(read(folder / "tuned/validation.jsonl"));
+  const auto test = parse_lines(read(folder / "tuned/results.jsonl"));
   CHECK(validation.front()["settings"]["split"] == "validation");
   CHECK(test.front()["settings"]["split"] == "test");
   CHECK(test.front()["seed"] != validation.front()["seed"]);
+  std::size_t measured = 0;
   for (const json& r : test)
-    if (r["policy"] == folder / "tuned/policy.json") CHECK(r["logical_saving"].get<double>() > 0.5);
+    if (r["policy"] == folder / "tuned/policy.json") {
+      ++measured;
+      CHECK(r["logical_saving"].get<double>() > 0.3);
+    }
+  CHECK(measured == 6);
   CHECK(std::filesystem::exists(folder / "tuned/report.html"));
   CHECK_THAT(run_program({"policies"}, kept).out, Contains("tuned-25%"));
 
@@ -55,59 +85,33 @@ TEST_CASE("tune makes a policy, says what it costs, and keeps it for the model")
   const auto before = std::filesystem::last_write_time(folder / "tuned/report.html");
   CHECK(run_program({"tune", "--resume", folder / "tuned"}, kept).code == 0);
   CHECK(std::filesystem::last_write_time(folder / "tuned/report.html") == before);
-}
 
-TEST_CASE("the policy with offsets is chosen only where it validates better, and on no kind much worse") {
-  NAMM_NEED_HOST(host);
-  const Folder folder;
-  begin_small(host, folder / "tuned", 2);
-  REQUIRE(run_program({"tune", "--resume", folder / "tuned", "--quiet"}).code == 0);
-  const auto choose_again = [&](double change, double one_table) {
-    std::string lines;
-    bool first = true;
-    for (json r : parse_lines(read(folder / "tuned/validation.jsonl"))) {
-      const bool averaged = r["policy"] == folder / "tuned/averaged.json";
-      r["answer_log_likelihood_delta"] = -0.2 + (averaged ? change : 0.0);
-      r["answer_nll_change"] = -r["answer_log_likelihood_delta"].get<double>();
-      if (averaged && first) r["answer_log_likelihood_delta"] = -0.2 + one_table, first = false;
-      lines += r.dump() + "\n";
-    }
-    write(folder / "tuned/validation.jsonl", lines);
-    json state = json::parse(read(folder / "tuned/tune.json"));
-    auto& done = state["done"];
-    done.erase(std::remove(done.begin(), done.end(), "choose"), done.end());
-    write(folder / "tuned/tune.json", state.dump());
-    const Outcome again = run_program({"tune", "--resume", folder / "tuned", "--quiet"});
-    CAPTURE(again.err);
-    REQUIRE(again.code == 0);
-    return namm::load_policy_file(folder / "tuned/policy.json").provenance["tuned"]["chosen"].get<std::string>();
-  };
-  CHECK(choose_again(0.05, 0.05) == "evolved on top");
-  CHECK(choose_again(-0.05, -0.05) == "calibrated");
-  CHECK(choose_again(0.05, -0.11) == "calibrated");  // better in the mean, too much worse on one kind
-}
-
-TEST_CASE("a tuning that was stopped goes on, and ends as one that was not") {
-  NAMM_NEED_HOST(host);
-  const Folder folder;
-  begin_small(host, folder / "whole", 2);
-  begin_small(host, folder / "stopped", 2);
-  REQUIRE(run_program({"tune", "--resume", folder / "whole", "--quiet"}).code == 0);
-  Outcome outcome;
-  int calls = 0;
+#ifndef __SANITIZE_ADDRESS__  // ten times slower there, and nothing new
+  // another, which is stopped again and again
+  begin_small(host, folder / "stopped");
+  Outcome stopped;
+  int calls = 0, stops = 0;
   do {
     Surroundings stopping;
     stopping.meanwhile = [&](int process) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(300 * (calls + 1)));
+      std::this_thread::sleep_for(std::chrono::milliseconds(1500 + 1500 * calls));
       ::kill(process, SIGINT);
     };
-    outcome = run_program({"tune", "--resume", folder / "stopped", "--quiet"}, stopping);
-    CAPTURE(outcome.out, outcome.err);
-    if (outcome.code != 0 && !outcome.out.empty()) CHECK_THAT(outcome.out, Contains("go on with: namm tune --resume"));
-  } while (outcome.code != 0 && ++calls < 40);
-  REQUIRE(outcome.code == 0);
-  const auto policy = [&](const char* name) { return namm::load_policy_file(folder / name + "/policy.json").policy->to_json(); };
-  CHECK(policy("stopped") == policy("whole"));
+    stopped = run_program({"tune", "--resume", folder / "stopped", "--quiet"}, stopping);
+    stops += stopped.out.find("go on with: namm tune --resume") != std::string::npos;
+  } while (stopped.code != 0 && ++calls < 40);
+  REQUIRE(stopped.code == 0);
+  CHECK(stops > 0);
+  CHECK(policy_in(folder / "stopped/averaged.json") == policy_in(folder / "tuned/averaged.json"));
+  CHECK(policy_in(folder / "stopped/policy.json") == policy_in(folder / "tuned/policy.json"));
+#endif
+
+  // the offsets stay only where they validate better, and on no kind much worse
+  CHECK(choose_again(folder, 0.05, 0.05) == "evolved on top");
+  CHECK(policy_in(folder / "tuned/policy.json") == policy_in(folder / "tuned/averaged.json"));
+  CHECK(choose_again(folder, -0.05, -0.05) == "calibrated");
+  CHECK(policy_in(folder / "tuned/policy.json") == policy_in(folder / "tuned/calibrated"));
+  CHECK(choose_again(folder, 0.05, -0.11) == "calibrated");  // better in the mean, too much worse on one kind
 }
 
 TEST_CASE("tune refuses what it could not go on with") {
@@ -118,7 +122,7 @@ TEST_CASE("tune refuses what it could not go on with") {
   check_refused(run_program({"tune", "--model", host, "--output", folder / "t", "--budget", "none"}), 2, {"--budget", "25%"});
   write(folder / "other.txt", "x");
   check_refused(run_program({"tune", "--model", host, "--output", folder.path().string()}), 1, {"new or empty"});
-  begin_small(host, folder / "t", 0);
+  begin_small(host, folder / "t");
   check_refused(run_program({"tune", "--model", host, "--output", folder / "t"}), 1, {"--resume"});
   write(folder / "t/tune.json", "{\"done\": [");
   check_refused(run_program({"tune", "--resume", folder / "t"}), 1, {"tune.json", "damaged"});

@@ -1,10 +1,7 @@
 #include "core/policy_file.hpp"
 
-#include <unistd.h>
-
 #include <cmath>
 #include <cstring>
-#include <fstream>
 #include <functional>
 #include <limits>
 #include <random>
@@ -12,27 +9,15 @@
 #include "core/policies/network_policy.hpp"
 #include "namm/policy.hpp"
 #include "tests/check.hpp"
+#include "tests/support/folder.hpp"
 
 using namespace namm;
 using nlohmann::json;
+using test::Folder;
+using test::read;
+using test::write;
 
 namespace {
-
-/// A folder of its own, gone at the end.
-struct Folder {
-  std::filesystem::path path = std::filesystem::temp_directory_path() / ("namm_policy_file_" + std::to_string(::getpid()));
-  Folder() { std::filesystem::create_directories(path); }
-  ~Folder() { std::filesystem::remove_all(path); }
-};
-
-std::string read(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-void write(const std::filesystem::path& path, const std::string& text) {
-  std::ofstream(path, std::ios::binary) << text;
-}
 
 PolicyFile sample() {
   auto policy = std::make_unique<NetworkPolicy>("linear", feature_set("paper"), linear_network());
@@ -54,7 +39,7 @@ PolicyFile sample() {
 
 /// The one-line message with which a changed file is refused.
 std::string refusal(const Folder& folder, const std::function<void(json&)>& change) {
-  const std::filesystem::path path = folder.path / "changed.json";
+  const std::filesystem::path path = folder.path() / "changed.json";
   save_policy_file(path, sample());
   json content = json::parse(read(path));
   change(content);
@@ -74,7 +59,7 @@ std::string refusal(const Folder& folder, const std::function<void(json&)>& chan
 
 TEST_CASE("A policy file keeps everything") {
   const Folder folder;
-  const std::filesystem::path path = folder.path / "policy.json";
+  const std::filesystem::path path = folder.path() / "policy.json";
   const PolicyFile file = sample();
   save_policy_file(path, file);
   const PolicyFile back = load_policy_file(path);
@@ -87,13 +72,13 @@ TEST_CASE("A policy file keeps everything") {
   CHECK(back.selection == file.selection);
   CHECK(back.provenance == file.provenance);
   // writing it again gives the same bytes
-  save_policy_file(folder.path / "again.json", back);
-  CHECK(read(path) == read(folder.path / "again.json"));
+  save_policy_file(folder.path() / "again.json", back);
+  CHECK(read(path) == read(folder.path() / "again.json"));
 }
 
 TEST_CASE("Weights of every magnitude survive bit for bit") {
   const Folder folder;
-  const std::filesystem::path path = folder.path / "policy.json";
+  const std::filesystem::path path = folder.path() / "policy.json";
   std::mt19937 random(31);
   for (int round = 0; round < 40; ++round) {
     std::vector<float> weights;
@@ -161,7 +146,7 @@ TEST_CASE("Damaged and foreign files are refused with the field, the rule, the v
 
 TEST_CASE("Any cut of a policy file is refused, and so is what only looks like one") {
   const Folder folder;
-  const std::filesystem::path path = folder.path / "policy.json";
+  const std::filesystem::path path = folder.path() / "policy.json";
   save_policy_file(path, sample());
   const std::string whole = read(path);
   for (std::size_t length = 0; length + 1 < whole.size(); length += 7) {
@@ -198,11 +183,11 @@ TEST_CASE("Any cut of a policy file is refused, and so is what only looks like o
                     path.string() + ": must hold at most 4000000 values, holds more; check that it is the file meant");
   std::filesystem::resize_file(path, (std::uintmax_t{64} << 20) + 1);
   CHECK_THROWS_WITH(load_policy_file(path), path.string() + ": must be at most 64 MiB, is larger; is it a policy file?");
-  std::filesystem::create_directory(folder.path / "empty");
-  CHECK_THROWS_WITH(load_policy_file(folder.path / "empty"),
-                    (folder.path / "empty").string() + ": must be a policy file, is a folder; name a file in it");
-  CHECK_THROWS_WITH(load_policy_file(folder.path / "none.json"),
-                    (folder.path / "none.json").string() + ": could not be read: No such file or directory; check the path");
+  std::filesystem::create_directory(folder.path() / "empty");
+  CHECK_THROWS_WITH(load_policy_file(folder.path() / "empty"),
+                    (folder.path() / "empty").string() + ": must be a policy file, is a folder; name a file in it");
+  CHECK_THROWS_WITH(load_policy_file(folder.path() / "none.json"),
+                    (folder.path() / "none.json").string() + ": could not be read: No such file or directory; check the path");
 }
 
 TEST_CASE("Policies are named or are files") {
@@ -212,14 +197,14 @@ TEST_CASE("Policies are named or are files") {
   const PolicyFile shipped = resolve_policy("default");
   CHECK(shipped.policy->parameter_count() > 0);
   CHECK(shipped.policy->to_json() == load_policy_file(NAMM_SOURCE_DIR "/core/policies/shipped/default.json").policy->to_json());
-  save_policy_file(folder.path / "mine.json", sample());
-  save_policy_file(folder.path / "mine", sample());
-  CHECK(resolve_policy((folder.path / "mine.json").string()).interval_tokens == 128);
-  CHECK(resolve_policy((folder.path / "mine").string()).interval_tokens == 128);
-  CHECK_THROWS_AS(resolve_policy((folder.path / "absent.json").string()), std::runtime_error);
-  save_policy_file(folder.path / "policy.json", sample());
-  CHECK(resolve_policy(folder.path.string()).interval_tokens == 128);  // the folder of a run
-  CHECK(recorded_policy(folder.path.string()) == (folder.path / "policy.json").string());
+  save_policy_file(folder.path() / "mine.json", sample());
+  save_policy_file(folder.path() / "mine", sample());
+  CHECK(resolve_policy((folder.path() / "mine.json").string()).interval_tokens == 128);
+  CHECK(resolve_policy((folder.path() / "mine").string()).interval_tokens == 128);
+  CHECK_THROWS_AS(resolve_policy((folder.path() / "absent.json").string()), std::runtime_error);
+  save_policy_file(folder.path() / "policy.json", sample());
+  CHECK(resolve_policy(folder.path().string()).interval_tokens == 128);  // the folder of a run
+  CHECK(recorded_policy(folder.path().string()) == (folder.path() / "policy.json").string());
   for (const auto& [typed, ours] :
        {std::pair("SnapKV", "snapkv"), std::pair("H2O", "h2o"), std::pair("StreamingLLM", "streaming"),
         std::pair("h2o_mean", "h2o-mean"), std::pair("Default", "default")}) {
@@ -239,5 +224,5 @@ TEST_CASE("Policies are named or are files") {
   } catch (const std::invalid_argument& error) {
     CHECK(std::string(error.what()).find("nearest: h2o") != std::string::npos);
   }
-  CHECK_THROWS_AS(save_policy_file(folder.path / "none.json", PolicyFile{}), std::invalid_argument);
+  CHECK_THROWS_AS(save_policy_file(folder.path() / "none.json", PolicyFile{}), std::invalid_argument);
 }

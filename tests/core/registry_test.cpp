@@ -1,4 +1,5 @@
 #include "base/nearest_names.hpp"
+#include "namm/cache_policy.hpp"
 #include "namm/policy.hpp"
 
 #include <algorithm>

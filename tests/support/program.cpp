@@ -33,6 +33,7 @@ Outcome run_program(const std::vector<std::string>& arguments, const Surrounding
   const Folder folder;
   write(folder / "in", surroundings.input);
   const std::string out = surroundings.output.empty() ? folder / "out" : surroundings.output.string();
+  const std::string data = surroundings.data.empty() ? folder / "data" : surroundings.data.string();
   std::vector<char*> words;
   for (const std::string& word : surroundings.launcher) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(const_cast<char*>(NAMM_PROGRAM));
@@ -50,6 +51,7 @@ Outcome run_program(const std::vector<std::string>& arguments, const Surrounding
       ::setrlimit(RLIMIT_FSIZE, &both);
       std::signal(SIGXFSZ, SIG_IGN);  // write() then fails with EFBIG
     }
+    ::setenv("XDG_DATA_HOME", data.c_str(), 1);
     ::execvp(words.front(), words.data());
     ::_exit(121);
   }

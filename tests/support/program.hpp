@@ -21,6 +21,7 @@ struct Surroundings {
   long largest_file_bytes = -1;             ///< RLIMIT_FSIZE: writing beyond it fails as on a full disk
   std::vector<std::string> launcher = {};   ///< words in front of the program, the first looked up in PATH
   std::function<void(int)> meanwhile = {};  ///< called with the process's id while it runs
+  std::filesystem::path data = {};  ///< XDG_DATA_HOME; without it a folder of the call's own: kept policies are nobody else's
 };
 
 /// Ended after so many seconds, with code 124: what might wait for ever.
