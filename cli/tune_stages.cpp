@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 #include <stdexcept>
+#include <utility>
 
 #include "base/format.hpp"
 #include "base/json_fields.hpp"
@@ -140,41 +141,28 @@ std::vector<std::string> calibrate_words(const Tuning& tuning) {
 }
 
 std::vector<std::string> evolve_words(const Tuning& tuning, int number) {
-  return with_common(tuning,
-                     {"evolve",
-                      "--policy",
-                      tuning.plain().string(),
-                      "--output",
-                      tuning.offsets(number).string(),
-                      "--seed",
-                      std::to_string(tuning.seed * 100 + static_cast<std::uint64_t>(number)),
-                      "--fitness",
-                      "semi-live",
-                      "--strategy",
-                      "sep-cma-tpa",
-                      "--step-size",
-                      "0.3",
-                      "--population",
-                      std::to_string(tuning.sizes.population),
-                      "--generations",
-                      std::to_string(tuning.sizes.generations),
-                      "--budget",
-                      tuning.budget,
-                      "--mode",
-                      "pooled",
-                      "--tasks",
-                      kEvolveTasks,
-                      "--length",
-                      tuning.sizes.evolve_lengths,
-                      "--prompts",
-                      std::to_string(kPrompts),
-                      "--training-pool",
-                      "12",
-                      "--validation",
-                      "4",
-                      "--validate-every",
-                      "5"},
-                     true);
+  const TuneSizes& sizes = tuning.sizes;
+  const std::uint64_t seed = tuning.seed * 100 + static_cast<std::uint64_t>(number);
+  const std::pair<const char*, std::string> options[] = {
+      {"--policy", tuning.plain().string()},
+      {"--output", tuning.offsets(number).string()},
+      {"--seed", std::to_string(seed)},
+      {"--fitness", "semi-live"},
+      {"--strategy", "sep-cma-tpa"},
+      {"--step-size", "0.3"},
+      {"--population", std::to_string(sizes.population)},
+      {"--generations", std::to_string(sizes.generations)},
+      {"--budget", tuning.budget},
+      {"--mode", "pooled"},
+      {"--tasks", kEvolveTasks},
+      {"--length", sizes.evolve_lengths},
+      {"--prompts", std::to_string(kPrompts)},
+      {"--training-pool", std::to_string(std::min(12, kPrompts * sizes.generations))},
+      {"--validation", std::to_string(std::max(1, sizes.validation / 2))},
+      {"--validate-every", "5"}};
+  std::vector<std::string> words = {"evolve"};
+  for (const auto& [name, value] : options) words.insert(words.end(), {name, value});
+  return with_common(tuning, std::move(words), true);
 }
 
 std::vector<std::string> average_words(const Tuning& tuning) {

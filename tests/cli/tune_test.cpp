@@ -18,7 +18,7 @@ void begin_small(const std::string& host, const std::string& folder) {
   std::filesystem::create_directories(folder);
   const json sizes = {{"texts", 4}, {"seeds", 2},      {"generations", 2},        {"validation", 1},
                       {"test", 1},  {"population", 4}, {"evolve_lengths", "192"}, {"lengths", "400"}};
-  write(folder + "/run.json", json({{"model", host}, {"budget", "25%"}, {"workers", 1}, {"seed", 1}}).dump());
+  write(folder + "/run.json", json({{"model", host}, {"budget", "25%"}, {"workers", 1}, {"seed", 3}}).dump());
   write(folder + "/tune.json", json({{"done", json::array()}, {"sizes", sizes}}).dump());
 }
 
