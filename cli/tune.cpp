@@ -57,10 +57,6 @@ class TuneState {
  public:
   TuneState(fs::path file, nlohmann::json state) : file_(std::move(file)), state_(std::move(state)) {}
   static TuneState load(const fs::path& file) {
-    std::error_code ignored;
-    if (!fs::exists(file, ignored))
-      throw std::runtime_error("--resume " + file.parent_path().string() +
-                               ": holds no tuning to go on with; begin one with --output");
     std::ifstream in(file, std::ios::binary);
     nlohmann::json state = detail::try_json(std::string(std::istreambuf_iterator<char>(in), {}));
     if (!state.is_object() || !state.contains("done") || !state["done"].is_array() || !state.contains("sizes"))
@@ -217,11 +213,15 @@ std::vector<Step> steps_of(const Tuning& tuning) {
   return out;
 }
 
+/// What the tuning was begun with stands for what the command line leaves out, the model above all.
 void take_recorded_tuning(const po::options_description& options, po::variables_map& values) {
   if (!values.contains("resume")) return;
-  const fs::path file = fs::path(values["resume"].as<std::string>()) / kTuneOptionsFile;
+  const fs::path folder = values["resume"].as<std::string>();
   std::error_code ignored;
-  if (fs::exists(file, ignored)) apply_run_config(load_run_config(file, options, {}), 0, options, values);
+  if (!fs::exists(folder / kTuneStateFile, ignored))
+    throw std::runtime_error("--resume " + folder.string() + ": holds no tuning to go on with; begin one with --output");
+  if (fs::exists(folder / kTuneOptionsFile, ignored))
+    apply_run_config(load_run_config(folder / kTuneOptionsFile, options, {}), 0, options, values);
 }
 
 }  // namespace
