@@ -8,6 +8,8 @@
 namespace namm::fuzz {
 namespace {
 
+namespace po = boost::program_options;
+
 constexpr std::string_view kOfProcess[] = {"output"};
 
 /// One of every type that commands have, and the groups that several share.

@@ -42,8 +42,8 @@ TEST_CASE("a program that is linked with another ggml than it was built with is 
   NAMM_NEED_HOST(host);
   setenv("NAMM_TEST_GGML", "operations", 1);
   setenv("LD_PRELOAD", NAMM_OTHER_GGML, 1);
-  const Outcome outcome =
-      run_program({"run", "--model", host, "--policy", "h2o", "--prompt", "a word", "--max-tokens", "1", "--quiet"});
+  const Outcome outcome = run_program(
+      {"run", "--model", host, "--policy", "h2o", "--budget", "50%", "--prompt", "a word", "--max-tokens", "1", "--quiet"});
   unsetenv("LD_PRELOAD");
   unsetenv("NAMM_TEST_GGML");
   check_refused(outcome, 1, {"its ggml must have the layout", "operation SCALE: number", "build namm against this one"});

@@ -156,8 +156,10 @@ int fsync(int file) {
 int rename(const char* from, const char* to) {
   return rename_fails(to) ? failed(kind_is("open") ? EROFS : EACCES) : real<int(const char*, const char*)>("rename")(from, to);
 }
-int link(const char* from, const char* to) {
-  return rename_fails(to) ? failed(kind_is("open") ? EROFS : EACCES) : real<int(const char*, const char*)>("link")(from, to);
+int renameat2(int from_folder, const char* from, int to_folder, const char* to, unsigned flags) {
+  return rename_fails(to)
+             ? failed(kind_is("open") ? EROFS : EACCES)
+             : real<int(int, const char*, int, const char*, unsigned)>("renameat2")(from_folder, from, to_folder, to, flags);
 }
 
 }  // extern "C"
