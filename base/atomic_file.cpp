@@ -1,15 +1,19 @@
 #include "base/atomic_file.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <mutex>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <vector>
 
 namespace namm {
 namespace {
@@ -59,6 +63,104 @@ void sync_folder(const std::filesystem::path& folder) {
   ::close(file);
 }
 
+/// Whether it is the first time in this process: what others left is looked for once.
+bool first_time(const std::filesystem::path& target) {
+  static std::mutex mutex;
+  static std::set<std::string> seen;
+  const std::lock_guard lock(mutex);
+  return seen.insert(target.string()).second;
+}
+
+/// Removes temporary files of `target` that nobody holds any more. Where the file system has no locks, none is removed.
+void remove_leftovers(const std::filesystem::path& target) {
+  if (!first_time(target)) return;
+  std::error_code ignored;
+  const std::string prefix = target.filename().string() + ".tmp.";
+  const std::filesystem::path folder = target.parent_path();
+  std::vector<std::filesystem::path> found;
+  for (std::filesystem::directory_iterator entry(folder.empty() ? "." : folder, ignored), end; !ignored && entry != end;
+       entry.increment(ignored)) {
+    const std::string name = entry->path().filename().string();
+    if (name.starts_with(prefix) && name.find_first_not_of("0123456789.", prefix.size()) == std::string::npos)
+      found.push_back(entry->path());
+  }
+  for (const std::filesystem::path& leftover : found) {
+    const int file = ::open(leftover.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (file < 0) continue;
+    if (::flock(file, LOCK_EX | LOCK_NB) == 0) ::unlink(leftover.c_str());
+    ::close(file);
+  }
+}
+
+/// A new file beside `target`, written, on disk and locked until it has its name; gone unless it got one.
+class Temporary {
+ public:
+  Temporary(const std::filesystem::path& path, const std::filesystem::path& target) : path_(path), target_(target) {
+    while (!make()) {
+    }
+  }
+  ~Temporary() {
+    if (file_ < 0) return;
+    if (!named_) ::unlink(name_.c_str());
+    ::close(file_);
+  }
+  Temporary(const Temporary&) = delete;
+  Temporary& operator=(const Temporary&) = delete;
+
+  void write(std::span<const std::string_view> pieces, const struct stat* old) {
+    if (const int error = write_all(file_, pieces)) fail(path_, "write", error);
+    if (old != nullptr && ::fchmod(file_, old->st_mode & 07777) != 0) fail(path_, "set permissions", errno);
+    if (::fsync(file_) != 0) fail(path_, "sync", errno);
+  }
+  void replace_target() {
+    if (::rename(name_.c_str(), target_.c_str()) != 0) fail(path_, "rename", errno);
+    finish();
+  }
+  /// False if there is a target.
+  bool become_target() {
+    if (::link(name_.c_str(), target_.c_str()) == 0) {
+      ::unlink(name_.c_str());
+    } else if (errno == EEXIST) {
+      return false;
+    } else if (std::error_code ignored; std::filesystem::exists(target_, ignored)) {  // a file system without links
+      return false;
+    } else if (::rename(name_.c_str(), target_.c_str()) != 0) {
+      fail(path_, "rename", errno);
+    }
+    finish();
+    return true;
+  }
+
+ private:
+  /// False if another name has to be tried: a process of this number died and left its own, or somebody who removes leftovers was
+  /// faster than our lock.
+  bool make() {
+    static std::atomic<unsigned> counter{0};
+    name_ = target_;
+    name_ += ".tmp." + std::to_string(::getpid()) + "." + std::to_string(counter++);
+    file_ = ::open(name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (file_ < 0 && errno == EEXIST) return false;
+    if (file_ < 0) fail(path_, "create " + name_.filename().string(), errno);
+    struct stat now {};
+    if ((::flock(file_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) && ::fstat(file_, &now) == 0 && now.st_nlink > 0)
+      return true;
+    ::close(file_);
+    return false;
+  }
+
+  void finish() {
+    named_ = true;
+    sync_folder(target_.parent_path());
+    remove_leftovers(target_);
+  }
+
+  const std::filesystem::path& path_;
+  const std::filesystem::path& target_;
+  std::filesystem::path name_;
+  int file_ = -1;
+  bool named_ = false;
+};
+
 }  // namespace
 
 void write_file_atomically(const std::filesystem::path& path, std::string_view content) {
@@ -78,27 +180,17 @@ void write_file_atomically(const std::filesystem::path& path, std::span<const st
   const bool exists = ::stat(path.c_str(), &old) == 0;
   if (exists && S_ISDIR(old.st_mode)) fail(path, "open", EISDIR);
   if (exists && !S_ISREG(old.st_mode)) return write_in_place(path, pieces);
+  Temporary temporary(path, target);
+  temporary.write(pieces, exists ? &old : nullptr);
+  temporary.replace_target();
+}
 
-  static std::atomic<unsigned> counter{0};
-  std::filesystem::path temporary;
-  int file = -1;
-  do {  // a process of this number may have died and left its own
-    temporary = target;
-    temporary += ".tmp." + std::to_string(::getpid()) + "." + std::to_string(counter++);
-    file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  } while (file < 0 && errno == EEXIST);
-  if (file < 0) fail(path, "create " + temporary.filename().string(), errno);
-  const char* step = "write";
-  int error = write_all(file, pieces);
-  if (error == 0 && exists && ::fchmod(file, old.st_mode & 07777) != 0) step = "set permissions", error = errno;
-  if (error == 0 && ::fsync(file) != 0) step = "sync", error = errno;
-  if (::close(file) != 0 && error == 0) step = "close", error = errno;
-  if (error == 0 && ::rename(temporary.c_str(), target.c_str()) != 0) step = "rename", error = errno;
-  if (error != 0) {
-    ::unlink(temporary.c_str());
-    fail(path, step, error);
-  }
-  sync_folder(target.parent_path());
+bool create_file_atomically(const std::filesystem::path& path, std::string_view content) {
+  std::error_code ignored;
+  if (std::filesystem::exists(std::filesystem::symlink_status(path, ignored))) return false;
+  Temporary temporary(path, path);
+  temporary.write(std::span(&content, 1), nullptr);
+  return temporary.become_target();
 }
 
 }  // namespace namm

@@ -9,6 +9,9 @@
 #include <stdexcept>
 #include <system_error>
 
+#include "base/append_file.hpp"
+#include "base/atomic_file.hpp"
+#include "base/fnv1a.hpp"
 #include "base/named_pipe.hpp"
 
 namespace namm {
@@ -32,7 +35,7 @@ JsonLines::JsonLines(std::string option, const std::filesystem::path& path, Star
   if (::fstat(file_, &about) != 0) fail("looked at");
   if (!S_ISREG(about.st_mode)) return;  // a pipe or device has no old content
   if (start == Start::continued)
-    remove_cut_line();
+    continue_behind_whole_lines();
   else
     replacing_ = !made_;
 }
@@ -49,41 +52,46 @@ void JsonLines::fail(const std::string& what) const {
                            "choose another file");
 }
 
-void JsonLines::replace() {
-  if (::ftruncate(file_, 0) != 0) fail("emptied");
+void JsonLines::replace(const std::string& text) {
+  write_file_atomically(path_, text);  // a full disk keeps the old content
+  const int file = ::open(path_.c_str(), O_RDWR | O_APPEND | O_CLOEXEC);
+  if (file < 0) fail("opened");
+  ::close(file_);
+  file_ = file;
   replacing_ = false;
 }
 
-void JsonLines::remove_cut_line() {
-  off_t end = ::lseek(file_, 0, SEEK_END);
-  for (char byte = 0; end > 0; --end)
-    if (::pread(file_, &byte, 1, end - 1) != 1)
-      fail("read");
-    else if (byte == '\n')
-      break;
-  if (::ftruncate(file_, end) != 0) fail("cut at its last whole line");
+void JsonLines::continue_behind_whole_lines() {
+  char buffer[1 << 16];
+  off_t at = 0, whole = 0;
+  std::uint64_t line = kFnvStart;
+  for (ssize_t count = 0; (count = ::pread(file_, buffer, sizeof buffer, at)) != 0; at += count) {
+    if (count < 0) fail("read");
+    for (ssize_t i = 0; i < count; ++i) {
+      line = fnv1a({buffer + i, 1}, line);
+      if (buffer[i] != '\n') continue;
+      there_.insert(line);
+      line = kFnvStart;
+      whole = at + i + 1;
+    }
+  }
+  if (whole < at && ::ftruncate(file_, whole) != 0) fail("cut at its last whole line");
 }
 
 void JsonLines::write(const std::string& text) {
-  const off_t before = ::lseek(file_, 0, SEEK_END);
-  for (std::size_t done = 0; done < text.size();) {
-    const ssize_t written = ::write(file_, text.data() + done, text.size() - done);
-    if (written >= 0) {
-      done += static_cast<std::size_t>(written);
-    } else if (errno != EINTR) {
-      const int error = errno;
-      if (before >= 0) (void)!::ftruncate(file_, before);  // no half line is left
-      errno = error;
-      fail("written");
-    }
-  }
+  errno = append_whole(file_, text);
+  if (errno != 0) fail("written");
 }
 
 void JsonLines::append(const nlohmann::json& line) {
   if (file_ < 0) return;
+  const std::string text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  if (there_.contains(fnv1a(text))) return;
   std::cout.flush();  // the file may be the standard output
-  if (replacing_) replace();
-  write(line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  if (replacing_)
+    replace(text);
+  else
+    write(text);
   made_ = false;
 }
 

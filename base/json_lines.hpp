@@ -1,5 +1,7 @@
 #pragma once
+#include <cstdint>
 #include <filesystem>
+#include <set>
 #include <string>
 
 #include <nlohmann/json.hpp>
@@ -13,7 +15,7 @@ class JsonLines {
  public:
   enum class Start {
     afresh,    ///< the first line replaces what was there
-    continued  ///< lines are added; a last line that was cut off is removed first
+    continued  ///< lines are added, unless they stand there already; a last line that was cut off is removed first
   };
   /// Opens the file at once. `option` names it in messages. Throws std::runtime_error if it cannot be written. An empty path:
   /// append() does nothing.
@@ -29,14 +31,15 @@ class JsonLines {
  private:
   [[noreturn]] void fail(const std::string& what) const;
   void write(const std::string& text);
-  void replace();
-  void remove_cut_line();
+  void replace(const std::string& text);
+  void continue_behind_whole_lines();
 
   std::string option_;
   std::filesystem::path path_;
   int file_ = -1;
-  bool made_ = false;       // by us, and still empty
-  bool replacing_ = false;  // the old content still stands
+  bool made_ = false;              // by us, and still empty
+  bool replacing_ = false;         // the old content still stands
+  std::set<std::uint64_t> there_;  // fingerprints of the lines before
 };
 
 /// For a file that is written behind long work: throws now what a JsonLines would. Leaves no file that was not there; pipes and

@@ -13,8 +13,6 @@
 namespace namm::calibrate {
 namespace {
 
-constexpr std::chrono::seconds kSaveEvery(30);  // the sums of a model can be some gigabytes
-
 Passage passage_of(const Host& host, const Settings& settings, std::size_t index) {
   return make_passage(host, settings.target, settings.sources[index], settings.lengths[index % settings.lengths.size()],
                       settings.chat_template, settings.seed + index);
@@ -126,7 +124,7 @@ Outcome run(const Settings& settings, HostPool& pool, const Progress& progress, 
     saved_recordings = fit.recordings();
   };
   const auto added = [&] {
-    if (std::chrono::steady_clock::now() - saved > kSaveEvery) save();
+    if (std::chrono::steady_clock::now() - saved > settings.save_every) save();
     if (progress) progress(fit.recordings(), settings.sources.size());
   };
   if (progress) progress(fit.recordings(), settings.sources.size());  // what it goes on from

@@ -1,5 +1,6 @@
 #pragma once
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <vector>
@@ -19,10 +20,11 @@ struct Settings {
   std::vector<Source> sources;       ///< recorded in this order
   std::vector<std::size_t> lengths;  ///< tokens of each source's context, take turns; 0 = all of it
   bool chat_template = true;
-  std::uint64_t seed = 1;       ///< of what is planted
-  std::filesystem::path state;  ///< file for what is recorded so far; removed by who writes the policy
-  bool resume = false;          ///< go on from `state`
-  nlohmann::json identity;      ///< what a resumed run must agree on (model, flags); compared as a whole
+  std::uint64_t seed = 1;               ///< of what is planted
+  std::filesystem::path state;          ///< file for what is recorded so far; removed by who writes the policy
+  std::chrono::seconds save_every{30};  ///< at least between two of its states; the sums of a model can be some gigabytes
+  bool resume = false;                  ///< go on from `state`
+  nlohmann::json identity;              ///< what a resumed run must agree on (model, flags); compared as a whole
 };
 
 struct Outcome {
@@ -39,7 +41,7 @@ struct Plan {
 };
 Plan plan(const Host& host, const Settings& settings);
 
-/// Records every source and fits; `progress` is first called with what was recorded before. Saves the sums every half minute and
+/// Records every source and fits; `progress` is first called with what was recorded before. Saves the sums every `save_every` and
 /// whenever it ends, be it by an exception. When `stop` becomes true, what is recorded is fitted if that is anything. Throws
 /// std::runtime_error if `state` is damaged or of another run, or cannot be written; exceptions of hosts reach the caller.
 Outcome run(const Settings& settings, HostPool& pool, const Progress& progress = {}, const std::atomic<bool>* stop = nullptr);

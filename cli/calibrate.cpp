@@ -78,6 +78,8 @@ po::options_description calibrate_options() {
                         "do not keep the policy as the model's own (namm policies), which run, eval and attach use where "
                         "none is named");
   options.add_options()("seed", po::value<std::uint64_t>()->default_value(1)->value_name("N"), "of the texts");
+  options.add_options()("save-every", po::value<int>()->default_value(30)->value_name("SECONDS"),
+                        "how often what is recorded is saved, for --resume; 0 = after every text");
   add_general(options);
   return options;
 }
@@ -153,6 +155,8 @@ calibrate::Settings calibration_from(const po::variables_map& values) {
   out.chat_template = !values.contains("no-chat");
   out.seed = values["seed"].as<std::uint64_t>();
   out.resume = values.contains("resume");
+  require_at_least("--save-every", values["save-every"].as<int>(), 0);
+  out.save_every = std::chrono::seconds(values["save-every"].as<int>());
   for (const std::string& text : split_list(values["length"].as<std::string>(), "--length"))
     out.lengths.push_back(parse_length(text));
   return out;
@@ -236,12 +240,12 @@ void keep_as_own(const std::filesystem::path& policy, const std::filesystem::pat
 
 int run_calibrate(const std::vector<std::string>& arguments) {
   const po::options_description options = calibrate_options();
-  const auto values =
-      parse(arguments, options, "namm calibrate --model FILE --output DIR [options]",
-            "Fits, in closed form, what a token of this model will add to the output of a head, from its key and value: the "
-            "policy `key-probe`, ready for run, eval and evolve.\nWhat is recorded is saved every half minute; Ctrl-C "
-            "keeps what there is, --resume goes on.",
-            {}, [&](po::variables_map& given) { take_recorded(options, given); });
+  const auto values = parse(
+      arguments, options, "namm calibrate --model FILE --output DIR [options]",
+      "Fits, in closed form, what a token of this model will add to the output of a head, from its key and value: the "
+      "policy `key-probe`, ready for run, eval and evolve.\nWhat is recorded is saved every half minute (--save-every); Ctrl-C "
+      "keeps what there is, --resume goes on.",
+      {}, [&](po::variables_map& given) { take_recorded(options, given); });
   if (!values) return 0;
   apply_general(*values);
   interrupted();

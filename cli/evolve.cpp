@@ -150,12 +150,14 @@ class Stages {
     return !result_.stopped;
   }
 
-  /// What the display shows; behind a stage's first record what is in force is written and said.
+  /// What the display shows; what is in force is written before a stage's first checkpoint and said behind its first record.
   evolve::RunCallbacks callbacks(EvolveDisplay& display, const EvolveOptions& options) {
     evolve::RunCallbacks out = display.callbacks();
-    out.generation = [this, &options, show = out.generation, said = false](const evolve::GenerationRecord& record) mutable {
+    out.beginning = [this] {
       if (!echoed_) write_file_atomically(plan_.output / "run.json", plan_.config.dump(1) + "\n");
       echoed_ = true;
+    };
+    out.generation = [this, &options, show = out.generation, said = false](const evolve::GenerationRecord& record) mutable {
       show(record);
       if (!said) {
         say_lowered(options, settings_);

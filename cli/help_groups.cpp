@@ -45,8 +45,8 @@ constexpr std::string_view kSearch[] = {"fitness",     "strategy",      "populat
                                         "restarts",    "stop-stagnant", "restart-population", "minutes"};
 constexpr std::string_view kMachine[] = {"threads",       "workers",     "context", "gpu-layers", "rank-timeout",
                                          "prompt-memory", "repetitions", "clock",   "model"};
-constexpr std::string_view kFiles[] = {"json",       "details", "details-prompts", "config", "format", "wide",
-                                       "statistics", "keys",    "layers",          "heads",  "output", "resume"};
+constexpr std::string_view kFiles[] = {"json", "details", "details-prompts", "config", "format", "wide",      "statistics",
+                                       "keys", "layers",  "heads",           "output", "resume", "save-every"};
 
 struct Layout {
   std::string_view command;

@@ -11,6 +11,7 @@ if(NAMM_SANITIZE)
   add_link_options(-fsanitize=address,undefined)
 elseif(NAMM_FUZZ)
   add_compile_options(-O1 -g1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+  add_compile_definitions(HWY_COMPILE_ONLY_STATIC)  # kernels for one instruction set: a fifth of the time to compile
   add_link_options(-fsanitize=address,undefined)
 elseif(NAMM_TSAN)
   add_compile_options(-O1 -g1 -fsanitize=thread -fno-omit-frame-pointer)

@@ -4,20 +4,21 @@
 # With --with-server also llama-server and its like, linked to that library, into build/llama/bin.
 set -euo pipefail
 
-# llama.cpp v0.5.0, as carried by this source package. A change here rebuilds build/llama on the next run.
-llama_package='llama-cpp-python'
-llama_version='0.3.36'
-llama_sha256='832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e'
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# the version: llama_package, llama_version, llama_sha256
+source "$root/adapters/llama_cpp/version/pinned.bash"
 
 usage() {
   cat <<'HELP'
-usage: bash cmake/setup.sh [--packages-only | --llama-only] [--with-server] [--archive FILE]
+usage: bash cmake/setup.sh [--packages-only | --llama-only] [--with-server] [--archive FILE | --llama PATH]
 
   --packages-only   install the missing system packages and stop
   --llama-only      build llama.cpp into build/llama and leave the system packages alone
   --with-server     build llama-server, llama-cli, llama-completion, llama-bench and llama-batched-bench, too, into
                     build/llama/bin (10 to 15 minutes on two cores); a library that is there already stays as it is
   --archive FILE    take llama.cpp from this copy of the pinned source package (checked) instead of downloading it
+  --llama PATH      build this llama.cpp of yours, a source folder of any version, instead of the pinned one. It is copied, not
+                    changed. Later calls keep it until `--llama pinned`; after a change in it, give it again
 
 llama.cpp is built with GGML_NATIVE=ON: for the processor of this machine only.
 HELP
@@ -28,7 +29,7 @@ fail() {
   exit 1
 }
 
-packages=1 llama=1 server=0 archive=''
+packages=1 llama=1 server=0 archive='' checkout=''
 while (($#)); do
   case $1 in
     --packages-only) llama=0 ;;
@@ -40,18 +41,50 @@ while (($#)); do
       archive=$(realpath "$archive")
       shift
       ;;
+    --llama)
+      checkout=${2:-}
+      if [[ $checkout != pinned ]]; then
+        [[ -f $checkout/ggml/src/ggml-backend-impl.h && -f $checkout/include/llama.h ]] ||
+          { echo "setup: --llama needs a llama.cpp source folder (with include/llama.h and ggml/src/ggml-backend-impl.h) or 'pinned', got '$checkout'" >&2; exit 2; }
+        checkout=$(realpath "$checkout")
+      fi
+      shift
+      ;;
     -h | --help) usage; exit 0 ;;
     *) echo "setup: unknown option '$1' (see --help)" >&2; exit 2 ;;
   esac
   shift
 done
 ((llama || !server)) || { echo "setup: --packages-only and --with-server exclude each other" >&2; exit 2; }
+[[ -z $checkout ]] || { ((llama)) && [[ -z $archive ]]; } || { echo "setup: --llama excludes --packages-only and --archive" >&2; exit 2; }
 ((packages || llama)) || { echo "setup: --packages-only and --llama-only exclude each other" >&2; exit 2; }
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 prefix=$root/build/llama
 stamp=$prefix/pinned-version
 wanted="$llama_package $llama_version sha256 $llama_sha256"
+
+# Of a checkout: files that take part in the build, by name, size and time.
+source_files() {
+  (cd "$checkout" && find . \( -name .git -o -path './build*' -o -path './models' \) -prune -o -type f -print0)
+}
+fingerprint() {
+  (cd "$checkout" && source_files | sort -z | xargs -0 stat --format '%n %s %Y' | sha256sum | cut -c 1-16)
+}
+
+if [[ -z $checkout && -z $archive && -f $stamp && $(<"$stamp") == checkout\ * ]]; then
+  read -r _ _ checkout < "$stamp"
+  echo "setup: build/llama is of $checkout and stays so ('--llama pinned' goes back to the pinned version)"
+  if [[ -e $prefix/bin/pinned-version || $server == 0 ]]; then
+    wanted=$(<"$stamp")  # whatever has changed in it since
+  elif [[ ! -d $checkout ]]; then
+    fail "$checkout is not there any more; give '--llama PATH', or '--llama pinned'"
+  fi
+fi
+if [[ $checkout == pinned ]]; then
+  checkout=''
+elif [[ -n $checkout && $wanted != checkout\ * ]]; then
+  wanted="checkout $(fingerprint) $checkout"
+fi
 
 # The programs have a stamp of their own: a tree that has only the library gets just them.
 programs=(llama-server llama-cli llama-completion llama-bench llama-batched-bench)
@@ -74,7 +107,7 @@ install_packages() {
   command -v ninja > /dev/null || needed+=(ninja-build)
   command -v c++ > /dev/null || needed+=(g++)
   command -v git > /dev/null || needed+=(git)
-  if ((llama)) && [[ -z $archive ]] && ! all_present; then
+  if ((llama)) && [[ -z $archive && -z $checkout ]] && ! all_present; then
     python3 -m pip --version > /dev/null 2>&1 || needed+=(python3-pip)
   fi
 
@@ -125,6 +158,12 @@ begin() {
 }
 
 unpack_source() {
+  if [[ -n $checkout ]]; then
+    echo "setup: copying $checkout"
+    mkdir -p "$source"
+    source_files | tar -C "$checkout" --null --files-from=- -cf - | tar -xf - -C "$source"
+    return
+  fi
   if [[ -z $archive ]]; then
     echo "setup: downloading $llama_package $llama_version (76 MB)"
     # pip compares the hash before it looks into the package
@@ -145,12 +184,16 @@ build_llama() {
   echo "setup: building llama.cpp (minutes; log in build/llama.log)"
   # llama.cpp asks git for its version and would find this repository's
   local log=$root/build/llama.log
+  local commit=()
+  if [[ -n $checkout && -e $checkout/.git ]]; then
+    commit=("-DLLAMA_BUILD_COMMIT=$(git -C "$checkout" rev-parse --short HEAD)" "-DLLAMA_BUILD_NUMBER=$(git -C "$checkout" rev-list --count HEAD)")
+  fi
   if ! {
     GIT_CEILING_DIRECTORIES=$root/build cmake -S "$source" -B "$partial/build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
       -DCMAKE_INSTALL_PREFIX="$partial/install" -DCMAKE_INSTALL_LIBDIR=lib "-DCMAKE_INSTALL_RPATH=\$ORIGIN" \
       -DBUILD_SHARED_LIBS=ON -DLLAMA_BUILD_COMMON=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_TOOLS=OFF \
       -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_OPENSSL=OFF \
-      -DLLAMA_BUILD_IS_DEV=OFF -DGGML_NATIVE=ON -DGGML_OPENMP=ON &&
+      -DLLAMA_BUILD_IS_DEV=OFF -DGGML_NATIVE=ON -DGGML_OPENMP=ON "${commit[@]}" &&
       cmake --build "$partial/build" &&
       cmake --install "$partial/build"
   } > "$log" 2>&1; then

@@ -247,6 +247,8 @@ class Run {
     nlohmann::json line = to_log_line(record);
     if (!state_.by_budget.empty() && record.validation_mean) line["front"] = front_of(state_, settings_);
     state_.history.push_back(std::move(line));
+    if (callbacks_.beginning && !committed_) callbacks_.beginning();
+    committed_ = true;
     save_checkpoint(folder_.checkpoint(), state_);
     folder_.append_log(state_.history.back());
     folder_.append_timing(to_timing_line(record, units_));
@@ -276,7 +278,8 @@ class Run {
   RelativeMeasure training_, validation_;
   RunFolder folder_;
   RunWork work_;
-  bool begun_ = false;  // the start is validated
+  bool begun_ = false;      // the start is validated
+  bool committed_ = false;  // by this call
   Checkpoint state_;
   std::vector<PromptChoice> validation_choices_;
   std::vector<Prompt> validation_prompts_;

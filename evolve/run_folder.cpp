@@ -1,13 +1,12 @@
 #include "evolve/run_folder.hpp"
 
-#include <cerrno>
-#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
 #include <string>
 #include <system_error>
 
+#include "base/append_file.hpp"
 #include "base/atomic_file.hpp"
 
 namespace namm::evolve {
@@ -62,10 +61,9 @@ void RunFolder::mend_timing() const {
 }
 
 void RunFolder::append(const std::filesystem::path& path, const nlohmann::json& line) {
-  std::ofstream out(path, std::ios::app | std::ios::binary);
-  out << line.dump() << '\n';
-  out.close();
-  if (!out) throw std::runtime_error("'" + path.string() + "': must be writable (" + std::strerror(errno) + "); free some space");
+  if (const int error = append_whole(path, line.dump() + "\n"); error != 0)
+    throw std::runtime_error("'" + path.string() + "': must be writable (" + std::generic_category().message(error) +
+                             "); free some space");
 }
 
 }  // namespace namm::evolve

@@ -9,18 +9,18 @@ namespace namm::tasks {
 namespace {
 
 /// {city} and {value} stand for the names.
-struct Fact {
+struct CityFact {
   std::string_view told, question, answer_start;
   bool year;
 };
-constexpr std::array kFacts = {
-    Fact{"The emblem of {city} is the {value}.", "What is the emblem of {city}?", "The emblem of {city} is the", false},
-    Fact{"The best-known product of {city} is its {value}.", "What is the best-known product of {city}?",
-         "The best-known product of {city} is its", false},
-    Fact{"The main square of {city} is named after the {value}.", "What is the main square of {city} named after?",
-         "The main square of {city} is named after the", false},
-    Fact{"The city of {city} was founded in {value}.", "When was the city of {city} founded?",
-         "The city of {city} was founded in", true},
+constexpr std::array kCityFacts = {
+    CityFact{"The emblem of {city} is the {value}.", "What is the emblem of {city}?", "The emblem of {city} is the", false},
+    CityFact{"The best-known product of {city} is its {value}.", "What is the best-known product of {city}?",
+             "The best-known product of {city} is its", false},
+    CityFact{"The main square of {city} is named after the {value}.", "What is the main square of {city} named after?",
+             "The main square of {city} is named after the", false},
+    CityFact{"The city of {city} was founded in {value}.", "When was the city of {city} founded?",
+             "The city of {city} was founded in", true},
 };
 constexpr std::array<std::string_view, 20> kFirst = {"Bram", "Kel",  "Tor",  "Mar", "Os",  "Wen",  "Hal",  "Dun", "Pel", "Gar",
                                                      "Lind", "Ster", "Thor", "Vel", "Nor", "Alde", "Cray", "Fen", "Rus", "Yar"};
@@ -60,17 +60,17 @@ class CityFacts final : public RetrievalTask {
       return word;
     };
     struct Told {
-      const Fact* fact;
+      const CityFact* fact;
       std::string city, value, text;
     };
     std::vector<Told> all;
     std::vector<Needle> needles;
     for (std::size_t c = 0; c < kCities; ++c) {
       const std::string city = fresh([&] { return draw_city(rng, request.split); });
-      const std::size_t left_out = rng.below(kFacts.size());
-      for (std::size_t f = 0; f < kFacts.size(); ++f) {
+      const std::size_t left_out = rng.below(kCityFacts.size());
+      for (std::size_t f = 0; f < kCityFacts.size(); ++f) {
         if (f == left_out) continue;
-        const Fact& fact = kFacts[f];
+        const CityFact& fact = kCityFacts[f];
         const std::string value =
             fresh([&] { return fact.year ? draw_year(rng, request.split) : draw_word(rng, request.split); });
         all.push_back({&fact, city, value, filled(fact.told, city, value)});

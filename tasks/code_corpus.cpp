@@ -14,7 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMostFiles = 200'000;
-constexpr std::uintmax_t kSmallest = 1 << 10, kLargest = 256 << 10;
+constexpr std::uintmax_t kSmallest = 1 << 10, kLargestFile = 256 << 10;
 
 bool is_source(const fs::path& path) {
   static constexpr std::array<std::string_view, 17> kEndings = {".h",   ".hh",  ".hpp", ".hxx", ".c",  ".cc",
@@ -60,7 +60,7 @@ CodeCorpus::CodeCorpus(fs::path folder) : folder_(std::move(folder)) {
     std::error_code unreadable;
     if (at->is_symlink(unreadable) || !at->is_regular_file(unreadable) || !is_source(at->path())) continue;
     const std::uintmax_t bytes = at->file_size(unreadable);
-    if (unreadable || bytes < kSmallest || bytes > kLargest) continue;
+    if (unreadable || bytes < kSmallest || bytes > kLargestFile) continue;
     found.push_back(at->path().lexically_relative(folder_).generic_string());
   }
   std::sort(found.begin(), found.end());
@@ -77,10 +77,11 @@ std::shared_ptr<const CodeFile> CodeCorpus::read(Split split, std::size_t index)
   file->path = paths_[static_cast<std::size_t>(split)].at(index);
   std::ifstream stream(folder_ / file->path, std::ios::binary);
   std::string& text = file->text;
-  text.resize(kLargest + 1);
+  text.resize(kLargestFile + 1);
   stream.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<std::size_t>(stream.gcount()));
-  if (text.empty() || text.size() > kLargest || text.find('\0') != std::string::npos || first_invalid_utf8(text) != text.size())
+  if (text.empty() || text.size() > kLargestFile || text.find('\0') != std::string::npos ||
+      first_invalid_utf8(text) != text.size())
     return nullptr;
   std::erase(text, '\r');
   for (std::size_t begin = 0; begin < text.size();) {

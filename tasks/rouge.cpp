@@ -12,7 +12,7 @@ namespace namm::tasks {
 namespace {
 
 using Words = std::vector<std::string>;
-constexpr std::size_t kMostWords = 4096;
+constexpr std::size_t kMostRougeWords = 4096;
 
 /// Positions in `left` of one longest common subsequence. Where two are equally long, `left_first` says at which side the
 /// search gives way first; the two packages differ there, and their union over sentences depends on it.
@@ -40,7 +40,7 @@ std::vector<std::size_t> common_positions(const Words& left, const Words& right,
 std::vector<Words> sentences_by_stops(std::string_view text) {
   std::vector<Words> sentences;
   std::size_t words = 0;
-  for (std::size_t begin = 0; begin < text.size() && words < kMostWords;) {
+  for (std::size_t begin = 0; begin < text.size() && words < kMostRougeWords;) {
     const std::size_t end = std::min(text.find('.', begin), text.size());
     const std::string_view part = text.substr(begin, end - begin);
     begin = end + 1;
@@ -51,7 +51,7 @@ std::vector<Words> sentences_by_stops(std::string_view text) {
       if (!word.empty()) sentence.push_back(std::move(word));
       word.clear();
     };
-    for (std::size_t i = 0; i < part.size() && words + sentence.size() < kMostWords;) {
+    for (std::size_t i = 0; i < part.size() && words + sentence.size() < kMostRougeWords;) {
       const auto lead = static_cast<unsigned char>(part[i]);
       const std::string_view character = part.substr(i, lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC0 ? 2 : 1);
       i += character.size();
@@ -88,7 +88,7 @@ std::vector<Words> sentences_by_lines(std::string_view text) {
       if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) {
         word += c;
       } else if (!word.empty()) {
-        if (words++ < kMostWords) sentence.push_back(std::move(word));
+        if (words++ < kMostRougeWords) sentence.push_back(std::move(word));
         word.clear();
       }
     }

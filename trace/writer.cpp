@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <system_error>
 
+#include "base/atomic_file.hpp"
 #include "trace/chunk.hpp"
 
 namespace namm::trace {
@@ -22,21 +23,34 @@ std::span<const std::byte> bytes_of(const std::string& text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
 
+ChunkHeader header_of(ChunkKind kind, std::span<const std::byte> payload) {
+  ChunkHeader header;
+  std::memcpy(header.magic, kMagic.data(), sizeof header.magic);
+  header.kind = static_cast<std::uint32_t>(kind);
+  header.bytes = payload.size();
+  header.payload_crc = crc32c(payload);
+  header.header_crc = header_crc(header);
+  return header;
+}
+
+/// What a trace begins with.
+std::string settings_chunk(const Settings& settings) {
+  const std::string text = to_json(settings).dump();
+  const ChunkHeader header = header_of(ChunkKind::settings, bytes_of(text));
+  std::string out(reinterpret_cast<const char*>(&header), sizeof header);
+  return out.append(text).append(padding(text.size()), '\0');
+}
+
 }  // namespace
 
-Writer::Writer(const std::filesystem::path& path, const Settings& settings)
-    : path_(path), file_(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)) {
-  if (file_ < 0 && errno == EEXIST)
+/// Whole from the start, so that whoever is killed here can go on with it or begin it again.
+Writer::Writer(const std::filesystem::path& path, const Settings& settings) : path_(path) {
+  const std::string begin = settings_chunk(settings);
+  if (!create_file_atomically(path, begin))
     throw std::runtime_error(path.string() + ": exists already; go on with it (--resume) or choose another name");
-  if (file_ < 0) fail(path, "create", errno);
-  try {
-    chunk(static_cast<std::uint32_t>(ChunkKind::settings), bytes_of(to_json(settings).dump()));
-    sync();
-  } catch (...) {
-    ::close(file_);
-    ::unlink(path.c_str());
-    throw;
-  }
+  file_ = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+  if (file_ < 0) fail(path, "open", errno);
+  bytes_ = begin.size();
 }
 
 Writer::Writer(const std::filesystem::path& path, std::uint64_t bytes)
@@ -66,13 +80,8 @@ void Writer::sync() {
   if (::fsync(file_) != 0) fail(path_, "sync", errno);
 }
 
-void Writer::chunk(std::uint32_t kind, std::span<const std::byte> payload) {
-  ChunkHeader header;
-  std::memcpy(header.magic, kMagic.data(), sizeof header.magic);
-  header.kind = kind;
-  header.bytes = payload.size();
-  header.payload_crc = crc32c(payload);
-  header.header_crc = header_crc(header);
+void Writer::chunk(ChunkKind kind, std::span<const std::byte> payload) {
+  const ChunkHeader header = header_of(kind, payload);
   write(std::as_bytes(std::span(&header, 1)));
   write(payload);
   const std::byte zeros[kChunkAlignment] = {};
@@ -85,9 +94,8 @@ void Writer::append(const PromptRecord& record) {
     const nlohmann::json facts = {{"id", record.facts.id},       {"task", record.facts.task},
                                   {"split", record.facts.split}, {"compressed", record.facts.compressed},
                                   {"tail", record.facts.tail},   {"answer_tokens", record.facts.answer_tokens}};
-    chunk(static_cast<std::uint32_t>(ChunkKind::prompt),
-          bytes_of(facts.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
-    for (const LayerRecord& layer : record.layers) chunk(static_cast<std::uint32_t>(ChunkKind::layer), layer.bytes());
+    chunk(ChunkKind::prompt, bytes_of(facts.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
+    for (const LayerRecord& layer : record.layers) chunk(ChunkKind::layer, layer.bytes());
     sync();
   } catch (...) {
     // a full disk: what is there stays a whole trace, and the space is free again

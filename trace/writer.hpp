@@ -1,6 +1,7 @@
 #pragma once
 #include <filesystem>
 
+#include "trace/chunk.hpp"
 #include "trace/record.hpp"
 
 namespace namm::trace {
@@ -21,7 +22,7 @@ class Writer {
   std::uint64_t bytes() const { return bytes_; }
 
  private:
-  void chunk(std::uint32_t kind, std::span<const std::byte> payload);
+  void chunk(ChunkKind kind, std::span<const std::byte> payload);
   void write(std::span<const std::byte> bytes);
   void sync();
 

@@ -4,7 +4,7 @@
 #include <tuple>
 
 #include "adapters/llama_cpp/attachable.hpp"
-#include "adapters/llama_cpp/backend/cache_tensor.hpp"
+#include "adapters/llama_cpp/version/cache_tensor.hpp"
 
 namespace namm::llama {
 namespace {

@@ -7,7 +7,7 @@
 #include <stdexcept>
 #include <string_view>
 
-#include "adapters/preload/attach_rules.hpp"
+#include "adapters/llama_cpp/version/attach_rules.hpp"
 
 namespace namm::preload {
 namespace {

@@ -19,8 +19,8 @@
 
 #include "adapters/llama_cpp/backend/attach_scope.hpp"
 #include "adapters/llama_cpp/backend/backend.hpp"
-#include "adapters/llama_cpp/backend/layout_check.hpp"
 #include "adapters/llama_cpp/context/followed_context.hpp"
+#include "adapters/llama_cpp/version/layout_check.hpp"
 #include "adapters/preload/attach_flags.hpp"
 #include "adapters/preload/exit_gate.hpp"
 #include "adapters/preload/hooks.hpp"

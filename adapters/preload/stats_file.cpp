@@ -1,14 +1,13 @@
 #include "adapters/preload/stats_file.hpp"
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
+
+#include "base/append_file.hpp"
 
 namespace namm::preload {
 namespace {
@@ -82,11 +81,7 @@ void append_request(const std::string& path, const llama::Request& request, cons
                                  {"seconds", request.seconds}};
   const std::string text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   check_stats_path(path);
-  const int file = open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644);
-  const bool written = file >= 0 && write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-  const int error = errno;
-  if (file >= 0) close(file);
-  if (!written)
+  if (const int error = append_whole(path, text); error != 0)
     throw std::runtime_error("--stats " + path + ": must be writable, is not (" + std::strerror(error) +
                              "); free space or name another file");
 }

@@ -1,19 +1,26 @@
 #include "base/atomic_file.hpp"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <fstream>
 #include <functional>
 #include <stdexcept>
 #include <thread>
 #include <vector>
 
+#include "base/append_file.hpp"
+#include "base/json_lines.hpp"
 #include "tests/check.hpp"
 
+using namm::append_whole;
+using namm::create_file_atomically;
 using namm::write_file_atomically;
 namespace fs = std::filesystem;
 
@@ -116,13 +123,76 @@ TEST_CASE("Writers at the same time leave one whole content") {
   CHECK(folder.files() == 1);
 }
 
-TEST_CASE("What a process of the same number left behind does not stop a write") {
+TEST_CASE("What a process of the same number left behind does not stop a write, and goes with it") {
   const Folder folder;
-  const fs::path path = folder.path / "file";
-  constexpr int kLeft = 2000;  // more than this program has written so far
+  const fs::path path = folder.path / "left";  // looked at once in a process, so a name of its own
+  constexpr int kLeft = 2000;                  // more than this program has written so far
   for (int i = 0; i < kLeft; ++i)
     std::ofstream(path.string() + ".tmp." + std::to_string(::getpid()) + "." + std::to_string(i)) << "half";
+  std::ofstream(path.string() + ".tmp.mine") << "of somebody else's";
+  std::ofstream((folder.path / "other.tmp.1.2").string()) << "of another file's";
   write_file_atomically(path, "whole");
   CHECK(read(path) == "whole");
-  CHECK(folder.files() == kLeft + 1);
+  CHECK(folder.files() == 3);
+}
+
+TEST_CASE("A temporary file is left alone as long as its writer lives") {
+  const Folder folder;
+  const fs::path path = folder.path / "held", held = path.string() + ".tmp.1.1";
+  std::ofstream(held) << "half";
+  const int writer = ::open(held.c_str(), O_WRONLY);
+  REQUIRE(::flock(writer, LOCK_EX) == 0);
+  write_file_atomically(path, "whole");
+  CHECK(fs::exists(held));
+  ::close(writer);
+}
+
+TEST_CASE("A new file is whole from its beginning, and no old one is replaced") {
+  const Folder folder;
+  const fs::path path = folder.path / "file";
+  CHECK(create_file_atomically(path, "first"));
+  CHECK_FALSE(create_file_atomically(path, "second"));
+  CHECK(read(path) == "first");
+  CHECK(folder.files() == 1);
+  CHECK_FALSE(create_file_atomically("/dev/null", "x"));
+  CHECK_THROWS_AS(create_file_atomically(folder.path / "absent" / "file", "x"), std::runtime_error);
+}
+
+TEST_CASE("What a full disk took of a line is cut off again") {
+  const Folder folder;
+  const fs::path path = folder.path / "lines";
+  REQUIRE(append_whole(path, "one\n") == 0);
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    ::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{1000, 1000};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    ::_exit(append_whole(path, std::string(5000, 'x')) == EFBIG ? 0 : 1);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  CHECK(WEXITSTATUS(status) == 0);
+  CHECK(read(path) == "one\n");
+  REQUIRE(append_whole(path, "two\n") == 0);
+  CHECK(read(path) == "one\ntwo\n");
+}
+
+TEST_CASE("Lines are continued behind the last whole one, and none stands there twice") {
+  const Folder folder;
+  const fs::path path = folder.path / "lines.jsonl";
+  std::ofstream(path) << "{\"a\":1}\n{\"a\":2}\n{\"a\":";
+  {
+    namm::JsonLines lines("--json", path, namm::JsonLines::Start::continued);
+    lines.append({{"a", 2}});
+    lines.append({{"a", 3}});
+  }
+  CHECK(read(path) == "{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n");
+  {
+    namm::JsonLines lines("--json", path, namm::JsonLines::Start::afresh);
+    CHECK(read(path).size() == 24);  // until the first line comes
+    lines.append({{"a", 2}});
+    lines.append({{"a", 2}});
+  }
+  CHECK(read(path) == "{\"a\":2}\n{\"a\":2}\n");
 }

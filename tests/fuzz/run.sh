@@ -4,27 +4,29 @@ set -euo pipefail
 
 usage() {
   cat <<'HELP'
-usage: bash tests/fuzz/run.sh [--executions N] [TARGET...]
+usage: bash tests/fuzz/run.sh [--executions N] [--seconds N] [TARGET...]
 
   --executions N   of each target, 1,000,000 by default
-  TARGET           gguf policy checkpoint trace calibration prompts results details slot session sequence; all by default
+  --seconds N      at most, of each target; without it the executions are all there is
+  TARGET           gguf policy checkpoint trace calibration prompts results details slot session sequence config; all by default
 
 What is found is written to build/fuzz/found and ends the run with code 1. Put the file into tests/fuzz/cases/TARGET: the test reads
 it from then on. Corpora stay in build/fuzz/corpus. Needs Clang with its runtimes and OpenMP (Debian: clang libomp-dev).
 HELP
 }
 
-executions=1000000 targets=()
+executions=1000000 seconds=0 targets=()
 while (($#)); do
   case $1 in
     --executions) executions=${2:?--executions needs a number}; shift ;;
+    --seconds) seconds=${2:?--seconds needs a number}; shift ;;
     -h | --help) usage; exit 0 ;;
     -*) echo "run.sh: unknown option '$1' (see --help)" >&2; exit 2 ;;
     *) targets+=("$1") ;;
   esac
   shift
 done
-((${#targets[@]})) || targets=(gguf policy checkpoint trace calibration prompts results details slot session sequence)
+((${#targets[@]})) || targets=(gguf policy checkpoint trace calibration prompts results details slot session sequence config)
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 cmake --preset fuzz > /dev/null
@@ -37,7 +39,7 @@ for target in "${targets[@]}"; do
   echo "== $target"
   # -timeout and -rss_limit_mb: time and memory are bounded by the size of a file
   NAMM_FUZZ_TARGET=$target NAMM_FUZZ_SEEDS=$seeds OMP_NUM_THREADS=1 build/fuzz/tests/fuzz/namm_fuzz \
-    -runs="$executions" -max_len=16384 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 \
+    -runs="$executions" -max_total_time="$seconds" -max_len=16384 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 \
     -artifact_prefix="build/fuzz/found/$target-" "$corpus" "$seeds" "tests/fuzz/cases/$target"
   rm -rf "$seeds"
   rmdir --ignore-fail-on-non-empty "tests/fuzz/cases/$target"

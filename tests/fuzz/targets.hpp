@@ -14,5 +14,6 @@ Target details_target();      ///< the same of --details
 Target slot_target();         ///< the store's part of saved slots
 Target sequence_target();     ///< sequences of the C interface
 Target session_target();      ///< saved sessions
+Target config_target();       ///< run.json, --config
 
 }  // namespace namm::fuzz

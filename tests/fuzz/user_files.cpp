@@ -8,6 +8,7 @@
 #include "adapters/llama_cpp/store/cache_store.hpp"
 #include "adapters/preload/session_file.hpp"
 #include "base/bytes.hpp"
+#include "base/crc32c.hpp"
 #include "tasks/prompt_file.hpp"
 #include "tasks/scores.hpp"
 #include "tests/fuzz/targets.hpp"
@@ -112,6 +113,15 @@ void write_session_file(const std::filesystem::path& folder) {
   preload::write_session((folder / "three").string(), {{1, 2, 3}, std::vector<std::byte>(40, std::byte{7})});
 }
 
+/// The checksum stands behind the mark, and is of all that follows it.
+std::string repair_session(std::string content) {
+  constexpr std::size_t mark = 8, checked = mark + sizeof(std::uint32_t);
+  if (content.size() < checked) return content;
+  const std::uint32_t right = crc32c(std::as_bytes(std::span(content)).subspan(checked));
+  std::memcpy(content.data() + mark, &right, sizeof right);
+  return content;
+}
+
 PolicySequence small_sequence() {
   return PolicySequence(load_policy("h2o").with_budget("50%").with_interval(4).with_protection(1, 1),
                         {{0, 2, kSize, kSize, 0}, {1, 1, kSize, kSize, 3}});
@@ -150,7 +160,7 @@ Target slot_target() {
   return {"slot", read_slot, write_slot};
 }
 Target session_target() {
-  return {"session", read_session_file, write_session_file};
+  return {"session", read_session_file, write_session_file, repair_session};
 }
 
 }  // namespace namm::fuzz

@@ -1,5 +1,5 @@
 // A ggml of another layout is refused before anything of it is used.
-#include "adapters/llama_cpp/backend/layout_check.hpp"
+#include "adapters/llama_cpp/version/layout_check.hpp"
 
 #include <cstdlib>
 
@@ -36,5 +36,16 @@ TEST_CASE("a ggml with more callbacks or other numbers is refused with the conte
   CHECK(operations.code == 4);
   CHECK_THAT(operations.err,
              Contains("must have the layout") && Contains("operation SCALE: number") && Contains("there that is"));
+}
+
+TEST_CASE("a program that is linked with another ggml than it was built with is refused, too", "[preload][layout]") {
+  NAMM_NEED_HOST(host);
+  setenv("NAMM_TEST_GGML", "operations", 1);
+  setenv("LD_PRELOAD", NAMM_OTHER_GGML, 1);
+  const Outcome outcome = run_program(
+      {"run", "--model", host, "--policy", "h2o", "--budget", "50%", "--prompt", "a word", "--max-tokens", "1", "--quiet"});
+  unsetenv("LD_PRELOAD");
+  unsetenv("NAMM_TEST_GGML");
+  check_refused(outcome, 1, {"its ggml must have the layout", "operation SCALE: number", "build namm against this one"});
 }
 #endif

@@ -3,7 +3,7 @@
 #include <set>
 #include <sstream>
 
-#include "adapters/preload/attach_rules.hpp"
+#include "adapters/llama_cpp/version/attach_rules.hpp"
 #include "tests/preload/attached.hpp"
 
 using namespace namm::test;

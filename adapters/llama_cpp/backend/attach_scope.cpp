@@ -12,6 +12,7 @@
 #include "adapters/llama_cpp/backend/instance.hpp"
 #include "adapters/llama_cpp/backend/lazy_clear.hpp"
 #include "adapters/llama_cpp/backend/row_trace.hpp"
+#include "adapters/llama_cpp/version/layout_check.hpp"
 
 namespace namm::llama {
 namespace {
@@ -67,6 +68,9 @@ Instance* adopt(const ggml_tensor* cache) {
 AttachScope::AttachScope(CachePolicy memory) : memory_(std::move(memory)) {
   static std::once_flag once;
   std::call_once(once, [] {
+    if (const std::string problem = layout_problem(); !problem.empty())
+      throw std::runtime_error("llama.cpp: its ggml must have the layout of the one that namm was built with, has not (" +
+                               problem + "); run with the llama.cpp that namm was built with, or build namm against this one");
     if (!ggml_backend_reg_by_name("NAMM")) ggml_backend_register(backend_registry());  // ggml_backend_load has done it elsewhere
     clear_cpu_buffers_lazily();
   });

@@ -24,6 +24,7 @@ struct ContextFacts {
 ///     CacheStore& store = scope.finish(facts);                         // throws if the context cannot be attached to
 class AttachScope {
  public:
+  /// Throws std::runtime_error if the ggml of this process has another layout than the one that this was compiled with.
   explicit AttachScope(CachePolicy memory);
   ~AttachScope();
   AttachScope(const AttachScope&) = delete;

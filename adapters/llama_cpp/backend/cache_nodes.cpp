@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "adapters/llama_cpp/attachable.hpp"
-#include "adapters/llama_cpp/backend/cache_tensor.hpp"
 #include "adapters/llama_cpp/backend/cache_type.hpp"
+#include "adapters/llama_cpp/version/cache_tensor.hpp"
 
 namespace namm::llama {
 namespace {

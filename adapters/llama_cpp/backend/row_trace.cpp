@@ -7,8 +7,8 @@
 #include <mutex>
 #include <unordered_map>
 
-#include "adapters/llama_cpp/backend/cache_tensor.hpp"
 #include "adapters/llama_cpp/backend/instance.hpp"
+#include "adapters/llama_cpp/version/cache_tensor.hpp"
 #include "ggml-backend-impl.h"
 #include "ggml.h"
 

@@ -1,6 +1,6 @@
 // The table of common/arg.cpp as far as a policy is concerned. `tests/preload/server_help_test.cpp` compares it with the help of
 // a built llama-server: a flag for speculation that is neither refused here nor listed there as harmless fails it.
-#include "adapters/preload/attach_rules.hpp"
+#include "adapters/llama_cpp/version/attach_rules.hpp"
 
 #include <algorithm>
 

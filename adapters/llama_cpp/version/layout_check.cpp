@@ -1,4 +1,4 @@
-#include "adapters/llama_cpp/backend/layout_check.hpp"
+#include "adapters/llama_cpp/version/layout_check.hpp"
 
 #include <array>
 #include <cstddef>
