@@ -118,14 +118,10 @@ class Temporary {
   }
   /// False if there is a target.
   bool become_target() {
-    if (::link(name_.c_str(), target_.c_str()) == 0) {
-      ::unlink(name_.c_str());
-    } else if (errno == EEXIST) {
-      return false;
-    } else if (std::error_code ignored; std::filesystem::exists(target_, ignored)) {  // a file system without links
-      return false;
-    } else if (::rename(name_.c_str(), target_.c_str()) != 0) {
-      fail(path_, "rename", errno);
+    if (::renameat2(AT_FDCWD, name_.c_str(), AT_FDCWD, target_.c_str(), RENAME_NOREPLACE) != 0) {
+      if (errno == EEXIST) return false;
+      const bool unknown = errno == EINVAL || errno == ENOSYS;  // to the file system: then the look before has to do
+      if (!unknown || ::rename(name_.c_str(), target_.c_str()) != 0) fail(path_, "rename", errno);
     }
     finish();
     return true;
