@@ -22,10 +22,12 @@ class LimitReader : public nlohmann::json_sax<nlohmann::json> {
   bool start_array(std::size_t) override { return enter(); }
   bool end_array() override { return leave(); }
   bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception&) override {
-    throw std::runtime_error("must be JSON, is " +
-                             (position > bytes_ ? "cut off after " + std::to_string(bytes_) + (bytes_ == 1 ? " byte" : " bytes")
-                                                : "wrong at byte " + std::to_string(position)) +
-                             "; copy or write the file anew");
+    std::string where("wrong at byte ");
+    if (position > bytes_)
+      where.assign("cut off after ").append(std::to_string(bytes_)).append(bytes_ == 1 ? " byte" : " bytes");
+    else
+      where.append(std::to_string(position));
+    throw std::runtime_error("must be JSON, is " + where + "; copy or write the file anew");
   }
 
  private:
