@@ -8,7 +8,7 @@ namespace {
 /// Reads along without storing anything.
 class LimitReader : public nlohmann::json_sax<nlohmann::json> {
  public:
-  explicit LimitReader(std::size_t most_values) : most_values_(most_values) {}
+  LimitReader(std::size_t bytes, std::size_t most_values) : bytes_(bytes), most_values_(most_values) {}
   bool null() override { return count(); }
   bool boolean(bool) override { return count(); }
   bool number_integer(number_integer_t) override { return count(); }
@@ -21,9 +21,13 @@ class LimitReader : public nlohmann::json_sax<nlohmann::json> {
   bool end_object() override { return leave(); }
   bool start_array(std::size_t) override { return enter(); }
   bool end_array() override { return leave(); }
-  bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception& error) override {
-    throw std::runtime_error("must be JSON, is wrong or cut off at byte " + std::to_string(position) + " (" +
-                             one_line(error.what()) + "); copy or write the file anew");
+  bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception&) override {
+    std::string where("wrong at byte ");
+    if (position > bytes_)
+      where.assign("cut off after ").append(std::to_string(bytes_)).append(bytes_ == 1 ? " byte" : " bytes");
+    else
+      where.append(std::to_string(position));
+    throw std::runtime_error("must be JSON, is " + where + "; copy or write the file anew");
   }
 
  private:
@@ -41,13 +45,13 @@ class LimitReader : public nlohmann::json_sax<nlohmann::json> {
     --depth_;
     return true;
   }
-  std::size_t most_values_, values_ = 0, depth_ = 0;
+  std::size_t bytes_, most_values_, values_ = 0, depth_ = 0;
 };
 
 }  // namespace
 
 nlohmann::json parse_json(std::string_view text, std::size_t most_values) {
-  LimitReader reader(most_values);
+  LimitReader reader(text.size(), most_values);
   nlohmann::json::sax_parse(text.begin(), text.end(), &reader);
   return nlohmann::json::parse(text.begin(), text.end());
 }
@@ -60,8 +64,17 @@ nlohmann::json try_json(std::string_view text) {
   }
 }
 
+std::string without_tags(std::string text) {
+  constexpr std::string_view kTag = "[json.exception.";
+  for (std::size_t at = 0; (at = text.find(kTag, at)) != std::string::npos;) {
+    const std::size_t end = text.find("] ", at);
+    text.erase(at, end == std::string::npos ? kTag.size() : end + 2 - at);
+  }
+  return text;
+}
+
 std::string one_line(std::string_view text) {
-  std::string out(text.substr(0, 400));
+  std::string out = without_tags(std::string(text.substr(0, 400)));
   for (char& c : out) {
     if (static_cast<unsigned char>(c) < 32 || c == 127) c = ' ';
   }

@@ -15,6 +15,9 @@ nlohmann::json parse_json(std::string_view text, std::size_t most_values = kMost
 /// The same, or null where `text` is something else: to find out what a file is.
 nlohmann::json try_json(std::string_view text);
 
+/// A message without the numbers by which nlohmann/json tells its exceptions apart ("[json.exception.type_error.302] ").
+std::string without_tags(std::string text);
+
 /// Line breaks and other control characters become blanks; long texts are cut.
 std::string one_line(std::string_view text);
 

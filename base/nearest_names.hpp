@@ -7,7 +7,11 @@
 
 namespace namm {
 
-/// Names of `known` that are nearest to `typed` (edit distance), best first, at most `count`; for error messages of any room.
+/// Names of `known` that are nearest to `typed` (edit distance; letters that changed places count once), best first, at most
+/// `count`; for error messages of any room.
 std::vector<std::string> nearest_names(std::string_view typed, std::span<const std::string_view> known, std::size_t count = 3);
+
+/// The nearest of them if at least half of `typed` is like it, else "": what was probably meant.
+std::string probable_name(std::string_view typed, std::span<const std::string_view> known);
 
 }  // namespace namm

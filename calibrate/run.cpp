@@ -111,6 +111,20 @@ Plan plan(const Host& host, const Settings& settings) {
   return out;
 }
 
+Plan plan_within_training(const Host& host, Settings& settings) {
+  constexpr std::size_t kShortest = 32;
+  const auto trained = static_cast<std::size_t>(std::max(host.description().train_context, 0));
+  Plan out = plan(host, settings);
+  std::size_t most = out.longest_context;
+  while (trained > 0 && out.longest > trained && most > kShortest) {
+    // in proportion, and by one more: what follows does not shrink with the context
+    most = std::max(kShortest, std::max<std::size_t>(most * trained / out.longest, 1) - 1);
+    for (std::size_t& length : settings.lengths) length = std::min(length == 0 ? most : length, most);
+    out = plan(host, settings);
+  }
+  return out;
+}
+
 Outcome run(const Settings& settings, HostPool& pool, const Progress& progress, const std::atomic<bool>* stop) {
   ProbeFit fit(settings.probe, pool.host().description());
   Outcome out;

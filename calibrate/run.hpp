@@ -41,6 +41,9 @@ struct Plan {
 };
 Plan plan(const Host& host, const Settings& settings);
 
+/// Shortens `lengths` until the longest passage, with what follows its context, is within what the model was trained for.
+Plan plan_within_training(const Host& host, Settings& settings);
+
 /// Records every source and fits; `progress` is first called with what was recorded before. Saves the sums every `save_every` and
 /// whenever it ends, be it by an exception. When `stop` becomes true, what is recorded is fitted if that is anything. Throws
 /// std::runtime_error if `state` is damaged or of another run, or cannot be written; exceptions of hosts reach the caller.

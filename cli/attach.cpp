@@ -121,10 +121,10 @@ int run_attach(const std::vector<std::string>& arguments) {
   options.add_options()("print", "prints the program's command line with the flags it is given, and stops");
   add_general(options);
   check_separator(arguments, options);
-  const auto values = parse(
-      own, options, "namm attach --policy NAME --budget B [options] -- PROGRAM [arguments]",
-      "Runs an unmodified llama.cpp program (llama-server, llama-cli, llama-completion, llama-bench) with a policy attached:\n"
-      "its KV cache moves into the policy's store. Savings are logged at the end of each request.");
+  const auto values =
+      parse(own, options, "namm attach --policy NAME --budget B [options] -- PROGRAM [arguments]",
+            "Runs an unmodified llama.cpp program (llama-server, llama-cli, llama-completion, llama-bench) with a policy "
+            "attached: its KV cache moves into the policy's store.\nSavings are logged at the end of each request.");
   if (!values) return 0;
   apply_general(*values);
   if (separator == arguments.end() || separator + 1 == arguments.end())

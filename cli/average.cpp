@@ -57,8 +57,8 @@ int run_average(const std::vector<std::string>& arguments) {
       arguments, options, "namm average FILE FILE... --output FILE [options]",
       "Writes the first policy with the mean of all files' parameters: one run's are partly chance, the mean of several is less "
       "so.\n"
-      "The runs must have begun with the same policy file, under the same budget; they differ in --seed. Compare the result with "
-      "its parts: 'namm eval'.",
+      "The runs must have begun with the same policy file, under the same budget; they differ in --seed.\n"
+      "Compare the result with its parts: 'namm eval'.",
       positional);
   if (!values) return 0;
   apply_general(*values);

@@ -32,6 +32,7 @@
 namespace namm::cli {
 namespace {
 
+constexpr const char* kLengths = "512,512,1024,2048";
 constexpr const char* kStateFile = "calibration.state";
 constexpr const char* kOptionsFile = "run.json";  // read back by --resume, as evolve's is
 constexpr std::string_view kOfCall[] = {"output", "resume", "quiet", "verbose", "help", "help-all"};
@@ -68,8 +69,9 @@ po::options_description calibrate_options() {
                         "texts or prompts of your own (text, JSON lines) besides the made-up ones");
   options.add_options()("tasks", po::value<std::string>()->value_name("A,B"),
                         "contexts of these tasks instead of made-up texts (their training split)");
-  options.add_options()("length", po::value<std::string>()->default_value("512,512,1024,2048")->value_name("N,M"),
-                        "lengths of the texts in the model's tokens, taken in turns");
+  options.add_options()("length", po::value<std::string>()->default_value(kLengths)->value_name("N,M"),
+                        "lengths of the texts in the model's tokens, taken in turns; the default ones are shortened where a text "
+                        "and what follows it are longer than what the model was trained for");
   options.add_options()("budget,b", po::value<std::string>()->default_value("25%")->value_name("B"),
                         "the policy's default budget");
   add_memory(options);
@@ -182,10 +184,11 @@ std::filesystem::path folder_from(const po::variables_map& values, bool resume) 
   const bool unfinished = std::filesystem::exists(folder / kStateFile);
   if (resume && !unfinished) refuse_to_resume(folder);
   if (!resume && unfinished)
-    throw std::runtime_error("output " + folder.string() +
-                             ": holds an unfinished calibration; --resume it, or choose another folder");
+    throw std::runtime_error("output " + folder.string() + ": holds an unfinished calibration; `namm calibrate --resume " +
+                             folder.string() + "` goes on with it, or choose another folder");
   if (!resume && std::filesystem::exists(folder / "policy.json"))
-    throw std::runtime_error("output " + folder.string() + ": holds a policy already; choose another folder");
+    throw std::runtime_error("output " + folder.string() + ": holds a policy already; `namm eval --policy " + folder.string() +
+                             "` measures it, or choose another folder");
   return folder;
 }
 
@@ -263,7 +266,10 @@ int run_calibrate(const std::vector<std::string>& arguments) {
   drop_unknown_template(*model, settings.chat_template);
   const std::unique_ptr<Host> tokeniser = host_factory(model, {}, 256)();
   add_sources(*values, *tokeniser, settings);
-  const calibrate::Plan plan = calibrate::plan(*tokeniser, settings);
+  // lengths of our own fit the model; those that were asked for are taken as they are, with a warning
+  const calibrate::Plan plan = (*values)["length"].as<std::string>() == kLengths
+                                   ? calibrate::plan_within_training(*tokeniser, settings)
+                                   : calibrate::plan(*tokeniser, settings);
   HostPool pool(host_factory(model, model_options, static_cast<int>(plan.longest) + 1), model_options.workers);
   const HostDescription& host = pool.host().description();
   check_size(settings.probe, host);

@@ -5,6 +5,7 @@
 #include <iostream>
 #include <stdexcept>
 
+#include "base/json_limits.hpp"
 #include "base/nearest_names.hpp"
 #include "base/version.hpp"
 #include "cli/command.hpp"
@@ -62,8 +63,11 @@ int dispatch(const std::vector<std::string>& words) {
     if (command.name == words[0]) return command.run({words.begin() + 1, words.end()});
   std::vector<std::string_view> names;
   for (const Command& command : kCommands) names.push_back(command.name);
-  throw std::invalid_argument("command: must be one of 'namm --help', is \"" + words[0] +
-                              "\"; nearest: " + nearest_names(words[0], names, 1).front());
+  std::string all;
+  for (const std::string_view name : names) all.append(all.empty() ? "" : ", ").append(name);
+  const std::string meant = probable_name(words[0], names);
+  throw std::invalid_argument("no command '" + detail::one_line(words[0]) + "'; " +
+                              (meant.empty() ? "" : "did you mean '" + meant + "'? ") + "commands: " + all);
 }
 
 }  // namespace

@@ -19,6 +19,7 @@
 #include "cli/interrupt.hpp"
 #include "evolve/fitness.hpp"
 #include "evolve/ranks/rank_units.hpp"
+#include "evolve/run_work.hpp"
 #include "namm/strategy.hpp"
 
 namespace namm::cli {
@@ -99,6 +100,9 @@ void print_outcome(std::size_t number, const evolve::RunSettings& settings, cons
     std::printf("%s after %lld generations%s: validation %+.4f (start %+.4f), kept from generation %lld\n",
                 result.stopped ? "stopped" : "done", static_cast<long long>(result.generation), reason(result.end),
                 result.validation, result.start_validation, static_cast<long long>(result.best_generation));
+    if (result.stopped && result.best_generation == 0)
+      std::printf("the start is the policy until a validation finds a better one; the next is after generation %lld\n",
+                  static_cast<long long>(evolve::next_validation(settings, result.generation)));
     std::printf("policy: %s\n", (settings.output / "policy.json").c_str());
   }
   if (result.stopped && (result.written || number > 0)) std::printf("%s\n", goes_on.c_str());
@@ -201,7 +205,8 @@ int evolve_here(const EvolvePlan& plan, evolve::Channel* others) {
   warn_of_few_tokens(budgets);
   if (plan.staged && !plan.resume && std::filesystem::exists(plan.output / "policy.json"))
     throw std::runtime_error("output folder '" + plan.output.string() +
-                             "': must not hold another run, has a policy.json; choose another folder");
+                             "': must not hold another run, has a policy.json; `namm evolve --resume " + plan.output.string() +
+                             "` goes on with it, or choose another folder");
   return Stages(plan, others).run();
 }
 

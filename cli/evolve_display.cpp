@@ -1,5 +1,6 @@
 #include "cli/evolve_display.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <string>
@@ -9,8 +10,9 @@ namespace namm::cli {
 evolve::RunCallbacks EvolveDisplay::callbacks() {
   evolve::RunCallbacks out;
   out.progress = [this](std::string_view what, std::size_t done, std::size_t all, double share) {
-    bar_.show("generation " + std::to_string(generation_) + "/" + std::to_string(generations_) + " " + std::string(what), done,
-              all, share);
+    bar_.show("generation " + std::to_string(std::min(generation_, generations_)) + "/" + std::to_string(generations_) + " " +
+                  std::string(what),
+              done, all, share);
   };
   out.generation = [this](const evolve::GenerationRecord& record) { show(record); };
   return out;

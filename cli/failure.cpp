@@ -4,18 +4,20 @@
 #include <new>
 #include <stdexcept>
 
+#include "base/json_limits.hpp"
+
 namespace namm::cli {
 
 int print_failure() {
   try {
     throw;
   } catch (const std::invalid_argument& error) {
-    std::cerr << "namm: " << error.what() << std::endl;
+    std::cerr << "namm: " << detail::without_tags(error.what()) << std::endl;
     return 2;
   } catch (const std::bad_alloc&) {
     std::cerr << "namm: memory: not enough for this; use a smaller --context, --workers or model" << std::endl;
   } catch (const std::exception& error) {
-    std::cerr << "namm: " << error.what() << std::endl;
+    std::cerr << "namm: " << detail::without_tags(error.what()) << std::endl;
   }
   return 1;
 }

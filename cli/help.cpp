@@ -45,7 +45,8 @@ void print_help(std::ostream& out, const CommandHelp& help, bool all) {
   for (const CommandHelp::Example& example : help.examples) out << "  # " << example.what << "\n  " << example.line << '\n';
   std::size_t hidden = 0;
   for (std::size_t i = 1; i < help.groups.size(); ++i) hidden += help.groups[i].options.options().size();
-  if (!all && hidden > 0) out << "\n" << hidden << " more options: namm " << help.name << " --help-all\n";
+  if (!all && hidden > 0)
+    out << "\n" << hidden << (hidden == 1 ? " more option" : " more options") << ": namm " << help.name << " --help-all\n";
 }
 
 CommandHelp help_of(const Command& command) {

@@ -5,6 +5,11 @@
 #include <stdexcept>
 
 namespace namm::cli {
+namespace {
+
+constexpr int kMostWorkers = 1024;  // each has a context, a cache and threads of its own
+
+}  // namespace
 
 void add_model(po::options_description& options, int default_workers, bool needed) {
   auto* const file = po::value<std::string>()->value_name("FILE");
@@ -22,8 +27,11 @@ ModelOptions model_from(const po::variables_map& values) {
   out.threads = values["threads"].as<int>();
   out.workers = values["workers"].as<int>();
   out.context_tokens = values["context"].as<int>();
+  constexpr int kMostThreads = 512;  // llama.cpp's own limit
   require_at_least("--threads", out.threads, 1);
+  require_at_most("--threads", out.threads, kMostThreads);
   require_at_least("--workers", out.workers, 1);
+  require_at_most("--workers", out.workers, kMostWorkers);
   require_at_least("--context", out.context_tokens, 0);
   return out;
 }

@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "base/json_limits.hpp"
 #include "base/nearest_names.hpp"
 #include "cli/help.hpp"
 #include "namm/policy.hpp"
@@ -17,12 +18,12 @@
 namespace namm::cli {
 namespace {
 
-std::string nearest_option(const std::string& typed, const po::options_description& options) {
+std::string option_meant(const std::string& typed, const po::options_description& options) {
   std::vector<std::string> names;
   for (const auto& option : options.options()) names.push_back("--" + option->long_name());
   const std::vector<std::string_view> views(names.begin(), names.end());
-  const auto nearest = nearest_names(typed, views, 1);
-  return nearest.empty() ? std::string("--help lists them") : "nearest: " + nearest.front();
+  const std::string meant = probable_name(typed, views);
+  return meant.empty() ? "" : "did you mean " + meant + "? ";
 }
 
 /// "namm eval" of "namm eval --model FILE [options]".
@@ -70,8 +71,10 @@ std::optional<po::variables_map> parse(const std::vector<std::string>& arguments
     if (more) more(values);
     po::notify(values);
   } catch (const po::unknown_option& error) {
-    throw std::invalid_argument("option " + error.get_option_name() + ": must be one of '" + command_of(usage) +
-                                " --help', is unknown; " + nearest_option(error.get_option_name(), options));
+    const std::string name = detail::one_line(error.get_option_name());
+    const std::string command = command_of(usage);
+    throw std::invalid_argument(command.substr(command.find(' ') + 1) + " has no option " + name + "; " +
+                                option_meant(name, options) + "'" + command + " --help-all' lists all");
   } catch (const po::required_option& error) {
     throw std::invalid_argument("option " + error.get_option_name() + ": must be given; see --help");
   } catch (const po::too_many_positional_options_error&) {
@@ -210,7 +213,9 @@ TaskOptions tasks_from(const po::variables_map& values, tasks::FileSplits splits
 
 std::vector<std::string> split_list(const std::string& text, const std::string& option) {
   const auto refuse = [&] {
-    throw std::invalid_argument(option + ": must be names separated by commas, is \"" + text + "\"; remove the empty part");
+    throw std::invalid_argument(
+        option + (text.empty() ? ": must have a value, is \"\"; see --help"
+                               : ": must be a list separated by commas, is \"" + text + "\"; remove the empty part"));
   };
   std::vector<std::string> out;
   std::size_t begin = 0;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
 #include <stdexcept>
 
@@ -38,10 +39,28 @@ void say_what_it_is(const std::string& input) {
                                      : "`namm inspect` describes it"));
 }
 
+/// A folder that is not that of a run: empty, of a calibration, or one with runs or results in it.
+void say_what_folder(const std::string& input) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  const fs::path folder(input);
+  if (!fs::is_directory(folder, ignored) || fs::exists(folder / "checkpoint.json", ignored)) return;
+  const bool empty = fs::is_empty(folder, ignored);
+  std::string remedy = empty ? "name the folder that --output of a run named, or files of `namm eval --json`"
+                             : "name the files in it that `namm eval --json` wrote";
+  if (fs::exists(folder / "stage-1", ignored))
+    remedy = "name its stages, " + (folder / "stage-1").string() + " and so on";
+  else if (fs::exists(folder / "policy.json", ignored))
+    remedy = "`namm eval --policy " + input + " --json FILE` measures the policy in it";
+  throw std::runtime_error(input + ": must be the folder of a run of `namm evolve`, " +
+                           (empty ? "is empty" : "is not (it has no checkpoint.json)") + "; " + remedy);
+}
+
 report::ReportContent load(const std::vector<std::string>& inputs) {
   try {
     return report::load_report(inputs);
   } catch (const std::exception&) {
+    std::for_each(inputs.begin(), inputs.end(), say_what_folder);
     std::for_each(inputs.begin(), inputs.end(), say_what_it_is);
     throw;
   }
@@ -59,13 +78,13 @@ int run_report(const std::vector<std::string>& arguments) {
   options.add_options()("output,o", po::value<std::string>()->value_name("FILE"),
                         "writes the report there, as a whole or not at all");
   add_general(options);
-  const auto values =
-      parse(arguments, options, "namm report FILE... [RUN_FOLDER...] [--output report.md|report.html] [options]",
-            "Tables of results (per task and length, then the mean over them), what policies kept, and the curves of evolution\n"
-            "runs; as HTML one page for a browser, with charts, that needs nothing else.\n"
-            "of full: quality / quality of the full cache; dlogp: change of the gold answer's log-likelihood per token;\n"
-            "KL: of the full cache's distribution to this one's; logical and physical: shares saved of entries and bytes.",
-            positional);
+  const auto values = parse(
+      arguments, options, "namm report FILE... [RUN_FOLDER...] [--output report.md|report.html] [options]",
+      "Tables of results (per task and length, then the mean over them), what policies kept, and the curves of evolution "
+      "runs; as HTML one page for a browser, with charts, that needs nothing else.\n"
+      "of full: quality divided by that of the full cache; dlogp: change of the gold answer's log-likelihood per token; KL: "
+      "of the full cache's distribution to this one's; logical and physical: shares saved of entries and bytes.",
+      positional);
   if (!values) return 0;
   apply_general(*values);
   const report::ReportFormat format = format_from(*values);

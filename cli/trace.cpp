@@ -136,7 +136,7 @@ int run_trace(const std::vector<std::string>& arguments) {
   const auto values =
       parse(arguments, trace_options(), "namm trace --model FILE --output FILE [options]",
             "Records, per (layer, KV head) and update, what policies read, keys and values, and the attention that each token "
-            "receives from question and answer,\nwith nothing evicted: for 'namm evolve --traces'. A trace never claims live "
+            "receives from question and answer, with nothing evicted: for 'namm evolve --traces'. A trace never claims live "
             "quality: after the first eviction a live run's attention differs.\n"
             "Every prompt is on disk when it is done; Ctrl-C leaves a valid shorter trace, --resume goes on.");
   if (!values) return 0;

@@ -43,7 +43,10 @@ json to_json(const PromptDetails& d) {
 json to_json(const RetentionDetails& d) {
   json heads = json::array(), timeline = json::array();
   for (const auto& head : d.heads) heads.push_back({head.layer, head.kv_head, head.kept});
-  for (const auto& point : d.timeline) timeline.push_back({point.tokens, point.kv_bytes});
+  for (const auto& point : d.timeline) {
+    timeline.push_back({point.tokens, point.kv_bytes});
+    if (point.statistics_bytes >= 0) timeline.back().push_back(point.statistics_bytes);
+  }
   return {{"record", "retention"},
           {"model", d.model},
           {"policy", d.policy},
@@ -113,9 +116,11 @@ RetentionDetails retention_details_from_json(const json& object) {
     if (head.kept > static_cast<std::int64_t>(out.kept_by.size()))
       fields.refuse("heads", "made of heads that keep at most the tokens of kept_by");
   for (const json& point : array(fields, "timeline", kMostTokens)) {
-    row(fields, "timeline", point, 2);
+    const bool with_statistics = point.is_array() && point.size() == 3;
+    row(fields, "timeline", point, with_statistics ? 3 : 2);
     out.timeline.push_back(
         {integer(fields, "timeline", point[0], kMostTokens), integer(fields, "timeline", point[1], kMostBytes)});
+    if (with_statistics) out.timeline.back().statistics_bytes = integer(fields, "timeline", point[2], kMostBytes);
   }
   out.kv_bytes_full = fields.integer("kv_bytes_full", 0, kMostBytes);
   out.score = fields.wide_number("score");

@@ -34,8 +34,9 @@ struct RetentionDetails {
   std::vector<std::int32_t> kept_by;  ///< per token of the prompt, how many heads kept it
   struct Point {
     std::int64_t tokens = 0, kv_bytes = 0;
+    std::int64_t statistics_bytes = -1;  ///< -1: not recorded, in files of before
   };
-  std::vector<Point> timeline;  ///< bytes of keys and values behind every update
+  std::vector<Point> timeline;  ///< bytes held behind every update
   std::int64_t kv_bytes_full = 0;
   double score = 0, answer_log_likelihood_delta = 0;
 };

@@ -106,7 +106,8 @@ RetentionDetails describe_retention(const Prompt& prompt, const ProtocolSettings
         ++out.kept_by[static_cast<std::size_t>(position)];
       }
   }
-  for (const CacheUsage& usage : measured.timeline) out.timeline.push_back({usage.tokens_seen, usage.kv_bytes});
+  for (const CacheUsage& usage : measured.timeline)
+    out.timeline.push_back({usage.tokens_seen, usage.kv_bytes, usage.statistics_bytes});
   out.kv_bytes_full = measured.usage.kv_bytes_full;
   out.score = measured.score;
   out.answer_log_likelihood_delta = measured.log_likelihood - full.log_likelihood;

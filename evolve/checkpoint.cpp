@@ -106,8 +106,8 @@ Checkpoint load_checkpoint(const std::filesystem::path& path) {
   try {
     json = detail::parse_json(std::string(std::istreambuf_iterator<char>(in), {}), kMostValues);
   } catch (const std::runtime_error& error) {
-    const std::string what = error.what();  // after the parenthesis the parser quotes a cut string, however long it is
-    refuse(path, what.substr(0, what.find(" (")) + "; start a new run in another folder");
+    const std::string what = error.what();
+    refuse(path, what.substr(0, what.find(';')) + "; start a new run in another folder");
   }
   if (!json.is_object() || !json.contains("format") || json["format"] != kFormat) {
     refuse(path, "must have the format '" + std::string(kFormat) + "', is some other file; check the folder's name");

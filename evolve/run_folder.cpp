@@ -25,7 +25,8 @@ RunFolder::RunFolder(std::filesystem::path folder, bool resume) : folder_(std::m
   if (error) throw std::runtime_error(name + "must be a folder that can be written (" + error.message() + "); choose another");
   for (const char* file : {"checkpoint.json", "log.jsonl", "policy.json"}) {
     if (std::filesystem::exists(folder_ / file, error)) {
-      throw std::runtime_error(name + "must not hold another run, has a " + file + "; resume that run or choose another folder");
+      throw std::runtime_error(name + "must not hold another run, has a " + file + "; `namm evolve --resume " + folder_.string() +
+                               "` goes on with that run; for a new one choose another folder");
     }
   }
   // Found out now rather than after the first generation.

@@ -41,4 +41,9 @@ double RunWork::share(std::string_view stage, std::int64_t done, double of_all) 
   return all_ > 0 ? std::clamp(work / all_, 0.0, 1.0) : 0;
 }
 
+std::int64_t next_validation(const RunSettings& settings, std::int64_t generation) {
+  const std::int64_t every = settings.validate_every;
+  return std::min<std::int64_t>((generation / every + 1) * every, settings.generations);
+}
+
 }  // namespace namm::evolve

@@ -24,4 +24,8 @@ class RunWork {
   double normalisation_, start_, training_, validation_, end_, all_;
 };
 
+/// The generation behind which the next validation is, of a run that has `generation` behind it: every validate_every, and the
+/// last.
+std::int64_t next_validation(const RunSettings& settings, std::int64_t generation);
+
 }  // namespace namm::evolve

@@ -126,18 +126,34 @@ std::vector<LineChart> quality_charts(const ReportContent& content, const LineSt
   return out;
 }
 
+namespace {
+
+/// All that was held, statistics too, unless a file of before does not say how much they are.
+double held_of(const eval::RetentionDetails::Point& point, bool statistics) {
+  return static_cast<double>(point.kv_bytes + (statistics ? point.statistics_bytes : 0));
+}
+
+}  // namespace
+
+bool knows_statistics(const eval::DetailsFile& details) {
+  return std::all_of(details.retentions.begin(), details.retentions.end(), [](const eval::RetentionDetails& r) {
+    return std::all_of(r.timeline.begin(), r.timeline.end(), [](const auto& point) { return point.statistics_bytes >= 0; });
+  });
+}
+
 std::vector<LineChart> memory_charts(const ReportContent& content, const LineStyles& styles) {
   const eval::DetailsFile& details = content.details;
   if (details.prompts.empty()) return {};
   const auto longest = std::max_element(details.prompts.begin(), details.prompts.end(),
                                         [](const auto& a, const auto& b) { return a.pieces.size() < b.pieces.size(); }) -
                        details.prompts.begin();
+  const bool statistics = knows_statistics(details);
   double most = 0;
   std::vector<const eval::RetentionDetails*> shown;
   for (std::size_t i = 0; i < details.retentions.size(); ++i) {
     if (details.prompt_of[i] != static_cast<std::size_t>(longest)) continue;
     shown.push_back(&details.retentions[i]);
-    for (const auto& point : shown.back()->timeline) most = std::max(most, static_cast<double>(point.kv_bytes));
+    for (const auto& point : shown.back()->timeline) most = std::max(most, held_of(point, statistics));
   }
   const double unit = most >= 4 * 1024.0 * 1024.0 ? 1024.0 * 1024.0 : 1024.0;
   std::vector<LineChart> out;
@@ -146,20 +162,21 @@ std::vector<LineChart> memory_charts(const ReportContent& content, const LineSty
     const std::string title = "budget " + r->budget + ", " + details.prompts[static_cast<std::size_t>(longest)].prompt;
     auto chart = std::find_if(out.begin(), out.end(), [&](const LineChart& c) { return c.title == title; });
     if (chart == out.end()) {
-      chart = out.insert(out.end(), {title, "tokens read", unit > 1024 ? "keys and values, MiB" : "keys and values, KiB"});
+      chart = out.insert(out.end(), {title, "tokens read",
+                                     std::string(statistics ? "keys, values and statistics, " : "keys and values, ") +
+                                         (unit > 1024 ? "MiB" : "KiB")});
       chart->markers = false;
       for (const eval::RetentionDetails* full : shown)
         if (full->policy == kFullPolicy) {
           chart->series.push_back({"full", kFullStyle, false, {{0, 0}}});
           for (const auto& point : full->timeline)
-            chart->series.back().points.push_back(
-                {static_cast<double>(point.tokens), static_cast<double>(point.kv_bytes) / unit});
+            chart->series.back().points.push_back({static_cast<double>(point.tokens), held_of(point, statistics) / unit});
         }
     }
     ChartSeries& series = series_of(*chart, styles, styles.label(r->policy, r->mode, r->interval_tokens));
     series.points.push_back({0, 0});
     for (const auto& point : r->timeline)
-      series.points.push_back({static_cast<double>(point.tokens), static_cast<double>(point.kv_bytes) / unit});
+      series.points.push_back({static_cast<double>(point.tokens), held_of(point, statistics) / unit});
   }
   return out;
 }

@@ -29,8 +29,10 @@ class LineStyles {
 /// Quality and change of log-likelihood over the share of the cache that is kept: for the mean over all tables of a model, if it
 /// has several, then for each of them.
 std::vector<LineChart> quality_charts(const ReportContent& content, const LineStyles& styles);
-/// Bytes of keys and values while the longest watched prompt is read, one chart per budget.
+/// Bytes held while the longest watched prompt is read, everything counted if knows_statistics(), one chart per budget.
 std::vector<LineChart> memory_charts(const ReportContent& content, const LineStyles& styles);
+/// Whether details say at every update how much statistics held, as those of before did not.
+bool knows_statistics(const eval::DetailsFile& details);
 /// Fitness and step size of each run over the generations.
 std::vector<LineChart> evolution_charts(const ReportContent& content);
 

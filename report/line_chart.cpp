@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "base/json_fields.hpp"
 #include "report/html.hpp"
 
 namespace namm::report {
@@ -168,6 +169,18 @@ std::string svg_of(const LineChart& chart) {
            escape_html(series.label) + "</title></path>" + marks + "</g>";
   }
   return out + "</svg>";
+}
+
+nlohmann::json chart_json(const LineChart& chart) {
+  nlohmann::json series = nlohmann::json::array();
+  for (const ChartSeries& one : chart.series) {
+    nlohmann::json points = nlohmann::json::array();
+    for (const auto& point : one.points)
+      points.push_back({detail::number_or_null(point.x), detail::number_or_null(point.y), detail::number_or_null(point.low),
+                        detail::number_or_null(point.high)});
+    series.push_back({{"label", one.label}, {"points", points}});
+  }
+  return {{"x", chart.x_label}, {"y", chart.y_label}, {"series", series}};
 }
 
 std::string svg_sample(std::size_t style, bool strong) {

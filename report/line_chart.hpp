@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 namespace namm::report {
 
 constexpr double kNothing = std::numeric_limits<double>::quiet_NaN();
@@ -38,6 +40,9 @@ struct LineChart {
 /// lines: it prints, needs no script, and can be read aloud. Points that are not finite, or not positive on a logarithmic scale,
 /// are left out; "" if none remains.
 std::string svg_of(const LineChart& chart);
+
+/// Its numbers: {"x", "y", "series": [{"label", "points": [[x, y, low, high], ...]}, ...]}; null for what is not finite.
+nlohmann::json chart_json(const LineChart& chart);
 
 /// A short sample of the line with its marker, for a legend.
 std::string svg_sample(std::size_t style, bool strong);

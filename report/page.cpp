@@ -30,11 +30,21 @@ constexpr std::string_view kTerms = R"(<dl>
 <dt>fitness</dt><dd>of evolution, as its settings say, relative to the full cache; higher is better</dd>
 </dl>)";
 
-std::string figure(const LineChart& chart) {
-  const std::string svg = svg_of(chart);
-  if (svg.empty()) return {};
-  return "<figure><figcaption>" + escape_html(chart.title) + "</figcaption>" + svg + "</figure>\n";
-}
+/// Charts of the page as they are drawn, and their numbers, which the page's script saves as CSV.
+class Figures {
+ public:
+  std::string add(const LineChart& chart) {
+    const std::string svg = svg_of(chart);
+    if (svg.empty()) return {};
+    const std::string number = std::to_string(numbers_.size());
+    numbers_.push_back(chart_json(chart));
+    return "<figure data-chart=" + number + "><figcaption>" + escape_html(chart.title) + "</figcaption>" + svg + "</figure>\n";
+  }
+  const nlohmann::json& numbers() const { return numbers_; }
+
+ private:
+  nlohmann::json numbers_ = nlohmann::json::array();
+};
 
 std::string legend(const LineStyles& styles, bool with_full) {
   std::string out = "<ul class=legend aria-label='lines: press to hide or show'>";
@@ -69,12 +79,12 @@ class Chapters {
 };
 
 /// The first two charts; those behind them, alike but for one task each, on demand.
-std::string figures_of(const std::vector<LineChart>& charts, const std::string& summary) {
+std::string figures_of(const std::vector<LineChart>& charts, const std::string& summary, Figures& figures) {
   constexpr std::size_t kShown = 2;
   std::string first, more;
   std::size_t hidden = 0;
   for (std::size_t i = 0; i < charts.size(); ++i) {
-    const std::string one = figure(charts[i]);
+    const std::string one = figures.add(charts[i]);
     if (!one.empty() && i >= kShown) ++hidden;
     (i < kShown ? first : more) += one;
   }
@@ -97,15 +107,15 @@ void add_verdict(Chapters& chapters, const ReportContent& content) {
                    "</div>\n<p class=note>" + escape_html(verdict->note) + "</p>\n");
 }
 
-void add_results(Chapters& chapters, const ReportContent& content, const LineStyles& styles) {
+void add_results(Chapters& chapters, const ReportContent& content, const LineStyles& styles, Figures& figures) {
   std::ostringstream overview, tables;
   print_summary(overview, content.records, TableFormat::html);
   const std::vector<LineChart> charts = quality_charts(content, styles);
   chapters.add(
       "curves", "Quality against memory",
       "<p class=lead>Right is more memory, up is better; bars are 95&nbsp;% intervals. Policies from files are drawn heavier. "
-      "Point at a name to see its line alone, press to hide it.</p>" +
-          legend(styles, false) + figures_of(charts, "Each task and length"));
+      "<span class=screen>Point at a name to see its line alone, press to hide it.</span></p>" +
+          legend(styles, false) + figures_of(charts, "Each task and length", figures));
   chapters.add(
       "overview", "Overview",
       "<p class=lead>What is left of the full cache's quality, and how the gold answer's log-likelihood per token changed. Means "
@@ -129,29 +139,30 @@ void add_kept(Chapters& chapters, std::size_t settings) {
                "kept them'></div>\n"
                "<p class=note>Below: <span id=watched></span>.</p>\n<div class=pair>\n"
                "<div><h3>By layer and KV head</h3><div id=heat class=scroll tabindex=0></div>\n"
-               "<h3>By position</h3><div id=positions></div></div>\n"
+               "<h3>By position</h3><figure data-chart=positions><div id=positions></div></figure></div>\n"
                "<div><h3>By kind of token and task</h3><div id=kinds class=scroll tabindex=0></div></div>\n</div>\n");
 }
 
-void add_memory(Chapters& chapters, const ReportContent& content, const LineStyles& styles) {
+void add_memory(Chapters& chapters, const ReportContent& content, const LineStyles& styles, Figures& figures) {
   const std::vector<LineChart> charts = memory_charts(content, styles);
   if (!charts.empty())
     chapters.add(
         "memory", "Memory over time",
-        "<p class=lead>Keys and values held behind every update while the longest watched prompt is read; the last piece is the "
-        "question.</p>" +
-            legend(styles, true) + figures_of(charts, "Other budgets"));
+        std::string("<p class=lead>") +
+            (knows_statistics(content.details) ? "Keys, values and all statistics" : "Keys and values, without statistics,") +
+            " held behind every update while the longest watched prompt is read; the last piece is the question.</p>" +
+            legend(styles, true) + figures_of(charts, "Other budgets", figures));
 }
 
-void add_runs(Chapters& chapters, const ReportContent& content) {
+void add_runs(Chapters& chapters, const ReportContent& content, Figures& figures) {
   const std::vector<LineChart> charts = evolution_charts(content);
   if (charts.empty()) return;
-  std::string figures;
-  for (const LineChart& chart : charts) figures += figure(chart);
+  std::string drawn;
+  for (const LineChart& chart : charts) drawn += figures.add(chart);
   std::ostringstream tables;
   for (const auto& [name, checkpoint] : content.runs) print_run(tables, name, checkpoint, TableFormat::html);
   chapters.add("evolution", "Evolution",
-               run_legend(charts) + "<div class=charts>\n" + figures +
+               run_legend(charts) + "<div class=charts>\n" + drawn +
                    "</div>\n<details><summary>Settings and generations</summary>\n" + tables.str() + "</details>\n");
 }
 
@@ -169,11 +180,12 @@ std::string html_page(const ReportContent& content) {
   const LineStyles styles(content);
   const std::vector<Retention> retentions = retentions_of(content.details);
   Chapters chapters;
+  Figures figures;
   add_verdict(chapters, content);
   add_kept(chapters, retentions.size());
-  if (!content.records.empty()) add_results(chapters, content, styles);
-  add_memory(chapters, content, styles);
-  add_runs(chapters, content);
+  if (!content.records.empty()) add_results(chapters, content, styles, figures);
+  add_memory(chapters, content, styles, figures);
+  add_runs(chapters, content, figures);
   chapters.add("terms", "What the words mean", std::string(kTerms));
   std::string subtitle;
   for (const ModelResults& results : models_of(content.records)) {
@@ -188,6 +200,8 @@ std::string html_page(const ReportContent& content) {
                 escape_html(first.version + " (" + first.commit + ")") + "</p>\n";
   }
   const std::string title = escape_html(title_of(content));
+  nlohmann::json data = page_data(content, retentions);
+  data["charts"] = figures.numbers();
   return "<!DOCTYPE html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n"
          "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
          "script-src "
@@ -197,8 +211,7 @@ std::string html_page(const ReportContent& content) {
          "</style>\n</head>\n<body>\n<a class=skip href='#top'>Skip to the content</a>\n<header>\n<h1>" + title + "</h1>\n" +
          subtitle + "<nav aria-label=Chapters>\n" + chapters.links() + "</nav>\n</header>\n<main id=top>\n" + chapters.text() +
          "</main>\n<footer><p>namm " + version() + " (" + commit() + ")</p></footer>\n<script type='application/json' id=data>" +
-         script_json(page_data(content, retentions)) + "</script>\n<script>\n" + std::string(kPageScript) +
-         "</script>\n</body>\n</html>\n";
+         script_json(data) + "</script>\n<script>\n" + std::string(kPageScript) + "</script>\n</body>\n</html>\n";
 }
 
 }  // namespace namm::report

@@ -10,6 +10,13 @@
     node.append(...children);
     return node;
   };
+  const svgNamespace = 'http://www.w3.org/2000/svg';
+  const svg = (name, attributes, ...children) => {
+    const node = document.createElementNS(svgNamespace, name);
+    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+    node.append(...children);
+    return node;
+  };
   const percent = (share) => (Number.isFinite(share) ? `${(100 * share).toFixed(0)} %` : '–');
 
   // Legends: pointing shows one line alone, pressing hides it in all charts of the section.
@@ -35,6 +42,65 @@
   });
   addEventListener('afterprint', () => closed.forEach((details) => { details.open = false; }));
 
+  // Charts and tables as files: SVG as it is seen (colours of the style sheet written out), CSV with the numbers unrounded.
+  const quoted = (value) => {
+    const text = value === null || value === undefined ? '' : String(value);
+    return /[",\n\r]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text;
+  };
+  const csv = (rows) => rows.map((row) => row.map(quoted).join(',')).join('\r\n') + '\r\n';
+  const save = (name, type, content) => {
+    const url = URL.createObjectURL(new Blob([content], { type }));
+    const link = element('a', { href: url, download: name });
+    document.body.append(link);
+    link.click();
+    link.remove();
+    setTimeout(() => URL.revokeObjectURL(url), 10000);
+  };
+  const fileName = (title, ending) => `${title.replace(/[^\p{L}\p{N}.]+/gu, '-').replace(/^-+|-+$/g, '').slice(0, 80) || 'chart'}.${ending}`;
+  const looks = ['fill', 'stroke', 'stroke-width', 'stroke-dasharray', 'stroke-linejoin', 'opacity', 'font-family', 'font-size', 'font-weight', 'display'];
+  const svgText = (drawn) => {
+    const copy = drawn.cloneNode(true);
+    const parts = copy.querySelectorAll('*');
+    drawn.querySelectorAll('*').forEach((node, i) => {
+      if (node.nodeName === 'title') return;
+      const style = getComputedStyle(node);
+      for (const name of looks) parts[i].setAttribute(name, style.getPropertyValue(name));
+      parts[i].removeAttribute('style');
+      parts[i].removeAttribute('class');
+    });
+    const [, , width, height] = drawn.getAttribute('viewBox').split(' ');
+    copy.prepend(svg('rect', { width, height, fill: getComputedStyle(document.body).backgroundColor }));
+    for (const [key, value] of Object.entries({ xmlns: svgNamespace, width, height })) copy.setAttribute(key, value);
+    return new XMLSerializer().serializeToString(copy);
+  };
+  const chartRows = (chart) => {
+    const ranges = chart.series.some((line) => line.points.some((point) => point[2] !== null));
+    return [['line', chart.x, chart.y, ...(ranges ? ['low', 'high'] : [])],
+      ...chart.series.flatMap((line) => line.points.map((point) => [line.label, ...point.slice(0, ranges ? 4 : 2)]))];
+  };
+  const tableRows = (shown) => [...shown.rows].map((row) => [...row.cells].map((cell) => cell.innerText.trim()));
+  const button = (text, label, action) => {
+    const made = element('button', { type: 'button', 'aria-label': label }, text);
+    made.addEventListener('click', action);
+    return made;
+  };
+  const positionRows = () => [['position', 'kept', 'tokens'], ...shown.positions.map(([kept, tokens], i) => [(i + 0.5) / shown.positions.length, kept, tokens])];
+  let shown = null;  // the setting of "What a policy keeps"
+  for (const figure of document.querySelectorAll('figure[data-chart]')) {
+    const own = figure.dataset.chart === 'positions';
+    const title = own ? 'kept by position' : figure.querySelector('figcaption').textContent;
+    figure.append(element('div', { class: 'export' },
+      button('SVG', `save the chart "${title}" as SVG`, () => save(fileName(title, 'svg'), 'image/svg+xml', svgText(figure.querySelector('svg.chart')))),
+      button('CSV', `save the numbers of "${title}" as CSV`, () => save(fileName(title, 'csv'), 'text/csv', csv(own ? positionRows() : chartRows(data.charts[figure.dataset.chart]))))));
+  }
+  for (const box of document.querySelectorAll('.scroll')) {
+    const heading = () => { let node = box; while (node && node.nodeName !== 'H3') node = node.previousElementSibling; return node ? node.textContent : 'table'; };
+    box.setAttribute('role', 'region');
+    box.setAttribute('aria-label', `table: ${heading()}`);
+    box.after(element('div', { class: 'export' }, button('CSV', `save the table "${heading()}" as CSV`,
+      () => save(fileName(heading(), 'csv'), 'text/csv', csv(tableRows(box.querySelector('table')))))));
+  }
+
   if (!data.settings.length) return;
 
   // Viridis (Smith & van der Walt): even steps in lightness, for every kind of colour vision and in grey.
@@ -47,6 +113,7 @@
     const light = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
     return `background:rgb(${rgb.join(' ')});color:${light > 0.179 ? '#000' : '#fff'}`;
   };
+  const signed = (value) => (value === null ? '–' : Math.abs(value) < 0.005 ? '0.00' : (value > 0 ? '+' : '') + value.toFixed(2));
   const heatCell = (count, what) => {
     const [kept, tokens] = count || [0, 0];
     if (!tokens) return element('td', { title: `${what}: none` }, '–');
@@ -70,12 +137,6 @@
     const sums = setting.tasks.map((task) => task.kinds.reduce((sum, count) => [sum[0] + count[0], sum[1] + count[1]], [0, 0]));
     rows.push(['all', ...sums.map((sum, t) => heatCell(sum, `all in ${setting.tasks[t].name}`))]);
     by('kinds').replaceChildren(table('share kept of each kind of token', ['kind', ...setting.tasks.map((task) => task.name)], rows));
-  };
-  const svg = (name, attributes, ...children) => {
-    const node = document.createElementNS('http://www.w3.org/2000/svg', name);
-    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-    node.append(...children);
-    return node;
   };
   const showPositions = (setting) => {
     const width = 560, height = 230, left = 58, right = 14, top = 14, bottom = 46;
@@ -125,7 +186,7 @@
     }
     const gone = run.kept_by.filter((count) => count === 0).length;
     by('about').textContent = `${prompt.pieces.length} tokens, ${gone} of them kept by no head; score of the answer ${Number.isFinite(run.score) ? run.score.toFixed(2) : '–'}, ` +
-      `its log-likelihood per token against the full cache ${run.delta === null ? '–' : (run.delta > 0 ? '+' : '') + run.delta.toFixed(2)}`;
+      `its log-likelihood per token against the full cache ${signed(run.delta)}`;
     by('scale').append('kept by', element('i', { class: 'gone' }, 'no head'),
       ...[...new Set([0.25, 0.5, 0.75, 1].map((s) => Math.max(1, Math.round(s * run.heads))))]
         .map((n) => element('i', { style: colours(n / run.heads) }, `${n} of ${run.heads}`)));
@@ -167,6 +228,7 @@
   choose(data.settings[data.first]);
   const show = () => {
     const setting = groups.get(policy.value)[Number(budget.value)];
+    shown = setting;
     const text = `${setting.budget}, ${percent(setting.share)} kept`;
     by('budget-text').textContent = text;
     budget.setAttribute('aria-valuetext', text);

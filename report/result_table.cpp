@@ -176,6 +176,14 @@ void print_results(std::ostream& out, std::span<const eval::ResultRecord> record
   }
   if (format == TableFormat::text && !wide)
     out << "freed: share of the cache's bytes, statistics counted; t/s: decoding; --wide has more columns\n\n";
+  if (std::any_of(records.begin(), records.end(), [](const eval::ResultRecord& r) { return r.physical_saving < -0.005; })) {
+    print_note(
+        out,
+        "freed below 0 %: memory is held in whole blocks, and what is remembered for a policy is counted; that outweighs what "
+        "was dropped, of full nothing",
+        format);
+    out << '\n';
+  }
   if (shown < records.size()) {
     print_note(out, "rows that were measured again and are shown as measured last: " + std::to_string(records.size() - shown),
                format);

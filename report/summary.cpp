@@ -6,16 +6,27 @@
 #include <tuple>
 
 #include "base/format.hpp"
+#include "report/digits.hpp"
 #include "report/means.hpp"
 
 namespace namm::report {
 namespace {
 
-std::string with_interval(const char* format, double value, const double (&pair)[2]) {
-  if (!std::isfinite(value)) return "-";
-  const auto text = [&](double v) { return format_number(format, v); };
-  if (!std::isfinite(pair[0]) || !std::isfinite(pair[1])) return text(value);
-  return text(value) + " [" + text(pair[0]) + ", " + text(pair[1]) + "]";
+std::string with_interval(const std::string& value, const double (&pair)[2], double unit, const char* format) {
+  if (value == "-" || !std::isfinite(pair[0]) || !std::isfinite(pair[1])) return value;
+  return value + " [" + format_number(format, unit * pair[0]) + ", " + format_number(format, unit * pair[1]) + "]";
+}
+
+/// As the tables below have it: a share in per cent.
+std::string share_text(const eval::ResultRecord& r) {
+  return with_interval(format_percent(r.quality_relative, r.quality_relative_ci95), r.quality_relative_ci95, 100, "%.0f");
+}
+
+std::string change_text(const eval::ResultRecord& r) {
+  const double change = r.answer_log_likelihood_delta;
+  if (!std::isfinite(change)) return "-";
+  const std::string text = format_number("%+.2f", change);
+  return with_interval(text == "-0.00" || text == "+0.00" ? "0.00" : text, r.answer_log_likelihood_delta_ci95, 1, "%+.2f");
 }
 
 /// Values of a field that differ, in the order in which they are met.
@@ -27,12 +38,12 @@ std::vector<Value> different(const ResultRows& rows, Value eval::ResultRecord::*
   return out;
 }
 
-/// What the others are compared with: 1 of its own quality, no change.
+/// What the others are compared with: all of its own quality, no change.
 std::vector<std::string> full_row(std::size_t cells, int labels) {
   std::vector<std::string> out = {kFullPolicy};
   out.resize(1 + static_cast<std::size_t>(labels));
   while (out.size() < cells) {
-    out.emplace_back("1");
+    out.emplace_back("100 %");
     out.emplace_back("0");
   }
   return out;
@@ -63,9 +74,8 @@ void print_overview(std::ostream& out, const std::string& origin, const ResultMe
     for (const std::string& budget : budgets) {
       const auto r =
           std::find_if(variant.begin(), variant.end(), [&](const eval::ResultRecord& v) { return v.budget == budget; });
-      row.push_back(r == variant.end() ? "-" : with_interval("%.2f", r->quality_relative, r->quality_relative_ci95));
-      row.push_back(
-          r == variant.end() ? "-" : with_interval("%+.2f", r->answer_log_likelihood_delta, r->answer_log_likelihood_delta_ci95));
+      row.push_back(r == variant.end() ? "-" : share_text(*r));
+      row.push_back(r == variant.end() ? "-" : change_text(*r));
     }
     rows.push_back(std::move(row));
   }

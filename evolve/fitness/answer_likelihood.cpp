@@ -14,7 +14,7 @@ class AnswerLikelihood final : public Fitness {
   double measure(Host& host, const CachePolicy& memory, const Prompt& prompt, const ProtocolSettings& protocol) const override {
     if (prompt.answer.empty()) {
       throw std::invalid_argument("answer-likelihood: every prompt must have a gold answer, prompt '" + prompt.sample.id +
-                                  "' has none; leave plain texts out");
+                                  "' has none; for plain texts give --fitness fidelity");
     }
     present(host, memory, prompt, protocol);
     const std::vector<double> nats = host.log_likelihood(prompt.answer);

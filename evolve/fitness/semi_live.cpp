@@ -54,7 +54,7 @@ class SemiLive final : public Fitness {
                                        const ProtocolSettings& protocol) const override {
     if (prompt.answer.empty())
       throw std::invalid_argument("semi-live: every prompt must have a gold answer, prompt '" + prompt.sample.id +
-                                  "' has none; leave plain texts out");
+                                  "' has none; for plain texts give --fitness fidelity");
     const std::span<const Token> question =
         protocol.question_after ? std::span<const Token>(prompt.question) : std::span<const Token>();
     std::vector<double> out;

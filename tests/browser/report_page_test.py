@@ -12,6 +12,7 @@ Needs Chromium or Chrome and the Python package playwright (its own browsers are
 them is missing: ctest then says "skipped".
 """
 import argparse
+import csv
 import json
 import pathlib
 import re
@@ -19,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import xml.etree.ElementTree
 
 SKIP = 77
 HOSTILE = "</script><img src=x onerror=\"document.title='broken'\">&amp;'"
@@ -84,7 +86,8 @@ def use_keyboard(page, check):
     before = page.locator("#heat").inner_text(), page.locator("#about").inner_text()
     check(re.search(r"score of the answer (\d\.\d\d|–),", before[1]), f"a score of two decimals: {before[1]}")
     page.focus("#policy")
-    page.keyboard.press("ArrowDown")
+    last = page.locator("#policy").evaluate("e => e.selectedIndex + 1 === e.options.length")
+    page.keyboard.press("ArrowUp" if last else "ArrowDown")
     check((page.locator("#heat").inner_text(), page.locator("#about").inner_text()) != before, "another policy by the keyboard")
     prompt = page.locator("#tokens").inner_text()
     page.focus("#prompt")
@@ -105,6 +108,54 @@ def use_keyboard(page, check):
     check(page.locator(f"section:has(#curves) .series.{style}.off").count() > 0, "and hides its lines")
     page.keyboard.press("Space")
     button.blur()
+
+
+def saved(page, button):
+    """Name and text of the file that a button saves, pressed by the keyboard."""
+    button.focus()
+    with page.expect_download() as download:
+        page.keyboard.press("Enter")
+    return download.value.suggested_filename, pathlib.Path(download.value.path()).read_bytes().decode()
+
+
+def save_files(page, check):
+    figures = page.locator("figure:has(svg.chart)").count()
+    check(page.locator("figure .export button").count() == 2 * figures, f"every chart can be saved ({figures})")
+    figure = page.locator("section:has(#curves) figure").first
+    name, text = saved(page, figure.get_by_text("SVG", exact=True))
+    root = xml.etree.ElementTree.fromstring(text)
+    check(name.endswith(".svg") and "/" not in name and root.tag == "{http://www.w3.org/2000/svg}svg", f"a chart as a file: {name}")
+    check("var(--" not in text and "class=" not in text.replace("class='chart'", "").replace('class="chart"', ""), "which needs no style sheet")
+    lines = root.findall(".//{*}path[@stroke]")
+    check(any(line.get("stroke").startswith("rgb(") for line in lines), "and has its colours")
+    name, text = saved(page, figure.get_by_text("CSV", exact=True))
+    rows = list(csv.reader(text.splitlines()))
+    marks = figure.locator(".mark").count()
+    check(name.endswith(".csv") and rows[0][0] == "line" and rows[0][3:] == ["low", "high"], f"its numbers: {rows[0]}")
+    check(len(rows) == 1 + marks and all(len(row) == 5 for row in rows), f"one row for each of the {marks} points")
+    table = page.locator("section:has(#overview) .scroll").first
+    name, text = saved(page, table.locator("xpath=following-sibling::div[1]").get_by_text("CSV", exact=True))
+    rows = list(csv.reader(text.splitlines()))
+    check(len(rows) == table.locator("tr").count() and rows[0][0] == "policy", "a table as a file")
+    _, text = saved(page, page.locator("figure[data-chart=positions]").get_by_text("CSV", exact=True))
+    check(text.startswith("position,kept,tokens"), "and what was kept by position")
+
+
+def read_aloud(page, check):
+    levels = page.locator("h1, h2, h3").evaluate_all("nodes => nodes.map(n => Number(n.nodeName[1]))")
+    check(levels[0] == 1 and all(b - a <= 1 for a, b in zip(levels, levels[1:])), "headings leave no level out")
+    check(page.locator(".scroll:not([role=region][aria-label])").count() == 0, "tables that scroll have a role and a name")
+    names = page.locator("button, select, input").evaluate_all(
+        "nodes => nodes.map(n => n.getAttribute('aria-label') || n.textContent || (n.labels && n.labels[0] && n.labels[0].textContent) || '')")
+    check(all(name.strip() for name in names), "everything that can be pressed has a name")
+    check(len(set(page.locator(".export button").evaluate_all("nodes => nodes.map(n => n.getAttribute('aria-label'))"))) > 3, "which tells charts apart")
+    check(page.locator("html").get_attribute("lang") == "en" and page.locator("main, header, nav[aria-label], footer").count() == 4, "landmarks")
+    page.reload()
+    page.keyboard.press("Tab")
+    check(page.evaluate("document.activeElement.className") == "skip", "the first thing a keyboard reaches leads to the content")
+    page.emulate_media(media="print")
+    check(page.locator("nav").is_hidden() and page.locator(".export button").first.is_hidden(), "nothing to press on paper")
+    page.emulate_media(media="screen")
 
 
 def take_screenshots(browser, url, folder, width=1280):
@@ -151,6 +202,8 @@ def main():
         page.goto(url)
         look(page, check, evolution=page.locator("h2#evolution").count() > 0 or not arguments.page)
         use_keyboard(page, check)
+        save_files(page, check)
+        read_aloud(page, check)
         if not arguments.page:
             check(page.locator("img").count() == 0 and page.title() != "broken", "markup from files stays text")
             check(HOSTILE in page.locator("h1").inner_text(), "and is shown as it is")

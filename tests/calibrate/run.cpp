@@ -253,3 +253,19 @@ TEST_CASE("A state that does not belong or is damaged is refused in one line") {
   std::filesystem::remove(settings.state);
   CHECK_THROWS_WITH(run(settings, pool), Contains("there is no calibration to resume"));
 }
+
+TEST_CASE("Lengths are shortened until texts and what follows them are within what the model was trained for") {
+  const Folder folder;
+  Settings settings = settings_in(folder.path);
+  scripted::Host host;
+  const Plan whole = plan(host, settings);
+  CHECK(plan_within_training(host, settings).longest == whole.longest);  // not known of this model
+  host.train(whole.longest);
+  plan_within_training(host, settings);
+  CHECK(settings.lengths == std::vector<std::size_t>{40, 60});
+  host.train(whole.longest - 20);
+  const Plan shorter = plan_within_training(host, settings);
+  CHECK(shorter.longest <= whole.longest - 20);
+  CHECK(shorter.longest_context + 15 >= whole.longest_context);  // no more than is needed
+  CHECK(settings.lengths[0] == 40);
+}

@@ -43,6 +43,7 @@ class Host final : public namm::Host {
     for (int layer = 0; layer < kLayers; ++layer) description_.cached.push_back({layer, kHeads, kSize, kSize, 0});
   }
   const namm::HostDescription& description() const override { return description_; }
+  void train(std::size_t context) { description_.train_context = static_cast<int>(context); }
   ChatTemplate chat_template() const override { return {"[", "]"}; }
   /// One token per character.
   std::vector<namm::Token> tokenize(std::string_view text, bool add_special) const override {

@@ -77,3 +77,19 @@ TEST_CASE("settings that cannot be are refused") {
   check_refused(with("--split", "exam"), 2, {"exam", "test"});
   check_refused(with("--haystack", "/no/such/text"), 2, {"/no/such/text"});
 }
+
+TEST_CASE("an empty budget is called one, and no list of names") {
+  for (const char* command : {"eval", "run"}) {
+    const Outcome empty = run_program({command, "--model", "unused.gguf", "--policy", "h2o", "-b", ""});
+    CHECK(empty.code == 2);
+    CHECK_THAT(empty.err, Contains("budget: must ") && !Contains("names"));
+  }
+  check_refused(run_program({"eval", "--model", "unused.gguf", "--policy", "h2o", "-b", "25%,"}), 2,
+                {"--budget", "remove the empty part"});
+}
+
+TEST_CASE("workers and threads have a limit, which is said") {
+  for (const auto& [option, most] : {std::pair("--workers", "1024"), std::pair("--threads", "512")})
+    check_refused(run_program({"eval", "--model", "unused.gguf", "--policy", "h2o", option, "100000"}), 2,
+                  {option, "must be at most " + std::string(most), "100000"});
+}

@@ -118,7 +118,8 @@ TEST_CASE("calibrate says what is wrong in one line, before it works") {
   check_refused(run_program({"calibrate", "--resume", folder / "nothing"}), 1, {"nothing", "there is no calibration to resume"});
   std::filesystem::create_directories(folder / "q");
   write(folder / "q/policy.json", "{}");
-  check_refused(run_program(calibrate_words(host, folder / "q")), 1, {"holds a policy already"});
+  check_refused(run_program(calibrate_words(host, folder / "q")), 1,
+                {"holds a policy already", "namm eval --policy " + (folder / "q")});
   CHECK(read(folder / "q/policy.json") == "{}");
 }
 

@@ -96,6 +96,26 @@ TEST_CASE("--help shows few options, --help-all all of them, in groups, and no l
   }
 }
 
+TEST_CASE("what a command is about is told in whole sentences, one paragraph a line") {
+  for (const std::string& command : command_names()) {
+    CAPTURE(command);
+    const std::string help = run_program({command, "--help"}).out;
+    CHECK_THAT(help, !Contains("\n1 more options"));
+    const std::size_t begin = help.find("\n\n") + 2;
+    std::string line;
+    for (const std::string& part : lines_in(help.substr(begin, help.find("\n\n", begin) - begin))) {
+      CAPTURE(part);
+      // a line that could have taken the first word of the next one ends a sentence
+      const std::string word = part.substr(0, part.find(' '));
+      if (!line.empty() && line.size() + 1 + word.size() <= 100) CHECK(line.back() == '.');
+      line = part;
+    }
+  }
+  CHECK_THAT(run_program({"man", "--help"}).out, Contains("\n1 more option: namm man --help-all"));
+  const std::string attach = run_program({"attach", "--help"}).out;
+  CHECK(attach.find("namm attach --policy probe/policy.json") < attach.find("h2o-mean"));  // the best way in comes first
+}
+
 TEST_CASE("every command has two examples, and every example in a help text parses") {
   const Folder folder;
   for (const std::string& command : command_names()) {
@@ -255,9 +275,13 @@ TEST_CASE("the program names its commands and its version") {
 }
 
 TEST_CASE("unknown commands and options are refused with the nearest name") {
-  check_refused(run_program({"evl"}), 2, {"command", "\"evl\"", "eval"});
-  check_refused(run_program({"run", "--treads", "2"}), 2, {"--treads", "'namm run --help'", "nearest: --threads"});
-  check_refused(run_program({"eval", "--polcy", "x"}), 2, {"--polcy", "'namm eval --help'", "nearest: --policy"});
+  check_refused(run_program({"evl"}), 2, {"no command 'evl'; did you mean 'eval'? commands: evolve, calibrate, "});
+  check_refused(run_program({"foo"}), 2, {"no command 'foo'; commands: evolve, "});
+  check_refused(run_program({"run", "--treads", "2"}), 2,
+                {"run has no option --treads; did you mean --threads? 'namm run --help-all' lists all"});
+  check_refused(run_program({"eval", "--polcy", "x"}), 2, {"eval has no option --polcy; did you mean --policy?"});
+  check_refused(run_program({"eval", "--modle", "x"}), 2, {"did you mean --model?"});
+  check_refused(run_program({"eval", "--zzzzzzzz", "x"}), 2, {"no option --zzzzzzzz; 'namm eval"});
   check_refused(run_program({"report", "--fromat", "text", "x"}), 2, {"--fromat", "--format"});
 }
 

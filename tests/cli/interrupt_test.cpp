@@ -40,8 +40,10 @@ TEST_CASE("evolve stops within two seconds inside a generation, and goes on to t
   CAPTURE(stopped.err, stopped.out, seconds, whole);
   CHECK(stopped.code == 1);
   CHECK(seconds < 2);
-  CHECK_THAT(stopped.out, Contains("stopped after 0 generations") &&
-                              Contains("\ngo on with: namm evolve --resume " + (folder / "run") + "\n"));
+  CHECK_THAT(stopped.out,
+             Contains("stopped after 0 generations") &&
+                 Contains("the start is the policy until a validation finds a better one; the next is after generation 1\n") &&
+                 Contains("\ngo on with: namm evolve --resume " + (folder / "run") + "\n"));
   REQUIRE(run_program({"evolve", "--resume", folder / "run"}).code == 0);
   for (const char* file : {"policy.json", "checkpoint.json", "log.jsonl"}) {
     CAPTURE(file);

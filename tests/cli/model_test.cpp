@@ -40,8 +40,10 @@ TEST_CASE("a truncated model is refused wherever it is cut") {
                                    whole.size() / 2, whole.size() - 1}) {
     CAPTURE(length);
     write(cut, whole.substr(0, length));
-    check_refused(run_program({"run", "--model", cut, "--prompt", "hello"}), 1, {"cut.gguf"});
-    check_refused(run_program({"inspect", cut}), 1, {"cut.gguf", "cut off"});
+    const Outcome run = run_program({"run", "--model", cut, "--prompt", "hello"}), inspect = run_program({"inspect", cut});
+    check_refused(inspect, 1, {"cut.gguf", "cut off"});
+    check_refused(run, 1, {"cut.gguf"});
+    if (length > 4) CHECK(run.err == inspect.err);  // one fault, one message
   }
 }
 

@@ -44,9 +44,9 @@ TEST_CASE("a folder with another run is refused and stays as it is") {
     write(folder / "run/checkpoint.json", half);
     check_refused(run_program({"evolve", "--model", host, "--tasks", "passkey", "--length", "64", "--population", "4",
                                "--prompts", "1", "--budget", "50%", "--generations", "3", "--resume", folder / "run"}),
-                  1, {"checkpoint.json", "must be JSON, is wrong or cut off"});
-    check_refused(run_program({"inspect", folder / "run"}), 1, {"checkpoint.json", "must be JSON, is wrong or cut off"});
-    check_refused(run_program({"report", folder / "run"}), 1, {"checkpoint.json", "must be JSON, is wrong or cut off"});
+                  1, {"checkpoint.json", "must be JSON, is cut off after"});
+    check_refused(run_program({"inspect", folder / "run"}), 1, {"checkpoint.json", "must be JSON, is cut off after"});
+    check_refused(run_program({"report", folder / "run"}), 1, {"checkpoint.json", "must be JSON, is cut off after"});
     CHECK(read(folder / "run/checkpoint.json") == half);
     CHECK(read(folder / "run/log.jsonl") == log);
   }

@@ -35,6 +35,15 @@ TEST_CASE("eval --data of a plain text measures its own continuation, and says s
   CHECK(records[1]["fidelity_kl"].get<double>() > 0);
 }
 
+TEST_CASE("evolve --data of a plain text names the fitness that fits it") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  write(folder / "own.txt", letters());
+  check_refused(run_program({"evolve", "--model", host, "--data", folder / "own.txt", "--output", folder / "run", "--generations",
+                             "0", "--prompts", "1", "--validation", "1", "--length", "200", "--quiet"}),
+                2, {"must have a gold answer", "for plain texts give --fitness fidelity"});
+}
+
 TEST_CASE("calibrate --data of a plain text reads all of it, in pieces, and never says nan") {
   NAMM_NEED_HOST(host);
   const Folder folder;

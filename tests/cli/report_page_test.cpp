@@ -166,7 +166,7 @@ TEST_CASE("Markdown has an overview and what was kept of each kind of token") {
   REQUIRE(run_program({"report", folder / "d.jsonl", folder / "r.jsonl", "-o", folder / "report.md"}).code == 0);
   const std::string text = read(folder / "report.md");
   CHECK(text.find("### overview: ") == 0);
-  for (const char* part : {"25% of full", "0.78", "| mine ", "### kept by kind of token", " 31 %", " 50 %"})
+  for (const char* part : {"25% of full", "78 %", "| mine ", "### kept by kind of token", " 31 %", " 50 %"})
     CHECK(text.find(part) != std::string::npos);
   CHECK(text.find("<img") == text.find("\\<img") + 1);  // escaped
 }
@@ -191,6 +191,7 @@ TEST_CASE("damaged details are refused with file and line") {
   refused(changed("heads", {{0, 0}, {3, 1}}), "heads");
   refused(changed("heads", {{1e300, 0, 1}}), "heads");
   refused(changed("timeline", {{4, -1}}), "timeline");
+  refused(changed("timeline", {{4, 100, -2}}), "timeline");
   refused(changed("prompt", "another"), "prompt");
   refused(changed("policy", 7), "policy");
   json prompt = prompt_line();

@@ -114,10 +114,21 @@ TEST_CASE("garbled result lines are refused with file and line, and no report is
     check_refused(run_program({"report", file, "--output", folder / "report.txt"}), 1, {"results.jsonl:2:", reason});
   }
   CHECK(folder.names() == std::vector<std::string>{"results.jsonl"});
+  for (const char* junk : {"{\"a\":", "{\"policy\": 1e999}", "{\"model\": \"\xff\"}"}) {
+    write(file, junk);
+    for (const char* command : {"report", "inspect"}) CHECK_THAT(run_program({command, file}).err, !Contains("json.exception"));
+  }
   write(file, "\n\n");
   check_refused(run_program({"report", file}), 1, {"results.jsonl", "is empty"});
   check_refused(run_program({"report", folder / "missing.jsonl"}), 1, {"missing.jsonl", "does not exist"});
-  check_refused(run_program({"report", folder.path().string()}), 1, {"checkpoint.json"});
+  check_refused(run_program({"report", folder.path().string()}), 1,
+                {"must be the folder of a run of `namm evolve`, is not", "name the files in it"});
+  std::filesystem::create_directory(folder / "empty");
+  check_refused(run_program({"report", folder / "empty"}), 1,
+                {"/empty: must be the folder of a run", "is empty", "namm eval --json"});
+  std::filesystem::create_directory(folder / "probe");
+  write_policy(folder / "probe/policy.json");
+  check_refused(run_program({"report", folder / "probe"}), 1, {"namm eval --policy " + (folder / "probe")});
 }
 
 TEST_CASE("a report of an unknown kind is refused, and so is what holds no results, with what it is") {

@@ -50,6 +50,10 @@ TEST_CASE("details: both kinds of line come back as they were written") {
   unknown.answer_log_likelihood_delta = NAN;
   CHECK(to_json(unknown)["answer_log_likelihood_delta"].is_null());
   CHECK(std::isnan(retention_details_from_json(to_json(unknown)).answer_log_likelihood_delta));
+  RetentionDetails counted = retention("h2o");
+  counted.timeline = {{4, 100, 30}, {6, 120, 40}};  // with statistics
+  CHECK(retention_details_from_json(to_json(counted)).timeline.back().statistics_bytes == 40);
+  CHECK(retention_details_from_json(other).timeline.back().statistics_bytes == -1);
   json old = other;
   old.erase("memory");  // lines of before it was written
   CHECK(retention_details_from_json(old).memory.empty());

@@ -27,6 +27,19 @@ TEST_CASE("the last token of a prompt is of the prompt, also alone in its batch"
   CHECK(records[0]["generated_tokens"] == 5);
 }
 
+TEST_CASE("the token that was sampled last counts, as it does for llama-server, though it is never evaluated",
+          "[preload][requests]") {
+  const auto one = requests_of({"unified:2", "eval:0:40:1", "logits", "clear"});
+  REQUIRE(one.size() == 1);
+  CHECK(one[0]["prompt_tokens"] == 40);
+  CHECK(one[0]["generated_tokens"] == 1);
+  const auto six = requests_of({"unified:2", "eval:0:40:1", "step:0:5:2", "logits", "eval:0:20:3", "step:0:1:4"});
+  REQUIRE(six.size() == 2);
+  CHECK(six[0]["generated_tokens"] == 6);
+  CHECK(six[0]["tokens_seen"] == 45);
+  CHECK(six[1]["prompt_tokens"] == 20);
+}
+
 TEST_CASE("a request that pauses stays one, and its last report counts", "[preload][requests]") {
   const auto records = requests_of(
       {"unified:2", "eval:0:40:1", "pause:3800", "step:0:2:2", "pause:4200", "step:0:3:3", "eval:0:20:4", "step:0:1:5"});

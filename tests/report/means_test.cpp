@@ -152,8 +152,8 @@ TEST_CASE("summary: a row per policy, per budget the share of the full cache's q
   const std::string text = out.str();
   CAPTURE(text);
   CHECK(text.find("overview: m.gguf (llama), seed 7, 1 table, n = 3") != std::string::npos);
-  CHECK(text.find("0.40 [0.15, 0.65]  -0.60 [-0.85, -0.35]  0.80 [0.55, 1.05]  -0.20 [-0.45, +0.05]") != std::string::npos);
-  CHECK(text.find("0.10 [0.00, 0.35]  -0.90 [-1.15, -0.65]                  -") != std::string::npos);
+  CHECK(text.find("40 % [15, 65]  -0.60 [-0.85, -0.35]  80 % [55, 105]  -0.20 [-0.45, +0.05]") != std::string::npos);
+  CHECK(text.find("10 % [0, 35]  -0.90 [-1.15, -0.65]               -") != std::string::npos);
   CHECK(text.find("\nfull ") != std::string::npos);  // what the others are compared with
 }
 
@@ -190,4 +190,19 @@ TEST_CASE("unlike policies are named by mode and interval; compressed once there
   one.settings = other.settings = {{"compress", "once"}};
   CHECK(unlike_policies(ResultRows{one, other}) == "h2o uniform, mine pooled");
   CHECK(unlike_policies(ResultRows{one, one}).empty());
+}
+
+TEST_CASE("result tables: a saving below 0 is explained, once") {
+  auto full = scored("full", "passkey", {1, 1, 1}), other = scored("full", "kv-recall", {1, 1, 1});
+  const auto notes = [&] {
+    std::ostringstream out;
+    print_results(out, ResultRows{full, other}, TableFormat::text, false);
+    std::size_t count = 0;
+    for (std::size_t at = 0; (at = out.str().find("freed below 0 %", at)) != std::string::npos; ++at) ++count;
+    return count;
+  };
+  full.physical_saving = other.physical_saving = 0;
+  CHECK(notes() == 0);
+  full.physical_saving = other.physical_saving = -0.25;
+  CHECK(notes() == 1);
 }

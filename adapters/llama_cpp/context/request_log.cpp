@@ -13,7 +13,11 @@ void RequestLog::report(Open& open) {
   // prompts alone are warm-ups and probes (embeddings have no cache to save in)
   if (!open.changed || (request.generated_tokens == 0 && !open.sampled)) return;
   open.changed = false;
+  // what was sampled last of each answer has been seen by nobody but the program: it is evaluated with what comes next, or never
+  const std::int64_t evaluated = request.generated_tokens;
+  if (open.sampled) request.generated_tokens += open.most_answers;
   ended_(request);
+  request.generated_tokens = evaluated;
 }
 
 void RequestLog::finish(std::map<std::int64_t, Open>::iterator which) {
@@ -57,6 +61,7 @@ void RequestLog::batch(std::span<const BatchShare> shares, std::span<const Seque
     (open.sampled || open.request.generated_tokens > 0 ? open.request.generated_tokens : open.request.prompt_tokens) += tokens;
     open.singles += tokens <= answers && open.last >= 0 ? tokens : 0;
     open.answers = answers;
+    open.most_answers = std::max(open.most_answers, answers);
     open.sampled = false;
     open.changed = true;
     open.tokens += tokens;

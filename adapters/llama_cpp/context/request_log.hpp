@@ -12,13 +12,13 @@ namespace namm::llama {
 
 /// One prompt and what was generated behind it, in one sequence.
 struct Request {
-  std::int64_t number = 0;         ///< from 1, over all contexts: given by who writes it down first
-  std::int32_t sequence = -1;      ///< the runtime's, a slot of the server; -1: not certain
-  std::int64_t reused_tokens = 0;  ///< of the prompt, already in the cache
-  std::int64_t prompt_tokens = 0;  ///< evaluated
-  std::int64_t generated_tokens = 0;
-  double seconds = 0;  ///< from its first batch to its last
-  SequenceUse cache;   ///< when it ended
+  std::int64_t number = 0;            ///< from 1, over all contexts: given by who writes it down first
+  std::int32_t sequence = -1;         ///< the runtime's, a slot of the server; -1: not certain
+  std::int64_t reused_tokens = 0;     ///< of the prompt, already in the cache
+  std::int64_t prompt_tokens = 0;     ///< evaluated
+  std::int64_t generated_tokens = 0;  ///< sampled, the last one, which is not evaluated, too
+  double seconds = 0;                 ///< from its first batch to its last
+  SequenceUse cache;                  ///< when it ended
 };
 
 /// Who a key is: the sequence, -1 if it may be several, and how many.
@@ -61,6 +61,7 @@ class RequestLog {
     double began = 0, ended = 0;
     std::int64_t tokens = 0;   // in the newest batch
     std::int64_t answers = 1;  // side by side
+    std::int64_t most_answers = 1;
     std::int64_t singles = 0;  // tokens in batches with one of each answer, behind others
     bool sampled = false;      // an output of its newest token was read
     bool changed = false;      // since it was reported

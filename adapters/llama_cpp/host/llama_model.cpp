@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "adapters/llama_cpp/gguf_header.hpp"
+
 namespace namm::llama {
 namespace {
 
@@ -84,6 +86,7 @@ std::shared_ptr<const LlamaModel> LlamaModel::load(const std::filesystem::path& 
     errors.clear();
   }
   llama_model* const model = llama_model_load_from_file(path.c_str(), params);
+  if (!model) static_cast<void>(GgufHeader(path));  // where the file is cut off, that is the reason, said as everywhere
   if (!model) throw std::runtime_error("model " + path.string() + ": llama.cpp cannot load it: " + first_error());
   return std::shared_ptr<const LlamaModel>(new LlamaModel(model, path));
 }
