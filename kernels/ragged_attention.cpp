@@ -172,7 +172,10 @@ HWY_INLINE float weigh_row(float* HWY_RESTRICT x, float maximum) {
   auto sum = hn::Zero(d);
   for (std::size_t e = 0; e < kBlock; e += hn::Lanes(d)) {
     const auto logit = hn::LoadU(d, x + e);
-    const auto weight = hn::IfThenZeroElse(hn::Eq(logit, hn::Set(d, lowest)), hn::Exp(d, hn::Sub(logit, from)));
+    const auto power = hn::Sub(logit, from);
+    // hn::Exp makes 0 of NaN, which would hide a key that is not finite
+    const auto shown = hn::IfThenElse(hn::IsNaN(power), power, hn::Exp(d, power));
+    const auto weight = hn::IfThenZeroElse(hn::Eq(logit, hn::Set(d, lowest)), shown);
     hn::StoreU(weight, d, x + e);
     sum = hn::Add(sum, weight);
   }
@@ -241,7 +244,7 @@ void MergeParts(const RaggedHead& head, const QueryTile& tile, const AttentionPa
     for (std::size_t p = 0; p < part_count; ++p) maximum = std::max(maximum, parts[p].maximum[r]);
     float* const output = outputs[r];
     std::fill_n(output, head.value_size, 0.0f);
-    if (std::isinf(maximum)) continue;
+    if (!scalar::sees_something(parts, part_count, r, maximum)) continue;
     float sum = sinks ? std::exp(sinks[r % tile.group] - maximum) : 0.0f;
     for (std::size_t p = 0; p < part_count; ++p) sum += parts[p].sum[r] * std::exp(parts[p].maximum[r] - maximum);
     for (std::size_t p = 0; p < part_count; ++p) {
@@ -289,7 +292,7 @@ std::size_t attention_scratch(std::size_t key_size, std::size_t value_size) {
 }
 
 void attend_part(const RaggedHead& head, const QueryTile& tile, AttentionPart& part, float* scratch) {
-  if (isa_is_scalar()) return scalar::attend_part(head, tile, part, scratch);
+  if (isa_is_scalar() || head.values_overflow) return scalar::attend_part(head, tile, part, scratch);
   HWY_DYNAMIC_DISPATCH(AttendPart)(head, tile, part, scratch);
 }
 

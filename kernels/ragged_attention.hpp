@@ -40,6 +40,8 @@ struct RaggedHead {
   const BlockVisibility* blocks = nullptr;
   /// Overrides first and last when visibility is not an interval: [query][blocks * 64], 1 = visible. Else null.
   const std::uint8_t* dense = nullptr;
+  /// Some value may be NaN or infinite: it must not reach those who do not see it, as 0 * infinity would. Costs speed.
+  bool values_overflow = false;
 };
 
 /// Queries first_query .. first_query + queries - 1, each with the `group` query heads that share the KV head.
@@ -87,6 +89,8 @@ namespace scalar {
 void attend_part(const RaggedHead& head, const QueryTile& tile, AttentionPart& part, float* scratch);
 void merge_parts(const RaggedHead& head, const QueryTile& tile, const AttentionPart* parts, std::size_t part_count,
                  const float* sinks, float* const* outputs, float* group_mean, std::size_t stride);
+/// False if a row sees nothing. A logit of NaN may leave the row's maximum as it was, at -inf: its sum tells.
+bool sees_something(const AttentionPart* parts, std::size_t part_count, int row, float maximum);
 }  // namespace scalar
 
 }  // namespace namm::kernels

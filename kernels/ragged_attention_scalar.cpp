@@ -60,6 +60,11 @@ void attend_part(const RaggedHead& head, const QueryTile& tile, AttentionPart& p
   }
 }
 
+bool sees_something(const AttentionPart* parts, std::size_t part_count, int row, float maximum) {
+  if (maximum != -std::numeric_limits<float>::infinity()) return true;
+  return std::any_of(parts, parts + part_count, [&](const AttentionPart& part) { return part.sum[row] != 0; });  // NaN
+}
+
 void merge_parts(const RaggedHead& head, const QueryTile& tile, const AttentionPart* parts, std::size_t part_count,
                  const float* sinks, float* const* outputs, float* group_mean, std::size_t stride) {
   const std::size_t width = padded_value_size(head.value_size);
@@ -70,7 +75,7 @@ void merge_parts(const RaggedHead& head, const QueryTile& tile, const AttentionP
     for (std::size_t p = 0; p < part_count; ++p) maximum = std::max(maximum, parts[p].maximum[r]);
     float* output = outputs[r];
     std::fill_n(output, head.value_size, 0.0f);
-    if (std::isinf(maximum)) continue;  // sees nothing
+    if (!sees_something(parts, part_count, r, maximum)) continue;
     float sum = sinks ? std::exp(sinks[r % tile.group] - maximum) : 0.0f;
     for (std::size_t p = 0; p < part_count; ++p) sum += parts[p].sum[r] * std::exp(parts[p].maximum[r] - maximum);
     for (std::size_t p = 0; p < part_count; ++p) {

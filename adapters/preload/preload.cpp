@@ -51,6 +51,7 @@ const Hooks* load_module() {
   runtime.newest_position = real<std::int32_t(void*, std::int32_t)>("llama_memory_seq_pos_max");
   runtime.window = real<std::int32_t(const void*)>("llama_model_n_swa");
   runtime.rope_type = real<int(const void*)>("llama_model_rope_type");
+  runtime.hybrid = real<bool(const void*)>("llama_model_is_hybrid");
   runtime.remove = real<bool(void*, std::int32_t, std::int32_t, std::int32_t)>("llama_memory_seq_rm");
   runtime.clear = real<void(void*, bool)>("llama_memory_clear");
   runtime.state_size = real<std::size_t(void*)>("llama_state_get_size");

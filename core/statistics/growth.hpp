@@ -6,13 +6,19 @@
 
 namespace namm::detail {
 
-/// Appends `count` copies of `value`. Grows by an eighth instead of doubling: statistics stand next to the cache and are counted
-/// as memory.
+/// Room for `count` more values. Grows by an eighth instead of doubling: statistics stand next to the cache and are counted as
+/// memory.
 template <typename T>
-void extend(std::vector<T>& values, std::size_t count, T value) {
+void make_room(std::vector<T>& values, std::size_t count) {
   const std::size_t needed = values.size() + count;
   if (needed > values.capacity()) values.reserve(needed + needed / 8);
-  values.resize(needed, value);
+}
+
+/// Appends `count` copies of `value`; throws nothing behind make_room().
+template <typename T>
+void extend(std::vector<T>& values, std::size_t count, T value) {
+  make_room(values, count);
+  values.resize(values.size() + count, value);
 }
 
 /// Keeps the entries (of `width` values each) with these ascending indices, in place, and gives back what is no longer needed.

@@ -4,6 +4,7 @@
 #include <numeric>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "core/statistics/growth.hpp"
 
@@ -13,6 +14,7 @@ namespace {
 using detail::bytes_of;
 using detail::extend;
 using detail::gather;
+using detail::make_room;
 
 void check(const StatisticsSettings& settings) {
   const SpectrogramSettings& spectrogram = settings.spectrogram;
@@ -62,6 +64,19 @@ void HeadStatistics::append(std::span<const std::int32_t> positions, std::span<c
   if (needed.has(Statistic::key_norm)) check_count(key_norms, count, "key_norms");
   if (needed.has(Statistic::value_norm)) check_count(value_norms, count, "value_norms");
   if (needed.has(Statistic::content)) check_count(content, count, "content");
+  // all memory first: where the system refuses some, nothing has changed
+  make_room(positions_, count);
+  if (needed.has(Statistic::spectrogram)) make_room(spectrogram_, count * kBins);
+  for (const auto& [statistic, values] : {std::pair{Statistic::key_norm, &key_norm_},
+                                          {Statistic::value_norm, &value_norm_},
+                                          {Statistic::content, &content_},
+                                          {Statistic::accumulated, &accumulated_},
+                                          {Statistic::last_row, &last_row_},
+                                          {Statistic::queries_seen, &queries_seen_},
+                                          {Statistic::window_mean, &window_mean_},
+                                          {Statistic::window_mean, &window_running_}})
+    if (needed.has(statistic)) make_room(*values, count);
+  if (needed.has(Statistic::window_mean)) make_room(window_ring_, count * static_cast<std::size_t>(settings_.window_queries));
   append_copies(positions_, positions);
   if (needed.has(Statistic::key_norm)) append_copies(key_norm_, key_norms);
   if (needed.has(Statistic::value_norm)) append_copies(value_norm_, value_norms);

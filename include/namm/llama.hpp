@@ -66,6 +66,7 @@ class Attached {
  private:
   struct Parts;
   explicit Attached(std::unique_ptr<Parts> parts);
+  friend struct AttachedInternals;
   friend Attached attach(llama_model* model, const llama_context_params& params, const CachePolicy& policy);
   std::unique_ptr<Parts> parts_;
 };

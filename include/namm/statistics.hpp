@@ -97,7 +97,7 @@ class HeadStatistics {
   explicit HeadStatistics(const StatisticsSettings& settings);
 
   /// Adds tokens behind the existing ones. `positions` ascending and above all present ones; norms and content are read only if
-  /// they are needed (else may be empty). Throws std::invalid_argument on a size mismatch.
+  /// they are needed (else may be empty). Throws std::invalid_argument on a size mismatch; if it throws nothing has changed.
   void append(std::span<const std::int32_t> positions, std::span<const float> key_norms, std::span<const float> value_norms,
               std::span<const float> content = {});
 

@@ -99,6 +99,23 @@ TEST_CASE("Normalisation applies to the features that it names") {
       "feature set: must be one of paper, extended, light, probe, paper+probe, extended+probe, light+probe, is 'papr'");
 }
 
+TEST_CASE("Features without variance are finite: nothing is divided by zero") {
+  for (const FeatureSet& set : feature_sets()) {
+    INFO(set.name);
+    const HeadStatistics one = fed(1);
+    NormalisationAccumulator accumulator(set.normalised.size());
+    for (int times = 0; times < 3; ++times) accumulator.add(set.to_normalise(one.view()));
+    const Normalisation flat = accumulator.result();
+    for (const float variance : flat.variance) CHECK(variance == Approx(0).margin(1e-6));
+    for (const std::size_t tokens : {1u, 40u}) {
+      const HeadStatistics statistics = fed(tokens);
+      std::vector<float> out(tokens * set.width, NAN);
+      set.compute(statistics.view(), flat, out);
+      for (const float value : out) CHECK(std::isfinite(value));
+    }
+  }
+}
+
 TEST_CASE("Normalisation statistics merge exactly enough and repeat exactly") {
   std::mt19937 random(9);
   std::normal_distribution<float> normal(100.0f, 0.01f);  // a large mean over a small spread: the naive sums fail here

@@ -118,5 +118,44 @@ TEST_CASE("ragged attention: a hidden key or value that overflowed changes nothi
       INFO("dense " << dense << " vector " << vector);
       CHECK(before == after);
       CHECK(mean_before == mean_after);
+      p.head.values_overflow = true;  // else 0 * infinity
+      for (std::size_t d = 0; d < 32; ++d) p.values[hidden * 32 + d] = infinity;
+      compute(after, mean_after);
+      CHECK(std::all_of(after.begin(), after.end(), [](float x) { return std::isfinite(x); }));
+      for (std::size_t i = 0; i < after.size(); ++i) CHECK(after[i] == Approx(before[i]).margin(1e-5));
     }
+}
+
+TEST_CASE("ragged attention: what is not finite shows in the rows that see it, wherever it stands") {
+  for (const std::uint16_t bad : {std::uint16_t{0x7e00}, std::uint16_t{0x7c00}})  // NaN, infinity
+    for (const bool vector : {false, true})
+      for (const bool keep : {false, true})
+        for (const std::size_t entry : {std::size_t{0}, std::size_t{4}, std::size_t{62}, std::size_t{63}, std::size_t{129}}) {
+          Problem p({130, 32, 32, 3, 2});
+          INFO("half " << bad << " vector " << vector << " keep " << keep << " entry " << entry);
+          for (std::size_t d = 0; d < 32; ++d) p.keys[entry / 64 * 32 * 64 + d * 64 + entry % 64] = bad;
+          std::vector<float> output, mean;
+          run(p, 1, nullptr, vector ? attend_part : scalar::attend_part, vector ? merge_parts : scalar::merge_parts, keep, output,
+              mean);
+          for (std::size_t r = 0; r < 6; ++r) {  // a product of signs both ways is NaN, else it is infinite either way
+            bool positive = bad == 0x7e00;
+            float sum = 0;
+            for (std::size_t d = 0; d < 32; ++d) sum += p.rows[r * 32 + d] * half_to_float(bad);
+            positive = positive || !(sum < 0);
+            const bool sees = p.sees(static_cast<int>(r / 2), entry);
+            CHECK(std::isfinite(output[r * 32]) == !(sees && positive));
+          }
+        }
+}
+
+TEST_CASE("ragged attention: a row that sees nothing gives zeros") {
+  for (const bool vector : {false, true}) {
+    Problem p({130, 32, 32, 3, 2}, true);
+    std::fill_n(p.dense.begin() + 192, 192, std::uint8_t{0});  // the second of three queries
+    std::vector<float> output, mean;
+    run(p, 1, nullptr, vector ? attend_part : scalar::attend_part, vector ? merge_parts : scalar::merge_parts, true, output,
+        mean);
+    for (std::size_t i = 0; i < output.size(); ++i) CHECK((output[i] == 0) == (i / 64 == 1));
+    for (std::size_t e = 0; e < 130; ++e) CHECK(mean[130 + e] == 0);
+  }
 }

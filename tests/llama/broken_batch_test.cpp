@@ -242,7 +242,7 @@ TEST_CASE("a batch that is stopped in a model with a recurrent state is not gone
   const int nodes = straight.stop.calls;
   REQUIRE(straight.read_to({61, 0}));
   int refused = 0;
-  for (int at = 0; at < nodes / 3; ++at) {  // attention comes in the second of three layers
+  for (int at = 0; at < nodes; at += kStep) {  // before and behind attention, in the second of three layers
     CAPTURE(at, nodes);
     Program broken(model, policy_named("streaming"), false, true);
     REQUIRE(broken.read_to({40, 0}));

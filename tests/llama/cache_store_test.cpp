@@ -324,7 +324,7 @@ TEST_CASE("CacheStore: positions of a batch that is refused are given again", "[
   CHECK(store.usage().tokens_seen == 6 + 2);
 }
 
-TEST_CASE("CacheStore: of a broken batch whose tokens may belong to two sequences each the next mask tells", "[llama][store]") {
+TEST_CASE("CacheStore: what is left of a broken batch is told by what went on, also of branches", "[llama][store]") {
   CacheStore store(CachePolicy{});
   store.expect(0, true);
   store.add_layer(&store, {0, kHeads, kSize, kSize}, kCells);
@@ -346,20 +346,62 @@ TEST_CASE("CacheStore: of a broken batch whose tokens may belong to two sequence
     call.masks = {mask.view()};
     store.attend(0, call);
   };
+  const std::vector<std::int32_t> trunk = {0, 1, 2, 3};
   store.batch_begins();
-  part({0, 1, 2, 3}, {});
-  part({4, 5, 6, 7}, {0, 1, 2, 3});
-  // 8 tokens of one sequence and of another, or 4 that both have: the second part is gone
-  store.batch_broken(std::vector<PositionRange>{{0, 3}, {0, 3}});
-  REQUIRE(store.sequences().size() == 1);
-  CHECK(store.sequences()[0].open_from == 4);
-  CHECK(store.sequences()[0].open_to == 8);
-  store.batch_begins();
-  const bool gone = GENERATE(true, false);
-  part({20}, gone ? std::vector<std::int32_t>{0, 1, 2, 3} : std::vector<std::int32_t>{0, 1, 2, 3, 4, 5, 6, 7});
+  part(trunk, {});
   store.batch_done();
   REQUIRE(store.sequences().size() == 1);
-  CHECK(store.sequences()[0].open_to == -1);
-  CHECK(store.usage().tokens_seen == (gone ? 5 : 9));
-  CHECK(store.usage().entries == (gone ? 5 : 9) * kHeads);
+  SECTION("tokens of one sequence each") {
+    store.branched(store.sequences()[0].key);  // A and B begin with the trunk
+    store.batch_begins();
+    part({4, 5}, trunk);  // of A
+    part({6, 7}, trunk);  // of B
+    const bool kept = GENERATE(true, false);
+    // B went on, too, or A alone
+    store.batch_broken(kept ? std::vector<PositionRange>{{4, 5}, {4, 5}} : std::vector<PositionRange>{{4, 5}});
+    CHECK(store.sequences()[0].open_to == -1);
+    CHECK(store.usage().entries == (kept ? 8 : 6) * kHeads);
+    // A goes on first, which sees nothing of B, then B
+    store.batch_begins();
+    part({20}, {0, 1, 2, 3, 4, 5});
+    store.batch_done();
+    CHECK(store.usage().entries == (kept ? 9 : 7) * kHeads);
+    store.batch_begins();
+    if (kept) {
+      part({21}, {0, 1, 2, 3, 6, 7});
+      store.batch_done();
+      CHECK(store.usage().entries == 10 * kHeads);
+    } else {  // it believes to have tokens that nobody computed: refused, and nothing of it stays
+      CHECK_THROWS_WITH(part({21}, {0, 1, 2, 3, 6, 7}), Contains("tokens that the store has read"));
+      store.batch_broken({});
+      CHECK(store.usage().entries == 7 * kHeads);
+      store.batch_begins();
+      part({21}, trunk);
+      store.batch_done();
+      CHECK(store.usage().entries == 8 * kHeads);
+    }
+    store.verify();
+  }
+  SECTION("a part of one sequence behind a part that two have") {
+    store.batch_begins();
+    part({4, 5, 6, 7}, trunk);
+    part({8, 9}, {0, 1, 2, 3, 4, 5, 6, 7});
+    // four tokens of two sequences; the second part, which would be at 8 and 9, is gone
+    store.batch_broken(std::vector<PositionRange>{{4, 7}, {4, 7}});
+    CHECK(store.usage().tokens_seen == 8);
+    CHECK(store.usage().entries == 8 * kHeads);
+    store.verify();
+  }
+  SECTION("tokens of two sequences, of which the runtime removes one") {
+    store.batch_begins();
+    part({4, 5}, trunk);
+    store.batch_broken(std::vector<PositionRange>{{4, 5}});
+    CHECK(store.usage().entries == 6 * kHeads);
+    store.branched(store.sequences()[0].key);  // as the context tells: another sequence has the trunk
+    store.batch_begins();
+    part({6, 7}, trunk);
+    store.batch_done();
+    CHECK(store.usage().entries == 8 * kHeads);
+    store.verify();
+  }
 }

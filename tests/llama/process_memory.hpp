@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <cstdlib>
 #include <fstream>
 #include <string>
 
@@ -23,6 +24,20 @@ inline std::int64_t anonymous_bytes() {
 }
 inline std::int64_t resident_bytes() {
   return proc_bytes("/proc/self/status", "VmRSS");
+}
+/// Resident pages of mappings that ask for no reserve and no huge pages: keys and values of stores (PageRegion), nothing else in
+/// a test program has them. -1 if the system does not tell.
+inline std::int64_t unreserved_bytes() {
+  std::ifstream in("/proc/self/smaps");
+  std::int64_t sum = 0, resident = 0;
+  bool known = false;
+  for (std::string line; std::getline(in, line);) {
+    if (line.rfind("Rss:", 0) == 0) resident = std::strtoll(line.c_str() + 4, nullptr, 10) * 1024;
+    if (line.rfind("VmFlags:", 0) != 0) continue;
+    known = true;
+    if (line.find(" nr") != std::string::npos && line.find(" nh") != std::string::npos) sum += resident;
+  }
+  return known ? sum : -1;
 }
 /// Largest resident size since reset_peak().
 inline std::int64_t peak_bytes() {

@@ -2,8 +2,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -91,6 +93,50 @@ TEST_CASE("updates have the threads of their context", "[llama][threads]") {
   auto context = attached_with(*model, spied(spy), 1);
   read(context, random_tokens(100, 64, 3), 16);
   CHECK(spy->seen == std::set<std::thread::id>{std::this_thread::get_id()});
+}
+
+TEST_CASE("models and contexts are made and freed while others evaluate", "[llama][threads]") {
+  constexpr int kThreads = 4, kRounds = 3;
+  TinyShape plain, windows;
+  plain.layers = windows.layers = 2;
+  windows.architecture = "gemma2";
+  const std::string files[] = {write_tiny_model(plain).string(), write_tiny_model(windows).string()};
+  const char* const names[] = {"full", "h2o-mean", "default", "streaming"};
+  // loads its model, attaches, reads, saves and restores on the way, frees both
+  const auto run = [&](int t) {
+    llama_model_params how = llama_model_default_params();
+    how.n_gpu_layers = 0;
+    const std::unique_ptr<llama_model, void (*)(llama_model*)> model(llama_model_load_from_file(files[t % 2].c_str(), how),
+                                                                     llama_model_free);
+    if (!model) throw std::runtime_error("a model could not be loaded");
+    llama_context_params params = llama_context_default_params();
+    params.n_ctx = params.n_batch = 512;
+    params.n_ubatch = 32;
+    params.n_threads = params.n_threads_batch = 1 + t % 2;
+    const CachePolicy policy = std::string(names[t]) == "full" ? full_memory() : load_policy(names[t]).with_budget("30");
+    llama::Attached context = llama::attach(model.get(), params, policy.with_interval(16).with_protection(2, 6));
+    const auto tokens = random_tokens(150, 64, 7u + static_cast<unsigned>(t));
+    read(context, {tokens.begin(), tokens.begin() + 90}, 30);
+    const auto saved = context.save(0);
+    context.remove(0);
+    context.load(saved, 0);
+    read(context, {tokens.begin() + 90, tokens.end()}, 30);
+    const float* const logits = llama_get_logits_ith(context.context(), -1);
+    return std::vector<float>(logits, logits + 64);
+  };
+  std::vector<std::vector<float>> alone;
+  for (int t = 0; t < kThreads; ++t) alone.push_back(run(t));
+  FirstError error;
+  std::atomic<int> different{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t)
+    threads.emplace_back([&, t] {
+      for (int round = 0; round < kRounds; ++round)
+        error.guard([&] { different += run(t) != alone[static_cast<std::size_t>(t)]; });
+    });
+  for (std::thread& thread : threads) thread.join();
+  error.rethrow();
+  CHECK(different == 0);
 }
 
 #if !defined(__SANITIZE_THREAD__)  // refuses to run threads in a child of a process that had some

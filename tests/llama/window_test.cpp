@@ -1,4 +1,8 @@
 // A model with sliding windows has two caches, of different layers; and its logits are soft-capped.
+#include <cmath>
+
+#include "namm/llama.hpp"
+#include "namm/policy.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
 #include "tests/llama/seeded_policy.hpp"
@@ -43,4 +47,56 @@ TEST_CASE("sliding windows and soft caps equal double precision", "[llama][windo
   CHECK(reference.nodes == shape.layers * 17);
   CHECK(reference.worst_relative < 1e-5);
   CHECK(largest_difference(ours, wanted) < 5e-4 * largest(wanted));
+}
+
+TEST_CASE("a sequence that was read before windows were known has its branches in both caches", "[llama][window]") {
+  TinyShape shape;
+  shape.architecture = "gemma2";
+  shape.layers = 2;
+  const auto model = llama::LlamaModel::load(write_tiny_model(shape));
+  const auto tokens = random_tokens(100, shape.vocabulary, 16);
+  llama_context_params params = llama_context_default_params();
+  params.n_ctx = 512;
+  params.n_batch = 128;
+  params.n_ubatch = 32;
+  params.n_seq_max = 3;
+  params.kv_unified = params.swa_full = true;  // as many cells in both caches: which one is the window's shows in masks
+  params.n_threads = params.n_threads_batch = 1;
+  const auto read = [&](llama::Attached& attached, const std::vector<std::pair<int, int>>& counts) {  // (sequence, tokens)
+    llama_batch batch = llama_batch_init(128, 0, 1);
+    for (const auto& [sequence, count] : counts) {
+      const int from = llama_memory_seq_pos_max(llama_get_memory(attached.context()), sequence) + 1;
+      for (int at = from; at < from + count; ++at) {
+        const int i = batch.n_tokens++;
+        batch.token[i] = tokens[static_cast<std::size_t>(at)];
+        batch.pos[i] = at;
+        batch.n_seq_id[i] = 1;
+        batch.seq_id[i][0] = sequence;
+        batch.logits[i] = 1;
+      }
+    }
+    const std::unique_ptr<llama_batch, void (*)(llama_batch*)> freed(&batch, [](llama_batch* b) { llama_batch_free(*b); });
+    attached.decode(batch);
+    const float* const row = llama_get_logits_ith(attached.context(), -1);
+    return std::vector<float>(row, row + shape.vocabulary);
+  };
+  const CachePolicy policy = load_policy("h2o-mean").with_budget("1000").with_interval(16);  // nothing goes but by windows
+  llama::Attached attached = llama::attach(model->get(), params, policy);
+  read(attached, {{0, 16}});
+  read(attached, {{2, 38}});  // longer than the window of 24: now it is known
+  attached.copy(0, 1);
+  // the first part takes sequence 0 beyond its window, the second goes on with the branch, which still sees all of the trunk
+  const auto branch = read(attached, {{0, 34}, {1, 4}});
+  llama::Attached alone = llama::attach(model->get(), params, policy);
+  const auto expected = read(alone, {{1, 20}});
+  double apart = 0, size = 0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    apart = std::max(apart, std::abs(static_cast<double>(branch[i]) - static_cast<double>(expected[i])));
+    size = std::max(size, std::abs(static_cast<double>(expected[i])));
+  }
+  CHECK(apart < 1e-4 * size);
+  // and what is removed is removed in both
+  for (const int sequence : {0, 1, 2}) attached.remove(sequence);
+  CHECK(attached.usage().entries == 0);
+  CHECK(attached.usage().kv_bytes == 0);
 }

@@ -26,7 +26,7 @@ struct Script {
   std::atomic<int>* resets = nullptr;
 };
 
-class Host final : public namm::Host {
+class Host : public namm::Host {
  public:
   explicit Host(Script script = {}) : script_(std::move(script)) {
     description_.model = "fake";

@@ -23,6 +23,15 @@ auto& by_store = *new std::unordered_map<const CacheStore*, Instance*>;
 
 thread_local AttachScope* active_scope = nullptr;
 
+/// True if caches can be on a device.
+bool has_other_memory() {
+  for (std::size_t i = 0; i < ggml_backend_dev_count(); ++i) {
+    const auto type = ggml_backend_dev_type(ggml_backend_dev_get(i));
+    if (type != GGML_BACKEND_DEVICE_TYPE_CPU && type != GGML_BACKEND_DEVICE_TYPE_ACCEL) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 /// The instance of the active scope, made when first asked for: by make_instance, that is by the context's constructor.
@@ -90,8 +99,21 @@ CacheStore& AttachScope::finish(const ContextFacts& facts) {
   traits.layers = std::max<std::int64_t>(traits.layers, 1);  // of a loaded model there are some
   traits.cached = static_cast<std::int64_t>(cached.size());
   if (!instance_->problem.empty()) refuse_model(facts.model, instance_->problem);
+  if (cached.empty() && has_other_memory()) {
+    ModelTraits elsewhere = traits;
+    elsewhere.cached = traits.layers;
+    if (why_not_attachable(elsewhere).empty())
+      refuse_model(facts.model,
+                   "its KV cache must be in host memory, is on another device; keep it there with -nkvo "
+                   "(llama_context_params::offload_kqv = false)");
+  }
   require_attachable(facts.model, traits);
   require_policy_fits(memory_, cached);
+  // before the first batch, and before anything is said of an attachment
+  for (const auto& [reads, keys] :
+       {std::pair{store.reads_content(), &instance_->plain_keys}, std::pair{store.reads_queries(), &instance_->plain_queries}})
+    if (const std::string why = keys->why_not(); reads && !why.empty())
+      throw std::invalid_argument("model " + facts.model + ": a policy that reads keys cannot be attached: " + why);
   return store;
 }
 

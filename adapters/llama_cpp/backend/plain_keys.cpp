@@ -33,22 +33,6 @@ bool without_producer(const ggml_tensor* rows) {
   return rows->op == GGML_OP_NONE;
 }
 
-/// The node that rotated these rows, through the views between (and a factor, which a rotation does not mind: some models scale
-/// their queries); null if none did. Throws std::runtime_error if something else was done to them since.
-const ggml_tensor* rotation_of(const ggml_tensor* rows, bool scaled) {
-  const ggml_tensor* node = rows;
-  while ((is_view(node) || (scaled && node->op == GGML_OP_SCALE)) && node->src[0]) node = node->src[0];
-  if (node->op == GGML_OP_ROPE) return node;
-  // four nodes reach over any transformation of a key, and not as far back as the layer before
-  if (rotated_before(node, 4))
-    throw std::runtime_error(
-        std::string("model: a policy that reads keys cannot be attached: its keys or queries are changed (") +
-        ggml_op_name(node->op) +
-        ") after their rotary embedding; use a KV cache of type f16, or a policy "
-        "that reads attention alone");
-  return nullptr;
-}
-
 ggml_tensor* at(ggml_tensor* tensor, void* data) {
   tensor->data = data;
   return tensor;
@@ -73,6 +57,21 @@ float inverse_magnitude(const ggml_tensor* rotation) {
 
 }  // namespace
 
+/// The node that rotated these rows, through the views between (and a factor, which a rotation does not mind: some models scale
+/// their queries).
+PlainKeys::Noted PlainKeys::rotation_of(const ggml_tensor* rows, bool queries) {
+  const ggml_tensor* node = rows;
+  while ((is_view(node) || (queries && node->op == GGML_OP_SCALE)) && node->src[0]) node = node->src[0];
+  // four nodes reach over any transformation of a key, and not as far back as the layer before
+  if (node->op != GGML_OP_ROPE && rotated_before(node, 4))
+    return {nullptr, std::string("its ") + (queries ? "queries" : "keys") + " are changed (" + ggml_op_name(node->op) +
+                         ") after their rotary embedding; use a KV cache of type f16, or a policy that reads attention alone"};
+  if (node->op != GGML_OP_ROPE) return {};
+  if ((node->op_params[kMode] & GGML_ROPE_TYPE_MROPE) != 0)
+    return {nullptr, "its rotary embedding has several axes; use one that reads attention alone"};
+  return {node, {}};
+}
+
 PlainKeys::PlainKeys() = default;
 PlainKeys::~PlainKeys() = default;
 
@@ -88,12 +87,12 @@ void PlainKeys::Forward::turn(std::span<float> vectors, std::size_t per_position
 }
 
 void PlainKeys::note(int layer, const ggml_tensor* rows, bool queries) {
-  if (without_producer(rows)) return;
-  try {
-    noted_[layer] = rotation_of(rows, queries);
-  } catch (const std::runtime_error&) {
-    noted_.erase(layer);  // restore() throws it
-  }
+  if (!without_producer(rows)) noted_[layer] = rotation_of(rows, queries);
+}
+
+std::string PlainKeys::why_not() const {
+  const auto found = std::find_if(noted_.begin(), noted_.end(), [](const auto& layer) { return !layer.second.why_not.empty(); });
+  return found == noted_.end() ? std::string() : found->second.why_not;
 }
 
 const float* PlainKeys::restore(const ggml_tensor* rows, int layer) {
@@ -123,26 +122,28 @@ const float* PlainKeys::restore_queries(const ggml_tensor* queries, int layer) {
   return vectors_.data();
 }
 
-void PlainKeys::undo(const ggml_tensor* from, int layer, std::size_t width, std::size_t tokens, bool scaled) {
-  if (!without_producer(from)) {
-    forward_.node = rotation_of(from, scaled);
-  } else if (const auto noted = noted_.find(layer); noted != noted_.end()) {
-    forward_.node = noted->second;
-  } else {
-    if (std::any_of(noted_.begin(), noted_.end(), [](const auto& other) { return other.second != nullptr; }))
-      throw std::runtime_error(
-          "model: a policy that reads keys cannot be attached: of layer " + std::to_string(layer) +
-          " it is not known how its keys or queries were rotated; keep its weights in host memory (-ngl 0), or "
-          "use a policy that reads attention alone");
-    forward_.node = nullptr;
-  }
-  if (!forward_.node) return;
-  if ((forward_.node->op_params[kMode] & GGML_ROPE_TYPE_MROPE) != 0)
-    throw std::runtime_error(
-        "model: a policy that reads keys cannot be attached: its rotary embedding has several axes; use one "
-        "that reads attention alone");
-  const unsigned char* const positions = bytes_of(forward_.node->src[1], fetched_);
-  turn(forward_.node, vectors_.data(), width, tokens, reinterpret_cast<const std::int32_t*>(positions), true);
+void PlainKeys::undo(const ggml_tensor* from, int layer, std::size_t width, std::size_t tokens, bool queries) {
+  Noted how;
+  if (!without_producer(from))
+    how = rotation_of(from, queries);
+  else if (const auto noted = noted_.find(layer); noted != noted_.end())
+    how = noted->second;
+  else
+    how.why_not = "of layer " + std::to_string(layer) +
+                  " it is not known how its keys or queries were rotated; keep its weights in host memory (-ngl 0), or use a "
+                  "policy that reads attention alone";
+  forward_.node = how.rotation;
+  if (!how.why_not.empty()) throw std::runtime_error("model: a policy that reads keys cannot be attached: " + how.why_not);
+  if (how.rotation) turn(how.rotation, vectors_.data(), width, tokens, positions_of(how.rotation, layer, tokens).data(), true);
+}
+
+std::span<const std::int32_t> PlainKeys::positions_of(const ggml_tensor* rotation, int layer, std::size_t tokens) {
+  const bool goes_on = positions_layer_ >= 0 && layer > positions_layer_ && positions_.size() == tokens;
+  positions_layer_ = layer;
+  if (goes_on) return positions_;
+  const auto* const from = reinterpret_cast<const std::int32_t*>(bytes_of(rotation->src[1], fetched_));
+  positions_.assign(from, from + tokens);
+  return positions_;
 }
 
 void PlainKeys::turn(const ggml_tensor* node, float* data, std::size_t width, std::size_t tokens, const std::int32_t* positions,

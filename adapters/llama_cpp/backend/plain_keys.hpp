@@ -2,6 +2,8 @@
 #include <cstddef>
 #include <map>
 #include <memory>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "namm/content_reader.hpp"
@@ -24,10 +26,13 @@ class PlainKeys {
   /// on another device, the runtime's scheduler then puts a copy in the place of `rows` that does not tell where it came from.
   /// Rows that do not tell are left alone.
   void note(int layer, const ggml_tensor* rows, bool queries);
+  /// Why a rotation that was noted cannot be undone, with what would work; empty if each can.
+  std::string why_not() const;
   /// `rows`: src[0] of the SET_ROWS node that writes keys: float [kv_heads * key_size, tokens]. Gives [tokens][kv_heads *
   /// key_size]; the rows themselves where the model does not rotate. Valid until the next call. Throws std::runtime_error if the
-  /// rotation cannot be undone (several axes, keys that were changed after it, or a copy of a layer that was not noted in a model
-  /// that rotates).
+  /// rotation cannot be undone (several axes, keys that were changed after it, or a copy of a layer that was not noted). Layers
+  /// come in ascending order, again and again: each time the tokens' positions are read with the first of them, behind which the
+  /// runtime may use their memory again.
   const float* restore(const ggml_tensor* rows, int layer = -1);
   /// `queries`: src[0] of the attention node: float [key_size, tokens, heads, streams]. Gives [stream][token][heads * key_size];
   /// else as restore().
@@ -43,7 +48,13 @@ class PlainKeys {
     PlainKeys* owner;
     const ggml_tensor* node = nullptr;
   };
-  void undo(const ggml_tensor* from, int layer, std::size_t width, std::size_t tokens, bool scaled);
+  struct Noted {
+    const ggml_tensor* rotation = nullptr;  // null: it does not rotate
+    std::string why_not;
+  };
+  static Noted rotation_of(const ggml_tensor* rows, bool queries);
+  void undo(const ggml_tensor* from, int layer, std::size_t width, std::size_t tokens, bool queries);
+  std::span<const std::int32_t> positions_of(const ggml_tensor* rotation, int layer, std::size_t tokens);
   /// [tokens][width] in place, as `node` does it or the other way round; one position per token.
   void turn(const ggml_tensor* node, float* data, std::size_t width, std::size_t tokens, const std::int32_t* positions,
             bool back);
@@ -52,7 +63,9 @@ class PlainKeys {
     void operator()(ggml_backend* backend) const;
   };
   std::unique_ptr<ggml_backend, FreeBackend> cpu_;
-  std::map<int, const ggml_tensor*> noted_;  // by layer; null: it does not rotate. Of the newest graph
+  std::map<int, Noted> noted_;  // by layer, of the newest graph
+  std::vector<std::int32_t> positions_;
+  int positions_layer_ = -1;  // that was read last with these positions
   std::vector<float> vectors_;
   std::vector<unsigned char> fetched_;  // from a device
   Forward forward_{*this};

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "adapters/llama_cpp/backend/attach_scope.hpp"
+#include "adapters/llama_cpp/context/attached_internals.hpp"
 #include "adapters/llama_cpp/context/create.hpp"
 #include "adapters/llama_cpp/context/followed_context.hpp"
 #include "adapters/llama_cpp/context/saved_state.hpp"
@@ -22,6 +23,7 @@ Runtime linked_runtime() {
   out.rope_type = [](const void* model) {
     return static_cast<int>(llama_model_rope_type(static_cast<const llama_model*>(model)));
   };
+  out.hybrid = [](const void* model) { return llama_model_is_hybrid(static_cast<const llama_model*>(model)); };
   out.remove = [](void* memory, std::int32_t sequence, std::int32_t from, std::int32_t to) {
     return llama_memory_seq_rm(static_cast<llama_memory_t>(memory), sequence, from, to);
   };
@@ -69,6 +71,13 @@ struct Attached::Parts {
   CacheStore& store;  // the context's backend owns it
   FollowedContext followed;
 };
+
+CacheStore& AttachedInternals::store(const Attached& attached) {
+  return attached.parts_->store;
+}
+FollowedContext& AttachedInternals::followed(const Attached& attached) {
+  return attached.parts_->followed;
+}
 
 Attached::Attached(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Attached::Attached(Attached&&) noexcept = default;

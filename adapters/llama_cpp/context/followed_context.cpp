@@ -4,6 +4,8 @@
 #include <array>
 #include <chrono>
 #include <exception>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 namespace namm::llama {
@@ -19,6 +21,7 @@ FollowedContext::FollowedContext(const Runtime& runtime, const void* model, void
       memory_(runtime.get_memory(context)),
       sequence_count_(static_cast<std::int32_t>(runtime.sequences(context))),
       window_tokens_(runtime.window(model)),
+      hybrid_(runtime.hybrid(model)),
       store_(store),
       requests_(std::move(ended)),
       before_(static_cast<std::size_t>(sequence_count_), -1) {}
@@ -148,20 +151,18 @@ void FollowedContext::output_read(std::int32_t index) {
 }
 
 /// After a batch that was broken off: of a model with a recurrent state the runtime cannot remove the tokens of the part that was
-/// not computed. They are in no list, and what would follow them would be wrong.
+/// not computed. They are in no list or in no state, and what would follow them would be wrong. Which sequences had tokens there
+/// is not known. Of other models, those that went on further than was read.
 void FollowedContext::refuse_half_read(std::span<const Advance> advances, std::span<const BatchShare> shares) {
   const std::vector<SequenceUse> uses = store_.sequences();
   for (const Advance& advance : advances) {
+    if (hybrid_ && advance.after > advance.before) refused_.insert(advance.sequence);
     const std::vector<std::int64_t> keys = names_.keys_of(advance.sequence);
     const bool branches = std::any_of(uses.begin(), uses.end(), [&](const SequenceUse& use) {
       return use.shared && std::find(keys.begin(), keys.end(), use.key) != keys.end();
     });
     const bool read = std::any_of(shares.begin(), shares.end(), [&](const BatchShare& share) {
-      const std::int32_t count = advance.after - advance.before;
-      if (share.last - share.first + 1 == count) return true;
-      return std::any_of(uses.begin(), uses.end(), [&](const SequenceUse& use) {  // without what is not known yet
-        return use.key == share.key && use.open_to >= 0 && use.open_from - share.first == count;
-      });
+      return share.last - share.first == advance.after - advance.before - 1;
     });
     if (!branches && !read) refused_.insert(advance.sequence);
   }
@@ -289,6 +290,23 @@ bool FollowedContext::can_cut(std::int32_t sequence, std::int32_t from) {
   for (std::int32_t s = 0; s < sequence_count_; ++s)
     if ((sequence < 0 || s == sequence) && !exact_from(s, from)) return false;
   return true;
+}
+
+void FollowedContext::verify() const {
+  store_.verify();
+  const std::vector<SequenceUse> uses = store_.sequences();
+  std::size_t named = 0;
+  for (const SequenceUse& use : uses) {
+    const std::vector<std::int32_t> names = names_.candidates_of(use.key);
+    named += !names.empty();
+    for (const std::int32_t name : names)
+      if (newest(name) < 0)
+        throw std::logic_error("KV cache: names must be of sequences that have tokens, " + std::to_string(name) + " has none");
+  }
+  if (named < uses.size()) return;  // what is not known may be any of them
+  for (std::int32_t s = 0; s < sequence_count_; ++s)
+    if (newest(s) >= 0 && !refused_.contains(s) && names_.keys_of(s).empty())
+      throw std::logic_error("KV cache: each sequence must have a list, " + std::to_string(s) + " has none");
 }
 
 StateSource FollowedContext::state_source() {

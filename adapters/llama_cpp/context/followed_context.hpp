@@ -38,6 +38,8 @@ class FollowedContext {
   std::int32_t oldest_position(std::int32_t sequence, std::int32_t real);
   /// True if nothing behind position `from` - 1 has shaped what is left of the sequence: nothing was evicted since.
   bool can_cut(std::int32_t sequence, std::int32_t from);
+  /// Throws std::logic_error if names, lists and the runtime's own sequences do not agree: a fault of ours, for tests to find.
+  void verify() const;
   /// A saved state of a sequence, or of all (-1); see saved_state.hpp. Throw std::runtime_error.
   std::size_t save_state(std::int32_t sequence, std::span<std::byte> to);
   std::size_t load_state(std::int32_t sequence, std::span<const std::byte> from);
@@ -64,6 +66,7 @@ class FollowedContext {
   void* memory_;
   std::int32_t sequence_count_;
   int window_tokens_;
+  bool hybrid_;  // with a recurrent state beside the cache
   CacheStore& store_;
   std::mutex mutex_;
   SequenceNames names_;

@@ -12,6 +12,7 @@ struct Runtime {
   std::int32_t (*newest_position)(void* memory, std::int32_t sequence) = nullptr;  ///< llama_memory_seq_pos_max
   std::int32_t (*window)(const void* model) = nullptr;                             ///< llama_model_n_swa
   int (*rope_type)(const void* model) = nullptr;                                   ///< llama_model_rope_type
+  bool (*hybrid)(const void* model) = nullptr;                                     ///< llama_model_is_hybrid
   bool (*remove)(void* memory, std::int32_t sequence, std::int32_t from, std::int32_t to) = nullptr;  ///< llama_memory_seq_rm
   void (*clear)(void* memory, bool data) = nullptr;                                                   ///< llama_memory_clear
   std::size_t (*state_size)(void* context) = nullptr;  ///< llama_state_get_size, and so on

@@ -85,15 +85,16 @@ void cut(CellMap& cells, std::int32_t sequence, std::int32_t newest_seen, BatchP
   cells.newest[static_cast<std::size_t>(sequence)] = newest_seen;
 }
 
-/// A query of a new sequence sees only what this batch writes: anything else was brought into the runtime's cache past the store.
+/// What a query sees belongs to its sequence or is written with this batch: anything else was brought into the runtime's cache
+/// past the store, or is left there of a batch that was broken off.
 void refuse_unread(const MaskView& mask, std::size_t query, std::span<const std::int32_t> written, const CellMap& cells) {
   for_each_seen(mask, query, [&](std::size_t c) {
     if (cells.owner[c] != CellMap::kNobody ||
         std::find(written.begin(), written.end(), static_cast<std::int32_t>(c)) != written.end())
       return;
     throw std::runtime_error(
-        "KV cache: a sequence goes on behind tokens that the store has never read (a copy or a state restored by llama.cpp's own "
-        "functions); remove the sequence and read it again");
+        "KV cache: a sequence must go on behind tokens that the store has read, goes on behind others (of a copy or a state "
+        "restored by llama.cpp's own functions, or of a batch that was broken off); remove the sequence and read it again");
   });
 }
 
@@ -131,11 +132,14 @@ BatchPlan plan_batch(const MaskView& mask, std::span<const std::int32_t> written
   for (std::size_t q = 0; q < written.size(); ++q) {
     if (!runs.empty() && continues(mask, q, written[q])) {
       ++runs.back().end;
+      ++plan.groups[runs.back().group].places.back().last;
       add_query(plan.groups[runs.back().group], q, written[q], cells);
       continue;
     }
-    std::int32_t sequence = CellMap::kNobody, newest_seen = -1;
+    std::int32_t sequence = CellMap::kNobody, newest_seen = -1, place = -1;
+    refuse_unread(mask, q, written, cells);
     for_each_seen(mask, q, [&](std::size_t c) {
+      ++place;
       const std::int32_t owner = cells.owner[c];
       if (owner == CellMap::kNobody) return;
       if (sequence != CellMap::kNobody && owner != sequence)
@@ -146,7 +150,6 @@ BatchPlan plan_batch(const MaskView& mask, std::span<const std::int32_t> written
       newest_seen = std::max(newest_seen, cells.position[c]);
     });
     if (sequence == CellMap::kNobody) {
-      refuse_unread(mask, q, written, cells);
       sequence = static_cast<std::int32_t>(cells.newest.size());
       cells.newest.push_back(-1);
       cells.held.push_back(0);
@@ -162,6 +165,7 @@ BatchPlan plan_batch(const MaskView& mask, std::span<const std::int32_t> written
     while (g < plan.groups.size() && plan.groups[g].sequence != sequence) ++g;
     if (g == plan.groups.size()) plan.groups.emplace_back().sequence = sequence;
     add_query(plan.groups[g], q, written[q], cells);
+    plan.groups[g].places.push_back({place, place});
     runs.push_back({q, q + 1, g});
   }
   for (std::size_t g = 0; g < plan.groups.size(); ++g) fill_visibility(mask, runs, g, written, plan.groups[g]);

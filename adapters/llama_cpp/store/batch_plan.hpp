@@ -38,6 +38,11 @@ struct CellMap {
   void take(std::size_t cell);                                          ///< back from its owner
 };
 
+/// Positions of tokens, first .. last.
+struct PositionRange {
+  std::int32_t first = 0, last = 0;
+};
+
 /// Queries of one sequence in a batch, in order, and who sees what. `first` and `last` are indexed by cell and count in the
 /// group's own queries (kernels::RaggedHead).
 struct QueryGroup {
@@ -46,7 +51,10 @@ struct QueryGroup {
   std::vector<std::int32_t> cells;    ///< the cell each query's own token is written to
   std::vector<std::int32_t> positions;
   std::vector<std::int32_t> first, last;
-  std::int32_t seen = 0;            ///< cells that the last query sees
+  std::int32_t seen = 0;  ///< cells that the last query sees
+  /// Where the queries are in the runtime's own counting, in which branches have positions of their own: a query sees all before
+  /// it, in a cache that is no window.
+  std::vector<PositionRange> places;
   std::vector<std::uint8_t> dense;  ///< [query][mask.cells] if some cell is not seen in one interval of queries, else empty
 };
 
@@ -59,7 +67,8 @@ struct BatchPlan {
 /// Sequences: queries that see each other, or cells of the same earlier sequence, belong together; branches of a copied sequence
 /// stay in one group and the mask separates them. A token's position is one more than the newest of its sequence.
 /// Cost: one comparison of neighbouring mask rows per query in the causal case.
-/// Throws std::runtime_error if a query sees tokens of several sequences, which were never one.
+/// Throws std::runtime_error if a query sees tokens of several sequences, which were never one, or cells that nobody has: of
+/// tokens that the store never read, or that it took back.
 BatchPlan plan_batch(const MaskView& mask, std::span<const std::int32_t> written, CellMap& cells);
 
 }  // namespace namm::llama

@@ -125,6 +125,7 @@ void CacheStore::reset(CachePolicy memory) {
   }
   staged_->cells.clear();
   shares_.clear();
+  parts_.clear();
   in_batch_ = part_done_ = false;
 }
 

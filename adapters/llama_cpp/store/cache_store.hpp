@@ -52,9 +52,8 @@ struct SequenceUse {
   std::int64_t key = 0;  ///< who it is, for CacheStore::forget and BatchShare
   int stream = 0;
   std::int64_t tokens_seen = 0;
-  std::int64_t open_to = -1;    ///< tokens with those of which it is not known yet whether they were computed; -1: all are known
-  std::int64_t open_from = -1;  ///< tokens without those
-  bool shared = false;          ///< it has branches
+  std::int64_t open_to = -1;  ///< tokens with those of which it is not known yet whether they were computed; -1: all are known
+  bool shared = false;        ///< it has branches
   /// Tokens up to which the sequence can be cut and still be what a sequence of that length would be: those seen at the last
   /// eviction; 0 if there was none.
   std::int64_t exact_from = 0;
@@ -68,11 +67,6 @@ struct SequenceUse {
 struct BatchShare {
   std::int64_t key = 0;
   int stream = 0;
-  std::int32_t first = 0, last = 0;
-};
-
-/// Positions of tokens, first .. last.
-struct PositionRange {
   std::int32_t first = 0, last = 0;
 };
 
@@ -109,7 +103,9 @@ class CacheStore {
   /// The runtime has computed its batch to the end. Throws what the policy throws.
   void batch_done();
   /// The runtime failed or was stopped on the way. It keeps the parts that were done: by these positions its sequences, one range
-  /// each, went on all the same.
+  /// each, went on all the same. The newest part is taken back if they show that none of its tokens is left. Where each token is
+  /// of one sequence they always tell; where it may be of several, a part is kept of which one token may be left: what has been
+  /// removed of it is seen by nobody, and goes when its cells are written again.
   void batch_broken(std::span<const PositionRange> advanced);
   /// The newest part was, or was not, computed to the end as far as this sequence is concerned.
   void settle(std::int64_t key);
@@ -144,6 +140,8 @@ class CacheStore {
   /// Updates every sequence now.
   void update();
   CacheUsage usage();
+  /// Throws std::logic_error if cells, lists, statistics and counts do not agree: a fault of ours, for tests to find.
+  void verify() const;
   /// Sequences that hold something, in order of arrival.
   std::vector<SequenceUse> sequences() const;
   /// What was evaluated since the last call, one entry per sequence.
@@ -187,10 +185,11 @@ class CacheStore {
   void drop_reused(Group& group, int stream, const BatchPlan& plan);
   void drop_unowned(Group& group, int stream);
   void finish_part();
+  std::vector<PositionRange> places_of_part() const;
   void open_part(Group& group, int stream, const BatchPlan& plan);
   void resolve_by_mask(Group& group, int stream, const MaskView& mask, std::span<const std::int32_t> written);
   bool crossed(const OpenPart& open) const;
-  std::int64_t least_kept(std::span<const PositionRange> advanced) const;
+  bool newest_removed(std::span<const PositionRange> advanced) const;
   static std::int32_t newest_lost(const Sequence& sequence, const std::vector<bool>& lost);
   void resolve_lost(Group& group, std::int64_t key, Sequence& sequence, std::int32_t newest);
   static void drop(Sequence& sequence, const std::vector<bool>& lost);
@@ -198,6 +197,7 @@ class CacheStore {
   void settle(const Group& group, Sequence& sequence);
   void take_back_all();
   void take_back(Group& group, std::int64_t key, Sequence& sequence);
+  void take_back_peer(Group& group, std::int64_t key, std::int32_t first);
   void find_windows();
   void erase_empty(Group& group);
   bool windows_unknown(const Sequence& sequence) const;
@@ -222,8 +222,9 @@ class CacheStore {
   std::vector<BatchShare> shares_;
   int window_tokens_ = 0, streams_ = 1;
   bool cuts_ = false, batches_told_ = false;
-  bool in_batch_ = false;   // told of its beginning, not yet of its end
-  bool part_done_ = false;  // of this batch, by all layers
+  bool in_batch_ = false;                          // told of its beginning, not yet of its end
+  bool part_done_ = false;                         // of this batch, by all layers
+  std::vector<std::vector<PositionRange>> parts_;  // of this batch, computed by all layers: where their tokens are
   int threads_ = 1;
 };
 

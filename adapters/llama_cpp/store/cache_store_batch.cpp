@@ -247,8 +247,29 @@ void CacheStore::drop_unowned(Group& group, int stream) {
   }
 }
 
+/// Where the tokens of the newest part are: by the cache in which they see most, which is no window.
+std::vector<PositionRange> CacheStore::places_of_part() const {
+  std::vector<PositionRange> out;
+  std::int64_t most = -1;
+  for (const auto& group : groups_) {
+    std::vector<PositionRange> places;
+    std::int64_t sum = 0;
+    for (const auto& [stream, plan] : group->plans)
+      for (const QueryGroup& queries : plan.groups)
+        for (const PositionRange& range : queries.places) {
+          places.push_back(range);
+          sum += (std::int64_t{range.first} + range.last) * (range.last - range.first + 1);
+        }
+    if (sum <= most) continue;
+    most = sum;
+    out = std::move(places);
+  }
+  return out;
+}
+
 void CacheStore::finish_part() {
   part_done_ = true;
+  if (in_batch_) parts_.push_back(places_of_part());
   for (auto& group : groups_) group->attended = 0;  // else a cache whose layers come last would count as done in the next part
   find_windows();
   note_sequences();

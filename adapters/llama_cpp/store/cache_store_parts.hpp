@@ -29,7 +29,6 @@ struct CacheStore::Staging {
 struct OpenPart {
   std::int32_t first = 0, last = 0;  // positions
   bool attended = false;             // by all layers
-  bool unsure = false;               // of a batch that was broken off, and it is not known where
   std::vector<bool> window;          // [cell] the newest query sees it; empty: the window stays as it is
 };
 

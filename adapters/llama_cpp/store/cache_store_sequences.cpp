@@ -15,6 +15,7 @@ void CacheStore::expect(int window_tokens, bool cuts) {
 void CacheStore::batch_begins() {
   batches_told_ = in_batch_ = true;
   part_done_ = false;
+  parts_.clear();
   for (auto& group : groups_) {
     group->attended = 0;  // of a batch that was broken off
     for (auto& [stream, cells] : group->cells) cells.before.clear();
@@ -56,10 +57,12 @@ bool CacheStore::windows_unknown(const Sequence& sequence) const {
          std::none_of(groups_.begin(), groups_.end(), [](const auto& g) { return g->windowed; });
 }
 
+/// The cache by whose sequences they are called: the first of those with the most cells. It is the same one before and after
+/// windows are found, or everything known of a sequence by its name would be lost then.
 CacheStore::Group* CacheStore::primary() const {
-  for (const auto& group : groups_)
-    if (!group->windowed) return group.get();
-  return groups_.empty() ? nullptr : groups_.front().get();
+  const auto most = std::max_element(groups_.begin(), groups_.end(),
+                                     [](const auto& a, const auto& b) { return a->cells_per_stream < b->cells_per_stream; });
+  return most == groups_.end() ? nullptr : most->get();
 }
 
 /// Sequences whose last cell is gone.
@@ -127,7 +130,6 @@ SequenceUse CacheStore::use_of(const Group& group, std::int64_t key, const Seque
   use.key = key;
   use.stream = stream_of(key);
   use.tokens_seen = sequence.tokens_seen;
-  use.open_from = sequence.open ? sequence.open->first : -1;
   use.open_to = sequence.open ? std::int64_t{sequence.open->last} + 1 : -1;
   use.shared = group.cells.at(use.stream).branched.contains(sequence_of(key));
   use.exact_from = sequence.exact_from;
@@ -162,6 +164,7 @@ std::vector<SequenceUse> CacheStore::sequences() const {
       const auto found = group->sequences.find(peer);
       if (found == group->sequences.end()) continue;
       const SequenceUse other = use_of(*group, peer, found->second);
+      all.exact_from = std::max(all.exact_from, other.exact_from);
       all.oldest_in_window = std::max(all.oldest_in_window, other.oldest_in_window);
       all.entries += other.entries;
       all.entries_full += other.entries_full;

@@ -43,17 +43,27 @@ void HeadList::reserve(std::size_t entries) {
 void HeadList::append(std::span<const std::int32_t> cells, std::span<const std::int32_t> positions, HalfRows keys,
                       HalfRows values, std::span<const float> content) {
   const StatisticSet needed = statistics_.settings().needed;
+  const std::size_t before = size(), after = before + cells.size();
+  // all memory first: where the system refuses some, the list is as it was
+  if (after > cells_.capacity()) cells_.reserve(std::max(after, 2 * cells_.capacity()));
+  reserve(after);
   statistics_.append(positions, norms(needed.has(Statistic::key_norm), keys, key_size_, cells.size()),
                      norms(needed.has(Statistic::value_norm), values, value_size_, cells.size()), content);
-  const std::size_t before = size();
   cells_.insert(cells_.end(), cells.begin(), cells.end());
-  reserve(size());
   for (std::size_t i = 0; i < cells.size(); ++i) {
     const std::size_t e = before + i;
     std::uint16_t* const column = this->keys() + e / kBlock * key_size_ * kBlock + e % kBlock;
     for (std::size_t d = 0; d < key_size_; ++d) column[d * kBlock] = keys.data[i * keys.stride + d];
-    std::memcpy(this->values() + e * value_size_, values.data + i * values.stride, value_size_ * sizeof(std::uint16_t));
+    const std::uint16_t* const row = values.data + i * values.stride;
+    std::memcpy(this->values() + e * value_size_, row, value_size_ * sizeof(std::uint16_t));
+    look_at_value(row);
   }
+}
+
+void HeadList::look_at_value(const std::uint16_t* row) {
+  bool finite = true;
+  for (std::size_t d = 0; d < value_size_; ++d) finite &= (row[d] & 0x7c00u) != 0x7c00u;
+  values_overflow_ = values_overflow_ || !finite;
 }
 
 void HeadList::open(bool observes) {
@@ -111,6 +121,7 @@ HeadList HeadList::duplicate(const std::shared_ptr<PageRegion>& region) const {
   HeadList out(key_size_, value_size_, statistics_.settings(), region);
   out.cells_ = cells_;
   out.statistics_ = statistics_;
+  out.values_overflow_ = values_overflow_;
   out.reserve(size());
   if (size() == 0) return out;
   std::memcpy(out.keys(), keys_.data(), kernels::blocks_of(size()) * kBlock * key_size_ * sizeof(std::uint16_t));
@@ -120,6 +131,7 @@ HeadList HeadList::duplicate(const std::shared_ptr<PageRegion>& region) const {
 
 HeadList HeadList::copy(std::span<const std::int32_t> kept, const std::shared_ptr<PageRegion>& region) const {
   HeadList out(key_size_, value_size_, {}, region);
+  out.values_overflow_ = values_overflow_;
   const kernels::RaggedHead from = view();
   const auto positions = statistics_.view().positions;
   std::vector<std::int32_t> kept_positions;
@@ -151,6 +163,7 @@ kernels::RaggedHead HeadList::view() const {
   head.count = size();
   head.key_size = key_size_;
   head.value_size = value_size_;
+  head.values_overflow = values_overflow_;
   return head;
 }
 

@@ -67,10 +67,12 @@ class HeadList {
   std::uint16_t* keys() { return reinterpret_cast<std::uint16_t*>(keys_.data()); }
   std::uint16_t* values() { return reinterpret_cast<std::uint16_t*>(values_.data()); }
   void reserve(std::size_t entries);
+  void look_at_value(const std::uint16_t* row);
 
   std::size_t key_size_, value_size_;
-  RegionBuffer keys_;    // F16 [block][key_size][64]
-  RegionBuffer values_;  // F16 [entry][value_size]
+  RegionBuffer keys_;             // F16 [block][key_size][64]
+  RegionBuffer values_;           // F16 [entry][value_size]
+  bool values_overflow_ = false;  // one that was appended is not finite
   std::vector<std::int32_t> cells_;
   HeadStatistics statistics_;
 

@@ -1,6 +1,5 @@
 // The newest part of a batch: open until it is known whether the runtime computed it to the end or removed it again.
 #include <algorithm>
-#include <numeric>
 #include <vector>
 
 #include "adapters/llama_cpp/store/cache_store_parts.hpp"
@@ -12,7 +11,7 @@ namespace namm::llama {
 void CacheStore::open_part(Group& group, int stream, const BatchPlan& plan) {
   for (const QueryGroup& queries : plan.groups) {
     Sequence& sequence = group.sequences[sequence_key(stream, queries.sequence)];
-    sequence.open = OpenPart{queries.positions.front(), queries.positions.back(), false, false, {}};
+    sequence.open = OpenPart{queries.positions.front(), queries.positions.back(), false, {}};
   }
 }
 
@@ -59,10 +58,20 @@ void CacheStore::take_back(Group& group, std::int64_t key, Sequence& sequence) {
   std::erase_if(shares_, [](const BatchShare& share) { return share.last < share.first; });
 }
 
+/// The same in another cache, where the sequence may still have an older part open, of which this one's queries came after: it
+/// was computed.
+void CacheStore::take_back_peer(Group& group, std::int64_t key, std::int32_t first) {
+  const auto found = group.sequences.find(key);
+  if (found == group.sequences.end() || !found->second.open) return;
+  if (found->second.open->last < first)
+    settle(group, found->second);
+  else
+    take_back(group, key, found->second);
+}
+
 void CacheStore::settle_all() {
   for (auto& group : groups_)
-    for (auto& [key, sequence] : group->sequences)
-      if (sequence.open && !sequence.open->unsure) settle(*group, sequence);
+    for (auto& [key, sequence] : group->sequences) settle(*group, sequence);
 }
 
 void CacheStore::take_back_all() {
@@ -77,52 +86,44 @@ void CacheStore::batch_done() {
   settle_all();
 }
 
-/// Tokens that the runtime kept: at most as many as its sequences went on by, fewer if some belong to several of them. Such
-/// sequences began at the same position and have one key, of which each key that is known to begin there has at least one.
-std::int64_t CacheStore::least_kept(std::span<const PositionRange> advanced) const {
-  std::map<std::int32_t, std::vector<std::int64_t>> counts;  // by where they began
-  for (const PositionRange& range : advanced) counts[range.first].push_back(range.last - range.first + 1);
-  const Group* const first = primary();
-  std::int64_t out = 0;
-  for (auto& [from, lengths] : counts) {
-    std::sort(lengths.begin(), lengths.end());
-    std::size_t keys = 0;
-    for (const BatchShare& share : shares_) {
-      const auto sequence = first->sequences.find(share.key);
-      if (share.first != from || sequence == first->sequences.end()) continue;
-      if (!sequence->second.open || sequence->second.open->first > from) ++keys;  // else all of it may be gone
-    }
-    const std::size_t apart = std::clamp<std::size_t>(keys, 1, lengths.size()) - 1;
-    out +=
-        lengths.back() + std::accumulate(lengths.begin(), lengths.begin() + static_cast<std::ptrdiff_t>(apart), std::int64_t{0});
-  }
-  return out;
+/// True if the runtime cannot have kept any token of the newest part, with what its sequences went on by. Each token that it kept
+/// counts at least once there, so two things show it: no more went on than the parts before, or at no place of the newest part
+/// more than those hold there. The second presumes that places are positions (sequences begin at 0 and have no gaps).
+bool CacheStore::newest_removed(std::span<const PositionRange> advanced) const {
+  std::map<std::int32_t, std::int64_t> left;  // at each position: sequences that went on over it, less the tokens known there
+  std::int64_t more = 0;
+  const auto add = [&](const PositionRange& range, std::int64_t one) {
+    for (std::int32_t at = range.first; at <= range.last; ++at) left[at] += one;
+    more += one * (range.last - range.first + 1);
+  };
+  for (const PositionRange& range : advanced) add(range, 1);
+  std::set<std::int32_t> places;
+  for (const auto& part : parts_)
+    for (const PositionRange& range : part)
+      for (std::int32_t at = range.first; at <= range.last; ++at) places.insert(at);
+  const bool known = std::all_of(left.begin(), left.end(), [&](const auto& entry) { return places.contains(entry.first); });
+  for (std::size_t p = 0; p + 1 < parts_.size(); ++p)  // all but the newest
+    for (const PositionRange& range : parts_[p]) add(range, -1);
+  if (more <= 0) return true;
+  return known && !parts_.empty() && std::all_of(parts_.back().begin(), parts_.back().end(), [&](const PositionRange& range) {
+           for (std::int32_t at = range.first; at <= range.last; ++at)
+             if (left[at] > 0) return false;
+           return true;
+         });
 }
 
 void CacheStore::batch_broken(std::span<const PositionRange> advanced) {
   in_batch_ = false;
-  Group* const first = primary();
-  if (!first) return;
-  bool attended = true, shared = false;
-  std::int64_t open = 0, evaluated = 0;
+  bool open = false, attended = true;
   for (const auto& group : groups_)
     for (const auto& [key, sequence] : group->sequences) {
       if (!sequence.open) continue;
+      open = true;
       attended = attended && sequence.open->attended;
-      shared = shared || group->cells.at(stream_of(key)).branched.contains(sequence_of(key));
-      if (group.get() == first) open += sequence.open->last - sequence.open->first + 1;
     }
-  for (const BatchShare& share : shares_) evaluated += share.last - share.first + 1;
-  std::int64_t most = 0;
-  for (const PositionRange& range : advanced) most += range.last - range.first + 1;
-  const std::int64_t least = least_kept(advanced);
-  const auto may_be = [&](std::int64_t kept) { return !shared && least <= kept && kept <= most; };
-  const bool with = may_be(evaluated), without = may_be(evaluated - open);
-  if (!attended || (without && !with)) return take_back_all();
-  if (with && !without) return settle_all();  // it broke off before the next part came here
-  for (auto& group : groups_)                 // tokens of several sequences each: the next mask tells
-    for (auto& [key, sequence] : group->sequences)
-      if (sequence.open) sequence.open->unsure = true;
+  if (!open) return;  // it broke off before the next part came here
+  if (!attended || newest_removed(advanced)) return take_back_all();
+  settle_all();
 }
 
 void CacheStore::settle(std::int64_t key) {
@@ -157,14 +158,13 @@ void CacheStore::resolve_lost(Group& group, std::int64_t key, Sequence& sequence
       group.windowed || std::none_of(groups_.begin(), groups_.end(), [](const auto& other) { return other->windowed; });
   const bool left_window = slides && window_tokens_ > 0 && newest + window_tokens_ <= sequence.open->last;
   if (newest < sequence.open->first || left_window) return settle(group, sequence);
+  const std::int32_t from = sequence.open->first;
   if (Group* const first = primary(); first != &group)
     for (auto& [other, in_first] : first->sequences) {
       const auto peer = in_first.peers.find(&group);
-      if (peer != in_first.peers.end() && peer->second == key) take_back(*first, other, in_first);
+      if (peer != in_first.peers.end() && peer->second == key) take_back_peer(*first, other, from);
     }
-  for (const auto& [peer_group, peer] : sequence.peers)
-    if (const auto other = peer_group->sequences.find(peer); other != peer_group->sequences.end())
-      take_back(*peer_group, peer, other->second);
+  for (const auto& [peer_group, peer] : sequence.peers) take_back_peer(*peer_group, peer, from);
   take_back(group, key, sequence);
 }
 
@@ -173,14 +173,14 @@ void CacheStore::take_back(std::int64_t key) {
   const auto found = first ? first->sequences.find(key) : decltype(first->sequences.find(key))();
   if (!first || found == first->sequences.end()) return;
   for (const auto& [group, peer] : found->second.peers)
-    if (const auto other = group->sequences.find(peer); other != group->sequences.end()) take_back(*group, peer, other->second);
+    take_back_peer(*group, peer, found->second.open ? found->second.open->first : 0);
   take_back(*first, key, found->second);
   for (auto& group : groups_) erase_empty(*group);
 }
 
 /// Where nobody told: a query that sees tokens of the open part says that it was computed, one that sees the sequence without
-/// them says that they were removed. In a sequence with branches it may also be another branch's, unless the batch is known to
-/// have been broken off. A sequence that no query sees stays open.
+/// them says that they were removed. In a sequence with branches it may also be another branch's. A sequence that no query sees
+/// stays open.
 void CacheStore::resolve_by_mask(Group& group, int stream, const MaskView& mask, std::span<const std::int32_t> written) {
   if (std::none_of(group.sequences.begin(), group.sequences.end(),
                    [&](const auto& entry) { return stream_of(entry.first) == stream && entry.second.open; }))
@@ -202,7 +202,7 @@ void CacheStore::resolve_by_mask(Group& group, int stream, const MaskView& mask,
     const std::int64_t key = sequence_key(stream, number);
     const auto found = group.sequences.find(key);
     if (found == group.sequences.end() || !found->second.open) continue;
-    const bool branches = !cells.cuts || (cells.branched.contains(number) && !found->second.open->unsure);
+    const bool branches = !cells.cuts || cells.branched.contains(number);
     if (newest >= found->second.open->first || branches)
       settle(group, found->second);
     else

@@ -53,6 +53,7 @@ void HeadList::restore(ByteReader& in, std::size_t row_count) {
     for (std::size_t d = 0; d < key_size_; ++d)
       std::memcpy(column + d * kBlock, from + d * sizeof(std::uint16_t), sizeof(std::uint16_t));
     std::memcpy(values() + e * value_size_, from + key_size_ * sizeof(std::uint16_t), value_size_ * sizeof(std::uint16_t));
+    look_at_value(values() + e * value_size_);
   }
   statistics_.restore(in);
   if (statistics_.size() != size())
