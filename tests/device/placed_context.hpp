@@ -48,6 +48,8 @@ class PlacedContext {
   std::vector<std::vector<float>> decode(std::span<const Step> steps);
   /// The positions from `from` on; without a word to the store.
   bool remove(int sequence, int from);
+  /// Where the next token of a sequence goes.
+  void go_on_at(int sequence, int position) { positions_[static_cast<std::size_t>(sequence)] = position; }
 
   llama_context* get() const { return context_; }
   llama::CacheStore* store() const { return store_; }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <cstdlib>
+#include <cstring>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -110,17 +111,28 @@ EmulatedDevice& device_of(ggml_backend_dev_t device) {
 /// is done.
 struct Shadow {
   explicit Shadow(ggml_cgraph* of) {
-    const int count = ggml_graph_n_nodes(of);
-    context = ggml_init({ggml_graph_overhead_custom(static_cast<std::size_t>(count) + 1, false) + 4096, nullptr, true});
-    graph = ggml_new_graph_custom(context, static_cast<std::size_t>(count) + 1, false);
-    for (int i = 0; i < count; ++i) {
-      ggml_tensor* const node = ggml_graph_node(of, i);
+    const auto count = static_cast<std::size_t>(ggml_graph_n_nodes(of));
+    for (std::size_t i = 0; i < count; ++i) {
+      ggml_tensor* const node = ggml_graph_node(of, static_cast<int>(i));
       ggml_tensor* const mine = copy_of(node);
       for (int s = 0; s < GGML_MAX_SRC; ++s) mine->src[s] = node->src[s] ? copy_of(node->src[s]) : nullptr;
-      ggml_graph_add_node(graph, mine);
+      if (pieces.empty() || pieces.back().rubbish > 0) pieces.emplace_back();
+      pieces.back().nodes.push_back(mine);
+      pieces.back().rubbish = room_behind(node);
     }
   }
-  ~Shadow() { ggml_free(context); }
+  /// One after the other, each with what its last node leaves behind its result.
+  void run(ggml_backend_t cpu) {
+    for (const Piece& piece : pieces) {
+      const std::unique_ptr<ggml_context, void (*)(ggml_context*)> room(
+          ggml_init({ggml_graph_overhead_custom(piece.nodes.size() + 1, false) + 1024, nullptr, true}), ggml_free);
+      ggml_cgraph* const graph = ggml_new_graph_custom(room.get(), piece.nodes.size() + 1, false);
+      for (ggml_tensor* const node : piece.nodes) ggml_graph_add_node(graph, node);
+      if (ggml_backend_graph_compute(cpu, graph) != GGML_STATUS_SUCCESS) std::abort();
+      const ggml_tensor* const last = piece.nodes.back();
+      std::memset(static_cast<char*>(last->data) + ggml_nbytes(last), 0xff, piece.rubbish);
+    }
+  }
   Shadow(const Shadow&) = delete;
   Shadow& operator=(const Shadow&) = delete;
 
@@ -134,16 +146,17 @@ struct Shadow {
     return mine.get();
   }
 
-  ggml_context* context;
-  ggml_cgraph* graph;
+  struct Piece {
+    std::vector<ggml_tensor*> nodes;
+    std::size_t rubbish = 0;
+  };
+  std::vector<Piece> pieces;
   std::unordered_map<const ggml_tensor*, std::unique_ptr<ggml_tensor>> tensors;
 };
 
 ggml_status compute(ggml_backend_t backend, ggml_cgraph* graph) {
   Stream& stream = stream_of(backend);
-  stream.queue.add([&stream, shadow = std::make_shared<Shadow>(graph)] {
-    if (ggml_backend_graph_compute(stream.cpu, shadow->graph) != GGML_STATUS_SUCCESS) std::abort();
-  });
+  stream.queue.add([&stream, shadow = std::make_shared<Shadow>(graph)] { shadow->run(stream.cpu); });
   return GGML_STATUS_SUCCESS;
 }
 

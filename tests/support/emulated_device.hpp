@@ -14,6 +14,9 @@ namespace namm::test {
 struct EmulatedSettings {
   bool asynchronous = true;  ///< false: everything is done before a call returns
   int delay_us = 0;          ///< before each piece of work in a queue
+  /// Attention takes room behind its result for its own use, as on CUDA and Metal: a buffer type that asks for more than the
+  /// result's bytes, and a kernel that leaves rubbish there.
+  bool room_behind_attention = true;
 };
 
 /// Registers `count` devices EMU0, EMU1, ... with ggml, once per process; later calls change nothing.

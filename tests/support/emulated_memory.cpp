@@ -6,6 +6,8 @@
 
 #include <cstring>
 
+#include "tests/support/emulated_device.hpp"
+
 namespace namm::test {
 namespace {
 
@@ -85,8 +87,16 @@ void describe_memory(EmulatedDevice& device) {
   device.type.iface.get_name = type_name;
   device.type.iface.alloc_buffer = allocate;
   device.type.iface.get_alignment = [](ggml_backend_buffer_type_t) { return std::size_t{128}; };
+  device.type.iface.get_alloc_size = [](ggml_backend_buffer_type_t, const ggml_tensor* tensor) {
+    return ggml_nbytes(tensor) + room_behind(tensor);
+  };
   device.type.device = &device.device;
   device.type.context = &device;
+}
+
+std::size_t room_behind(const ggml_tensor* node) {
+  if (node->op != GGML_OP_FLASH_ATTN_EXT || !emulated_settings().room_behind_attention) return 0;
+  return static_cast<std::size_t>(node->src[1]->ne[1] * node->src[1]->ne[3]) * sizeof(float);  // a number per key
 }
 
 bool on_emulated_device(const ggml_tensor* tensor) {

@@ -21,6 +21,8 @@ struct EmulatedDevice {
 /// Fills the device's buffer type, whose `context` is the device.
 void describe_memory(EmulatedDevice& device);
 bool on_emulated_device(const ggml_tensor* tensor);
+/// Bytes that attention uses behind its result; 0 for other nodes.
+std::size_t room_behind(const ggml_tensor* node);
 /// Where a tensor's bytes are for those who may reach them: the kernels, and copies to and from the host.
 char* reach(const ggml_tensor* tensor);
 
