@@ -11,6 +11,7 @@
 #include <stdexcept>
 
 #include "adapters/llama_cpp/model_facts.hpp"
+#include "adapters/llama_cpp/store/row_holder.hpp"
 #include "adapters/preload/attach_flags.hpp"
 #include "adapters/preload/settings.hpp"
 #include "adapters/preload/stats_file.hpp"
@@ -71,6 +72,7 @@ preload::Settings attach_settings_from(const po::variables_map& values, const fs
   out.interval_tokens = memory.interval_tokens;
   out.sinks = memory.selection.sinks;
   out.recent = memory.selection.recent;
+  out.device = llama::why_not_held_elsewhere(memory).empty();
   if (values.contains("stats")) out.stats = fs::absolute(values["stats"].as<std::string>()).string();
   return out;
 }
@@ -134,7 +136,7 @@ int run_attach(const std::vector<std::string>& arguments) {
   const std::string program = *(separator + 1);
   const std::vector<std::string> given(separator + 2, arguments.end());
   const preload::Settings settings = attach_settings_from(*values, model_of(given));
-  std::vector<std::string> words = preload::attach_flags(program, given);
+  std::vector<std::string> words = preload::attach_flags(program, given, settings.device);
   words.insert(words.begin(), program);
   if (values->contains("print")) {
     for (std::size_t i = 0; i < words.size(); ++i) std::cout << (i ? " " : "") << words[i];

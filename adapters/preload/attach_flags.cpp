@@ -1,6 +1,7 @@
 #include "adapters/preload/attach_flags.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -13,6 +14,8 @@ namespace namm::preload {
 namespace {
 
 using Words = Rule::Words;
+
+const Words kOffWords = {"off", "0", "false", "disabled"};
 
 unsigned kind_of(const std::string& program) {
   const std::string name = std::filesystem::path(program).filename().string();
@@ -88,6 +91,28 @@ std::string value_of(const std::vector<std::string>& arguments, std::string_view
   return set ? set : "";
 }
 
+/// Whether the program is told, by flag or variable, to put all layers on a device, and nothing keeps their cache from it. "All"
+/// is said as people say it: 99 or more. With fewer layers the cache would be in two kinds of memory.
+bool offloads_all(const std::vector<std::string>& arguments, unsigned kind) {
+  const bool reads_variables = kind != kBench;
+  const auto set = [&](const char* variable) { return reads_variables ? std::getenv(variable) : nullptr; };
+  if (set("LLAMA_ARG_NO_KV_OFFLOAD")) return false;
+  if (const char* const offload = set("LLAMA_ARG_KV_OFFLOAD"); offload && among(kOffWords, offload)) return false;
+  std::string layers = set("LLAMA_ARG_N_GPU_LAYERS") ? set("LLAMA_ARG_N_GPU_LAYERS") : "";
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string name = flag_name(arguments[i]);
+    if (among({"-nkvo", "--no-kv-offload"}, name)) return false;
+    if (!among({"-ngl", "--gpu-layers", "--n-gpu-layers"}, name)) continue;
+    const std::size_t equals = arguments[i].starts_with("--") ? arguments[i].find('=') : std::string::npos;
+    layers = equals != std::string::npos ? arguments[i].substr(equals + 1)
+             : i + 1 < arguments.size()  ? arguments[i + 1]
+                                         : std::string();
+  }
+  int count = 0;
+  const auto [end, error] = std::from_chars(layers.data(), layers.data() + layers.size(), count);
+  return layers == "all" || (error == std::errc{} && end == layers.data() + layers.size() && count >= 99);
+}
+
 /// Files with defaults that llama.cpp's programs read.
 std::vector<std::string> configurations() {
   std::vector<std::string> out = {"/etc/llama.cpp/config.ini"};
@@ -102,20 +127,21 @@ std::vector<std::string> configurations() {
 
 }  // namespace
 
-std::vector<std::string> attach_flags(const std::string& program, const std::vector<std::string>& arguments) {
+std::vector<std::string> attach_flags(const std::string& program, const std::vector<std::string>& arguments, bool device) {
   const unsigned kind = kind_of(program);
+  const CachePlace place = device && offloads_all(arguments, kind) ? CachePlace::device : CachePlace::host;
   std::vector<std::string> out = arguments;
   for (const Rule& rule : attach_rules()) {
-    if (!(rule.programs & kind) || given(rule, arguments) || set_in_environment(rule, kind)) continue;
+    if (!rule.applies(kind, place) || given(rule, arguments) || set_in_environment(rule, kind)) continue;
     out.insert(out.end(), rule.supplied.begin(), rule.supplied.end());
   }
-  if (kind & kServer) check_presets(value_of(arguments, "--models-preset", "LLAMA_ARG_MODELS_PRESET"), arguments);
+  if (kind & kServer) check_presets(value_of(arguments, "--models-preset", "LLAMA_ARG_MODELS_PRESET"), arguments, place);
   if (kind & (kServer | kCli))
-    for (const std::string& path : configurations()) check_presets(path, arguments);
+    for (const std::string& path : configurations()) check_presets(path, arguments, place);
   return out;
 }
 
-void check_presets(const std::string& path, const std::vector<std::string>& arguments) {
+void check_presets(const std::string& path, const std::vector<std::string>& arguments, CachePlace place) {
   std::ifstream in(path);
   for (std::string line; std::getline(in, line);) {
     const std::size_t equals = line.find('=');
@@ -123,9 +149,9 @@ void check_presets(const std::string& path, const std::vector<std::string>& argu
     const std::string key = trimmed(line.substr(0, equals)), value = trimmed(line.substr(equals + 1));
     for (const Rule& rule : attach_rules()) {
       // what stands on the command line, or is supplied there, goes before what a file says
-      if (!(rule.programs & kServer) || !rule.supplied.empty() || given(rule, arguments)) continue;
+      if (!rule.applies(kServer, place) || !rule.supplied.empty() || given(rule, arguments)) continue;
       if (key != rule.variable && !among(rule.names, flag_name("--" + key)) && !among(rule.names, "-" + key)) continue;
-      if (rule.takes_value ? among(rule.allowed, value) : among({"off", "0", "false", "disabled"}, value)) continue;
+      if (rule.takes_value ? among(rule.allowed, value) : among(kOffWords, value)) continue;
       conflict(rule, path + ": " + key, value);
     }
   }
@@ -133,12 +159,12 @@ void check_presets(const std::string& path, const std::vector<std::string>& argu
 
 void supply_by_environment() {
   for (const Rule& rule : attach_rules())
-    if (!rule.supplied.empty() && !rule.variable.empty() && (rule.programs & kServer))
+    if (!rule.supplied.empty() && !rule.variable.empty() && rule.applies(kServer, CachePlace::host))
       setenv(std::string(rule.variable).c_str(), rule.takes_value ? std::string(rule.supplied.back()).c_str() : "off", 0);
 }
 
-std::string missing_flags(const std::string& program, const std::vector<std::string>& arguments) {
-  const std::vector<std::string> wanted = attach_flags(program, arguments);
+std::string missing_flags(const std::string& program, const std::vector<std::string>& arguments, bool device) {
+  const std::vector<std::string> wanted = attach_flags(program, arguments, device);
   std::string out;
   for (std::size_t i = arguments.size(); i < wanted.size(); ++i) out.append(out.empty() ? "" : " ").append(wanted[i]);
   return out;

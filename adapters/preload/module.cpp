@@ -152,7 +152,7 @@ void check_own_flags() {
   const std::string program = words.front();
   words.erase(words.begin());
   module().aborts_at_refusals = aborts_at_refusals(program);
-  const std::string missing = missing_flags(program, words);
+  const std::string missing = missing_flags(program, words, module().settings.device);
   if (!missing.empty())
     throw std::runtime_error(program + ": must be started with " + missing +
                              " for a policy to attach, was started without; add that to its command line");
@@ -175,8 +175,8 @@ bool start(const Runtime& runtime) {
     log().set_pattern("namm: %v");
     spdlog::set_default_logger(module().log);
     module().runtime = runtime;
-    check_own_flags();
     module().settings = settings_from_environment();
+    check_own_flags();
     module().memory = make_memory(module().settings);
     warn_of_version();
     module().process = getpid();

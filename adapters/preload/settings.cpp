@@ -38,6 +38,7 @@ Settings settings_from_environment() {
   out.sinks = number("NAMM_ATTACH_SINKS");
   out.recent = number("NAMM_ATTACH_RECENT");
   out.stats = variable("NAMM_ATTACH_STATS");
+  out.device = number("NAMM_ATTACH_DEVICE") != 0;
   if (out.interval_tokens < 1)
     throw std::runtime_error("NAMM_ATTACH_INTERVAL: must be at least 1, is 0; start the program with 'namm attach'");
   return out;
@@ -52,6 +53,7 @@ void put_into_environment(const Settings& settings) {
   put("NAMM_ATTACH_SINKS", std::to_string(settings.sinks));
   put("NAMM_ATTACH_RECENT", std::to_string(settings.recent));
   put("NAMM_ATTACH_STATS", settings.stats);
+  put("NAMM_ATTACH_DEVICE", settings.device ? "1" : "0");
 }
 
 CachePolicy make_memory(const Settings& settings) {

@@ -109,3 +109,33 @@ TEST_CASE("what the environment sets is not supplied again", "[preload][flags]")
   unsetenv("LLAMA_ARG_FLASH_ATTN");
   unsetenv("LLAMA_ARG_NO_KV_OFFLOAD");
 }
+
+TEST_CASE("a program that offloads all layers keeps its cache on the device, if the policy can be there", "[preload][flags]") {
+  const auto flags = [](const char* program, const Words& words, bool device = true) {
+    return namm::preload::attach_flags(program, words, device);
+  };
+  for (const Words& all : {Words{"-ngl", "99"}, Words{"--n-gpu-layers=999"}, Words{"--gpu-layers", "all"}}) {
+    Words expected = all;
+    expected.insert(expected.end(), {"-fa", "on", "--cache-ram", "0", "-ctxcp", "0"});
+    CHECK(flags("llama-server", all) == expected);
+    expected = all;
+    expected.insert(expected.end(), {"-fa", "on"});
+    CHECK(flags("llama-completion", all) == expected);
+    expected.push_back("-nkvo");
+    CHECK(flags("llama-completion", all, false) == expected);  // a policy that cannot
+  }
+  for (const Words& some : {Words{"-ngl", "20"}, Words{"-ngl", "auto"}, Words{"-ngl", "0"}, Words{}}) {
+    Words expected = some;
+    expected.insert(expected.end(), {"-fa", "on", "-nkvo"});
+    CHECK(flags("llama-completion", some) == expected);
+  }
+  CHECK(flags("llama-completion", {"-ngl", "99", "-nkvo"}) == Words{"-ngl", "99", "-nkvo", "-fa", "on"});
+  CHECK_THROWS_WITH(flags("llama-server", {"-ngl", "99", "--slot-save-path", "/tmp"}), Contains("cannot be saved yet"));
+  CHECK_THROWS_WITH(flags("llama-completion", {"-ngl", "99", "--prompt-cache", "x"}), Contains("cannot be saved yet"));
+  setenv("LLAMA_ARG_N_GPU_LAYERS", "99", 1);
+  CHECK(flags("llama-completion", {}) == Words{"-fa", "on"});
+  setenv("LLAMA_ARG_KV_OFFLOAD", "off", 1);
+  CHECK(flags("llama-completion", {}) == Words{"-fa", "on"});  // and the cache is the host's
+  unsetenv("LLAMA_ARG_KV_OFFLOAD");
+  unsetenv("LLAMA_ARG_N_GPU_LAYERS");
+}

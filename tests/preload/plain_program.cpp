@@ -258,9 +258,10 @@ struct Program {
 int main(int argc, char** argv) {
   llama_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
   llama_backend_init();
+  ggml_backend_load_all();  // GGML_BACKEND_PATH: a device for all layers and the cache
   Program program;
   llama_model_params model_params = llama_model_default_params();
-  model_params.n_gpu_layers = 0;
+  model_params.n_gpu_layers = std::getenv("GGML_BACKEND_PATH") ? 99 : 0;
   program.model = llama_model_load_from_file(argv[1], model_params);
   if (!program.model) return 3;
   program.params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;

@@ -12,6 +12,8 @@
 #include "adapters/llama_cpp/backend/instance.hpp"
 #include "adapters/llama_cpp/backend/lazy_clear.hpp"
 #include "adapters/llama_cpp/backend/row_trace.hpp"
+#include "adapters/llama_cpp/device/device_cache.hpp"
+#include "adapters/llama_cpp/device/hooks.hpp"
 #include "adapters/llama_cpp/version/layout_check.hpp"
 
 namespace namm::llama {
@@ -49,7 +51,12 @@ Instance* make_instance() {
   return active_scope ? instance_of_scope() : new Instance;
 }
 
+Instance* scoped_instance() {
+  return active_scope ? instance_of_scope() : nullptr;
+}
+
 void destroy_instance(Instance* instance) {
+  leave_device_backends(*instance);
   {
     const std::lock_guard<std::mutex> lock(mutex);
     std::erase_if(owners, [&](const auto& entry) { return entry.second == instance; });
@@ -66,8 +73,12 @@ Instance* owner_of(const ggml_tensor* cache) {
 
 Instance* adopt(const ggml_tensor* cache) {
   if (Instance* const known = owner_of(cache)) return known;
-  if (!active_scope) return nullptr;
+  if (!active_scope || (cache->buffer && !ggml_backend_buffer_is_host(cache->buffer))) return nullptr;
   Instance* const instance = instance_of_scope();
+  if (instance->device)
+    instance->problem =
+        "some layers have their KV cache in host memory and others in device memory, which is not supported; offload all layers "
+        "(--n-gpu-layers 99), or keep the cache in host memory (--no-kv-offload)";
   const std::lock_guard<std::mutex> lock(mutex);
   owners.emplace(cache, instance);
   watch_rows(cache);
@@ -83,6 +94,7 @@ AttachScope::AttachScope(CachePolicy memory) : memory_(std::move(memory)) {
     if (!ggml_backend_reg_by_name("NAMM")) ggml_backend_register(backend_registry());  // ggml_backend_load has done it elsewhere
     clear_cpu_buffers_lazily();
   });
+  hook_devices();
   active_scope = this;
 }
 
@@ -99,7 +111,14 @@ CacheStore& AttachScope::finish(const ContextFacts& facts) {
   traits.layers = std::max<std::int64_t>(traits.layers, 1);  // of a loaded model there are some
   traits.cached = static_cast<std::int64_t>(cached.size());
   if (!instance_->problem.empty()) refuse_model(facts.model, instance_->problem);
-  if (cached.empty() && has_other_memory()) {
+  if (instance_->device) {
+    if (const std::string why = instance_->device->obstacle(memory_, facts.window_tokens); !why.empty())
+      throw std::invalid_argument(why);
+  } else if (cached.empty() && has_device_backend(*instance_)) {
+    refuse_model(facts.model,
+                 "its KV cache is neither in host memory nor in that of one device for each layer (--split-mode tensor, or a "
+                 "kind of cache that is not known); use --split-mode layer, or keep the cache in host memory (--no-kv-offload)");
+  } else if (cached.empty() && has_other_memory()) {
     ModelTraits elsewhere = traits;
     elsewhere.cached = traits.layers;
     if (why_not_attachable(elsewhere).empty())

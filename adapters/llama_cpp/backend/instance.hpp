@@ -9,10 +9,13 @@ struct ggml_tensor;
 
 namespace namm::llama {
 
+class DeviceCache;
+
 /// One per context (ggml_backend_t). Without a store it belongs to a context that nobody attached to, and takes no node.
 class Instance {
  public:
-  std::unique_ptr<CacheStore> store;
+  std::shared_ptr<DeviceCache> device;  ///< if the runtime's cache is in device memory: it then holds what the store knows
+  std::unique_ptr<CacheStore> store;    ///< goes first
   PlainKeys plain_keys, plain_queries;
   int threads = 1;
   std::string problem;  ///< why the context cannot be attached to, found while its graphs are reserved
@@ -21,6 +24,8 @@ class Instance {
 
 /// The instance for a context under construction on this thread: that of the active scope, else a new one without a store.
 Instance* make_instance();
+/// That of the scope that is active on this thread; null if none is.
+Instance* scoped_instance();
 /// Forgets the instance and the tensors it owns, and deletes it.
 void destroy_instance(Instance* instance);
 
@@ -28,5 +33,12 @@ void destroy_instance(Instance* instance);
 Instance* owner_of(const ggml_tensor* cache);
 /// The same; a tensor met for the first time goes to the scope that is active on this thread, if any.
 Instance* adopt(const ggml_tensor* cache);
+
+/// The instance's, made when first asked for.
+DeviceCache& device_cache_of(Instance& instance);
+/// Whether the instance's context computes on a device that is hooked (device/hooks.hpp).
+bool has_device_backend(const Instance& instance);
+/// The instance goes: its backends compute as if nobody had been attached.
+void leave_device_backends(const Instance& instance);
 
 }  // namespace namm::llama

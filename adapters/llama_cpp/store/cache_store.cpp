@@ -1,10 +1,12 @@
 #include "adapters/llama_cpp/store/cache_store.hpp"
 
 #include <algorithm>
+#include <list>
 #include <stdexcept>
 #include <utility>
 
 #include "adapters/llama_cpp/store/cache_store_parts.hpp"
+#include "adapters/llama_cpp/store/row_holder.hpp"
 #include "base/first_error.hpp"
 #include "base/threads.hpp"
 #include "namm/cache_policy.hpp"
@@ -69,7 +71,11 @@ bool CacheStore::reads_queries() const {
 std::vector<HeadList> CacheStore::make_lists(const LayerShape& shape) const {
   const auto region = std::make_shared<PageRegion>();
   std::vector<HeadList> out;
-  for (int h = 0; h < shape.kv_heads; ++h) out.emplace_back(shape.key_size, shape.value_size, statistics_, region);
+  for (int h = 0; h < shape.kv_heads; ++h)
+    if (holder_)
+      out.emplace_back(shape.key_size, shape.value_size, statistics_, RowLease(holder_->slots(shape.layer, h)), region);
+    else
+      out.emplace_back(shape.key_size, shape.value_size, statistics_, region);
   return out;
 }
 
@@ -78,20 +84,28 @@ void CacheStore::update_sequence(Sequence& sequence) {
   std::vector<HeadList*> lists;
   std::vector<HeadTokens> heads;
   double bytes = 0;
+  const StatisticSet needed = memory_.required();
+  std::list<std::vector<std::vector<float>>> norms;  // of rows that are held elsewhere
   for (auto& [index, layer_heads] : sequence.layers) {
     const LayerShape& shape = layer_of(index).shape;
+    const std::vector<std::vector<float>>*key_norms = nullptr, *value_norms = nullptr;
+    if (holder_ && needed.has(Statistic::key_norm)) key_norms = &norms.emplace_back(norms_of(index, layer_heads, false));
+    if (holder_ && needed.has(Statistic::value_norm)) value_norms = &norms.emplace_back(norms_of(index, layer_heads, true));
     for (std::size_t h = 0; h < layer_heads.size(); ++h) {
       lists.push_back(&layer_heads[h]);
       heads.push_back(layer_heads[h].statistics().view());
       heads.back().layer = index;
       heads.back().kv_head = static_cast<int>(h);
       heads.back().tokens_seen = sequence.tokens_seen;
+      if (key_norms) heads.back().key_norm = (*key_norms)[h];
+      if (value_norms) heads.back().value_norm = (*value_norms)[h];
       bytes += static_cast<double>(shape.key_size + shape.value_size) * sizeof(std::uint16_t);
     }
   }
   if (lists.empty()) return;
   const auto count = static_cast<std::int64_t>(lists.size());
-  [[maybe_unused]] const int threads = usable_threads(threads_);
+  // heads of one layer share their slots' holder, and there is little to do: one thread
+  [[maybe_unused]] const int threads = holder_ ? 1 : usable_threads(threads_);
   const Selection selection = update_heads(memory_, heads, sequence.tokens_seen, bytes, 0, threads_);
   for (std::size_t i = 0; i < lists.size(); ++i)
     if (selection.kept[i].size() < lists[i]->size()) sequence.exact_from = sequence.tokens_seen;
@@ -100,6 +114,7 @@ void CacheStore::update_sequence(Sequence& sequence) {
   for (std::int64_t i = 0; i < count; ++i)
     error.guard([&] { lists[static_cast<std::size_t>(i)]->keep(selection.kept[static_cast<std::size_t>(i)]); });
   error.rethrow();
+  tidy();
   ++usage_.updates;
   usage_.nan_scores += selection.nan_scores;
 }
@@ -113,8 +128,11 @@ void CacheStore::update() {
 }
 
 void CacheStore::reset(CachePolicy memory) {
+  if (const std::string why = holder_ ? why_not_held_elsewhere(memory) : std::string(); !why.empty())
+    throw std::invalid_argument(why);
   memory_ = std::move(memory);
   statistics_ = settings_of(memory_);
+  if (holder_) hold_elsewhere(holder_);
   usage_ = {};
   for (auto& group : groups_) {
     group->cells.clear();
@@ -127,6 +145,7 @@ void CacheStore::reset(CachePolicy memory) {
   shares_.clear();
   parts_.clear();
   in_batch_ = part_done_ = false;
+  tidy();
 }
 
 void CacheStore::measure() {
@@ -148,6 +167,11 @@ void CacheStore::measure() {
       usage_.statistics_bytes += use.statistics_bytes;
     }
     usage_.tokens_seen = std::max(usage_.tokens_seen, group_tokens);
+  }
+  if (holder_) {
+    usage_.kv_bytes = holder_->kv_bytes();
+    usage_.kv_bytes_peak = std::max(usage_.kv_bytes_peak, holder_->kv_bytes_peak());
+    usage_.statistics_bytes += holder_->other_bytes();
   }
   usage_.entries_peak = std::max(usage_.entries_peak, usage_.entries);
   usage_.kv_bytes_peak = std::max(usage_.kv_bytes_peak, usage_.kv_bytes);

@@ -18,6 +18,7 @@ namespace namm::llama {
 
 struct SavedStore;
 struct OpenPart;
+class RowHolder;
 
 /// Shape of one layer's cache.
 struct LayerShape {
@@ -130,6 +131,13 @@ class CacheStore {
                   const float* plain = nullptr, const Rotation* rotation = nullptr);
   void write_values(int layer, const float* rows, std::size_t stride, std::size_t tokens);
   void attend(int layer, const AttentionCall& call);
+  /// Before the first layer is announced: keys and values are held elsewhere, by a device, and take no part in saved sessions.
+  /// Layers are then placed, not written and attended. `holder` must outlive the store.
+  void hold_elsewhere(RowHolder* holder);
+  /// Throws std::runtime_error "KV cache: WHAT is not supported ..." if rows are held elsewhere.
+  void require_own_rows(const char* what) const;
+  /// The tokens of a layer get entries, and these get slots: query i writes cells[i] and sees what mask row i says.
+  void place(int layer, std::span<const std::int64_t> cells, const MaskView& mask);
 
   /// True if keys and values are read, by the policy (Policy::reader) or its observer.
   bool reads_content() const;
@@ -178,6 +186,11 @@ class CacheStore {
   Layer& layer_of(int layer);
   std::vector<HeadList> make_lists(const LayerShape& shape) const;
   Staging& stage(int layer);
+  void begin_layer(Layer& layer);
+  const BatchPlan& plan_part(Group& group, int stream, const MaskView& mask, std::span<const std::int64_t> cells);
+  void end_layer(Group& group);
+  void tidy();
+  std::vector<std::vector<float>> norms_of(int layer, const std::vector<HeadList>& heads, bool values) const;
   void append(const Layer& layer, std::vector<HeadList>& heads, const QueryGroup& queries, std::size_t first_token);
   void show_queries(const Layer& layer, const QueryGroup& queries, const AttentionCall& call, std::size_t first_token) const;
   void check_windows(const Group& group, int stream, const BatchPlan& plan) const;
@@ -226,6 +239,7 @@ class CacheStore {
   bool part_done_ = false;                         // of this batch, by all layers
   std::vector<std::vector<PositionRange>> parts_;  // of this batch, computed by all layers: where their tokens are
   int threads_ = 1;
+  RowHolder* holder_ = nullptr;  // of keys and values, if not the lists
 };
 
 }  // namespace namm::llama

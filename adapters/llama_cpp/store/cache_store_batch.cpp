@@ -28,16 +28,7 @@ CacheStore::Staging& CacheStore::stage(int layer) {
 void CacheStore::write_keys(int index, const float* rows, std::size_t stride, std::span<const std::int64_t> cells,
                             const float* plain, const Rotation* rotation) {
   Layer& layer = layer_of(index);
-  Group& group = *layer.group;
-  if (layer.batch == group.batch) {  // this layer had its turn: a new part begins
-    // in the same batch: the one before was done. With two caches, only the first of them to begin comes before any attention
-    if (in_batch_ && part_done_ && std::all_of(groups_.begin(), groups_.end(), [](const auto& g) { return g->attended == 0; }))
-      settle_all();
-    ++group.batch;
-    group.plans.clear();
-    group.attended = 0;
-  }
-  layer.batch = group.batch;
+  begin_layer(layer);
   Staging& staged = stage(index);
   staged.cells.assign(cells.begin(), cells.end());
   staged.rotation = rotation;
@@ -49,6 +40,19 @@ void CacheStore::write_keys(int index, const float* rows, std::size_t stride, st
     staged.plain_keys.assign(plain, plain + cells.size() * width);
   else
     staged.plain_keys.clear();
+}
+
+void CacheStore::begin_layer(Layer& layer) {
+  Group& group = *layer.group;
+  if (layer.batch == group.batch) {  // this layer had its turn: a new part begins
+    // in the same batch: the one before was done. With two caches, only the first of them to begin comes before any attention
+    if (in_batch_ && part_done_ && std::all_of(groups_.begin(), groups_.end(), [](const auto& g) { return g->attended == 0; }))
+      settle_all();
+    ++group.batch;
+    group.plans.clear();
+    group.attended = 0;
+  }
+  layer.batch = group.batch;
 }
 
 void CacheStore::write_values(int index, const float* rows, std::size_t stride, std::size_t tokens) {
@@ -81,37 +85,9 @@ void CacheStore::attend(int index, const AttentionCall& wanted) {
   const bool watches = memory_.observer && memory_.observer->wants_attention();
   for (int s = 0; s < call.streams; ++s) {
     const int stream = call.first_stream + s;
-    auto plan = group.plans.find(stream);
-    if (plan == group.plans.end()) {
-      std::vector<std::int32_t> written(per_stream);
-      for (std::size_t i = 0; i < per_stream; ++i)
-        written[i] = static_cast<std::int32_t>(staged.cells[s * per_stream + i] -
-                                               static_cast<std::int64_t>(stream * group.cells_per_stream));
-      CellMap& cells = group.cells[stream];
-      cells.cuts = cuts_;
-      if (!batches_told_) cells.before.clear();
-      resolve_by_mask(group, stream, call.masks[static_cast<std::size_t>(s)], written);
-      const std::vector<std::int32_t> newest = cells.newest;
-      const std::set<std::int32_t> branched = cells.branched;
-      try {
-        plan = group.plans.emplace(stream, plan_batch(call.masks[static_cast<std::size_t>(s)], written, cells)).first;
-        check_windows(group, stream, plan->second);
-        check_cuts(group, stream, plan->second);
-      } catch (...) {  // the runtime has written these cells all the same
-        for (const std::int32_t cell : written)
-          if (static_cast<std::size_t>(cell) < cells.owner.size()) cells.take(static_cast<std::size_t>(cell));
-        cells.newest = newest;
-        cells.held.resize(newest.size());
-        cells.branched = branched;
-        group.plans.erase(stream);
-        drop_unowned(group, stream);
-        throw;
-      }
-      // in all layers at once: of a batch that is broken off the later ones would never hear
-      drop_reused(group, stream, plan->second);
-      open_part(group, stream, plan->second);
-    }
-    for (const QueryGroup& queries : plan->second.groups) {
+    const BatchPlan& plan = plan_part(group, stream, call.masks[static_cast<std::size_t>(s)],
+                                      std::span(staged.cells).subspan(s * per_stream, per_stream));
+    for (const QueryGroup& queries : plan.groups) {
       Sequence& sequence = group.sequences[sequence_key(stream, queries.sequence)];
       auto& heads = sequence.layers[index];
       if (heads.empty()) heads = make_lists(layer.shape);
@@ -124,6 +100,45 @@ void CacheStore::attend(int index, const AttentionCall& wanted) {
   }
   threads_ = call.threads;
   staged.cells.clear();
+  end_layer(group);
+}
+
+/// Who sees what in this part, the same for all layers of a cache: the first one plans it. `written`: as the runtime counts
+/// cells.
+const BatchPlan& CacheStore::plan_part(Group& group, int stream, const MaskView& mask,
+                                       std::span<const std::int64_t> cells_in_all) {
+  if (const auto known = group.plans.find(stream); known != group.plans.end()) return known->second;
+  std::vector<std::int32_t> written;
+  for (const std::int64_t cell : cells_in_all)
+    written.push_back(static_cast<std::int32_t>(cell - static_cast<std::int64_t>(stream * group.cells_per_stream)));
+  CellMap& cells = group.cells[stream];
+  cells.cuts = cuts_;
+  if (!batches_told_) cells.before.clear();
+  resolve_by_mask(group, stream, mask, written);
+  const std::vector<std::int32_t> newest = cells.newest;
+  const std::set<std::int32_t> branched = cells.branched;
+  try {
+    const BatchPlan& plan = group.plans.emplace(stream, plan_batch(mask, written, cells)).first->second;
+    check_windows(group, stream, plan);
+    check_cuts(group, stream, plan);
+  } catch (...) {  // the runtime has written these cells all the same
+    for (const std::int32_t cell : written)
+      if (static_cast<std::size_t>(cell) < cells.owner.size()) cells.take(static_cast<std::size_t>(cell));
+    cells.newest = newest;
+    cells.held.resize(newest.size());
+    cells.branched = branched;
+    group.plans.erase(stream);
+    drop_unowned(group, stream);
+    throw;
+  }
+  const BatchPlan& plan = group.plans.at(stream);
+  // in all layers at once: of a batch that is broken off the later ones would never hear
+  drop_reused(group, stream, plan);
+  open_part(group, stream, plan);
+  return plan;
+}
+
+void CacheStore::end_layer(Group& group) {
   ++group.attended;
   if (std::all_of(groups_.begin(), groups_.end(), [](const auto& g) { return g->attended == g->layers; })) finish_part();
 }

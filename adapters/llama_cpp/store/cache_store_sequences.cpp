@@ -123,6 +123,7 @@ void CacheStore::leave_window(Sequence& sequence, const std::vector<bool>& seen)
       const auto positions = list.statistics().view().positions;
       sequence.oldest_seen = positions.empty() ? -1 : positions.front();
     }
+  tidy();
 }
 
 SequenceUse CacheStore::use_of(const Group& group, std::int64_t key, const Sequence& sequence) const {
@@ -195,6 +196,7 @@ void CacheStore::forget(std::int64_t key) {
   if (found == first->sequences.end()) return;
   for (const auto& [group, peer] : found->second.peers) forget_in(*group, peer);
   forget_in(*first, key);
+  tidy();
 }
 
 }  // namespace namm::llama

@@ -32,6 +32,7 @@ std::vector<std::int32_t> entries_at(const HeadList& list, std::span<const std::
 }  // namespace
 
 std::shared_ptr<const SavedStore> CacheStore::capture(std::span<const SavedRows> rows) const {
+  require_own_rows("keeping a prompt to go on from");
   const auto nobody = [](std::int64_t) { return Names(); };
   ByteWriter size;
   save(size, rows, nobody);

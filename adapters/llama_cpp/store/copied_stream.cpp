@@ -5,6 +5,7 @@
 namespace namm::llama {
 
 std::vector<std::int64_t> CacheStore::copy_stream(int source, int target) {
+  require_own_rows("copying a sequence");
   std::vector<std::int64_t> out;
   const auto moved = [&](std::int64_t key) { return sequence_key(target, sequence_of(key)); };
   std::vector<std::map<int, CellMap>> cells(groups_.size());

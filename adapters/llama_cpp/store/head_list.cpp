@@ -34,7 +34,14 @@ HeadList::HeadList(std::size_t key_size, std::size_t value_size, const Statistic
                    const std::shared_ptr<PageRegion>& region)
     : key_size_(key_size), value_size_(value_size), keys_(region), values_(region), statistics_(statistics) {}
 
+HeadList::HeadList(std::size_t key_size, std::size_t value_size, const StatisticsSettings& statistics, RowLease lease,
+                   const std::shared_ptr<PageRegion>& region)
+    : HeadList(key_size, value_size, statistics, region) {
+  lease_ = std::move(lease);
+}
+
 void HeadList::reserve(std::size_t entries) {
+  if (lease_) return;
   const std::size_t blocks = kernels::blocks_of(entries);
   keys_.resize(blocks * kBlock * key_size_ * sizeof(std::uint16_t));
   values_.resize(blocks * kBlock * value_size_ * sizeof(std::uint16_t));
@@ -50,6 +57,7 @@ void HeadList::append(std::span<const std::int32_t> cells, std::span<const std::
   statistics_.append(positions, norms(needed.has(Statistic::key_norm), keys, key_size_, cells.size()),
                      norms(needed.has(Statistic::value_norm), values, value_size_, cells.size()), content);
   cells_.insert(cells_.end(), cells.begin(), cells.end());
+  if (lease_) return lease_.take(cells);
   for (std::size_t i = 0; i < cells.size(); ++i) {
     const std::size_t e = before + i;
     std::uint16_t* const column = this->keys() + e / kBlock * key_size_ * kBlock + e % kBlock;
@@ -95,6 +103,7 @@ void HeadList::take_back() {
     statistics_ = std::move(*open.statistics);
   else
     statistics_.take_back(size() - open.entries);
+  if (lease_) lease_.release(std::span(cells_).subspan(open.entries));
   cells_.resize(open.entries);
   reserve(open.entries);
 }
@@ -108,8 +117,18 @@ std::size_t HeadList::bookkeeping_bytes() const {
 void HeadList::keep(std::span<const std::int32_t> kept) {
   commit();
   if (kept.size() == size()) return;
-  kernels::compact_blocks(keys(), key_size_, kept);
-  kernels::compact_rows(values_.data(), value_size_ * sizeof(std::uint16_t), value_size_ * sizeof(std::uint16_t), kept);
+  if (lease_) {
+    std::vector<std::int32_t> dropped;
+    for (std::size_t e = 0, next = 0; e < size(); ++e)
+      if (next < kept.size() && static_cast<std::size_t>(kept[next]) == e)
+        ++next;
+      else
+        dropped.push_back(cells_[e]);
+    lease_.release(dropped);
+  } else {
+    kernels::compact_blocks(keys(), key_size_, kept);
+    kernels::compact_rows(values_.data(), value_size_ * sizeof(std::uint16_t), value_size_ * sizeof(std::uint16_t), kept);
+  }
   for (std::size_t to = 0; to < kept.size(); ++to) cells_[to] = cells_[static_cast<std::size_t>(kept[to])];
   cells_.resize(kept.size());
   cells_.shrink_to_fit();

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "adapters/llama_cpp/store/page_region.hpp"
+#include "adapters/llama_cpp/store/row_slots.hpp"
 #include "kernels/ragged_attention.hpp"
 #include "namm/statistics.hpp"
 
@@ -25,9 +26,12 @@ class HeadList {
   /// `region`: where keys and values lie, beside those of other heads.
   HeadList(std::size_t key_size, std::size_t value_size, const StatisticsSettings& statistics,
            const std::shared_ptr<PageRegion>& region = std::make_shared<PageRegion>());
+  /// A list whose rows are held elsewhere: it knows its entries, not their keys and values.
+  HeadList(std::size_t key_size, std::size_t value_size, const StatisticsSettings& statistics, RowLease lease,
+           const std::shared_ptr<PageRegion>& region);
 
   /// Adds tokens: `cells` and `positions` say who they are, rows hold one key and one value of this head each;
-  /// `content` is what the policy's reader made of them, empty if it has none.
+  /// `content` is what the policy's reader made of them, empty if it has none. Rows that are held elsewhere are not given.
   void append(std::span<const std::int32_t> cells, std::span<const std::int32_t> positions, HalfRows keys, HalfRows values,
               std::span<const float> content = {});
   /// From here on what is appended and observed can be taken back, until commit(). `observes`: rows of attention go to the
@@ -60,7 +64,10 @@ class HeadList {
   const HeadStatistics& statistics() const { return statistics_; }
   /// Keys, values and sizes; visibility is left for the caller.
   kernels::RaggedHead view() const;
-  std::size_t kv_bytes() const { return keys_.mapped() + values_.mapped(); }
+  /// Memory for them; of rows that are held elsewhere what they take by themselves.
+  std::size_t kv_bytes() const {
+    return lease_ ? size() * (key_size_ + value_size_) * sizeof(std::uint16_t) : keys_.mapped() + values_.mapped();
+  }
   std::size_t bookkeeping_bytes() const;
 
  private:
@@ -75,6 +82,7 @@ class HeadList {
   bool values_overflow_ = false;  // one that was appended is not finite
   std::vector<std::int32_t> cells_;
   HeadStatistics statistics_;
+  RowLease lease_;  // if the rows are held elsewhere
 
   /// What take_back() needs, and what waits for commit().
   struct Open {

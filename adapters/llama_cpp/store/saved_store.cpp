@@ -94,6 +94,7 @@ void CacheStore::write_group(ByteWriter& out, const Group& group, const SavedRow
 
 void CacheStore::save(ByteWriter& out, std::span<const SavedRows> rows,
                       const std::function<Names(std::int64_t)>& names_of) const {
+  require_own_rows("saving a session");
   out.text(fingerprint());
   out.number<std::uint64_t>(layers_.size());
   for (const auto& [index, layer] : layers_) {
@@ -189,6 +190,7 @@ void CacheStore::take_cells(Group& group, int stream, std::span<const std::int32
 
 std::vector<std::pair<std::int64_t, CacheStore::Names>> CacheStore::install(const std::shared_ptr<SavedStore>& saved,
                                                                             std::span<const SavedRows> rows) {
+  require_own_rows("restoring a session");
   settle_all();
   const auto group_of = [&](int layer) { return layers_.at(layer)->group; };
   bool fits = saved->parts.size() == rows.size();

@@ -12,6 +12,7 @@ using Words = Rule::Words;
 constexpr unsigned kCommon = kServer | kCli | kCompletion | kOther;
 constexpr std::string_view kDrafts = "drafted tokens are taken back, evicted ones are not";
 constexpr std::string_view kMoved = "cached keys cannot be moved to other positions";
+constexpr std::string_view kUnsaved = "a cache in device memory cannot be saved yet; with --no-kv-offload it can";
 constexpr std::string_view kHost = "the policy's cache lives in host memory";
 
 const Words kOn = {"on", "1", "true", "enabled"};
@@ -28,15 +29,20 @@ const Rule kRules[] = {
      "the policy's attention takes the place of flash attention"},
     {kCommon | kBench, {"-ctk", "--cache-type-k"}, "LLAMA_ARG_CACHE_TYPE_K", true, kTypes, {}, "keys are held as f16"},
     {kCommon | kBench, {"-ctv", "--cache-type-v"}, "LLAMA_ARG_CACHE_TYPE_V", true, kTypes, {}, "values are held as f16"},
-    {kCommon, {"-kvo", "--kv-offload"}, "", false, {}, {}, kHost},
+    {kCommon, {"-kvo", "--kv-offload"}, "", false, {}, {}, kHost, true, false},
     {kCommon,
      {"-nkvo", "--no-kv-offload"},
      "LLAMA_ARG_KV_OFFLOAD",
      false,
      {"any", "off", "0", "false", "disabled"},
      {"-nkvo"},
-     kHost},
-    {kBench, {"-nkvo", "--no-kv-offload"}, "", true, {"1"}, {"-nkvo", "1"}, kHost},
+     kHost,
+     true,
+     false},
+    {kBench, {"-nkvo", "--no-kv-offload"}, "", true, {"1"}, {"-nkvo", "1"}, kHost, true, false},
+    {kServer | kCli, {"-cram", "--cache-ram"}, "LLAMA_ARG_CACHE_RAM", true, {"0"}, {"--cache-ram", "0"}, kUnsaved, false, true},
+    {kServer, {"--slot-save-path"}, "LLAMA_ARG_SLOT_SAVE_PATH", true, {}, {}, kUnsaved, false, true},
+    {kCompletion, {"--prompt-cache"}, "", true, {}, {}, kUnsaved, false, true},
     {kServer | kCli | kCompletion, {"--context-shift"}, "LLAMA_ARG_CONTEXT_SHIFT", false, kOff, {}, kMoved},
     {kServer | kCli,
      {"-ctxcp", "--ctx-checkpoints", "--swa-checkpoints"},

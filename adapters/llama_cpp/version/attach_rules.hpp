@@ -9,6 +9,9 @@ namespace namm::preload {
 /// Programs of llama.cpp, as bits: they differ in the flags they know.
 enum Programs : unsigned { kServer = 1, kCli = 2, kCompletion = 4, kBench = 8, kOther = 16 };
 
+/// Where the KV cache of the program will be.
+enum class CachePlace { host, device };
+
 /// What an attachment asks of one flag of llama.cpp.
 struct Rule {
   using Words = std::vector<std::string_view>;
@@ -19,6 +22,10 @@ struct Rule {
   Words allowed;   ///< values that do not conflict; none: the flag itself conflicts; "any": it is what is wanted
   Words supplied;  ///< appended where the user gave no such flag
   std::string_view why;
+  bool host = true, device = true;  ///< whether it is asked for with the cache there
+  bool applies(unsigned program, CachePlace place) const {
+    return (programs & program) != 0 && (place == CachePlace::host ? host : device);
+  }
 };
 
 std::span<const Rule> attach_rules();

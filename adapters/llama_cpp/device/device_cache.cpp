@@ -1,0 +1,195 @@
+#include "adapters/llama_cpp/device/device_cache.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+
+#include "adapters/llama_cpp/attachable.hpp"
+#include "adapters/llama_cpp/backend/cache_tensor.hpp"
+#include "adapters/llama_cpp/backend/instance.hpp"
+#include "adapters/llama_cpp/device/cache_buffer.hpp"
+#include "adapters/llama_cpp/device/graph_view.hpp"
+#include "ggml-backend-impl.h"
+
+namespace namm::llama {
+namespace {
+
+/// Groups of the store are told apart by an address: one for each cache of the context, which may be on several devices.
+const void* group_of(int cache) {
+  static constexpr std::array<char, 16> kGroups{};
+  return &kGroups[static_cast<std::size_t>(std::min(cache, 15))];
+}
+
+constexpr const char* kHostInstead = "; keep the cache in host memory (--no-kv-offload)";
+
+/// What this attention node has that cannot be done on a device yet; empty if nothing.
+std::string obstacle_of(const ggml_tensor* node) {
+  const ggml_tensor *k = node->src[1], *v = node->src[2], *mask = node->src[3];
+  if (cache_part(v) != CachePart::values) return std::string(kWhyLatent);
+  for (const auto& [part, flag] : {std::pair{k, "--cache-type-k"}, std::pair{v, "--cache-type-v"}})
+    if (root(part)->type != GGML_TYPE_F16)
+      return std::string("the KV cache must be of type f16 in device memory, is ").append(ggml_type_name(root(part)->type)) +
+             " (" + flag + "); use f16" + kHostInstead;
+  if (!mask || mask->type != GGML_TYPE_F16 || mask->ne[2] != 1)
+    return "its attention mask is not one F16 mask for all heads; use a model with plain causal attention";
+  if (parameter(node, 1) != 0) return std::string(kWhyPositionBias);
+  if (node->src[4]) return std::string("it has attention sinks, which is not supported in device memory") + kHostInstead;
+  if (root(k)->ne[2] > 1)
+    return std::string(
+               "its sequences have caches of their own, which is not supported in device memory; use one unified cache "
+               "(--kv-unified)") +
+           kHostInstead;
+  return {};
+}
+
+}  // namespace
+
+DeviceCache::DeviceCache(Instance& owner) : owner_(owner) {
+  owner_.store->hold_elsewhere(this);
+  if (!ggml_graph_view)
+    owner_.problem = std::string("its ggml lacks ggml_graph_view, which a cache in device memory needs") + kHostInstead;
+}
+
+void DeviceCache::add_buffer(ggml_backend_buffer_t buffer) {
+  int number = 0;  // the runtime allocates one cache after the other, on each device once
+  for (const auto& [other, cache] : cache_numbers_)
+    if (static_cast<const ggml_backend_buffer*>(other)->buft == buffer->buft) number = std::max(number, cache + 1);
+  cache_numbers_[buffer] = number;
+}
+
+void DeviceCache::add_backend(ggml_backend_t backend, ComputeGraph own) {
+  streams_.emplace(backend, Stream{backend, own, {}});
+}
+
+void DeviceCache::remove_backend(ggml_backend_t backend) {
+  streams_.erase(backend);
+}
+
+bool DeviceCache::ours(const ggml_tensor* cache) const {
+  return device_owner_of(cache) == &owner_ || (cache->buffer && cache->buffer->size == 0);
+}
+
+void DeviceCache::note(const ggml_tensor* node, bool supported) {
+  const auto is_ours = [this](const ggml_tensor* cache) { return ours(cache); };
+  std::string why = foreign_use(node, is_ours);
+  if (!why.empty()) {
+    owner_.problem = std::move(why);
+  } else if (node->op == GGML_OP_FLASH_ATTN_EXT && cache_part(node->src[1]) == CachePart::keys && ours(root(node->src[1]))) {
+    announce(node, supported);
+  }
+}
+
+void DeviceCache::announce(const ggml_tensor* attention, bool supported) {
+  const ggml_tensor *k = attention->src[1], *v = attention->src[2];
+  const int layer = layer_of(k);
+  if (rows_.contains(layer)) return;
+  std::string why = obstacle_of(attention);
+  if (why.empty() && !supported)
+    why = std::string("its device cannot compute flash attention of layer ").append(std::to_string(layer)) + kHostInstead;
+  if (!why.empty()) {
+    owner_.problem = std::move(why);
+    return;
+  }
+  ggml_backend_buffer_t const buffer = root(k)->buffer;
+  rows_.emplace(layer, std::make_unique<LayerRows>(buffer->buft, root(k)->type, static_cast<int>(k->ne[2]), k->ne[0], v->ne[0]));
+  const auto number = cache_numbers_.find(buffer);
+  owner_.store->add_layer(
+      group_of(number == cache_numbers_.end() ? 0 : number->second),
+      {layer, static_cast<int>(k->ne[2]), static_cast<std::size_t>(k->ne[0]), static_cast<std::size_t>(v->ne[0]), 2, 2},
+      static_cast<std::size_t>(root(k)->ne[1]), 1);
+}
+
+std::string DeviceCache::obstacle(const CachePolicy& policy, int window_tokens) const {
+  if (std::string why = why_not_held_elsewhere(policy); !why.empty()) return why;
+  const bool one_device = std::all_of(rows_.begin(), rows_.end(),
+                                      [&](const auto& entry) { return entry.second->type() == rows_.begin()->second->type(); });
+  if (window_tokens > 0 && !one_device)
+    return std::string(
+               "model: layers with a sliding window must be on one device with the others, are on several "
+               "(--split-mode none)") +
+           kHostInstead;
+  return {};
+}
+
+LayerRows& DeviceCache::rows_of(int layer) const {
+  const auto found = rows_.find(layer);
+  if (found == rows_.end()) throw std::logic_error("KV cache: layer " + std::to_string(layer) + " was not announced");
+  return *found->second;
+}
+
+std::shared_ptr<RowSlots> DeviceCache::slots(int layer, int kv_head) {
+  return rows_of(layer).slots().at(static_cast<std::size_t>(kv_head));
+}
+
+DeviceStream DeviceCache::stream_of(const LayerRows& rows) const {
+  for (const auto& [backend, stream] : streams_)
+    if (ggml_backend_get_default_buffer_type(backend) == rows.type()) return {backend, stream.compute};
+  throw std::logic_error("KV cache: the context has no backend on the device of its cache");
+}
+
+ggml_status DeviceCache::compute(ggml_backend_t backend, ggml_cgraph* graph) {
+  Stream& stream = streams_.at(backend);
+  const std::vector<GraphPart> parts = find_parts(graph, [this](const ggml_tensor* cache) { return ours(cache); });
+  if (parts.empty()) return stream.compute(backend, graph);
+  if (!owner_.problem.empty()) throw std::runtime_error("KV cache: " + owner_.problem);
+  std::vector<LayerTask> tasks;
+  for (const GraphPart& part : parts) {
+    const ggml_tensor *const write = ggml_graph_node(graph, part.keys), *const attention = ggml_graph_node(graph, part.attention);
+    LayerTask task{part, &rows_of(part.layer), input_bytes(write->src[1]), input_bytes(attention->src[3])};
+    if (!task.cells || !task.mask)
+      throw std::runtime_error("KV cache: cells and mask of a batch must come from the host, layer " +
+                               std::to_string(part.layer) + "'s were not seen on their way" + kHostInstead);
+    const auto tokens = task.cells->size() / sizeof(std::int64_t);
+    const auto cells = static_cast<std::size_t>(attention->src[3]->ne[0]);
+    owner_.store->place(part.layer, {reinterpret_cast<const std::int64_t*>(task.cells->data()), tokens},
+                        {reinterpret_cast<const std::uint16_t*>(task.mask->data()), cells, cells});
+    tasks.push_back(std::move(task));
+  }
+  for (const GraphPart& part : parts) {  // when all of them know what this part of the batch takes away
+    LayerRows& rows = rows_of(part.layer);
+    const std::int64_t before = kv_bytes(), rows_before = rows.bytes();
+    rows.grow({backend, stream.compute});
+    measure_peak(before, rows, rows_before);
+  }
+  return stream.substitute.compute({backend, stream.compute}, graph, tasks);
+}
+
+/// The most that was held while rows moved from one buffer to another.
+void DeviceCache::measure_peak(std::int64_t before, const LayerRows& rows, std::int64_t rows_before) {
+  peak_ = std::max({peak_, kv_bytes(), rows.bytes() != rows_before ? before - rows_before + rows.peak_bytes() : 0});
+}
+
+void DeviceCache::tidy() {
+  for (const auto& [layer, rows] : rows_) {
+    const std::int64_t before = kv_bytes(), rows_before = rows->bytes();
+    try {
+      rows->shrink(stream_of(*rows));
+    } catch (const std::runtime_error& error) {  // then it stays as large as it is
+      if (!shrink_failed_) spdlog::warn("{}; what was dropped is not given back yet", error.what());
+      shrink_failed_ = true;
+    }
+    measure_peak(before, *rows, rows_before);
+  }
+}
+
+std::vector<std::vector<float>> DeviceCache::norms(int layer, bool values) {
+  const LayerRows& rows = rows_of(layer);
+  return rows.norms(stream_of(rows), values);
+}
+
+std::int64_t DeviceCache::kv_bytes() const {
+  std::int64_t out = 0;
+  for (const auto& [layer, rows] : rows_) out += rows->bytes();
+  return out;
+}
+
+std::int64_t DeviceCache::other_bytes() const {
+  std::int64_t out = 0;
+  for (const auto& [backend, stream] : streams_) out += stream.substitute.bytes();
+  for (const auto& [layer, rows] : rows_) out += rows->bookkeeping_bytes();
+  return out;
+}
+
+}  // namespace namm::llama

@@ -1,0 +1,66 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "adapters/llama_cpp/device/layer_rows.hpp"
+#include "adapters/llama_cpp/device/substitute.hpp"
+#include "adapters/llama_cpp/store/cache_store.hpp"
+#include "adapters/llama_cpp/store/row_holder.hpp"
+
+namespace namm::llama {
+
+class Instance;
+
+/// The KV cache of one context in the memory of its devices: the store of the instance says what there is, this holds it. Made
+/// when the runtime allocates its cache on a device while a scope is active.
+class DeviceCache final : public RowHolder {
+ public:
+  explicit DeviceCache(Instance& owner);
+
+  /// A buffer of the runtime's cache was allocated: of the layers that follow, those of one cache belong together.
+  void add_buffer(ggml_backend_buffer_t buffer);
+  /// The context has a backend on a device; it goes.
+  void add_backend(ggml_backend_t backend, ComputeGraph own);
+  void remove_backend(ggml_backend_t backend);
+
+  /// A node that the runtime thinks of computing on a device, and whether that device can. Layers are announced to the store;
+  /// what stands in the way is the instance's problem.
+  void note(const ggml_tensor* node, bool supported);
+
+  /// What stands in the way of a policy, known when all layers are; empty if nothing.
+  std::string obstacle(const CachePolicy& policy, int window_tokens) const;
+
+  /// A graph of the runtime. Throws what the store throws.
+  ggml_status compute(ggml_backend_t backend, ggml_cgraph* graph);
+
+  std::shared_ptr<RowSlots> slots(int layer, int kv_head) override;
+  void tidy() override;
+  std::vector<std::vector<float>> norms(int layer, bool values) override;
+  std::int64_t kv_bytes() const override;
+  std::int64_t kv_bytes_peak() const override { return peak_; }
+  std::int64_t other_bytes() const override;
+
+ private:
+  struct Stream {
+    ggml_backend_t backend;
+    ComputeGraph compute;
+    Substitute substitute;
+  };
+  bool ours(const ggml_tensor* cache) const;
+  void announce(const ggml_tensor* attention, bool supported);
+  void measure_peak(std::int64_t before, const LayerRows& rows, std::int64_t rows_before);
+  DeviceStream stream_of(const LayerRows& rows) const;
+  LayerRows& rows_of(int layer) const;
+
+  Instance& owner_;
+  std::map<ggml_backend_t, Stream> streams_;
+  std::map<int, std::unique_ptr<LayerRows>> rows_;
+  std::map<const void*, int> cache_numbers_;  // by buffer
+  std::int64_t peak_ = 0;
+  bool shrink_failed_ = false;
+};
+
+}  // namespace namm::llama

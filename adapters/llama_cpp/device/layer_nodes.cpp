@@ -1,0 +1,65 @@
+#include "adapters/llama_cpp/device/layer_nodes.hpp"
+
+namespace namm::llama {
+namespace {
+
+/// The first `rows` rows of each KV head, heads along dimension 3.
+ggml_tensor* rows_by_head(ggml_context* context, const ggml_tensor* tensor, std::int64_t rows) {
+  return settled(ggml_view_4d(context, alias_of(context, tensor), tensor->ne[0], rows, 1, tensor->ne[2], tensor->nb[1],
+                              tensor->nb[2], tensor->nb[2], 0));
+}
+
+ggml_tensor* write_node(ggml_context* context, const ggml_tensor* rows, const ggml_tensor* to, ggml_tensor* slots) {
+  ggml_tensor* const all = alias_of(context, rows);
+  ggml_tensor* const by_head = settled(ggml_view_3d(context, all, to->ne[0], rows->ne[1], to->ne[2], all->nb[1],
+                                                    static_cast<std::size_t>(to->ne[0]) * sizeof(float), 0));
+  return settled(ggml_set_rows(context, alias_of(context, to), by_head, slots));
+}
+
+}  // namespace
+
+LayerNodes make_nodes(ggml_context* context, const LayerTensors& in, const std::function<void(ggml_tensor*, Room)>& place,
+                      const std::function<bool(const ggml_tensor*)>& direct) {
+  const ggml_tensor* const result = in.attention;
+  const std::int64_t queries = result->src[0]->ne[1], kv_heads = in.keys->ne[2];
+  const std::int64_t group = result->src[0]->ne[2] / kv_heads;
+  LayerNodes out;
+  out.write_keys = write_node(context, in.key_rows, in.keys, in.slots);
+  out.write_values = write_node(context, in.value_rows, in.values, in.slots);
+
+  ggml_tensor* mask = in.mask;
+  if (in.kind == MaskKind::runtimes) mask = alias_of(context, result->src[3]);
+  if (in.kind == MaskKind::gathered) {
+    out.gather = ggml_get_rows(context, in.columns, in.cells);
+    place(out.gather, Room::gathered);
+    ggml_tensor* const by_slot = settled(ggml_reshape_4d(context, out.gather, queries, in.slot_count, 1, in.masks));
+    mask = ggml_new_tensor_4d(context, GGML_TYPE_F16, in.slot_count, queries, 1, in.masks);
+    place(mask, Room::mask);
+    out.turn = settled(ggml_cpy(context, settled(ggml_permute(context, by_slot, 1, 0, 2, 3)), mask));
+  }
+
+  ggml_tensor* const q = alias_of(context, result->src[0]);
+  const auto group_stride = static_cast<std::size_t>(group);
+  ggml_tensor* const by_group =
+      settled(ggml_view_4d(context, q, q->ne[0], queries, group, kv_heads, q->nb[1], q->nb[2], group_stride * q->nb[2], 0));
+  ggml_tensor* const keys = rows_by_head(context, in.keys, in.slot_count);
+  ggml_tensor* const values = rows_by_head(context, in.values, in.slot_count);
+  out.attend = ggml_flash_attn_ext(context, by_group, keys, values, mask, 1, 0, 0);
+  for (int p = 0; p < 4; ++p) out.attend->op_params[p] = result->op_params[p];  // scale, bias, soft cap, precision
+  if (queries == 1 && direct(out.attend)) {                                     // [value size, H] either way
+    out.attend->data = result->data;
+    out.attend->buffer = result->buffer;
+    out.attend->extra = result->extra;
+  } else {
+    place(out.attend, Room::attended);
+    ggml_tensor* const where = alias_of(context, result);
+    out.deliver = settled(ggml_cpy(context, out.attend,
+                                   settled(ggml_view_4d(context, where, in.values->ne[0], group, queries, kv_heads, where->nb[1],
+                                                        where->nb[2], group_stride * where->nb[1], 0))));
+  }
+  for (ggml_tensor* const node : {out.write_keys, out.write_values, out.gather, out.turn, out.attend, out.deliver})
+    if (node) node->flags |= GGML_TENSOR_FLAG_COMPUTE;
+  return out;
+}
+
+}  // namespace namm::llama

@@ -1,0 +1,54 @@
+#pragma once
+#include <ggml.h>
+
+#include <cstdint>
+#include <functional>
+
+#include "adapters/llama_cpp/device/own_graph.hpp"
+
+namespace namm::llama {
+
+/// Who sees what, for attention over the slots of a layer.
+enum class MaskKind {
+  runtimes,  ///< as the runtime has it: nothing was dropped, slots are cells
+  uploaded,  ///< made by the host: for a few queries
+  gathered   ///< made on the device, out of the runtime's: a column for each slot
+};
+
+/// What the nodes of a layer are made of. T queries, H query heads, K KV heads, S slots, M heads with a mask of their own: 1 or
+/// K.
+struct LayerTensors {
+  const ggml_tensor *key_rows = nullptr, *value_rows = nullptr;  ///< the runtime's: F32 [size * K, T]
+  const ggml_tensor* attention = nullptr;                        ///< the runtime's node: queries, parameters, its result
+  const ggml_tensor *keys = nullptr, *values = nullptr;          ///< ours: [size, capacity, K]
+  ggml_tensor* slots = nullptr;                                  ///< I64 [T, K]: where the rows go
+  MaskKind kind = MaskKind::runtimes;
+  std::int64_t slot_count = 0;     ///< S
+  std::int64_t masks = 1;          ///< M
+  ggml_tensor* mask = nullptr;     ///< uploaded: F16 [S, T, 1, M]
+  ggml_tensor* columns = nullptr;  ///< gathered: F16 [T, cells + 1]: the runtime's mask turned, and a column that nobody sees
+  ggml_tensor* cells = nullptr;    ///< gathered: I32 [S * M]
+};
+
+/// Nodes of ours for one layer, in the order in which they are to be computed; null where there is none.
+struct LayerNodes {
+  ggml_tensor *write_keys = nullptr, *write_values = nullptr;
+  ggml_tensor* gather = nullptr;   ///< gathered: F32 [T, S * M]
+  ggml_tensor* turn = nullptr;     ///< gathered: F16 [S, T, 1, M]
+  ggml_tensor* attend = nullptr;   ///< F32 [value size, H / K, T, K]
+  ggml_tensor* deliver = nullptr;  ///< to where the runtime's node has its result
+};
+
+/// Room for what is computed on the way. Layers come one after the other: they share it.
+enum class Room { gathered, mask, attended };
+
+/// Makes them. KV heads go along dimension 3, where other graphs have streams: there each may have a mask of its own.
+/// `place` gives data to a tensor of ours before the next one is made of it, or notes its size and gives none.
+/// `direct`: where one query's result may go to the runtime's tensor at once: true if attention needs no room behind it.
+LayerNodes make_nodes(ggml_context* context, const LayerTensors& in, const std::function<void(ggml_tensor*, Room)>& place,
+                      const std::function<bool(const ggml_tensor*)>& direct);
+
+/// Nodes that make_nodes() makes at most, and the views between them.
+inline constexpr std::size_t kTensorsPerLayer = 32;
+
+}  // namespace namm::llama

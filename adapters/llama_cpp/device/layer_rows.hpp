@@ -1,0 +1,63 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "adapters/llama_cpp/device/own_graph.hpp"
+#include "adapters/llama_cpp/store/row_slots.hpp"
+
+namespace namm::llama {
+
+/// Where a layer's rows are computed with.
+struct DeviceStream {
+  ggml_backend_t backend = nullptr;
+  ComputeGraph compute = nullptr;  ///< the backend's own
+};
+
+/// Keys and values of one layer in tensors of a device: [size, capacity, KV heads] each, a row for each slot. No pointer into
+/// them is followed: they are written, read and moved by operations of the device alone.
+class LayerRows {
+ public:
+  /// Rows come in steps that attention likes, of all backends: 256.
+  static constexpr std::int64_t kStep = 256;
+  static std::int64_t padded(std::size_t rows) { return (static_cast<std::int64_t>(rows) + kStep - 1) / kStep * kStep; }
+
+  LayerRows(ggml_backend_buffer_type_t type, ggml_type number, int kv_heads, std::int64_t key_size, std::int64_t value_size);
+
+  const std::vector<std::shared_ptr<RowSlots>>& slots() const { return slots_; }
+  ggml_tensor* keys() const { return keys_; }
+  ggml_tensor* values() const { return values_; }
+  ggml_backend_buffer_type_t type() const { return type_; }
+  std::int64_t key_size() const { return key_size_; }
+  std::int64_t value_size() const { return value_size_; }
+  ggml_type number() const { return number_; }
+  std::int64_t capacity() const { return keys_ ? keys_->ne[1] : 0; }
+  /// Rows that attention goes over: up to the highest slot in use of any head, padded.
+  std::int64_t extent() const;
+
+  /// Makes room for all slots in use. Throws std::runtime_error if the device has none.
+  void grow(const DeviceStream& stream);
+  /// Moves rows together and frees what that leaves, if it is a step at least.
+  void shrink(const DeviceStream& stream);
+  /// [KV head][slot]; 0 for free slots.
+  std::vector<std::vector<float>> norms(const DeviceStream& stream, bool values) const;
+
+  std::int64_t bytes() const;
+  /// At most so far, with what was held beside it while rows were moved.
+  std::int64_t peak_bytes() const { return peak_; }
+  std::int64_t bookkeeping_bytes() const;
+
+ private:
+  void move(const DeviceStream& stream, std::int64_t capacity, const std::vector<std::vector<std::int32_t>>& from);
+
+  ggml_backend_buffer_type_t type_;
+  ggml_type number_;
+  std::int64_t key_size_, value_size_;
+  std::vector<std::shared_ptr<RowSlots>> slots_;
+  GgmlContext context_;
+  GgmlBuffer buffer_;
+  ggml_tensor *keys_ = nullptr, *values_ = nullptr;
+  std::int64_t peak_ = 0;
+};
+
+}  // namespace namm::llama

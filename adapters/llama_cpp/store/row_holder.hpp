@@ -1,0 +1,33 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "adapters/llama_cpp/store/row_slots.hpp"
+#include "namm/cache_policy.hpp"
+
+namespace namm::llama {
+
+/// Who holds keys and values of a store where its lists do not: a device. Lists then have slots in place of rows, the store says
+/// which entries there are, and the holder writes, attends and moves. Called by whoever calls the store.
+class RowHolder {
+ public:
+  virtual ~RowHolder() = default;
+  /// Those of one head. Throws std::logic_error if the layer is not held.
+  virtual std::shared_ptr<RowSlots> slots(int layer, int kv_head) = 0;
+  /// Entries have gone: rows are moved together where that frees memory, and the memory is freed.
+  virtual void tidy() = 0;
+  /// Euclidean norms of keys or values, [KV head][slot], 0 for free slots.
+  virtual std::vector<std::vector<float>> norms(int layer, bool values) = 0;
+  /// Memory held for keys and values, at most so far (copies while it grows or shrinks included), and for everything else.
+  virtual std::int64_t kv_bytes() const = 0;
+  virtual std::int64_t kv_bytes_peak() const = 0;
+  virtual std::int64_t other_bytes() const = 0;
+};
+
+/// Why a policy cannot decide about rows that are held elsewhere; empty if it can: it reads nothing but who the tokens are and
+/// the sizes of their keys and values.
+std::string why_not_held_elsewhere(const CachePolicy& policy);
+
+}  // namespace namm::llama

@@ -1,0 +1,75 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace namm::llama {
+
+/// Where the rows of one (layer, KV head) lie if a device holds them: entries of all lists share one array, each row in a slot of
+/// its own, in any order. An entry is known by its cell, of which there is one at a time.
+///
+///     slot    0    1    2    3    4
+///     cell    7    2    .    5    .       . = free, taken before the array grows
+class RowSlots {
+ public:
+  static constexpr std::int32_t kFree = -1;
+
+  /// Gives the lowest free slots to new entries in these cells, in order, for a list with that number.
+  void take(std::int32_t list, std::span<const std::int32_t> cells);
+  /// The entries in these cells go.
+  void release(std::span<const std::int32_t> cells);
+  /// A number for one more list, and the end of all its entries.
+  std::int32_t add_list() { return lists_++; }
+  void leave(std::int32_t list);
+
+  /// The slot of a cell that has an entry.
+  std::int32_t slot_of(std::int32_t cell) const { return slot_of_cell_[static_cast<std::size_t>(cell)]; }
+  /// [slot] the cell of its entry, kFree if there is none. As long as the highest slot in use requires.
+  std::span<const std::int32_t> cells() const { return cells_; }
+  std::size_t used() const { return used_; }
+  /// Slots with an entry, ascending: where the rows come from if the gaps between them are closed.
+  std::vector<std::int32_t> in_use() const;
+  /// Lets entries follow one another without free slots between, in the order of in_use().
+  void close_gaps();
+  std::size_t bytes() const {
+    return (cells_.capacity() + lists_of_.capacity() + slot_of_cell_.capacity()) * sizeof(std::int32_t);
+  }
+
+ private:
+  void free_slot(std::int32_t slot);
+  void trim();
+
+  std::vector<std::int32_t> cells_, lists_of_;  // [slot]
+  std::vector<std::int32_t> slot_of_cell_;      // [cell], kFree
+  std::size_t used_ = 0;
+  std::size_t lowest_free_ = 0;  // no slot below it is free
+  std::int32_t lists_ = 0;
+};
+
+/// The slots of one list: given back when the list goes. Empty where the list holds its rows itself.
+class RowLease {
+ public:
+  RowLease() = default;
+  explicit RowLease(std::shared_ptr<RowSlots> slots) : slots_(std::move(slots)), list_(slots_->add_list()) {}
+  RowLease(RowLease&& other) noexcept : slots_(std::move(other.slots_)), list_(other.list_) {}
+  RowLease& operator=(RowLease&& other) noexcept {
+    std::swap(slots_, other.slots_);
+    std::swap(list_, other.list_);
+    return *this;
+  }
+  ~RowLease() {
+    if (slots_) slots_->leave(list_);
+  }
+  explicit operator bool() const { return slots_ != nullptr; }
+  void take(std::span<const std::int32_t> cells) { slots_->take(list_, cells); }
+  void release(std::span<const std::int32_t> cells) { slots_->release(cells); }
+
+ private:
+  std::shared_ptr<RowSlots> slots_;
+  std::int32_t list_ = 0;
+};
+
+}  // namespace namm::llama

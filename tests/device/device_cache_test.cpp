@@ -1,0 +1,168 @@
+// A cache in the memory of an emulated device: the same logits as plain llama.cpp where nothing is dropped, the same kept tokens
+// and logits as the store in host memory where something is.
+#include <tuple>
+
+#include "namm/policy.hpp"
+#include "tests/check.hpp"
+#include "tests/device/placed_context.hpp"
+#include "tests/support/emulated_device.hpp"
+#include "tests/support/tiny_model.hpp"
+
+using namespace namm;
+using namespace namm::test;
+
+namespace {
+
+CachePolicy policy_named(const std::string& name, int budget = 48, SelectionMode mode = SelectionMode::uniform) {
+  CachePolicy memory;
+  memory.policy = make_policy(name);
+  memory.selection.mode = mode;
+  if (name != "full") memory.selection.budget = {Budget::Unit::tokens, static_cast<double>(budget)};
+  memory.selection.sinks = 2;
+  memory.selection.recent = 8;
+  memory.interval_tokens = 64;
+  return memory;
+}
+
+Placement on_device(const std::optional<CachePolicy>& memory = {}) {
+  Placement out;
+  out.memory = memory;
+  return out;
+}
+Placement on_host(const std::optional<CachePolicy>& memory) {
+  Placement out = on_device(memory);
+  out.devices.clear();
+  out.offload_cache = false;
+  return out;
+}
+
+/// Long and short parts of batches, then single tokens: all ways in which a mask is made.
+std::vector<std::vector<float>> read_all(PlacedContext& context, std::span<const std::int32_t> tokens) {
+  std::vector<std::vector<float>> out;
+  for (std::size_t at = 0; at < tokens.size();) {
+    const std::size_t chunk = at < 300 ? 100 : at < 312 ? 3 : 1, count = std::min(chunk, tokens.size() - at);
+    for (auto& row : context.evaluate(tokens.subspan(at, count), count)) out.push_back(std::move(row));
+    at += count;
+  }
+  return out;
+}
+
+void require_same_content(const llama::CacheStore& a, const llama::CacheStore& b) {
+  const auto in_a = a.content(), in_b = b.content();
+  REQUIRE(in_a.size() == in_b.size());
+  for (std::size_t i = 0; i < in_a.size(); ++i) {
+    INFO("layer " << in_a[i].layer << ", head " << in_a[i].kv_head);
+    CHECK(in_a[i].positions == in_b[i].positions);
+  }
+}
+
+bool has_sinks(const Backbone& backbone) {
+  return backbone.shape.architecture == "gpt-oss";
+}
+
+constexpr std::size_t kTokens = 330;
+
+struct Settings {
+  explicit Settings(EmulatedSettings settings) { emulated_settings() = settings; }
+  ~Settings() { emulated_settings() = {}; }
+};
+
+void require_as_in_host_memory(const TinyShape& shape, const CachePolicy& memory) {
+  const auto model = write_tiny_model(shape);
+  const auto tokens = random_tokens(kTokens, shape.vocabulary, 4);
+  INFO(memory.policy->name() << ", " << to_string(memory.selection.mode));
+  PlacedContext host(model, on_host(memory)), device(model, on_device(memory));
+  CHECK(relative_difference(read_all(device, tokens), read_all(host, tokens)) < 4e-3);
+  require_same_content(*device.store(), *host.store());
+  CHECK(device.store()->usage().entries < device.store()->usage().entries_full / 2);
+  CHECK(device.store()->usage().updates == host.store()->usage().updates);
+  device.store()->update();
+  host.store()->update();
+  require_same_content(*device.store(), *host.store());
+}
+
+}  // namespace
+
+TEST_CASE("with everything kept, a device gives what it gives without a policy", "[device][exact]") {
+  const Backbone backbone = GENERATE(from_range(backbones()));
+  if (has_sinks(backbone)) return;  // refused
+  INFO(backbone.name);
+  const auto model = write_tiny_model(backbone.shape);
+  const auto tokens = random_tokens(kTokens, backbone.shape.vocabulary, 3);
+  PlacedContext plain(model, on_device()), attached(model, on_device(policy_named("full")));
+  CHECK(relative_difference(read_all(attached, tokens), read_all(plain, tokens)) == 0);
+  const CacheUsage usage = attached.store()->usage();
+  CHECK(usage.entries == usage.entries_full);
+  CHECK(usage.tokens_seen == kTokens);
+}
+
+TEST_CASE("a slow device and one that keeps no rubbish behind attention give the same", "[device][exact]") {
+  const TinyShape shape;
+  const auto model = write_tiny_model(shape);
+  const auto tokens = random_tokens(kTokens, shape.vocabulary, 3);
+  const CachePolicy memory = policy_named(GENERATE(as<std::string>{}, "full", "random"));
+  const auto expected = [&] {
+    const Settings settings({false, 0, true});
+    PlacedContext context(model, on_device(memory));
+    return read_all(context, tokens);
+  }();
+  const Settings settings(GENERATE(EmulatedSettings{true, 300, true}, EmulatedSettings{true, 0, false}));
+  PlacedContext context(model, on_device(memory));
+  CHECK(relative_difference(read_all(context, tokens), expected) == 0);
+}
+
+TEST_CASE("two devices that share the layers give what one gives", "[device][exact]") {
+  const TinyShape shape;
+  const auto model = write_tiny_model(shape);
+  const auto tokens = random_tokens(kTokens, shape.vocabulary, 3);
+  const Settings settings({true, 100, true});
+  Placement placement = on_device(policy_named(GENERATE(as<std::string>{}, "full", "knorm")));
+  PlacedContext one(model, placement);
+  placement.devices = {0, 1};
+  PlacedContext two(model, placement);
+  CHECK(relative_difference(read_all(two, tokens), read_all(one, tokens)) == 0);
+  require_same_content(*two.store(), *one.store());
+  CHECK(two.store()->usage().kv_bytes == one.store()->usage().kv_bytes);
+}
+
+TEST_CASE("a device keeps the tokens that the host's store keeps", "[device][exact]") {
+  const std::string name = GENERATE(as<std::string>{}, "streaming", "random", "knorm");
+  const SelectionMode mode = GENERATE(SelectionMode::uniform, SelectionMode::pooled);
+  require_as_in_host_memory(TinyShape(), policy_named(name, 48, mode));
+}
+
+TEST_CASE("so it does for each kind of model", "[device][exact]") {
+  const Backbone backbone = GENERATE(from_range(backbones()));
+  if (has_sinks(backbone)) return;
+  INFO(backbone.name);
+  require_as_in_host_memory(backbone.shape, policy_named("random"));
+}
+
+TEST_CASE("sequences that share a device's cache are as if each were alone", "[device][sequences]") {
+  TinyShape shape;
+  const auto model = write_tiny_model(shape);
+  const auto first = random_tokens(150, shape.vocabulary, 5), second = random_tokens(120, shape.vocabulary, 6);
+  const CachePolicy memory = policy_named("random");
+  const auto alone = [&](std::span<const std::int32_t> tokens) {
+    PlacedContext context(model, on_device(memory));
+    return context.evaluate(tokens, 30);
+  };
+  Placement both = on_device(memory);
+  both.sequences = 2;
+  PlacedContext context(model, both);
+  std::vector<std::vector<float>> of_first, of_second;
+  const auto step = [](std::span<const std::int32_t> tokens, std::size_t at, int sequence, std::vector<PlacedContext::Step>& to) {
+    for (std::size_t i = at; i < std::min(at + 30, tokens.size()); ++i) to.push_back({tokens[i], sequence});
+  };
+  for (std::size_t at = 0; at < first.size(); at += 30) {
+    std::vector<PlacedContext::Step> steps;
+    step(first, at, 0, steps);
+    const std::size_t mine = steps.size();
+    step(second, at, 1, steps);
+    const auto rows = context.decode(steps);
+    of_first.insert(of_first.end(), rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(mine));
+    of_second.insert(of_second.end(), rows.begin() + static_cast<std::ptrdiff_t>(mine), rows.end());
+  }
+  CHECK(relative_difference(of_first, alone(first)) < 1e-3);
+  CHECK(relative_difference(of_second, alone(second)) < 1e-3);
+}

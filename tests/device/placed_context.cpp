@@ -1,0 +1,130 @@
+#include "tests/device/placed_context.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+
+#include "adapters/llama_cpp/backend/attach_scope.hpp"
+#include "adapters/llama_cpp/context/create.hpp"
+#include "tests/support/emulated_device.hpp"
+
+namespace namm::test {
+namespace {
+
+void start() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    llama_log_set(
+        [](ggml_log_level level, const char* text, void*) {
+          if (level == GGML_LOG_LEVEL_ERROR) std::fputs(text, stderr);
+        },
+        nullptr);
+    register_emulated_devices(2);
+    llama_backend_init();
+  });
+}
+
+llama_model* load(const std::filesystem::path& path, const Placement& placement) {
+  start();
+  std::vector<ggml_backend_dev_t> devices;
+  for (const int index : placement.devices) devices.push_back(emulated_device(index));
+  devices.push_back(nullptr);
+  llama_model_params params = llama_model_default_params();
+  params.devices = devices.data();
+  params.n_gpu_layers = placement.devices.empty() ? 0 : placement.gpu_layers;
+  llama_model* const model = llama_model_load_from_file(path.c_str(), params);
+  if (!model) throw std::runtime_error("llama.cpp cannot load " + path.string());
+  return model;
+}
+
+}  // namespace
+
+PlacedContext::PlacedContext(const std::filesystem::path& model, const Placement& placement)
+    : model_(load(model, placement)), positions_(static_cast<std::size_t>(placement.sequences), 0) {
+  llama_context_params params = llama_context_default_params();
+  params.n_ctx = static_cast<std::uint32_t>(placement.cells);
+  params.n_batch = params.n_ubatch = static_cast<std::uint32_t>(placement.ubatch);
+  params.n_seq_max = static_cast<std::uint32_t>(placement.sequences);
+  params.kv_unified = placement.unified;
+  params.n_threads = params.n_threads_batch = 1;
+  params.swa_full = placement.whole_window_cache;
+  params.type_k = params.type_v = placement.cache_type;
+  params.offload_kqv = placement.offload_cache;
+  params.cb_eval = placement.callback;
+  params.flash_attn_type = placement.flash_attention ? LLAMA_FLASH_ATTN_TYPE_ENABLED : LLAMA_FLASH_ATTN_TYPE_DISABLED;
+  std::optional<llama::AttachScope> scope;
+  if (placement.memory) scope.emplace(*placement.memory);
+  try {
+    context_ = llama_init_from_model(model_, params);
+    if (!context_) throw std::runtime_error("llama.cpp cannot create a context");
+    if (scope) store_ = &scope->finish({"tiny", llama::traits_of(model_), llama_model_n_swa(model_)});
+  } catch (...) {
+    llama_free(context_);
+    llama_model_free(model_);
+    throw;
+  }
+}
+
+PlacedContext::~PlacedContext() {
+  llama_free(context_);
+  llama_model_free(model_);
+}
+
+std::vector<std::vector<float>> PlacedContext::decode(std::span<const Step> steps) {
+  llama_batch batch = llama_batch_init(static_cast<std::int32_t>(steps.size()), 0, 1);
+  for (const Step& step : steps) {
+    const auto i = static_cast<std::size_t>(batch.n_tokens++);
+    batch.token[i] = step.token;
+    batch.pos[i] = positions_[static_cast<std::size_t>(step.sequence)]++;
+    batch.n_seq_id[i] = 1;
+    batch.seq_id[i][0] = step.sequence;
+    batch.logits[i] = 1;
+  }
+  const int status = llama_decode(context_, batch);
+  llama_batch_free(batch);
+  if (status != 0)
+    throw std::runtime_error("llama_decode: status " + std::to_string(status) + (store_ ? ": " + take_failure(*store_) : ""));
+  if (store_) store_->batch_done();  // before anything waits for the device
+  std::vector<std::vector<float>> out;
+  const int vocabulary = llama_vocab_n_tokens(llama_model_get_vocab(model_));
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    const float* const row = llama_get_logits_ith(context_, static_cast<int>(i));
+    out.emplace_back(row, row + vocabulary);
+  }
+  return out;
+}
+
+std::vector<std::vector<float>> PlacedContext::evaluate(std::span<const std::int32_t> tokens, std::size_t chunk, int sequence) {
+  std::vector<std::vector<float>> out;
+  for (std::size_t begin = 0; begin < tokens.size(); begin += chunk) {
+    std::vector<Step> steps;
+    for (std::size_t i = begin; i < std::min(tokens.size(), begin + chunk); ++i) steps.push_back({tokens[i], sequence});
+    for (auto& row : decode(steps)) out.push_back(std::move(row));
+  }
+  return out;
+}
+
+bool PlacedContext::remove(int sequence, int from) {
+  positions_[static_cast<std::size_t>(sequence)] = from;
+  return llama_memory_seq_rm(llama_get_memory(context_), sequence, from, -1);
+}
+
+double relative_difference(const std::vector<std::vector<float>>& a, const std::vector<std::vector<float>>& b) {
+  constexpr double kNever = std::numeric_limits<double>::infinity();
+  if (a.size() != b.size()) return kNever;
+  double difference = 0, scale = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (a[i].size() != b[i].size()) return kNever;
+    for (std::size_t j = 0; j < a[i].size(); ++j) {
+      if (!std::isfinite(a[i][j]) || !std::isfinite(b[i][j])) return kNever;
+      difference = std::max(difference, std::abs(static_cast<double>(a[i][j]) - static_cast<double>(b[i][j])));
+      scale = std::max(scale, std::abs(static_cast<double>(b[i][j])));
+    }
+  }
+  return scale > 0 ? difference / scale : kNever;
+}
+
+}  // namespace namm::test

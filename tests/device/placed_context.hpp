@@ -1,0 +1,67 @@
+#pragma once
+#include <llama.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "adapters/llama_cpp/store/cache_store.hpp"
+#include "namm/cache_policy.hpp"
+
+namespace namm::test {
+
+/// Where a model and its cache are, and what is attached.
+struct Placement {
+  std::vector<int> devices = {0};  ///< emulated ones; none: the CPU
+  std::optional<CachePolicy> memory;
+  int cells = 2048;
+  int ubatch = 512;
+  int sequences = 1;
+  bool unified = true;
+  bool offload_cache = true;
+  bool flash_attention = true;
+  ggml_type cache_type = GGML_TYPE_F16;
+  int gpu_layers = 99;
+  bool whole_window_cache = true;
+  ggml_backend_sched_eval_callback callback = nullptr;
+};
+
+/// A model loaded and a context created there, with the logits of every token.
+class PlacedContext {
+ public:
+  /// Throws std::runtime_error if it cannot be made, what AttachScope::finish throws if a policy cannot be attached.
+  PlacedContext(const std::filesystem::path& model, const Placement& placement);
+  ~PlacedContext();
+  PlacedContext(const PlacedContext&) = delete;
+  PlacedContext& operator=(const PlacedContext&) = delete;
+
+  /// Tokens of a sequence, in batches of `chunk`, at the positions behind those it has. Returns [token][vocabulary].
+  std::vector<std::vector<float>> evaluate(std::span<const std::int32_t> tokens, std::size_t chunk, int sequence = 0);
+  /// One batch with the tokens of several sequences. Throws std::runtime_error with the store's words if it fails.
+  struct Step {
+    std::int32_t token;
+    int sequence;
+  };
+  std::vector<std::vector<float>> decode(std::span<const Step> steps);
+  /// The positions from `from` on; without a word to the store.
+  bool remove(int sequence, int from);
+  /// Where the next token of a sequence goes.
+  void go_on_at(int sequence, int position) { positions_[static_cast<std::size_t>(sequence)] = position; }
+
+  llama_context* get() const { return context_; }
+  llama::CacheStore* store() const { return store_; }
+
+ private:
+  llama_model* model_ = nullptr;
+  llama_context* context_ = nullptr;
+  llama::CacheStore* store_ = nullptr;
+  std::vector<int> positions_;
+};
+
+/// The largest |a - b|, as a share of the largest |b|; infinite if they are not of one shape or something is no number.
+double relative_difference(const std::vector<std::vector<float>>& a, const std::vector<std::vector<float>>& b);
+
+}  // namespace namm::test

@@ -1,0 +1,71 @@
+#include "adapters/llama_cpp/store/row_slots.hpp"
+
+#include <memory>
+
+#include "tests/check.hpp"
+
+using namespace namm::llama;
+using Numbers = std::vector<std::int32_t>;
+
+namespace {
+
+Numbers cells_of(const RowSlots& slots) {
+  return {slots.cells().begin(), slots.cells().end()};
+}
+
+}  // namespace
+
+TEST_CASE("the lowest free slots are taken first", "[device][slots]") {
+  const auto slots = std::make_shared<RowSlots>();
+  RowLease list(slots);
+  list.take(Numbers{7, 2, 5});
+  list.release(Numbers{2});
+  CHECK(cells_of(*slots) == Numbers{7, RowSlots::kFree, 5});
+  list.take(Numbers{9, 4});
+  CHECK(cells_of(*slots) == Numbers{7, 9, 5, 4});
+  CHECK(slots->slot_of(9) == 1);
+  CHECK(slots->used() == 4);
+  CHECK_THROWS(list.take(Numbers{5}));
+}
+
+TEST_CASE("slots behind the last in use are given up", "[device][slots]") {
+  const auto slots = std::make_shared<RowSlots>();
+  RowLease list(slots);
+  list.take(Numbers{0, 1, 2, 3});
+  list.release(Numbers{2});
+  CHECK(slots->cells().size() == 4);
+  list.release(Numbers{3});
+  CHECK(cells_of(*slots) == Numbers{0, 1});
+}
+
+TEST_CASE("a list that goes gives its slots back, others keep theirs", "[device][slots]") {
+  const auto slots = std::make_shared<RowSlots>();
+  RowLease first(slots);
+  first.take(Numbers{0, 1});
+  {
+    RowLease second(slots);
+    second.take(Numbers{10, 11});
+    RowLease moved(std::move(second));
+    CHECK(slots->used() == 4);
+    moved.release(Numbers{10});
+  }
+  CHECK(cells_of(*slots) == Numbers{0, 1});
+  RowLease other;
+  CHECK_FALSE(other);
+  other = std::move(first);
+  CHECK(other);
+  CHECK(slots->used() == 2);
+}
+
+TEST_CASE("gaps are closed in the order of slots", "[device][slots]") {
+  const auto slots = std::make_shared<RowSlots>();
+  RowLease list(slots);
+  list.take(Numbers{3, 4, 5, 6, 7});
+  list.release(Numbers{3, 6});
+  CHECK(slots->in_use() == Numbers{1, 2, 4});
+  slots->close_gaps();
+  CHECK(cells_of(*slots) == Numbers{4, 5, 7});
+  CHECK(slots->slot_of(7) == 2);
+  list.take(Numbers{6});
+  CHECK(cells_of(*slots) == Numbers{4, 5, 7, 6});
+}

@@ -1,0 +1,55 @@
+// `namm attach` around a program whose model and cache are on an emulated GPU.
+#include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "tests/preload/attached.hpp"
+#include "tests/support/folder.hpp"
+#include "tests/support/tiny_model.hpp"
+
+using namespace namm::test;
+
+namespace {
+
+/// While it lives, programs find an emulated GPU.
+struct WithDevice {
+  WithDevice() { setenv("GGML_BACKEND_PATH", NAMM_EMULATED, 1); }
+  ~WithDevice() { unsetenv("GGML_BACKEND_PATH"); }
+};
+
+const Words kFull = {"--policy", "full"};
+const Words kStreaming = {"--policy", "streaming", "--budget", "48", "--interval", "64", "--recent", "8", "--sinks", "2"};
+
+}  // namespace
+
+TEST_CASE("attached on a device with everything kept, a program computes what it computes alone", "[preload][device]") {
+  const WithDevice device;
+  const std::string model = model_file();
+  const Words actions = {"unified:2",   "eval:0:100:1", "logits", "step:0:6:2",  "logits",
+                         "eval:1:40:3", "logits",       "clear",  "eval:0:40:3", "logits"};
+  CHECK(apart(attached(model, actions, kFull), alone(model, actions)) == 0);
+}
+
+TEST_CASE("on a device a program drops what it drops in host memory", "[preload][device]") {
+  const std::string model = model_file();
+  const Words actions = {"unified:2", "eval:0:200:1", "logits", "step:0:6:2", "logits", "cut:0:200", "step:0:3:5", "logits"};
+  const Outcome in_host = attached(model, actions, kStreaming);
+  const WithDevice device;
+  const Outcome on_device = attached(model, actions, kStreaming);
+  CHECK(apart(on_device, in_host) < 0.01);
+  CHECK(apart(on_device, alone(model, actions)) > 0.01);
+}
+
+TEST_CASE("what a program does to a device's cache that cannot be followed is refused", "[preload][device]") {
+  const WithDevice device;
+  const std::string model = model_file();
+  const Outcome policy = attached(model, {"eval:0:40:1"}, {"--policy", "h2o", "--budget", "48"});
+  CHECK(policy.out.find("no context") != std::string::npos);
+  CHECK_THAT(policy.err, Contains("policy h2o: must not read attention"));
+  const Outcome streams = attached(model, {"streams:2", "eval:0:40:1"}, kFull);
+  CHECK_THAT(streams.err, Contains("--kv-unified"));
+  const Outcome saved = attached(model, {"eval:0:40:1", "save:0"}, kFull);
+  CHECK_THAT(saved.err, Contains("saving a session is not supported"));
+  const Outcome shift = attached(model, {"eval:0:40:1", "shift:0", "step:0:1:2"}, kFull);
+  CHECK(shift.out == "failed -3\n");
+}
