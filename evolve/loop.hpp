@@ -76,11 +76,11 @@ struct RunCallbacks {
   /// Called from one worker thread at a time: "normalisation", "training" or "validation", its units done, its units in all, and
   /// the share of the whole run, 0 to 1, that is done of what was to be done when it began or was resumed.
   std::function<void(std::string_view, std::size_t, std::size_t, double)> progress;
-  /// Before the first checkpoint that this call writes; the folder is there. Who writes beside it what a resumed run needs, does
-  /// it here: a checkpoint must not be there without it.
-  std::function<void()> beginning;
   /// After the generation's checkpoint is on disk.
   std::function<void(const GenerationRecord&)> generation;
+  /// Before the first checkpoint that this call writes; the folder is there. Who writes beside it what a resumed run needs, does
+  /// it here: a checkpoint must not be there without it.
+  std::function<void()> beginning = {};
 };
 
 struct RunResult {

@@ -101,8 +101,8 @@ bool offloads_all(const std::vector<std::string>& arguments, unsigned kind) {
   std::string layers = set("LLAMA_ARG_N_GPU_LAYERS") ? set("LLAMA_ARG_N_GPU_LAYERS") : "";
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string name = flag_name(arguments[i]);
-    if (among({"-nkvo", "--no-kv-offload"}, name)) return false;
-    if (!among({"-ngl", "--gpu-layers", "--n-gpu-layers"}, name)) continue;
+    if (name == "-nkvo" || name == "--no-kv-offload") return false;
+    if (name != "-ngl" && name != "--gpu-layers" && name != "--n-gpu-layers") continue;
     const std::size_t equals = arguments[i].starts_with("--") ? arguments[i].find('=') : std::string::npos;
     layers = equals != std::string::npos ? arguments[i].substr(equals + 1)
              : i + 1 < arguments.size()  ? arguments[i + 1]

@@ -2,7 +2,7 @@
 #include <string>
 #include <vector>
 
-#include "adapters/preload/attach_rules.hpp"
+#include "adapters/llama_cpp/version/attach_rules.hpp"
 
 namespace namm::preload {
 

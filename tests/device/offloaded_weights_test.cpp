@@ -6,8 +6,8 @@
 #include <memory>
 
 #include "adapters/llama_cpp/backend/attach_scope.hpp"
-#include "adapters/llama_cpp/backend/cache_tensor.hpp"
 #include "adapters/llama_cpp/backend/plain_keys.hpp"
+#include "adapters/llama_cpp/version/cache_tensor.hpp"
 #include "namm/llama.hpp"
 #include "namm/policy.hpp"
 #include "tests/check.hpp"

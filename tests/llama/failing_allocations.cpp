@@ -45,10 +45,10 @@ __attribute__((noinline)) void* operator new(std::size_t size) {
   if (void* const out = std::malloc(size > 0 ? size : 1)) return out;
   throw std::bad_alloc();
 }
-void operator delete(void* memory) noexcept {
+__attribute__((noinline)) void operator delete(void* memory) noexcept {
   std::free(memory);
 }
-void operator delete(void* memory, std::size_t) noexcept {
+__attribute__((noinline)) void operator delete(void* memory, std::size_t) noexcept {
   std::free(memory);
 }
 

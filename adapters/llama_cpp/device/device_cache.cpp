@@ -7,10 +7,10 @@
 #include <stdexcept>
 
 #include "adapters/llama_cpp/attachable.hpp"
-#include "adapters/llama_cpp/backend/cache_tensor.hpp"
 #include "adapters/llama_cpp/backend/instance.hpp"
 #include "adapters/llama_cpp/device/cache_buffer.hpp"
 #include "adapters/llama_cpp/device/graph_view.hpp"
+#include "adapters/llama_cpp/version/cache_tensor.hpp"
 #include "ggml-backend-impl.h"
 
 namespace namm::llama {

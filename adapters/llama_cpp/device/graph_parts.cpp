@@ -5,7 +5,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "adapters/llama_cpp/backend/cache_tensor.hpp"
+#include "adapters/llama_cpp/version/cache_tensor.hpp"
 
 namespace namm::llama {
 namespace {

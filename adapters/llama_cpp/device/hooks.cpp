@@ -7,11 +7,11 @@
 #include <unordered_map>
 #include <vector>
 
-#include "adapters/llama_cpp/backend/cache_tensor.hpp"
 #include "adapters/llama_cpp/backend/instance.hpp"
 #include "adapters/llama_cpp/device/cache_buffer.hpp"
 #include "adapters/llama_cpp/device/device_cache.hpp"
 #include "adapters/llama_cpp/device/input_tap.hpp"
+#include "adapters/llama_cpp/version/cache_tensor.hpp"
 #include "ggml-backend-impl.h"
 
 namespace namm::llama {

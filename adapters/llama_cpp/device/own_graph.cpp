@@ -3,7 +3,7 @@
 #include <cstring>
 #include <new>
 
-#include "adapters/llama_cpp/backend/cache_tensor.hpp"
+#include "adapters/llama_cpp/version/cache_tensor.hpp"
 
 namespace namm::llama {
 
