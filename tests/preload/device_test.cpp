@@ -18,7 +18,8 @@ struct WithDevice {
 };
 
 const Words kFull = {"--policy", "full"};
-const Words kStreaming = {"--policy", "streaming", "--budget", "48", "--interval", "64", "--recent", "8", "--sinks", "2"};
+const Words kStreaming = {"--policy",         "streaming", "--budget",        "48", "--interval", "64",
+                          "--protect-recent", "8",         "--protect-sinks", "2"};
 
 }  // namespace
 
