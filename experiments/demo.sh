@@ -59,7 +59,7 @@ SECONDS=0
 [[ -e $model ]] || "$requantize" "$small" "$model"
 if [[ -z $policy ]]; then
   echo "== fitting a policy to the model: 12 made-up texts (namm calibrate takes 60 and longer ones by default, and about four minutes)"
-  "$namm" calibrate --model "$model" --output "$output/policy" --texts 12 --length 512 --workers "$threads" --quiet
+  "$namm" calibrate --no-keep --model "$model" --output "$output/policy" --texts 12 --length 512 --workers "$threads" --quiet
   policy=$output/policy/policy.json
 fi
 echo "== the same chat on three servers, turn by turn"

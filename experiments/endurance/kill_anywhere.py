@@ -325,6 +325,7 @@ def check(case, arguments, out):
     draw = random.Random(f"{arguments.seed} {case.__class__.__name__}")
     phases, kills, runs = collections.Counter(), 0, 0
     with tempfile.TemporaryDirectory(prefix="namm-kill-") as place:
+        os.environ["XDG_DATA_HOME"] = place  # what calibrate keeps is nobody's
         folder = pathlib.Path(place) / "whole"
         folder.mkdir()
         case.reference(folder)
