@@ -68,7 +68,7 @@ source_files() {
   (cd "$checkout" && find . \( -name .git -o -path './build*' -o -path './models' \) -prune -o -type f -print0)
 }
 fingerprint() {
-  (cd "$checkout" && source_files | sort -z | xargs -0 stat --format '%n %s %Y' | sha256sum | cut -c 1-16)
+  (cd "$checkout" && source_files | sort -z | xargs -0 stat --format '%n %s %y' | sha256sum | cut -c 1-16)
 }
 
 if [[ -z $checkout && -z $archive && -f $stamp && $(<"$stamp") == checkout\ * ]]; then

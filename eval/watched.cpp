@@ -9,7 +9,7 @@ namespace {
 /// Length of the character that a byte begins, as UTF-8 says; 1 for a byte that begins none.
 std::size_t character_length(char first) {
   const auto byte = static_cast<unsigned char>(first);
-  return byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC0 ? 2 : 1;
+  return byte >= 0xF5 || byte < 0xC2 ? 1 : byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : 2;
 }
 
 /// Takes the whole characters from the front of `bytes`.

@@ -32,7 +32,15 @@ HWY_INLINE hn::Vec<F32> load(const float* from) {
   return hn::LoadU(F32(), from);
 }
 HWY_INLINE hn::Vec<F32> load(const std::uint16_t* from) {
-  return hn::PromoteTo(F32(), hn::LoadU(F16(), reinterpret_cast<const hwy::float16_t*>(from)));
+  const auto out = hn::PromoteTo(F32(), hn::LoadU(F16(), reinterpret_cast<const hwy::float16_t*>(from)));
+#if HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_SSSE3
+  // without an instruction for it infinity comes out as 65,536, and NaN as more
+  const auto size = hn::Abs(out), beyond = hn::Set(F32(), 65536.0f);
+  const auto infinite = hn::IfThenElse(hn::Eq(size, beyond), hn::Mul(out, hn::Inf(F32())), out);
+  return hn::IfThenElse(hn::Gt(size, beyond), hn::NaN(F32()), infinite);
+#else
+  return out;
+#endif
 }
 
 // c[row][0 .. vectors) += sum_k a[row][k] * b[k][0 .. vectors), all of it held in registers.
