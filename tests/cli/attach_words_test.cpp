@@ -12,7 +12,8 @@ TEST_CASE("attach: a forgotten -- is said, with the line as it should be") {
                 {"put -- before the program: `namm attach -- llama-server -m X`"});
   check_refused(run_program({"attach", "-b", "25%", "--policy=h2o", "--print", "llama-cli", "-p", "two words"}), 2,
                 {"`namm attach -b 25% --policy=h2o --print -- llama-cli -p 'two words'`"});
-  check_refused(run_program({"attach", "--polcy", "h2o", "llama-server"}), 2, {"'namm attach --help-all'", "--polcy", "--policy"});
+  check_refused(run_program({"attach", "--polcy", "h2o", "llama-server"}), 2,
+                {"'namm attach --help-all'", "--polcy", "--policy"});
   CHECK(run_program({"attach", "--help", "llama-server"}).code == 0);
 }
 
