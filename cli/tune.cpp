@@ -122,6 +122,8 @@ double seconds_per_token(const Tuning& tuning) {
   const auto host = host_factory(model, options, 256)();
   double seconds = 0;
   until_interrupted([&] { seconds = eval::seconds_per_token(*host, 64); });
+  if (interrupted())
+    throw std::runtime_error("tune: stopped before the first step; nothing is written, the same command begins it");
   return seconds / tuning.workers;
 }
 

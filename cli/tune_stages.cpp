@@ -22,8 +22,8 @@ constexpr double kHeldOutTokens = 6 * (700 + 2000);  // one prompt of every task
 constexpr int kPrompts = 2;
 constexpr double kWorstKind = 0.1;  // nat per token
 
-// In tokens read, measured on SmolLM2-135M-Instruct with two workers: a text is read, repeated and fitted; an evaluation of a
-// semi-live evolution costs about as much as reading its prompts.
+// In tokens read, estimated from the times in docs/calibrate.md (SmolLM2-135M-Instruct, two workers): a text is read, repeated
+// and fitted; an evaluation of a semi-live evolution costs about as much as reading its prompts.
 constexpr double kTokensPerText = 3500;
 constexpr double kTokensPerEvaluation = kPrompts * 780;
 constexpr int kValidated = 3, kTested = 6;  // policies with the full cache; kvzip reads twice
