@@ -16,17 +16,6 @@
 namespace namm::cli {
 namespace {
 
-/// The same calibrated policy with another recency. Throws std::invalid_argument if the policy is of another kind.
-std::shared_ptr<const Policy> with_recency(const Policy& policy, float recency) {
-  const auto* const calibrated = dynamic_cast<const KeyProbePolicy*>(&policy);
-  if (calibrated == nullptr)
-    throw std::invalid_argument("--recency: must be given with policies of 'namm calibrate' only, these are " +
-                                std::string(policy.name()) + "; leave it out");
-  auto out = std::make_shared<KeyProbePolicy>(calibrated->probe(), recency);
-  out->set_parameters(calibrated->parameters());
-  return out;
-}
-
 /// Policies are averaged that were evolved under the same conditions: nothing of the others is dropped unsaid.
 void require_same_conditions(const PolicyFile& first, const PolicyFile& file) {
   const auto require = [](bool same, const char* field, const std::string& wanted, const std::string& is) {
@@ -85,7 +74,11 @@ int run_average(const std::vector<std::string>& arguments) {
   out.provenance = {{"averaged", std::move(parts)}, {"date", today()}, {"version", version()}, {"commit", commit()}};
   if (values->contains("recency")) {
     const float recency = (*values)["recency"].as<float>();
-    out.policy = with_recency(*out.policy, recency);
+    try {
+      out.policy = with_recency(*out.policy, recency);
+    } catch (const std::invalid_argument& error) {
+      throw std::invalid_argument("--" + std::string(error.what()) + "; leave it out");
+    }
     out.provenance["recency"] = detail::number_of(recency);
   }
   const std::string path = (*values)["output"].as<std::string>();

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <stdexcept>
+#include <string>
 
 #include "base/json_fields.hpp"
 #include "core/policies/check_parameters.hpp"
@@ -81,6 +82,15 @@ std::unique_ptr<Policy> make_key_probe(const nlohmann::json& settings) {
   const detail::JsonFields fields(settings, "policy.");
   fields.allow_only({"probe", "offsets", "recency"});
   return std::make_unique<KeyProbePolicy>(KeyProbePolicy::from_fields(fields));
+}
+
+std::shared_ptr<const Policy> with_recency(const Policy& policy, float recency) {
+  const auto* const calibrated = dynamic_cast<const KeyProbePolicy*>(&policy);
+  if (calibrated == nullptr)
+    throw std::invalid_argument("recency: must belong to a policy of 'namm calibrate', this is " + std::string(policy.name()));
+  auto out = std::make_shared<KeyProbePolicy>(calibrated->probe(), recency);
+  out->set_parameters(calibrated->parameters());
+  return out;
 }
 
 }  // namespace namm

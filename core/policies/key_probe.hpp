@@ -45,4 +45,8 @@ class KeyProbePolicy final : public Policy {
   std::vector<float> offsets_;  // of the heads of the probe's layers, in their order
 };
 
+/// The same calibrated policy, its offsets kept, with another recency. Throws std::invalid_argument if the policy is of another
+/// kind, and as check_recency().
+std::shared_ptr<const Policy> with_recency(const Policy& policy, float recency);
+
 }  // namespace namm

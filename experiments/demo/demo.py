@@ -54,7 +54,6 @@ def summarise(server, answers, records, arguments):
     if records:
         out["requests"] = [{**r, "policy": os.path.basename(r["policy"])} for r in records]
         out["held_mib"] = [(r["kv_bytes_final"] + r["statistics_bytes"]) / MIB for r in records]
-        out["full_mib"] = [r["kv_bytes_full"] / MIB for r in records]
     return out
 
 

@@ -33,8 +33,8 @@ def verdict(record):
     alone, full, policy = (record["servers"][name] for name in ("alone", "full", "policy"))
     whole, unused, kept = parts_of(record)
     ratio = policy["decode_tokens_per_second"] / alone["decode_tokens_per_second"]
-    return (f"<p class=verdict>After {policy['tokens']:,} tokens of chat the attached server holds {policy['held_mib'][-1]:.0f} MiB of cache where everything "
-            f"kept would be {policy['full_mib'][-1]:.0f} and stock has {record['allocated_mib']:.0f} allocated. Of {policy['asked']} things that were "
+    return (f"<p class=verdict>After {policy['tokens']:,} tokens of chat the attached server holds {policy['held_mib'][-1]:.0f} MiB of cache, where "
+            f"{full['held_mib'][-1]:.0f} are held with nothing dropped and stock has {record['allocated_mib']:.0f} allocated. Of {policy['asked']} things that were "
             f"mentioned once, many turns before, it knows {policy['right']}, stock {alone['right']}.</p><div class=numbers>"
             + number("memory", f"−{whole:.0f} MiB", f"{policy['peak_mib']:.0f} in place of {alone['peak_mib']:.0f} at the peak: −{unused:.0f} because cells "
                      f"of -c {record['context']} that are never used are not allocated, −{kept:.0f} by the policy")

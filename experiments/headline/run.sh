@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# What policies lose on real text that no fit has read: 20 prompts per cell, both protocols, one frozen configuration (calibration with defaults, seed 1).
-# Prompts of seed 101, which nothing was chosen on. What is done is not done again. Needs a built tree with the target namm_requantize.
+# What policies lose on real text that no fit has read: 20 prompts per cell, both protocols, one frozen configuration (calibration with defaults).
+# Prompts of seeds from 101 on, which nothing was chosen on. What is done is not done again. Needs a built tree with the target namm_requantize.
 #   bash experiments/headline/run.sh [smollm2 | qwen] [OUTPUT_DIR]
-# BUDGETS, POLICIES, TASKS and TEXT in the environment take other cells (see below for what is taken without).
+# FITS, SEEDS, WHEN, BUDGETS, POLICIES, TASKS, TEXT and WORKERS in the environment take other cells (see below for what is taken without).
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 which=${1:-smollm2}
@@ -19,21 +19,30 @@ case $which in
   *) echo "headline: the model must be smollm2 or qwen, is '$which'" >&2; exit 2 ;;
 esac
 budgets=${BUDGETS:-25%}
-policies=${POLICIES:-calibrated/policy.json,default,h2o-mean,h2o-half,snapkv,kvzip,random}
+policies=${POLICIES:-default,h2o-mean,h2o-half,snapkv,kvzip,random}
+fits=${FITS:-1}  # seeds of calibrations
+seeds=${SEEDS:-101}  # of prompts
+workers=${WORKERS:-2}
 tasks=${TASKS:-niah-multikey-1,text}
 text=${TEXT:-kjv}
 bash "$root/experiments/texts/fetch.sh" > /dev/null
 mkdir -p "$output"
 cd "$output"  # results name policies by their path from here
 SECONDS=0
-[ -e calibrated/policy.json ] && [ ! -e calibrated/calibration.state ] || {
-  how=(--output calibrated)
-  [ ! -e calibrated/calibration.state ] || how=(--resume calibrated)
-  "$namm" calibrate --no-keep --model "$model" "${how[@]}" --seed 1 --workers 2
-}
-for when in once chunked; do
-  "$namm" eval --model "$model" --json "$text-$when.jsonl" --resume --compress "$when" --mode pooled --budget "$budgets" --policy "$policies" \
-    --tasks "$tasks" --haystack "$root/build/texts/$text.txt" --length 700 --samples 20 --seed 101 --workers 2 > /dev/null
-  echo "$text, $when: after $SECONDS s"
+for fit in $fits; do
+  folder=calibrated-$fit
+  [ -e "$folder/policy.json" ] && [ ! -e "$folder/calibration.state" ] || {
+    how=(--output "$folder")
+    [ ! -e "$folder/calibration.state" ] || how=(--resume "$folder")
+    "$namm" calibrate --no-keep --model "$model" "${how[@]}" --seed "$fit" --workers "$workers"
+  }
+  policies=$folder/policy.json,$policies
 done
-"$namm" report ./*-once.jsonl ./*-chunked.jsonl --output headline.md
+for seed in $seeds; do
+  for when in ${WHEN:-once chunked}; do
+    "$namm" eval --model "$model" --json "$text-$when-$seed.jsonl" --resume --compress "$when" --mode pooled --budget "$budgets" --policy "$policies" \
+      --tasks "$tasks" --haystack "$root/build/texts/$text.txt" --length 700 --samples 20 --seed "$seed" --workers "$workers" > /dev/null
+    echo "$text, $when, seed $seed: after $SECONDS s"
+  done
+done
+"$namm" report ./*-once-*.jsonl ./*-chunked-*.jsonl --output headline.md

@@ -1,29 +1,19 @@
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
-#include <functional>
-#include <iterator>
 #include <stdexcept>
 
-#include "adapters/llama_cpp/model_key.hpp"
 #include "base/atomic_file.hpp"
-#include "base/date.hpp"
 #include "base/format.hpp"
-#include "base/json_limits.hpp"
-#include "base/version.hpp"
 #include "cli/again.hpp"
 #include "cli/command.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/model_options.hpp"
 #include "cli/options.hpp"
 #include "cli/run_config.hpp"
-#include "cli/tune_stages.hpp"
-#include "core/model_policies.hpp"
-#include "core/policies/key_probe.hpp"
+#include "cli/tune/state.hpp"
+#include "cli/tune/steps.hpp"
 #include "eval/evaluation.hpp"
 
 namespace namm::cli {
@@ -31,7 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kTuneStateFile = "tune.json";
 constexpr const char* kTuneOptionsFile = "run.json";
 constexpr std::string_view kOfTuneCall[] = {"output", "resume", "quiet", "verbose", "help", "help-all"};
 
@@ -51,33 +40,6 @@ po::options_description tune_options() {
   add_general(options);
   return options;
 }
-
-/// What is done stands in the folder, so that whoever resumes does not do it again.
-class TuneState {
- public:
-  TuneState(fs::path file, nlohmann::json state) : file_(std::move(file)), state_(std::move(state)) {}
-  static TuneState load(const fs::path& file) {
-    std::ifstream in(file, std::ios::binary);
-    nlohmann::json state = detail::try_json(std::string(std::istreambuf_iterator<char>(in), {}));
-    if (!state.is_object() || !state.contains("done") || !state["done"].is_array() || !state.contains("sizes"))
-      throw std::runtime_error(file.string() + ": must say what was done, is damaged; begin anew with --output");
-    return {file, std::move(state)};
-  }
-  bool done(const std::string& step) const {
-    const auto& list = state_["done"];
-    return std::find(list.begin(), list.end(), step) != list.end();
-  }
-  void add(const std::string& step) {
-    state_["done"].push_back(step);
-    save();
-  }
-  void save() const { write_file_atomically(file_, state_.dump(1) + "\n"); }
-  nlohmann::json& content() { return state_; }
-
- private:
-  fs::path file_;
-  nlohmann::json state_;
-};
 
 fs::path tuning_folder_from(const po::variables_map& values) {
   if (values.contains("output") == values.contains("resume"))
@@ -140,81 +102,6 @@ TuneSizes sizes_for(const Tuning& tuning, double minutes) {
   return out;
 }
 
-/// The calibrated policy without recency: where evolution begins (docs/calibrate.md, "Evolved on top").
-void write_plain(const Tuning& tuning) {
-  PolicyFile file = load_policy_file(tuning.calibrated() / kPolicyFileName);
-  const auto* const probe = dynamic_cast<const KeyProbePolicy*>(file.policy.get());
-  if (probe == nullptr) throw std::runtime_error(tuning.calibrated().string() + ": must hold a calibrated policy, does not");
-  file.policy = std::make_shared<KeyProbePolicy>(probe->probe(), 0.0f);
-  file.provenance["recency"] = 0;
-  save_policy_file(tuning.plain(), file);
-}
-
-/// Chooses, writes policy.json and keeps it as the model's own for this budget.
-void write_chosen(const Tuning& tuning) {
-  const TuneChoice choice = choose(tuning);
-  PolicyFile file = load_policy_file(choice.averaged ? tuning.averaged() : tuning.calibrated() / kPolicyFileName);
-  file.selection.budget = parse_budget(tuning.budget);
-  file.selection.mode = SelectionMode::pooled;
-  file.provenance["model"] = load_policy_file(tuning.calibrated() / kPolicyFileName).provenance["model"];
-  file.provenance["tuned"] = {{"budget", tuning.budget}, {"chosen", choice.averaged ? "evolved on top" : "calibrated"},
-                              {"why", choice.why},       {"sizes", to_json(tuning.sizes)},
-                              {"date", today()},         {"version", version()},
-                              {"commit", commit()}};
-  file.provenance["date"] = today();
-  save_policy_file(tuning.chosen(), file);
-  std::printf("chosen: %s (%s)\n", choice.averaged ? "calibrated, then evolved" : "calibrated", choice.why.c_str());
-  try {
-    ModelPolicies().keep(llama::model_key(tuning.model), tuned_name(file.selection.budget), file);
-    std::printf("kept as this model's own for %s ('namm policies')\n", tuning.budget.c_str());
-  } catch (const std::exception& error) {
-    spdlog::warn("{}; the policy is not kept as this model's own", error.what());
-  }
-  std::fflush(stdout);
-}
-
-struct Step {
-  std::string name;
-  std::function<int()> run;
-};
-
-/// One command of this program. What was begun and left is gone on with.
-int run_words(const std::vector<std::string>& words) {
-  for (const Command& command : commands())
-    if (command.name == words.front()) return command.run({words.begin() + 1, words.end()});
-  throw std::logic_error("tune: no command " + words.front());
-}
-
-std::vector<Step> steps_of(const Tuning& tuning) {
-  const auto exists = [](const fs::path& path) {
-    std::error_code ignored;
-    return fs::exists(path, ignored);
-  };
-  const auto resumed = [&tuning](const char* command, const fs::path& folder) {
-    std::vector<std::string> words = {command, "--resume", folder.string()};
-    if (tuning.quiet) words.emplace_back("--quiet");
-    return words;
-  };
-  std::vector<Step> out;
-  out.push_back({"calibrate", [=, &tuning] {
-                   const fs::path folder = tuning.calibrated();
-                   if (exists(folder / "calibration.state")) return run_words(resumed("calibrate", folder));
-                   return exists(folder / kPolicyFileName) ? 0 : run_words(calibrate_words(tuning));
-                 }});
-  for (int i = 1; i <= tuning.sizes.seeds; ++i)
-    out.push_back({"evolve " + std::to_string(i), [=, &tuning] {
-                     if (!exists(tuning.plain())) write_plain(tuning);
-                     const fs::path folder = tuning.offsets(i);
-                     return run_words(exists(folder / "checkpoint.json") ? resumed("evolve", folder) : evolve_words(tuning, i));
-                   }});
-  if (tuning.sizes.seeds > 1) out.push_back({"average", [&tuning] { return run_words(average_words(tuning)); }});
-  if (tuning.sizes.seeds > 0) out.push_back({"validate", [&tuning] { return run_words(validate_words(tuning)); }});
-  out.push_back({"choose", [&tuning] { return write_chosen(tuning), 0; }});
-  out.push_back({"test", [&tuning] { return run_words(test_words(tuning)); }});
-  out.push_back({"report", [&tuning] { return run_words(report_words(tuning)); }});
-  return out;
-}
-
 /// What the tuning was begun with stands for what the command line leaves out, the model above all.
 void take_recorded_tuning(const po::options_description& options, po::variables_map& values) {
   if (!values.contains("resume")) return;
@@ -224,6 +111,17 @@ void take_recorded_tuning(const po::options_description& options, po::variables_
     throw std::runtime_error("--resume " + folder.string() + ": holds no tuning to go on with; begin one with --output");
   if (fs::exists(folder / kTuneOptionsFile, ignored))
     apply_run_config(load_run_config(folder / kTuneOptionsFile, options, {}), 0, options, values);
+}
+
+/// A step that was stopped before it had anything to keep says so by an exception; the tuning goes on from there all the same.
+int run_to_stop(const TuneStep& step) {
+  try {
+    return step.run();
+  } catch (const std::exception& error) {
+    if (!interrupted()) throw;
+    std::fprintf(stderr, "namm: %s\n", error.what());
+    return 1;
+  }
 }
 
 }  // namespace
@@ -256,11 +154,11 @@ int run_tune(const std::vector<std::string>& arguments) {
     state.content() = {{"sizes", to_json(tuning.sizes)}, {"done", nlohmann::json::array()}};
     state.save();
   }
-  const std::vector<Step> steps = steps_of(tuning);
+  const std::vector<TuneStep> steps = steps_of(tuning);
   for (std::size_t i = 0; i < steps.size(); ++i) {
     if (state.done(steps[i].name)) continue;
     if (!tuning.quiet) std::fprintf(stderr, "== %zu/%zu %s\n", i + 1, steps.size(), steps[i].name.c_str());
-    if (interrupted() || steps[i].run() != 0) {
+    if (interrupted() || run_to_stop(steps[i]) != 0) {
       std::printf("go on with: %s\n", again("tune", {}, {"--resume", tuning.folder.string()}).c_str());
       return 1;
     }

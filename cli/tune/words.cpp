@@ -1,16 +1,12 @@
-#include "cli/tune_stages.hpp"
+#include "cli/tune/words.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <map>
 #include <stdexcept>
 #include <utility>
 
 #include "base/format.hpp"
-#include "base/json_fields.hpp"
 #include "core/policies/key_probe.hpp"
 #include "core/policy_file.hpp"
-#include "eval/record_file.hpp"
 
 namespace namm::cli {
 namespace {
@@ -18,19 +14,6 @@ namespace {
 // Kinds of task: those on which is evolved, and others, on which is chosen and reported, at other lengths.
 constexpr const char* kEvolveTasks = "passkey,niah-single-3,niah-multivalue,kv-recall,code-retrieval,text";
 constexpr const char* kHeldOutTasks = "niah-multikey-1,vt,passage-retrieval,code-completion,multi-turn,text";
-constexpr double kHeldOutTokens = 6 * (700 + 2000);  // one prompt of every task and length
-constexpr int kPrompts = 2;
-constexpr double kWorstKind = 0.1;  // nat per token
-
-// In tokens read, estimated from the times in docs/calibrate.md (SmolLM2-135M-Instruct, two workers): a text is read, repeated
-// and fitted; an evaluation of a semi-live evolution costs about as much as reading its prompts.
-constexpr double kTokensPerText = 3500;
-constexpr double kTokensPerEvaluation = kPrompts * 780;
-constexpr int kValidated = 3, kTested = 6;  // policies with the full cache; kvzip reads twice
-
-double evolution_tokens(const TuneSizes& sizes) {
-  return sizes.seeds * sizes.generations * sizes.population * kTokensPerEvaluation;
-}
 
 std::vector<std::string> with_common(const Tuning& tuning, std::vector<std::string> words, bool model) {
   if (model) {
@@ -67,64 +50,7 @@ std::vector<std::string> eval_words(const Tuning& tuning, const std::string& pol
                      true);
 }
 
-/// Mean over tables of a policy's change, and each table's by its name.
-std::map<std::string, double> changes_of(const std::vector<eval::ResultRecord>& records, const std::string& policy) {
-  std::map<std::string, double> out;
-  for (const eval::ResultRecord& r : records)
-    if (r.policy == policy) out[r.task + " at " + std::to_string(r.length_tokens)] = r.answer_log_likelihood_delta;
-  return out;
-}
-
-double mean_of(const std::map<std::string, double>& changes) {
-  double sum = 0;
-  for (const auto& [table, change] : changes) sum += change;
-  return sum / static_cast<double>(changes.size());
-}
-
 }  // namespace
-
-double tokens_of(const TuneSizes& sizes) {
-  const int validated = sizes.seeds > 0 ? sizes.validation * kValidated : 0;
-  return sizes.texts * kTokensPerText + evolution_tokens(sizes) + (validated + sizes.test * kTested) * kHeldOutTokens;
-}
-
-TuneSizes sizes_within(double tokens) {
-  TuneSizes out;
-  if (tokens_of(out) <= tokens) return out;
-  // in this order: fewer prompts, which only widens the intervals; fewer generations; a smaller calibration; no evolution
-  out.test = 10, out.validation = 6;
-  if (tokens_of(out) <= tokens) return out;
-  for (out.generations = 12; out.generations >= 6; out.generations -= 3)
-    if (tokens_of(out) <= tokens) return out;
-  out.generations = 6, out.texts = 40;
-  if (tokens_of(out) <= tokens) return out;
-  out.seeds = 0, out.generations = 0, out.validation = 0;
-  for (out.texts = 60; out.texts > 20; out.texts -= 10)
-    if (tokens_of(out) <= tokens) return out;
-  out.test = 4;
-  return out;
-}
-
-nlohmann::json to_json(const TuneSizes& s) {
-  return {{"texts", s.texts}, {"seeds", s.seeds},           {"generations", s.generations},       {"validation", s.validation},
-          {"test", s.test},   {"population", s.population}, {"evolve_lengths", s.evolve_lengths}, {"lengths", s.lengths}};
-}
-
-TuneSizes sizes_from_json(const nlohmann::json& json) {
-  const detail::JsonFields fields(json, "sizes.");
-  const auto number = [&](const char* name, int low) { return static_cast<int>(fields.integer(name, low, 100000)); };
-  if (fields.integer("seeds", 0, 100) == 1) fields.refuse("seeds", "0 or at least 2", "one run is no mean");
-  TuneSizes out;
-  out.texts = number("texts", 1);
-  out.seeds = number("seeds", 0);
-  out.generations = number("generations", 0);
-  out.validation = number("validation", 0);
-  out.test = number("test", 1);
-  out.population = number("population", 2);
-  out.evolve_lengths = fields.text("evolve_lengths");
-  out.lengths = fields.text("lengths");
-  return out;
-}
 
 std::vector<std::string> calibrate_words(const Tuning& tuning) {
   std::vector<std::string> words = {"calibrate",
@@ -156,8 +82,8 @@ std::vector<std::string> evolve_words(const Tuning& tuning, int number) {
       {"--mode", "pooled"},
       {"--tasks", kEvolveTasks},
       {"--length", sizes.evolve_lengths},
-      {"--prompts", std::to_string(kPrompts)},
-      {"--training-pool", std::to_string(std::min(12, kPrompts * sizes.generations))},
+      {"--prompts", std::to_string(kTunePrompts)},
+      {"--training-pool", std::to_string(std::min(12, kTunePrompts * sizes.generations))},
       {"--validation", std::to_string(std::max(1, sizes.validation / 2))},
       {"--validate-every", "5"}};
   std::vector<std::string> words = {"evolve"};
@@ -192,34 +118,6 @@ std::vector<std::string> report_words(const Tuning& tuning) {
   for (int i = 1; i <= tuning.sizes.seeds; ++i) words.push_back(tuning.offsets(i).string());
   words.insert(words.end(), {"--output", tuning.page().string()});
   return with_common(tuning, std::move(words), false);
-}
-
-TuneChoice choose(const Tuning& tuning) {
-  TuneChoice out;
-  if (tuning.sizes.seeds == 0) {
-    out.why = "nothing was evolved: there was no time for it";
-    return out;
-  }
-  const auto records = eval::load_results(tuning.validation());
-  const auto calibrated = changes_of(records, (tuning.calibrated() / kPolicyFileName).string());
-  const auto averaged = changes_of(records, tuning.averaged().string());
-  if (calibrated.empty() || calibrated.size() != averaged.size())
-    throw std::runtime_error(tuning.validation().string() +
-                             ": must have results of both policies, has not; delete it and resume");
-  out.calibrated_nat = mean_of(calibrated);
-  out.averaged_nat = mean_of(averaged);
-  double worst = 0;
-  std::string where;
-  for (const auto& [table, change] : averaged)
-    if (const double lost = calibrated.at(table) - change; lost > worst) worst = lost, where = table;
-  const auto nat = [](double value) { return format_number("%+.3f", value) + " nat per answer token"; };
-  const std::string both =
-      "evolved on top " + nat(out.averaged_nat) + ", calibrated " + nat(out.calibrated_nat) + " on validation";
-  out.averaged = out.averaged_nat > out.calibrated_nat && worst <= kWorstKind;
-  out.why = both;
-  if (!out.averaged && out.averaged_nat > out.calibrated_nat)
-    out.why += "; but on " + where + " it loses " + format_number("%.2f", worst) + " more";
-  return out;
 }
 
 }  // namespace namm::cli

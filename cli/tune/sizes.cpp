@@ -1,0 +1,65 @@
+#include "cli/tune/sizes.hpp"
+
+#include "base/json_fields.hpp"
+
+namespace namm::cli {
+namespace {
+
+constexpr double kHeldOutTokens = 6 * (700 + 2000);  // one prompt of every task and length
+
+// In tokens read, estimated from the times in docs/calibrate.md (SmolLM2-135M-Instruct, two workers): a text is read, repeated
+// and fitted; an evaluation of a semi-live evolution costs about as much as reading its prompts.
+constexpr double kTokensPerText = 3500;
+constexpr double kTokensPerEvaluation = kTunePrompts * 780;
+constexpr int kValidated = 3, kTested = 6;  // policies with the full cache; kvzip reads twice
+
+double evolution_tokens(const TuneSizes& sizes) {
+  return sizes.seeds * sizes.generations * sizes.population * kTokensPerEvaluation;
+}
+
+}  // namespace
+
+double tokens_of(const TuneSizes& sizes) {
+  const int validated = sizes.seeds > 0 ? sizes.validation * kValidated : 0;
+  return sizes.texts * kTokensPerText + evolution_tokens(sizes) + (validated + sizes.test * kTested) * kHeldOutTokens;
+}
+
+TuneSizes sizes_within(double tokens) {
+  TuneSizes out;
+  if (tokens_of(out) <= tokens) return out;
+  // in this order: fewer prompts, which only widens the intervals; fewer generations; a smaller calibration; no evolution
+  out.test = 10, out.validation = 6;
+  if (tokens_of(out) <= tokens) return out;
+  for (out.generations = 12; out.generations >= 6; out.generations -= 3)
+    if (tokens_of(out) <= tokens) return out;
+  out.generations = 6, out.texts = 40;
+  if (tokens_of(out) <= tokens) return out;
+  out.seeds = 0, out.generations = 0, out.validation = 0;
+  for (out.texts = 60; out.texts > 20; out.texts -= 10)
+    if (tokens_of(out) <= tokens) return out;
+  out.test = 4;
+  return out;
+}
+
+nlohmann::json to_json(const TuneSizes& s) {
+  return {{"texts", s.texts}, {"seeds", s.seeds},           {"generations", s.generations},       {"validation", s.validation},
+          {"test", s.test},   {"population", s.population}, {"evolve_lengths", s.evolve_lengths}, {"lengths", s.lengths}};
+}
+
+TuneSizes sizes_from_json(const nlohmann::json& json) {
+  const detail::JsonFields fields(json, "sizes.");
+  const auto number = [&](const char* name, int low) { return static_cast<int>(fields.integer(name, low, 100000)); };
+  if (fields.integer("seeds", 0, 100) == 1) fields.refuse("seeds", "0 or at least 2", "one run is no mean");
+  TuneSizes out;
+  out.texts = number("texts", 1);
+  out.seeds = number("seeds", 0);
+  out.generations = number("generations", 0);
+  out.validation = number("validation", 0);
+  out.test = number("test", 1);
+  out.population = number("population", 2);
+  out.evolve_lengths = fields.text("evolve_lengths");
+  out.lengths = fields.text("lengths");
+  return out;
+}
+
+}  // namespace namm::cli

@@ -1,0 +1,30 @@
+#pragma once
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+namespace namm::cli {
+
+inline constexpr int kTunePrompts = 2;  ///< that every candidate of an evolution is scored on
+
+/// How much work `namm tune` puts into each of its steps.
+struct TuneSizes {
+  int texts = 60;        ///< to calibrate on
+  int seeds = 3;         ///< evolutions that are averaged; 0: none, the calibrated policy is what comes out
+  int generations = 15;  ///< of each of them
+  int validation = 8;    ///< prompts per task and length on which is chosen
+  int test = 20;         ///< prompts per task and length on which the choice is reported
+  int population = 12;
+  std::string evolve_lengths = "512,900";  ///< of the prompts, in tokens
+  std::string lengths = "700,2000";        ///< of validation and test
+};
+
+/// Tokens that the model reads for them, together; a token that evolution reads counts like any other.
+double tokens_of(const TuneSizes& sizes);
+/// The largest that fit into so many tokens; the smallest that make sense if none does.
+TuneSizes sizes_within(double tokens);
+nlohmann::json to_json(const TuneSizes& sizes);
+/// Throws std::runtime_error naming the field.
+TuneSizes sizes_from_json(const nlohmann::json& json);
+
+}  // namespace namm::cli

@@ -1,0 +1,93 @@
+#include "cli/tune/steps.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <stdexcept>
+
+#include "adapters/llama_cpp/model_key.hpp"
+#include "base/date.hpp"
+#include "base/version.hpp"
+#include "cli/command.hpp"
+#include "cli/tune/choice.hpp"
+#include "core/model_policies.hpp"
+#include "core/policies/key_probe.hpp"
+#include "core/policy_file.hpp"
+
+namespace namm::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The calibrated policy without recency: where evolution begins (docs/calibrate.md, "Evolved on top").
+void write_plain(const Tuning& tuning) {
+  PolicyFile file = load_policy_file(tuning.calibrated() / kPolicyFileName);
+  file.policy = with_recency(*file.policy, 0);
+  file.provenance["recency"] = 0;
+  save_policy_file(tuning.plain(), file);
+}
+
+/// Chooses, writes policy.json and keeps it as the model's own for this budget.
+void write_chosen(const Tuning& tuning) {
+  const TuneChoice choice = choose(tuning);
+  PolicyFile file = load_policy_file(choice.averaged ? tuning.averaged() : tuning.calibrated() / kPolicyFileName);
+  file.selection.budget = parse_budget(tuning.budget);
+  file.selection.mode = SelectionMode::pooled;
+  file.provenance["model"] = load_policy_file(tuning.calibrated() / kPolicyFileName).provenance["model"];
+  file.provenance["tuned"] = {{"budget", tuning.budget}, {"chosen", choice.averaged ? "evolved on top" : "calibrated"},
+                              {"why", choice.why},       {"sizes", to_json(tuning.sizes)},
+                              {"date", today()},         {"version", version()},
+                              {"commit", commit()}};
+  file.provenance["date"] = today();
+  save_policy_file(tuning.chosen(), file);
+  std::printf("chosen: %s (%s)\n", choice.averaged ? "calibrated, then evolved" : "calibrated", choice.why.c_str());
+  try {
+    ModelPolicies().keep(llama::model_key(tuning.model), tuned_name(file.selection.budget), file);
+    std::printf("kept as this model's own for %s ('namm policies')\n", tuning.budget.c_str());
+  } catch (const std::exception& error) {
+    spdlog::warn("{}; the policy is not kept as this model's own", error.what());
+  }
+  std::fflush(stdout);
+}
+
+/// One command of this program. What was begun and left is gone on with.
+int run_words(const std::vector<std::string>& words) {
+  for (const Command& command : commands())
+    if (command.name == words.front()) return command.run({words.begin() + 1, words.end()});
+  throw std::logic_error("tune: no command " + words.front());
+}
+
+}  // namespace
+
+std::vector<TuneStep> steps_of(const Tuning& tuning) {
+  const auto exists = [](const fs::path& path) {
+    std::error_code ignored;
+    return fs::exists(path, ignored);
+  };
+  const auto resumed = [&tuning](const char* command, const fs::path& folder) {
+    std::vector<std::string> words = {command, "--resume", folder.string()};
+    if (tuning.quiet) words.emplace_back("--quiet");
+    return words;
+  };
+  std::vector<TuneStep> out;
+  out.push_back({"calibrate", [=, &tuning] {
+                   const fs::path folder = tuning.calibrated();
+                   if (exists(folder / "calibration.state")) return run_words(resumed("calibrate", folder));
+                   return exists(folder / kPolicyFileName) ? 0 : run_words(calibrate_words(tuning));
+                 }});
+  for (int i = 1; i <= tuning.sizes.seeds; ++i)
+    out.push_back({"evolve " + std::to_string(i), [=, &tuning] {
+                     if (!exists(tuning.plain())) write_plain(tuning);
+                     const fs::path folder = tuning.offsets(i);
+                     return run_words(exists(folder / "checkpoint.json") ? resumed("evolve", folder) : evolve_words(tuning, i));
+                   }});
+  if (tuning.sizes.seeds > 1) out.push_back({"average", [&tuning] { return run_words(average_words(tuning)); }});
+  if (tuning.sizes.seeds > 0) out.push_back({"validate", [&tuning] { return run_words(validate_words(tuning)); }});
+  out.push_back({"choose", [&tuning] { return write_chosen(tuning), 0; }});
+  out.push_back({"test", [&tuning] { return run_words(test_words(tuning)); }});
+  out.push_back({"report", [&tuning] { return run_words(report_words(tuning)); }});
+  return out;
+}
+
+}  // namespace namm::cli
