@@ -13,7 +13,8 @@ namespace {
 /// Lists that hold `kept` of the inputs' tokens in every head: the queries' own, and older ones at even distances.
 class RaggedAttention {
  public:
-  RaggedAttention(const AttentionInputs& inputs, std::size_t kept, StatisticSet statistics, int threads) : inputs_(&inputs) {
+  RaggedAttention(const AttentionInputs& inputs, std::size_t kept, StatisticSet statistics, int threads, RowFormats formats)
+      : inputs_(&inputs) {
     const AttentionShape& s = inputs.shape;
     const auto cells = static_cast<std::size_t>(s.cells), own = static_cast<std::size_t>(s.queries);
     std::vector<std::int32_t> held;
@@ -36,7 +37,7 @@ class RaggedAttention {
       auto& heads = layers_.emplace_back();
       const auto region = std::make_shared<llama::PageRegion>();
       for (int h = 0; h < s.kv_heads; ++h) {
-        heads.emplace_back(s.head_size, s.head_size, settings, region);
+        heads.emplace_back(s.head_size, s.head_size, settings, region, formats);
         const std::size_t offset = static_cast<std::size_t>(h) * s.head_size;
         for (const std::int32_t cell : held) {
           const std::size_t row = static_cast<std::size_t>(cell) * width + offset;
@@ -56,7 +57,8 @@ class RaggedAttention {
     call_.threads = threads;
     // query i sees the old tokens and its own up to i
     pairs_ = static_cast<double>(own) * static_cast<double>(old) + static_cast<double>(own * (own + 1)) / 2;
-    bytes_ = static_cast<double>(held.size() * width * 2 * sizeof(std::uint16_t)) * s.layers;
+    const std::size_t row = kernels::row_bytes(formats.keys, s.head_size) + kernels::row_bytes(formats.values, s.head_size);
+    bytes_ = static_cast<double>(held.size() * row * static_cast<std::size_t>(s.kv_heads)) * s.layers;
   }
 
   void run() {
@@ -91,9 +93,10 @@ std::vector<BenchCase> attention_cases(const char* kernel, const AttentionShape&
   const auto inputs = std::make_shared<AttentionInputs>(shape);
   const auto flash = std::make_shared<FlashAttention>(*inputs, settings.threads);
   const auto cells = static_cast<std::size_t>(shape.cells);
-  const auto lists = [&](std::size_t kept, StatisticSet statistics) {
-    return std::make_shared<RaggedAttention>(*inputs, kept, statistics, settings.threads);
+  const auto lists = [&](std::size_t kept, StatisticSet statistics, RowFormats formats = {}) {
+    return std::make_shared<RaggedAttention>(*inputs, kept, statistics, settings.threads, formats);
   };
+  constexpr RowFormats kCodes{RowFormat::q8_0, RowFormat::q8_0};
   const auto full = lists(cells, {});
   flash->run();
   full->check(flash->output());
@@ -108,6 +111,10 @@ std::vector<BenchCase> attention_cases(const char* kernel, const AttentionShape&
   add("ragged, all entries", full);
   add("ragged, 25 %", lists(cells / 4, {}));
   add("ragged, 12.5 %", lists(cells / 8, {}));
+  const auto codes = lists(cells, {}, kCodes);
+  codes->check(flash->output());
+  add("ragged, all entries, q8_0", codes);
+  add("ragged, 25 %, q8_0", lists(cells / 4, {}, kCodes));
   add("ragged, all, accumulated attention", lists(cells, Statistic::accumulated));
   add("ragged, all, spectrogram", lists(cells, Statistic::spectrogram));
   return {std::move(out)};

@@ -69,6 +69,7 @@ preload::Settings attach_settings_from(const po::variables_map& values, const fs
   out.policy = is_policy_name(name) ? name : fs::absolute(name).string();
   out.budget = to_string(budget);
   out.mode = to_string(memory.selection.mode);
+  out.store = to_string(memory.store);
   out.interval_tokens = memory.interval_tokens;
   out.sinks = memory.selection.sinks;
   out.recent = memory.selection.recent;
@@ -118,6 +119,7 @@ int run_attach(const std::vector<std::string>& arguments) {
   options.add_options()("budget,b", po::value<std::string>()->value_name("B"),
                         "25% or 0.25, 256 (tokens per head), 64MiB; default: the policy file's own");
   add_memory(options);
+  add_store(options);
   options.add_options()("stats", po::value<std::string>()->value_name("FILE"),
                         "appends a JSON object per request: tokens, entries and bytes kept, savings");
   options.add_options()("print", "prints the program's command line with the flags it is given, and stops");

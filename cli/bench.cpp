@@ -41,6 +41,7 @@ po::options_description bench_options() {
                         "prompt lengths in tokens (--model)");
   options.add_options()("decode", po::value<int>()->default_value(32)->value_name("N"), "tokens to decode (--model)");
   add_memory(options);
+  add_store(options);
   options.add_options()("small", "tiny shapes: to see that it runs, not to measure");
   options.add_options()("json", po::value<std::string>()->value_name("FILE"), "writes everything as one JSON object");
   add_general(options);
@@ -89,7 +90,7 @@ bench::ModelBenchSettings model_settings_from(const po::variables_map& values, b
     out.budget_text = to_string(budget);
     out.memories.push_back(make_memory(file, memory_from(values), budget));
     if (values.contains("budget")) warn_of_few_tokens({&budget, 1});
-  } else if (const std::string option = given_memory_option(values); !option.empty()) {
+  } else if (const std::string option = values["store"].defaulted() ? given_memory_option(values) : "--store"; !option.empty()) {
     throw std::invalid_argument(option + ": must be given with --policy, is given without; name a policy, for example --policy " +
                                 std::string(kDefaultPolicyName));
   }
@@ -134,7 +135,9 @@ int run_bench(const std::vector<std::string>& arguments) {
   results.clock = clock == "wall" ? bench::BenchClock::wall : bench::BenchClock::processor;
   require_at_least("--threads", results.threads, 1);
   require_at_least("--repetitions", results.repetitions, 1);
-  const std::string option = values->contains("policy") ? "--policy" : given_memory_option(*values);
+  const std::string option = values->contains("policy")        ? "--policy"
+                             : !(*values)["store"].defaulted() ? "--store"
+                                                               : given_memory_option(*values);
   if (!option.empty() && !values->contains("model"))
     throw std::invalid_argument(option + ": must be given with --model, which is missing; name a GGUF file");
   const std::vector<const bench::BenchKernel*> kernels = kernels_from(*values);

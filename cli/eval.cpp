@@ -40,6 +40,7 @@ nlohmann::json settings_of(const po::variables_map& values, const ModelOptions& 
                         {"chat_template", tasks.protocol.chat_template},
                         {"model_bytes", std::filesystem::file_size(text("model"))},
                         {"model_hash", eval::model_fingerprint(text("model"))}};
+  out["store"] = to_string(memories_from(values).front().store);
   if (model.holder == llama::CacheHolder::callback) {  // results of the other are resumed as they always were
     out["attachment"] = text("attachment");
     out["cells"] = model.cells;
@@ -214,6 +215,7 @@ po::options_description describe_options() {
                         "budgets: 25% or 0.25, 256 (tokens per head), 64MiB");
   add_model(options, 1);
   add_memory(options);
+  add_store(options);
   add_cache_holder(options);
   add_tasks(options, "512");
   options.add_options()("samples,n", po::value<int>()->default_value(20)->value_name("N"),

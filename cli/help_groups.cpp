@@ -34,7 +34,7 @@ constexpr std::string_view kMan[] = {"output"};
 // The rest by subject, the same for all commands.
 constexpr std::string_view kCache[] = {"policy",   "budget", "mode",       "interval", "protect-sinks", "protect-recent",
                                        "compress", "target", "input",      "read-out", "value-weight",  "recency",
-                                       "features", "probe",  "attachment", "cells"};
+                                       "features", "probe",  "attachment", "cells",    "store"};
 constexpr std::string_view kTexts[] = {"tasks",   "data",       "length",        "length-max", "haystack",
                                        "split",   "samples",    "seed",          "texts",      "question-in-context",
                                        "no-chat", "no-keep",    "prompts",       "count",      "training-pool",

@@ -127,6 +127,12 @@ void add_memory(po::options_description& options) {
   options.add_options()("protect-recent", po::value<int>()->value_name("N"), "newest tokens never dropped (default 16)");
 }
 
+void add_store(po::options_description& options) {
+  options.add_options()("store", po::value<std::string>()->default_value("f16")->value_name("TYPE"),
+                        "how keys and values are held: f16, q8_0 (8.5 bits a number, nearly half the bytes), or keys and values "
+                        "apart: f16,q8_0");
+}
+
 std::vector<MemoryOptions> memories_from(const po::variables_map& values) {
   MemoryOptions out;
   const auto number = [&](const char* name, int low, int high) -> std::optional<int> {
@@ -139,6 +145,13 @@ std::vector<MemoryOptions> memories_from(const po::variables_map& values) {
   out.interval_tokens = number("interval", 16, 1 << 24);
   out.sinks = number("protect-sinks", 0, 1 << 20);
   out.recent = number("protect-recent", 0, 1 << 20);
+  if (values.contains("store")) {
+    try {
+      out.store = parse_row_formats(values["store"].as<std::string>());
+    } catch (const std::invalid_argument& error) {
+      throw std::invalid_argument("--" + std::string(error.what()));
+    }
+  }
   if (!values.contains("mode")) return {out};
   std::vector<MemoryOptions> list;
   for (const std::string& name : split_list(values["mode"].as<std::string>(), "--mode")) {
@@ -167,6 +180,7 @@ CachePolicy make_memory(const CachePolicy& file, const MemoryOptions& options, c
   if (options.sinks) out.selection.sinks = *options.sinks;
   if (options.recent) out.selection.recent = *options.recent;
   if (options.interval_tokens) out.interval_tokens = *options.interval_tokens;
+  out.store = options.store;
   require_valid(out);
   return out;
 }

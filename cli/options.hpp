@@ -45,12 +45,16 @@ std::vector<std::string> files_from(const po::variables_map& values);
 
 // Groups of options that several commands share. add_*() declares them, *_from() reads them.
 
-/// --mode, --interval, --protect-sinks, --protect-recent. What was not given comes from the policy file.
+/// --mode, --interval, --protect-sinks, --protect-recent, and of add_store() --store. What was not given comes from the policy
+/// file.
 struct MemoryOptions {
   std::optional<SelectionMode> mode;
   std::optional<int> interval_tokens, sinks, recent;
+  RowFormats store;
 };
 void add_memory(po::options_description& options);
+/// Where rows are really held: for run, eval and attach.
+void add_store(po::options_description& options);
 /// One per name in --mode; a single one if it was not given.
 std::vector<MemoryOptions> memories_from(const po::variables_map& values);
 /// The same for commands that take one: throws std::invalid_argument if --mode names several.

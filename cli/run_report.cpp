@@ -47,7 +47,8 @@ void print_savings(std::ostream& out, const LabelledRun& run) {
   if (o.usage) {
     const CacheUsage& u = *o.usage;
     out << "policy     " << run.policy << (run.budget.empty() ? "" : ", budget " + run.budget + ", " + run.mode) << ", "
-        << u.updates << (u.updates == 1 ? " update" : " updates") << ", every " << run.memory.interval_tokens << " tokens\n"
+        << u.updates << (u.updates == 1 ? " update" : " updates") << ", every " << run.memory.interval_tokens << " tokens"
+        << (run.memory.store == RowFormats() ? "" : "; held as " + to_string(run.memory.store)) << '\n'
         << "entries    " << u.entries << " kept of " << u.entries_full << ", peak " << u.entries_peak << "; logical saving "
         << format_number("%.1f %%", 100 * u.logical_saving()) << '\n'
         << "KV memory  ";
@@ -110,6 +111,7 @@ nlohmann::ordered_json to_json(const LabelledRun& run, const HostDescription& ho
                                 {"budget", run.budget},
                                 {"mode", run.mode},
                                 {"interval_tokens", run.memory.interval_tokens},
+                                {"store", to_string(run.memory.store)},
                                 {"text", o.text},
                                 {"complete", o.complete},
                                 {"prompt_tokens", o.prompt_tokens},

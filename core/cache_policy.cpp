@@ -88,6 +88,12 @@ CachePolicy CachePolicy::with_interval(int tokens) const {
   return out;
 }
 
+CachePolicy CachePolicy::with_store(std::string_view formats) const {
+  CachePolicy out = *this;
+  out.store = parse_row_formats(formats);
+  return out;
+}
+
 CachePolicy CachePolicy::with_protection(int sinks, int recent) const {
   CachePolicy out = *this;
   out.selection.sinks = sinks;

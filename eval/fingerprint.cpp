@@ -42,11 +42,11 @@ std::string haystack_fingerprint(const std::string& name) {
 
 std::string memory_fingerprint(const CachePolicy& memory) {
   const SelectionSettings& selection = memory.selection;
-  const nlohmann::json content = {
-      {"policy", memory.policy ? std::string(memory.policy->name()) : std::string()},
-      {"content", memory.policy ? memory.policy->to_json() : nlohmann::json()},
-      {"spectrogram", {memory.spectrogram.fft_size, memory.spectrogram.hop, memory.spectrogram.decay}},
-      {"protected", {selection.sinks, selection.recent}}};
+  nlohmann::json content = {{"policy", memory.policy ? std::string(memory.policy->name()) : std::string()},
+                            {"content", memory.policy ? memory.policy->to_json() : nlohmann::json()},
+                            {"spectrogram", {memory.spectrogram.fft_size, memory.spectrogram.hop, memory.spectrogram.decay}},
+                            {"protected", {selection.sinks, selection.recent}}};
+  if (memory.store != RowFormats()) content["store"] = to_string(memory.store);
   return fingerprint(content.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 

@@ -146,6 +146,7 @@ ResultRecord record_from_json(const json& object) {
   r.prompts = read_prompts(object, r.samples);
   if (const auto settings = object.find("settings"); settings != object.end() && settings->is_object()) r.settings = *settings;
   r.settings.emplace("compress", "chunked");  // what there was before there was a choice
+  r.settings.emplace("store", "f16");
   return r;
 }
 

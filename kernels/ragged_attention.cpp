@@ -26,6 +26,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using F32 = hn::ScalableTag<float>;
 using F16 = hn::Rebind<hwy::float16_t, F32>;
+using I8 = hn::Rebind<std::int8_t, F32>;
 using I32 = hn::RebindToSigned<F32>;
 
 HWY_INLINE hn::Vec<F32> load(const float* from) {
@@ -41,6 +42,10 @@ HWY_INLINE hn::Vec<F32> load(const std::uint16_t* from) {
 #else
   return out;
 #endif
+}
+
+HWY_INLINE hn::Vec<F32> load(const std::int8_t* from) {
+  return hn::ConvertTo(F32(), hn::PromoteTo(I32(), hn::LoadU(I8(), from)));
 }
 
 // c[row][0 .. vectors) += sum_k a[row][k] * b[k][0 .. vectors), all of it held in registers.
@@ -64,12 +69,12 @@ HWY_INLINE void register_tile(const float* HWY_RESTRICT a, std::size_t a_stride,
     for (int v = 0; v < kVectors; ++v) hn::StoreU(acc[r][v], d, c + r * c_stride + v * lanes);
 }
 
-// c[rows][width] += a[rows][depth] * b[depth][width]; width is a multiple of 16.
-template <class B>
+// c[rows][width] += a[rows][depth] * b[depth][width]; width is a multiple of 16. kMost: vectors side by side.
+template <int kMost = 4, class B>
 void multiply(const float* a, std::size_t a_stride, std::size_t rows, const B* b, std::size_t b_stride, std::size_t depth,
               std::size_t width, float* c, std::size_t c_stride) {
   // 32 vector registers carry 6 x 4 accumulators, 16 carry 6 x 2
-  constexpr int kVectors = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
+  constexpr int kVectors = HWY_TARGET <= HWY_AVX3 && kMost == 4 ? 4 : 2;
   const std::size_t step = kVectors * hn::Lanes(F32());
   const auto columns = [&](auto vectors, std::size_t x) {
     constexpr int kV = decltype(vectors)::value;
@@ -137,6 +142,47 @@ HWY_INLINE hn::Vec<F32> row_maximum(const RaggedHead& head, int query, std::size
   return maximum;
 }
 
+// A block of q8_0: its codes, and its scales [group][64].
+struct Codes {
+  const std::int8_t* codes;
+  const std::uint16_t* scales;
+  Codes(const std::uint16_t* blocks, std::size_t size, std::size_t block)
+      : codes(reinterpret_cast<const std::int8_t*>(blocks) + block * kBlock * row_bytes(RowFormat::q8_0, size)),
+        scales(reinterpret_cast<const std::uint16_t*>(codes + kBlock * size)) {}
+};
+
+// logits[row][e] += the products with the keys of a block of q8_0: the codes' sums, group by group, by the scale of each entry.
+void multiply_key_codes(const QueryTile& tile, std::size_t rows, const Codes& block, std::size_t size, float* HWY_RESTRICT sums,
+                        float* HWY_RESTRICT logits, std::size_t stride) {
+  const F32 d;
+  for (std::size_t g = 0; g < scales_of(size); ++g) {
+    const std::size_t begin = g * kScaleGroup, depth = std::min(kScaleGroup, size - begin);
+    std::memset(sums, 0, rows * kBlock * sizeof(float));
+    multiply(tile.rows + begin, size, rows, block.codes + begin * kBlock, kBlock, depth, kBlock, sums, kBlock);
+    for (std::size_t e = 0; e < kBlock; e += hn::Lanes(d)) {
+      const auto scale = load(block.scales + g * kBlock + e);
+      for (std::size_t r = 0; r < rows; ++r)
+        hn::StoreU(hn::MulAdd(hn::LoadU(d, sums + r * kBlock + e), scale, hn::LoadU(d, logits + r * stride + e)), d,
+                   logits + r * stride + e);
+    }
+  }
+}
+
+// The keys of a block as floats, [size][64].
+void convert_keys(const RaggedHead& head, std::size_t block, float* HWY_RESTRICT keys) {
+  const F32 d;
+  if (head.key_format == RowFormat::f16) {
+    const std::uint16_t* const halves = head.keys + block * head.key_size * kBlock;
+    for (std::size_t i = 0; i < head.key_size * kBlock; i += hn::Lanes(d)) hn::StoreU(load(halves + i), d, keys + i);
+    return;
+  }
+  const Codes from(head.keys, head.key_size, block);
+  for (std::size_t k = 0; k < head.key_size; ++k)
+    for (std::size_t e = 0; e < kBlock; e += hn::Lanes(d))
+      hn::StoreU(hn::Mul(load(from.codes + k * kBlock + e), load(from.scales + k / kScaleGroup * kBlock + e)), d,
+                 keys + k * kBlock + e);
+}
+
 // logits[row * stride + e] of one block; hidden ones are -inf. Raises the rows' maxima. Online: brings what was summed under the
 // old maximum under the new one.
 void score_block(const RaggedHead& head, const QueryTile& tile, std::size_t block, bool all_seen, bool convert_once,
@@ -144,12 +190,14 @@ void score_block(const RaggedHead& head, const QueryTile& tile, std::size_t bloc
   const F32 d;
   const std::size_t rows = static_cast<std::size_t>(tile.queries) * tile.group;
   for (std::size_t r = 0; r < rows; ++r) std::memset(logits + r * stride, 0, kBlock * sizeof(float));
-  const std::uint16_t* const halves = head.keys + block * head.key_size * kBlock;
   if (convert_once) {
-    for (std::size_t i = 0; i < head.key_size * kBlock; i += hn::Lanes(d)) hn::StoreU(load(halves + i), d, keys + i);
+    convert_keys(head, block, keys);
     multiply(tile.rows, head.key_size, rows, keys, kBlock, head.key_size, kBlock, logits, stride);
+  } else if (head.key_format == RowFormat::q8_0) {
+    multiply_key_codes(tile, rows, Codes(head.keys, head.key_size, block), head.key_size, keys, logits, stride);
   } else {
-    multiply(tile.rows, head.key_size, rows, halves, kBlock, head.key_size, kBlock, logits, stride);
+    multiply(tile.rows, head.key_size, rows, head.keys + block * head.key_size * kBlock, kBlock, head.key_size, kBlock, logits,
+             stride);
   }
   for (std::size_t r = 0; r < rows; ++r) {
     float* const x = logits + r * stride;
@@ -190,24 +238,68 @@ HWY_INLINE float weigh_row(float* HWY_RESTRICT x, float maximum) {
   return hn::GetLane(hn::SumOfLanes(d, sum));
 }
 
+// The values of a block as floats, [entry][width], zeros behind value_size.
+void convert_values(const RaggedHead& head, std::size_t block, std::size_t entries, std::size_t width,
+                    float* HWY_RESTRICT values) {
+  const F32 d;
+  const std::size_t size = head.value_size;
+  if (head.value_format == RowFormat::f16) {
+    const std::uint16_t* const halves = head.values + block * kBlock * size;
+    for (std::size_t e = 0; e < entries; ++e) {
+      std::size_t n = 0;
+      for (; n + hn::Lanes(d) <= size; n += hn::Lanes(d)) hn::StoreU(load(halves + e * size + n), d, values + e * width + n);
+      for (; n < width; ++n) values[e * width + n] = n < size ? half_to_float(halves[e * size + n]) : 0.0f;
+    }
+    return;
+  }
+  const Codes from(head.values, size, block);
+  for (std::size_t g = 0; g < scales_of(size); ++g) {
+    float scales[kBlock];
+    for (std::size_t e = 0; e < kBlock; e += hn::Lanes(d)) hn::StoreU(load(from.scales + g * kBlock + e), d, scales + e);
+    const std::size_t end = std::min(size, (g + 1) * kScaleGroup);
+    for (std::size_t e = 0; e < entries; ++e) {
+      std::size_t n = g * kScaleGroup;
+      for (; n + hn::Lanes(d) <= end; n += hn::Lanes(d))
+        hn::StoreU(hn::Mul(load(from.codes + e * size + n), hn::Set(d, scales[e])), d, values + e * width + n);
+      for (; n < end; ++n) values[e * width + n] = static_cast<float>(from.codes[e * size + n]) * scales[e];
+    }
+  }
+  for (std::size_t e = 0; e < entries; ++e) std::fill(values + e * width + size, values + (e + 1) * width, 0.0f);
+}
+
+// output[row] += sum of weight * value over one block of q8_0: group by group, the weights by the scale of each entry.
+void add_value_codes(const RaggedHead& head, std::size_t block, std::size_t entries, std::size_t rows,
+                     const float* HWY_RESTRICT weights, std::size_t stride, float* HWY_RESTRICT scaled,
+                     float* HWY_RESTRICT output) {
+  const F32 d;
+  const std::size_t size = head.value_size;
+  const Codes from(head.values, size, block);
+  for (std::size_t g = 0; g < scales_of(size); ++g) {
+    for (std::size_t e = 0; e < kBlock; e += hn::Lanes(d)) {
+      const auto scale = load(from.scales + g * kBlock + e);
+      for (std::size_t r = 0; r < rows; ++r)
+        hn::StoreU(hn::Mul(hn::LoadU(d, weights + r * stride + e), scale), d, scaled + r * kBlock + e);
+    }
+    const std::size_t begin = g * kScaleGroup;
+    multiply<2>(scaled, kBlock, rows, from.codes + begin, size, entries, std::min(kScaleGroup, size - begin), output + begin,
+                size);
+  }
+}
+
 // output[row] += sum of weight * value over one block.
 void add_values(const RaggedHead& head, std::size_t block, std::size_t rows, const float* HWY_RESTRICT weights,
                 std::size_t stride, bool convert_once, float* HWY_RESTRICT values, float* HWY_RESTRICT output) {
-  const F32 d;
   const std::size_t width = padded_value_size(head.value_size);
   const std::size_t entries = std::min(kBlock, head.count - block * kBlock);
-  const std::uint16_t* const halves = head.values + block * kBlock * head.value_size;
-  if (!convert_once && width == head.value_size) {
-    multiply(weights, stride, rows, halves, head.value_size, entries, width, output, width);
-    return;
+  if (convert_once || width != head.value_size) {
+    convert_values(head, block, entries, width, values);
+    multiply(weights, stride, rows, values, width, entries, width, output, width);
+  } else if (head.value_format == RowFormat::q8_0) {
+    add_value_codes(head, block, entries, rows, weights, stride, values, output);
+  } else {
+    multiply(weights, stride, rows, head.values + block * kBlock * head.value_size, head.value_size, entries, width, output,
+             width);
   }
-  for (std::size_t e = 0; e < entries; ++e) {
-    std::size_t n = 0;
-    for (; n + hn::Lanes(d) <= head.value_size; n += hn::Lanes(d))
-      hn::StoreU(load(halves + e * head.value_size + n), d, values + e * width + n);
-    for (; n < width; ++n) values[e * width + n] = n < head.value_size ? half_to_float(halves[e * head.value_size + n]) : 0.0f;
-  }
-  multiply(weights, stride, rows, values, width, entries, width, output, width);
 }
 
 void AttendPart(const RaggedHead& head, const QueryTile& tile, AttentionPart& part, float* HWY_RESTRICT scratch) {
@@ -219,10 +311,9 @@ void AttendPart(const RaggedHead& head, const QueryTile& tile, AttentionPart& pa
   std::fill_n(part.sum, rows, 0.0f);
   std::memset(part.output, 0, rows * width * sizeof(float));
 
-  // Below this many rows a block is converted as it is multiplied; above, once for all rows.
-  const bool convert_once = rows > 6;
+  const bool convert_once = rows > kRowsTogether;
   float* const keys = scratch;
-  float* const values = scratch + head.key_size * kBlock;
+  float* const values = scratch + std::max(head.key_size, kRowsTogether) * kBlock;
 
   for (std::size_t block = part.block_begin; block < part.block_end; ++block) {
     const Seen sees = seen(head, tile, block);
@@ -296,7 +387,7 @@ HWY_EXPORT(MergeParts);
 HWY_EXPORT(FloatsToHalves);
 
 std::size_t attention_scratch(std::size_t key_size, std::size_t value_size) {
-  return kBlock * (key_size + padded_value_size(value_size));
+  return kBlock * (std::max(key_size, kRowsTogether) + std::max(padded_value_size(value_size), kRowsTogether));
 }
 
 void attend_part(const RaggedHead& head, const QueryTile& tile, AttentionPart& part, float* scratch) {

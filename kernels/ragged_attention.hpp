@@ -2,15 +2,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/row_format.hpp"
+
 namespace namm::kernels {
 
-/// Entries per block of keys. Within a block keys lie transposed, [key_size][64]: one load serves 64 entries, for one query as
-/// for many, and no tile has to be transposed again for every query.
-inline constexpr std::size_t kBlock = 64;
-
-constexpr std::size_t blocks_of(std::size_t entries) {
-  return (entries + kBlock - 1) / kBlock;
-}
 constexpr std::size_t padded_value_size(std::size_t value_size) {
   return (value_size + 15) / 16 * 16;
 }
@@ -26,7 +21,7 @@ struct BlockVisibility {
 /// The cached entries of one (layer, KV head): a list of any length in any cell order.
 ///
 ///   keys    F16  [block][key_size][64]    numbers of the last block behind `count` may be anything finite
-///   values  F16  [count][value_size]
+///   values  F16  [count][value_size]      of other formats the pointers are those of the first block (row_format.hpp)
 ///   first, last  [blocks * 64]            query q (index in the sequence's batch) sees entry e if first[e] <= q <= last[e];
 ///                                         entries visible to none, and those behind `count`, have first = kNever, last = -1
 struct RaggedHead {
@@ -42,7 +37,12 @@ struct RaggedHead {
   const std::uint8_t* dense = nullptr;
   /// Some value may be NaN or infinite: it must not reach those who do not see it, as 0 * infinity would. Costs speed.
   bool values_overflow = false;
+  RowFormat key_format = RowFormat::f16, value_format = RowFormat::f16;  ///< the CUDA kernels know f16 alone
 };
+
+/// One number of a head, as attention sees it.
+float key_number(const RaggedHead& head, std::size_t entry, std::size_t d);
+float value_number(const RaggedHead& head, std::size_t entry, std::size_t n);
 
 /// Queries first_query .. first_query + queries - 1, each with the `group` query heads that share the KV head.
 /// rows [queries * group][key_size], row = query * group + head, already multiplied by the attention scale.
@@ -71,6 +71,9 @@ struct AttentionPart {
   float* sum = nullptr;            ///< out: sum of the row's weights
   float* output = nullptr;         ///< out: sum of weight * value
 };
+
+/// Up to so many rows of a tile a block is converted as it is multiplied, above once for all of them.
+inline constexpr std::size_t kRowsTogether = 6;
 
 /// Floats of scratch that attend_part needs for one thread.
 std::size_t attention_scratch(std::size_t key_size, std::size_t value_size);

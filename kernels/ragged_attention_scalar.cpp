@@ -6,7 +6,31 @@
 #include "kernels/half.hpp"
 #include "kernels/ragged_attention.hpp"
 
-namespace namm::kernels::scalar {
+namespace namm::kernels {
+namespace {
+
+/// Of a block of q8_0.
+float scaled(const void* blocks, std::size_t size, std::size_t entry, std::size_t code, std::size_t group) {
+  const auto* const block = static_cast<const std::int8_t*>(blocks) + entry / kBlock * kBlock * row_bytes(RowFormat::q8_0, size);
+  const auto* const scales = reinterpret_cast<const std::uint16_t*>(block + kBlock * size);
+  return static_cast<float>(block[code]) * half_to_float(scales[group * kBlock + entry % kBlock]);
+}
+
+}  // namespace
+
+float key_number(const RaggedHead& head, std::size_t entry, std::size_t d) {
+  if (head.key_format == RowFormat::q8_0)
+    return scaled(head.keys, head.key_size, entry, d * kBlock + entry % kBlock, d / kScaleGroup);
+  return half_to_float(head.keys[(entry / kBlock * head.key_size + d) * kBlock + entry % kBlock]);
+}
+
+float value_number(const RaggedHead& head, std::size_t entry, std::size_t n) {
+  if (head.value_format == RowFormat::q8_0)
+    return scaled(head.values, head.value_size, entry, entry % kBlock * head.value_size + n, n / kScaleGroup);
+  return half_to_float(head.values[entry * head.value_size + n]);
+}
+
+namespace scalar {
 namespace {
 
 bool visible(const RaggedHead& head, std::size_t entry, int query) {
@@ -15,9 +39,8 @@ bool visible(const RaggedHead& head, std::size_t entry, int query) {
 }
 
 float logit(const RaggedHead& head, const QueryTile& tile, const float* row, std::size_t entry) {
-  const std::uint16_t* key = head.keys + entry / kBlock * head.key_size * kBlock + entry % kBlock;
   float dot = 0;
-  for (std::size_t d = 0; d < head.key_size; ++d) dot += row[d] * half_to_float(key[d * kBlock]);
+  for (std::size_t d = 0; d < head.key_size; ++d) dot += row[d] * key_number(head, entry, d);
   return tile.softcap > 0 ? tile.softcap * std::tanh(dot / tile.softcap) : dot;
 }
 
@@ -54,8 +77,7 @@ void attend_part(const RaggedHead& head, const QueryTile& tile, AttentionPart& p
       weights[i] = std::isinf(weights[i]) && weights[i] < 0 ? 0.0f : std::exp(weights[i] - maximum);
       part.sum[r] += weights[i];
       if (weights[i] == 0) continue;
-      for (std::size_t d = 0; d < head.value_size; ++d)
-        output[d] += weights[i] * half_to_float(head.values[e * head.value_size + d]);
+      for (std::size_t d = 0; d < head.value_size; ++d) output[d] += weights[i] * value_number(head, e, d);
     }
   }
 }
@@ -93,4 +115,5 @@ void merge_parts(const RaggedHead& head, const QueryTile& tile, const AttentionP
   }
 }
 
-}  // namespace namm::kernels::scalar
+}  // namespace scalar
+}  // namespace namm::kernels

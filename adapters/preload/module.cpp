@@ -236,8 +236,11 @@ bool before_batch(const void* context) {
   // said here and not when it was created: programs create contexts to measure what fits, and drop them
   static std::once_flag once;
   std::call_once(once, [] {
-    log().info("policy {} attached, budget {}, {}, update every {} tokens; a larger context (-c) costs memory only as it fills",
-               module().settings.policy, module().settings.budget, module().settings.mode, module().settings.interval_tokens);
+    const Settings& settings = module().settings;
+    log().info(
+        "policy {} attached, budget {}, {}, update every {} tokens, held as {}; a larger context (-c) costs memory only as "
+        "it fills",
+        settings.policy, settings.budget, settings.mode, settings.interval_tokens, settings.store);
   });
   of_context(context)->before_batch();
   return true;

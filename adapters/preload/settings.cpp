@@ -34,6 +34,7 @@ Settings settings_from_environment() {
   out.policy = variable("NAMM_ATTACH_POLICY");
   out.budget = variable("NAMM_ATTACH_BUDGET");
   out.mode = variable("NAMM_ATTACH_MODE");
+  out.store = variable("NAMM_ATTACH_STORE");
   out.interval_tokens = number("NAMM_ATTACH_INTERVAL");
   out.sinks = number("NAMM_ATTACH_SINKS");
   out.recent = number("NAMM_ATTACH_RECENT");
@@ -49,6 +50,7 @@ void put_into_environment(const Settings& settings) {
   put("NAMM_ATTACH_POLICY", settings.policy);
   put("NAMM_ATTACH_BUDGET", settings.budget);
   put("NAMM_ATTACH_MODE", settings.mode);
+  put("NAMM_ATTACH_STORE", settings.store);
   put("NAMM_ATTACH_INTERVAL", std::to_string(settings.interval_tokens));
   put("NAMM_ATTACH_SINKS", std::to_string(settings.sinks));
   put("NAMM_ATTACH_RECENT", std::to_string(settings.recent));
@@ -60,6 +62,7 @@ CachePolicy make_memory(const Settings& settings) {
   return load_policy(settings.policy)
       .with_budget(settings.budget)
       .with_mode(settings.mode)
+      .with_store(settings.store)
       .with_protection(settings.sinks, settings.recent)
       .with_interval(settings.interval_tokens);
 }

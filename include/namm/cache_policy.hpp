@@ -7,6 +7,7 @@
 
 #include "namm/observer.hpp"
 #include "namm/policy.hpp"
+#include "namm/row_format.hpp"
 #include "namm/selection.hpp"
 #include "namm/statistics.hpp"
 
@@ -20,6 +21,7 @@ struct CachePolicy {
   SpectrogramSettings spectrogram;               ///< of the statistics; a policy file says what the policy was evolved with
   SelectionSettings selection;                   ///< budget, mode, protected tokens
   int interval_tokens = 512;                     ///< tokens between updates, at least 1
+  RowFormats store = {};                         ///< how keys and values are held; scores are of what they were before
   std::shared_ptr<Observer> observer = nullptr;  ///< who watches meanwhile, with or without a policy; null: nobody
 
   /// "25%", "0.25", "256" (tokens per layer and KV head), "64MiB", "none" (parse_budget). Throws std::invalid_argument.
@@ -28,6 +30,9 @@ struct CachePolicy {
   /// "uniform", "pooled", "threshold", "reference" (SelectionMode). Throws std::invalid_argument.
   CachePolicy with_mode(std::string_view mode) const;
   CachePolicy with_interval(int tokens) const;
+  /// "f16", "q8_0", "f16,q8_0" (keys, values; parse_row_formats). What cannot hold them so refuses the policy. Throws
+  /// std::invalid_argument.
+  CachePolicy with_store(std::string_view formats) const;
   /// Tokens that are never dropped: the first `sinks` and the newest `recent`.
   CachePolicy with_protection(int sinks, int recent) const;
 

@@ -46,6 +46,33 @@ TEST_CASE("run prints the text, then the savings; --quiet the text alone") {
   CHECK(run_program(quiet).out == line["text"].get<std::string>() + "\n");
 }
 
+TEST_CASE("run holds keys and values as --store says, with a policy and without") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  const auto bytes_with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"run", "--model", host, "--max-tokens", "2", "--prompt", prose(700)});
+    more.insert(more.end(), {"--json", folder / "run.json"});
+    const Outcome outcome = run_program(more);
+    CAPTURE(outcome.err, outcome.out);
+    REQUIRE(outcome.code == 0);
+    const json line = parse_lines(read(folder / "run.json")).at(0);
+    CHECK((outcome.out.find("held as " + line["store"].get<std::string>()) == std::string::npos) == (line["store"] == "f16"));
+    return line["kv_bytes_final"].get<double>();
+  };
+  const double whole = bytes_with({}), half = bytes_with({"--store", "q8_0"}), values = bytes_with({"--store", "f16,q8_0"});
+  CHECK(half < 0.7 * whole);
+  CHECK((half < values && values < whole));
+  // the same budget of memory holds more tokens
+  const std::vector<std::string> policy = {"--policy", "h2o", "--budget", "25%", "--interval", "64"};
+  std::vector<std::string> codes = policy;
+  codes.insert(codes.end(), {"--store", "q8_0"});
+  CHECK(bytes_with(codes) < 0.8 * bytes_with(policy));
+  check_refused(run_program({"run", "--model", host, "--prompt", "a", "--store", "q2_k"}), 2, {"--store", "f16", "q8_0", "q2_k"});
+  check_refused(run_program({"run", "--model", host, "--prompt", "a", "--store", "q8_0", "--attachment", "callback", "--policy",
+                             "h2o", "--budget", "25%"}),
+                2, {"store", "callback", "backend"});
+}
+
 TEST_CASE("without --policy everything is kept, unless something is said of how to drop: then it is the policy default") {
   NAMM_NEED_HOST(host);
   const Folder folder;

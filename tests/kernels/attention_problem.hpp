@@ -21,7 +21,8 @@ struct Shape {
 /// old entry is hidden from all, as a cell of another sequence would be.
 struct Problem {
   Shape shape;
-  std::vector<std::uint16_t> keys, values;
+  std::vector<std::uint16_t> keys, values;          // as f16
+  std::vector<std::byte> key_blocks, value_blocks;  // the same in another format, if it was asked for
   std::vector<std::int32_t> first, last;
   std::vector<BlockVisibility> blocks;
   std::vector<std::uint8_t> dense;
@@ -29,7 +30,9 @@ struct Problem {
   RaggedHead head;
   QueryTile tile;
 
-  explicit Problem(const Shape& s, bool use_dense = false) : shape(s) {
+  explicit Problem(const Shape& s, bool use_dense = false, RowFormat key_format = RowFormat::f16,
+                   RowFormat value_format = RowFormat::f16)
+      : shape(s) {
     std::mt19937 rng(static_cast<unsigned>(s.entries * 31 + s.key_size + s.value_size + s.group));
     std::normal_distribution<float> normal;
     const std::size_t padded = blocks_of(s.entries) * kBlock;
@@ -61,7 +64,25 @@ struct Problem {
     head = {keys.data(), values.data(), s.entries,
             s.key_size,  s.value_size,  first.data(),
             last.data(), blocks.data(), use_dense ? dense.data() : nullptr};
+    if (key_format != RowFormat::f16) hold(key_format, s.key_size, true, key_blocks, head.keys);
+    if (value_format != RowFormat::f16) hold(value_format, s.value_size, false, value_blocks, head.values);
+    head.key_format = key_format;
+    head.value_format = value_format;
     tile = {rows.data(), 0, s.queries, s.group, 0};
+  }
+
+  /// The keys or values once more, packed; behind the last entry garbage as a list may have it.
+  void hold(RowFormat format, std::size_t size, bool are_keys, std::vector<std::byte>& out, const std::uint16_t*& at) const {
+    out.assign(blocks_of(shape.entries) * kBlock * row_bytes(format, size), std::byte{0x33});
+    std::vector<std::byte> packed(row_bytes(format, size));
+    std::vector<std::uint16_t> row(size);
+    for (std::size_t e = 0; e < shape.entries; ++e) {
+      for (std::size_t d = 0; d < size; ++d)
+        row[d] = are_keys ? keys[(e / kBlock * size + d) * kBlock + e % kBlock] : values[e * size + d];
+      pack_row(format, row.data(), size, packed.data());
+      (are_keys ? put_key : put_value)(out.data(), format, size, e, packed.data());
+    }
+    at = reinterpret_cast<const std::uint16_t*>(out.data());
   }
 
   bool sees(int q, std::size_t e) const {
@@ -69,7 +90,7 @@ struct Problem {
     return first[e] <= q && q <= last[e];
   }
 
-  /// Attention in double from the same halves: output [row][value_size] and group mean [query][entries].
+  /// Attention in double from the numbers that are held: output [row][value_size] and group mean [query][entries].
   void reference(const float* sinks, std::vector<double>& output, std::vector<double>& mean) const {
     output.assign(static_cast<std::size_t>(shape.queries * shape.group) * shape.value_size, 0);
     mean.assign(static_cast<std::size_t>(shape.queries) * shape.entries, 0);
@@ -80,8 +101,7 @@ struct Problem {
         if (!sees(r / shape.group, e)) continue;
         double dot = 0;
         for (std::size_t d = 0; d < shape.key_size; ++d)
-          dot += static_cast<double>(rows[static_cast<std::size_t>(r) * shape.key_size + d]) *
-                 half_to_float(keys[(e / kBlock * shape.key_size + d) * kBlock + e % kBlock]);
+          dot += static_cast<double>(rows[static_cast<std::size_t>(r) * shape.key_size + d]) * key_number(head, e, d);
         if (tile.softcap > 0) dot = tile.softcap * std::tanh(dot / tile.softcap);
         w[e] = std::exp(dot);
         sum += w[e];
@@ -90,8 +110,7 @@ struct Problem {
       for (std::size_t e = 0; e < shape.entries; ++e) {
         mean[static_cast<std::size_t>(r / shape.group) * shape.entries + e] += w[e] / sum / shape.group;
         for (std::size_t n = 0; n < shape.value_size; ++n)
-          output[static_cast<std::size_t>(r) * shape.value_size + n] +=
-              w[e] / sum * half_to_float(values[e * shape.value_size + n]);
+          output[static_cast<std::size_t>(r) * shape.value_size + n] += w[e] / sum * value_number(head, e, n);
       }
     }
   }

@@ -54,13 +54,16 @@ void run(const Problem& p, std::size_t blocks_per_part, const float* sinks, Atte
 
 }  // namespace
 
-TEST_CASE("ragged attention equals a double computation from the same halves") {
+TEST_CASE("ragged attention equals a double computation from the numbers that are held") {
   const float sinks[8] = {0.3f, -2, 1, 0, 4, -1, 0.5f, 2};
+  const auto [key_format, value_format] = GENERATE(values<std::pair<RowFormat, RowFormat>>(
+      {{RowFormat::f16, RowFormat::f16}, {RowFormat::q8_0, RowFormat::q8_0}, {RowFormat::f16, RowFormat::q8_0}}));
+  CAPTURE(static_cast<int>(key_format), static_cast<int>(value_format));
   for (const Shape& shape : kShapes)
     for (const bool dense : {false, true})
       for (const bool with_sinks : {false, true})
         for (const float softcap : {0.0f, 5.0f}) {
-          Problem p(shape, dense);
+          Problem p(shape, dense, key_format, value_format);
           p.tile.softcap = softcap;
           std::vector<double> output, mean;
           p.reference(with_sinks ? sinks : nullptr, output, mean);
@@ -98,6 +101,31 @@ TEST_CASE("blocks that no query sees are skipped") {
   part.output = part.sum + 12;
   attend_part(p.head, p.tile, part, scratch.data());
   CHECK(part.active_count == 3);
+}
+
+TEST_CASE("ragged attention: a number of q8_0 that is not finite shows in the rows that see its entry, and in no other") {
+  for (const bool vector : {false, true})
+    for (const bool keep : {false, true})
+      for (const bool in_key : {false, true})
+        for (const std::size_t entry : {std::size_t{0}, std::size_t{62}, std::size_t{63}, std::size_t{64}, std::size_t{128},
+                                        std::size_t{129}, std::size_t{10}}) {  // 10: hidden from all
+          Problem p({130, 64, 64, 3, 2}, false, RowFormat::q8_0, RowFormat::q8_0);
+          INFO("vector " << vector << " keep " << keep << " key " << in_key << " entry " << entry);
+          std::vector<std::uint16_t> row(64, 0x3c00);
+          row[40] = 0x7c00;
+          std::vector<std::byte> packed(row_bytes(RowFormat::q8_0, 64));
+          pack_row(RowFormat::q8_0, row.data(), 64, packed.data());
+          (in_key ? put_key : put_value)((in_key ? p.key_blocks : p.value_blocks).data(), RowFormat::q8_0, 64, entry,
+                                         packed.data());
+          p.head.values_overflow = !in_key;
+          std::vector<float> output, mean;
+          run(p, 1, nullptr, vector ? attend_part : scalar::attend_part, vector ? merge_parts : scalar::merge_parts, keep, output,
+              mean);
+          for (std::size_t r = 0; r < 6; ++r) {
+            const bool finite = std::isfinite(output[r * 64 + 40]);
+            CHECK(finite == !p.sees(static_cast<int>(r / 2), entry));
+          }
+        }
 }
 
 TEST_CASE("ragged attention: a hidden key or value that overflowed changes nothing") {

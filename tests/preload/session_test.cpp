@@ -41,9 +41,11 @@ TEST_CASE("a restored sequence goes on bit for bit", "[preload][session]") {
   shape.architecture = GENERATE("llama", "gemma3", "jamba");
   const std::string model = write_tiny_model(shape).string();
   const std::string context = GENERATE("unified:2", "streams:2");
-  const std::vector<Words> policies = {
-      kEvicting, {"--policy", "full"}, {"--policy", "snapkv", "--budget", "40", "--interval", "32"}};
-  const Words policy = policies[static_cast<std::size_t>(GENERATE(0, 1, 2))];
+  const std::vector<Words> policies = {kEvicting,
+                                       {"--policy", "full"},
+                                       {"--policy", "snapkv", "--budget", "40", "--interval", "32"},
+                                       words({kEvicting, {"--store", "q8_0"}})};
+  const Words policy = policies[static_cast<std::size_t>(GENERATE(0, 1, 2, 3))];
   CAPTURE(shape.architecture, context, policy);
   const Outcome straight = attached(model, words({{context}, kBefore, kAfter}), policy);
   const Outcome saved = attached(model, words({{context}, kBefore, {"save_file:0:" + file}, kAfter}), policy);
@@ -103,6 +105,7 @@ TEST_CASE("what is no session for this policy and model is refused", "[preload][
   REQUIRE(attached(model, {"eval:0:100:1", "save_file:0:" + file}, kEvicting).out.empty());
   refused(attached(model, load), "must have been saved with the policy attached now (full");
   refused(attached(model, {"unified:2", "eval:0:20:1", "load_file:-1:" + file, "max:0"}, kEvicting), "is of one sequence");
+  refused(attached(model, load, words({kEvicting, {"--store", "q8_0"}})), ", held as q8_0), was with h2o-mean");
   TinyShape wider;
   wider.head_size *= 2;
   refused(attached(write_tiny_model(wider).string(), load, kEvicting), "layers of another shape");

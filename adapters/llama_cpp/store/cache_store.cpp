@@ -75,7 +75,7 @@ std::vector<HeadList> CacheStore::make_lists(const LayerShape& shape) const {
     if (holder_)
       out.emplace_back(shape.key_size, shape.value_size, statistics_, RowLease(holder_->slots(shape.layer, h)), region);
     else
-      out.emplace_back(shape.key_size, shape.value_size, statistics_, region);
+      out.emplace_back(shape.key_size, shape.value_size, statistics_, region, memory_.store);
   return out;
 }
 
@@ -99,7 +99,8 @@ void CacheStore::update_sequence(Sequence& sequence) {
       heads.back().tokens_seen = sequence.tokens_seen;
       if (key_norms) heads.back().key_norm = (*key_norms)[h];
       if (value_norms) heads.back().value_norm = (*value_norms)[h];
-      bytes += static_cast<double>(shape.key_size + shape.value_size) * sizeof(std::uint16_t);
+      bytes += static_cast<double>(kernels::row_bytes(memory_.store.keys, shape.key_size) +
+                                   kernels::row_bytes(memory_.store.values, shape.value_size));
     }
   }
   if (lists.empty()) return;

@@ -5,7 +5,6 @@
 #include <cstring>
 #include <utility>
 
-#include "kernels/compaction.hpp"
 #include "kernels/half.hpp"
 
 namespace namm::llama {
@@ -28,11 +27,18 @@ std::vector<float> norms(bool needed, HalfRows rows, std::size_t size, std::size
   return out;
 }
 
+/// A row as it is held, in `memory` if it is not held as it comes.
+const std::byte* packed(RowFormat format, const std::uint16_t* halves, std::size_t size, std::vector<std::byte>& memory) {
+  if (format == RowFormat::f16) return reinterpret_cast<const std::byte*>(halves);
+  kernels::pack_row(format, halves, size, memory.data());
+  return memory.data();
+}
+
 }  // namespace
 
 HeadList::HeadList(std::size_t key_size, std::size_t value_size, const StatisticsSettings& statistics,
-                   const std::shared_ptr<PageRegion>& region)
-    : key_size_(key_size), value_size_(value_size), keys_(region), values_(region), statistics_(statistics) {}
+                   const std::shared_ptr<PageRegion>& region, RowFormats formats)
+    : key_size_(key_size), value_size_(value_size), formats_(formats), keys_(region), values_(region), statistics_(statistics) {}
 
 HeadList::HeadList(std::size_t key_size, std::size_t value_size, const StatisticsSettings& statistics, RowLease lease,
                    const std::shared_ptr<PageRegion>& region)
@@ -42,9 +48,9 @@ HeadList::HeadList(std::size_t key_size, std::size_t value_size, const Statistic
 
 void HeadList::reserve(std::size_t entries) {
   if (lease_) return;
-  const std::size_t blocks = kernels::blocks_of(entries);
-  keys_.resize(blocks * kBlock * key_size_ * sizeof(std::uint16_t));
-  values_.resize(blocks * kBlock * value_size_ * sizeof(std::uint16_t));
+  const std::size_t held = kernels::blocks_of(entries) * kBlock;
+  keys_.resize(held * key_bytes());
+  values_.resize(held * value_bytes());
 }
 
 void HeadList::append(std::span<const std::int32_t> cells, std::span<const std::int32_t> positions, HalfRows keys,
@@ -58,20 +64,17 @@ void HeadList::append(std::span<const std::int32_t> cells, std::span<const std::
                      norms(needed.has(Statistic::value_norm), values, value_size_, cells.size()), content);
   cells_.insert(cells_.end(), cells.begin(), cells.end());
   if (lease_) return lease_.take(cells);
+  std::vector<std::byte> key(key_bytes()), value(value_bytes());
   for (std::size_t i = 0; i < cells.size(); ++i) {
-    const std::size_t e = before + i;
-    std::uint16_t* const column = this->keys() + e / kBlock * key_size_ * kBlock + e % kBlock;
-    for (std::size_t d = 0; d < key_size_; ++d) column[d * kBlock] = keys.data[i * keys.stride + d];
-    const std::uint16_t* const row = values.data + i * values.stride;
-    std::memcpy(this->values() + e * value_size_, row, value_size_ * sizeof(std::uint16_t));
-    look_at_value(row);
+    put(before + i, packed(formats_.keys, keys.data + i * keys.stride, key_size_, key),
+        packed(formats_.values, values.data + i * values.stride, value_size_, value));
   }
 }
 
-void HeadList::look_at_value(const std::uint16_t* row) {
-  bool finite = true;
-  for (std::size_t d = 0; d < value_size_; ++d) finite &= (row[d] & 0x7c00u) != 0x7c00u;
-  values_overflow_ = values_overflow_ || !finite;
+void HeadList::put(std::size_t entry, const std::byte* key, const std::byte* value) {
+  kernels::put_key(keys_.data(), formats_.keys, key_size_, entry, key);
+  kernels::put_value(values_.data(), formats_.values, value_size_, entry, value);
+  values_overflow_ = values_overflow_ || !kernels::row_is_finite(formats_.values, value, value_size_);
 }
 
 void HeadList::open(bool observes) {
@@ -126,8 +129,8 @@ void HeadList::keep(std::span<const std::int32_t> kept) {
         dropped.push_back(cells_[e]);
     lease_.release(dropped);
   } else {
-    kernels::compact_blocks(keys(), key_size_, kept);
-    kernels::compact_rows(values_.data(), value_size_ * sizeof(std::uint16_t), value_size_ * sizeof(std::uint16_t), kept);
+    kernels::compact_keys(keys_.data(), formats_.keys, key_size_, kept);
+    kernels::compact_values(values_.data(), formats_.values, value_size_, kept);
   }
   for (std::size_t to = 0; to < kept.size(); ++to) cells_[to] = cells_[static_cast<std::size_t>(kept[to])];
   cells_.resize(kept.size());
@@ -137,21 +140,20 @@ void HeadList::keep(std::span<const std::int32_t> kept) {
 }
 
 HeadList HeadList::duplicate(const std::shared_ptr<PageRegion>& region) const {
-  HeadList out(key_size_, value_size_, statistics_.settings(), region);
+  HeadList out(key_size_, value_size_, statistics_.settings(), region, formats_);
   out.cells_ = cells_;
   out.statistics_ = statistics_;
   out.values_overflow_ = values_overflow_;
   out.reserve(size());
   if (size() == 0) return out;
-  std::memcpy(out.keys(), keys_.data(), kernels::blocks_of(size()) * kBlock * key_size_ * sizeof(std::uint16_t));
-  std::memcpy(out.values(), values_.data(), size() * value_size_ * sizeof(std::uint16_t));
+  const std::size_t held = kernels::blocks_of(size()) * kBlock;
+  std::memcpy(out.keys_.data(), keys_.data(), held * key_bytes());
+  std::memcpy(out.values_.data(), values_.data(), held * value_bytes());
   return out;
 }
 
 HeadList HeadList::copy(std::span<const std::int32_t> kept, const std::shared_ptr<PageRegion>& region) const {
-  HeadList out(key_size_, value_size_, {}, region);
-  out.values_overflow_ = values_overflow_;
-  const kernels::RaggedHead from = view();
+  HeadList out(key_size_, value_size_, {}, region, formats_);
   const auto positions = statistics_.view().positions;
   std::vector<std::int32_t> kept_positions;
   for (const std::int32_t index : kept) {
@@ -160,17 +162,12 @@ HeadList HeadList::copy(std::span<const std::int32_t> kept, const std::shared_pt
   }
   out.statistics_.append(kept_positions, {}, {});
   out.reserve(kept.size());
-  if (kept.size() == size()) {
-    std::memcpy(out.keys(), from.keys, kernels::blocks_of(size()) * kBlock * key_size_ * sizeof(std::uint16_t));
-    std::memcpy(out.values(), from.values, size() * value_size_ * sizeof(std::uint16_t));
-    return out;
-  }
+  std::vector<std::byte> key(key_bytes()), value(value_bytes());
   for (std::size_t to = 0; to < kept.size(); ++to) {
     const auto e = static_cast<std::size_t>(kept[to]);
-    const std::uint16_t* const column = from.keys + e / kBlock * key_size_ * kBlock + e % kBlock;
-    std::uint16_t* const target = out.keys() + to / kBlock * key_size_ * kBlock + to % kBlock;
-    for (std::size_t d = 0; d < key_size_; ++d) target[d * kBlock] = column[d * kBlock];
-    std::memcpy(out.values() + to * value_size_, from.values + e * value_size_, value_size_ * sizeof(std::uint16_t));
+    kernels::take_key(keys_.data(), formats_.keys, key_size_, e, key.data());
+    kernels::take_value(values_.data(), formats_.values, value_size_, e, value.data());
+    out.put(to, key.data(), value.data());
   }
   return out;
 }
@@ -183,6 +180,8 @@ kernels::RaggedHead HeadList::view() const {
   head.key_size = key_size_;
   head.value_size = value_size_;
   head.values_overflow = values_overflow_;
+  head.key_format = formats_.keys;
+  head.value_format = formats_.values;
   return head;
 }
 

@@ -25,7 +25,7 @@ class HeadList {
  public:
   /// `region`: where keys and values lie, beside those of other heads.
   HeadList(std::size_t key_size, std::size_t value_size, const StatisticsSettings& statistics,
-           const std::shared_ptr<PageRegion>& region = std::make_shared<PageRegion>());
+           const std::shared_ptr<PageRegion>& region = std::make_shared<PageRegion>(), RowFormats formats = {});
   /// A list whose rows are held elsewhere: it knows its entries, not their keys and values.
   HeadList(std::size_t key_size, std::size_t value_size, const StatisticsSettings& statistics, RowLease lease,
            const std::shared_ptr<PageRegion>& region);
@@ -71,14 +71,14 @@ class HeadList {
   std::size_t bookkeeping_bytes() const;
 
  private:
-  std::uint16_t* keys() { return reinterpret_cast<std::uint16_t*>(keys_.data()); }
-  std::uint16_t* values() { return reinterpret_cast<std::uint16_t*>(values_.data()); }
+  std::size_t key_bytes() const { return kernels::row_bytes(formats_.keys, key_size_); }
+  std::size_t value_bytes() const { return kernels::row_bytes(formats_.values, value_size_); }
   void reserve(std::size_t entries);
-  void look_at_value(const std::uint16_t* row);
+  void put(std::size_t entry, const std::byte* key, const std::byte* value);
 
   std::size_t key_size_, value_size_;
-  RegionBuffer keys_;             // F16 [block][key_size][64]
-  RegionBuffer values_;           // F16 [entry][value_size]
+  RowFormats formats_;
+  RegionBuffer keys_, values_;    // blocks (kernels/row_format.hpp)
   bool values_overflow_ = false;  // one that was appended is not finite
   std::vector<std::int32_t> cells_;
   HeadStatistics statistics_;

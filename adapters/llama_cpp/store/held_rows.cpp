@@ -17,6 +17,9 @@ std::string why_not_held_elsewhere(const CachePolicy& policy) {
             " where the cache is in device memory, does; use streaming, random or knorm, or keep the cache in host memory "
             "(--no-kv-offload, llama_context_params::offload_kqv)");
   };
+  if (policy.store != RowFormats())
+    return "store: must be f16 where the cache is in device memory, is " + to_string(policy.store) +
+           "; leave it out, or keep the cache in host memory (--no-kv-offload, llama_context_params::offload_kqv)";
   if (policy.reads_attention()) return refuse("read attention");
   if (policy.reads_queries() || policy.reads_tokens() || policy.observer) return refuse("read keys, values or queries");
   return {};

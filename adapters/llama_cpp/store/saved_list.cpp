@@ -4,8 +4,6 @@
 
 namespace namm::llama {
 
-using kernels::kBlock;
-
 void HeadList::save(ByteWriter& out, std::span<const std::int32_t> row_of_cell) const {
   const auto row = [&](std::int32_t cell) {
     return static_cast<std::size_t>(cell) < row_of_cell.size() ? row_of_cell[static_cast<std::size_t>(cell)] : -1;
@@ -18,14 +16,13 @@ void HeadList::save(ByteWriter& out, std::span<const std::int32_t> row_of_cell) 
     }
   out.number<std::uint64_t>(rows.size());
   out.numbers(rows);
-  const kernels::RaggedHead head = view();
-  std::vector<std::uint16_t> key(key_size_);
+  std::vector<std::byte> key(key_bytes()), value(value_bytes());
   for (const std::int32_t entry : entries) {
     const auto e = static_cast<std::size_t>(entry);
-    const std::uint16_t* const column = head.keys + e / kBlock * key_size_ * kBlock + e % kBlock;
-    for (std::size_t d = 0; d < key_size_; ++d) key[d] = column[d * kBlock];
+    kernels::take_key(keys_.data(), formats_.keys, key_size_, e, key.data());
+    kernels::take_value(values_.data(), formats_.values, value_size_, e, value.data());
     out.numbers(key);
-    out.numbers(std::span(head.values + e * value_size_, value_size_));
+    out.numbers(value);
   }
   if (entries.size() == size()) return statistics_.save(out);
   HeadStatistics part = statistics_;
@@ -43,18 +40,11 @@ void HeadList::restore(ByteReader& in, std::size_t row_count) {
                                std::to_string(row) + " twice or beyond; the file is damaged, save it again");
     taken[static_cast<std::size_t>(row)] = true;
   }
-  const auto width = key_size_ + value_size_;
-  const auto bytes = in.take(count, width * sizeof(std::uint16_t));
+  const std::size_t width = key_bytes() + value_bytes();
+  const auto bytes = in.take(count, width);
   cells_ = std::move(rows);
   reserve(cells_.size());
-  for (std::size_t e = 0; e < cells_.size(); ++e) {
-    const std::byte* const from = bytes.data() + e * width * sizeof(std::uint16_t);
-    std::uint16_t* const column = keys() + e / kBlock * key_size_ * kBlock + e % kBlock;
-    for (std::size_t d = 0; d < key_size_; ++d)
-      std::memcpy(column + d * kBlock, from + d * sizeof(std::uint16_t), sizeof(std::uint16_t));
-    std::memcpy(values() + e * value_size_, from + key_size_ * sizeof(std::uint16_t), value_size_ * sizeof(std::uint16_t));
-    look_at_value(values() + e * value_size_);
-  }
+  for (std::size_t e = 0; e < cells_.size(); ++e) put(e, bytes.data() + e * width, bytes.data() + e * width + key_bytes());
   statistics_.restore(in);
   if (statistics_.size() != size())
     throw std::runtime_error("saved state: a head must have statistics for each of its " + std::to_string(size()) +

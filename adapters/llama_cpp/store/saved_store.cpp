@@ -27,10 +27,11 @@ constexpr std::int32_t kMostPosition = 1 << 30;  // as many tokens may follow be
 
 /// What statistics and lists were made by; two policies with different weights differ.
 std::string CacheStore::fingerprint() const {
-  if (!memory_.policy) return "full";
+  const std::string held = memory_.store == RowFormats() ? "" : ", held as " + to_string(memory_.store);
+  if (!memory_.policy) return "full" + held;
   const std::string_view name = memory_.policy->name();
   const nlohmann::json made_by = {memory_.policy->to_json(), memory_.spectrogram.decay, statistics_.window_queries};
-  return std::string(name) + " " + namm::fingerprint(made_by.dump());
+  return std::string(name) + " " + namm::fingerprint(made_by.dump()) + held;
 }
 
 double CacheStore::runtime_bytes() const {

@@ -1,0 +1,89 @@
+#include "kernels/row_format.hpp"
+
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include "kernels/half.hpp"
+#include "tests/check.hpp"
+
+using namespace namm::kernels;
+
+namespace {
+
+std::vector<std::uint16_t> random_row(std::size_t size, std::mt19937& rng, float spread = 1) {
+  std::normal_distribution<float> normal(0, spread);
+  std::vector<std::uint16_t> out(size);
+  for (auto& x : out) x = float_to_half(normal(rng));
+  return out;
+}
+
+std::vector<std::byte> pack(RowFormat format, const std::vector<std::uint16_t>& row) {
+  std::vector<std::byte> out(row_bytes(format, row.size()));
+  pack_row(format, row.data(), row.size(), out.data());
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("rows of q8_0 are within half a step of what was packed, the step a 127th of the largest of 32 numbers") {
+  std::mt19937 rng(3);
+  for (const std::size_t size : {0u, 1u, 31u, 32u, 33u, 63u, 64u, 65u, 128u})
+    for (const float spread : {1e-6f, 0.01f, 1.0f, 300.0f}) {
+      const auto row = random_row(size, rng, spread);
+      std::vector<float> out(size);
+      unpack_row(RowFormat::q8_0, pack(RowFormat::q8_0, row).data(), size, out.data());
+      for (std::size_t i = 0; i < size; ++i) {
+        float largest = 0;
+        for (std::size_t j = i / 32 * 32; j < std::min(size, i / 32 * 32 + 32); ++j)
+          largest = std::max(largest, std::abs(half_to_float(row[j])));
+        // the scale is a half, too: at most 2^-11 of it away, subnormal ones by 2^-25
+        const float bound = largest / 254 + largest / 2048 + 127 * std::ldexp(1.0f, -25);
+        CHECK(std::abs(out[i] - half_to_float(row[i])) <= bound);
+      }
+    }
+  CHECK(row_bytes(RowFormat::q8_0, 64) * 32 == 64 * 34);  // as many as llama.cpp's type of this name
+}
+
+TEST_CASE("a group of a q8_0 row with a number that is not finite is NaN, the others are as they were") {
+  std::mt19937 rng(4);
+  for (const std::uint16_t bad : {std::uint16_t{0x7e00}, std::uint16_t{0xfc00}}) {
+    auto row = random_row(96, rng);
+    const auto before = pack(RowFormat::q8_0, row);
+    CHECK(row_is_finite(RowFormat::q8_0, before.data(), 96));
+    row[40] = bad;
+    const auto after = pack(RowFormat::q8_0, row);
+    CHECK_FALSE(row_is_finite(RowFormat::q8_0, after.data(), 96));
+    std::vector<float> a(96), b(96);
+    unpack_row(RowFormat::q8_0, before.data(), 96, a.data());
+    unpack_row(RowFormat::q8_0, after.data(), 96, b.data());
+    for (std::size_t i = 0; i < 96; ++i) CHECK((i / 32 == 1 ? std::isnan(b[i]) : b[i] == a[i]));
+  }
+}
+
+TEST_CASE("rows come out of a list as they went in, and compaction keeps those that it is told to") {
+  for (const RowFormat format : {RowFormat::f16, RowFormat::q8_0})
+    for (const std::size_t size : {16u, 40u, 64u})
+      for (const std::size_t entries : {0u, 1u, 63u, 64u, 65u, 127u, 128u, 129u, 300u})
+        for (const std::size_t every : {1u, 2u, 7u}) {
+          std::mt19937 rng(static_cast<unsigned>(entries + size));
+          std::vector<std::byte> keys(blocks_of(entries) * kBlock * row_bytes(format, size)), values = keys;
+          std::vector<std::vector<std::byte>> rows;
+          std::vector<std::int32_t> kept;
+          for (std::size_t e = 0; e < entries; ++e) {
+            rows.push_back(pack(format, random_row(size, rng)));
+            put_key(keys.data(), format, size, e, rows.back().data());
+            put_value(values.data(), format, size, e, rows.back().data());
+            if (e < 3 || e % every == 0) kept.push_back(static_cast<std::int32_t>(e));
+          }
+          compact_keys(keys.data(), format, size, kept);
+          compact_values(values.data(), format, size, kept);
+          std::vector<std::byte> key(row_bytes(format, size)), value = key;
+          for (std::size_t i = 0; i < kept.size(); ++i) {
+            take_key(keys.data(), format, size, i, key.data());
+            take_value(values.data(), format, size, i, value.data());
+            REQUIRE(key == rows[static_cast<std::size_t>(kept[i])]);
+            REQUIRE(value == rows[static_cast<std::size_t>(kept[i])]);
+          }
+        }
+}
