@@ -40,10 +40,15 @@ std::vector<std::string> nearest_names(std::string_view typed, std::span<const s
   return out;
 }
 
+std::vector<std::string> probable_names(std::string_view typed, std::span<const std::string_view> known) {
+  std::vector<std::string> out = nearest_names(typed, known);
+  std::erase_if(out, [&](const std::string& name) { return 2 * edit_distance(typed.substr(0, 64), name) > typed.size(); });
+  return out;
+}
+
 std::string probable_name(std::string_view typed, std::span<const std::string_view> known) {
-  const std::vector<std::string> nearest = nearest_names(typed, known, 1);
-  if (nearest.empty() || 2 * edit_distance(typed.substr(0, 64), nearest.front()) > typed.size()) return {};
-  return nearest.front();
+  const std::vector<std::string> names = probable_names(typed, known);
+  return names.empty() ? std::string() : names.front();
 }
 
 }  // namespace namm

@@ -19,13 +19,16 @@ const auto& find_entry(std::string_view what, std::string_view name, const Entri
     if (entry.name == name) return entry;
     names.push_back(entry.name);
   }
-  std::string nearest;
-  for (const std::string& one : nearest_names(name, names)) nearest += (nearest.empty() ? "" : ", ") + one;
+  std::vector<std::string> shown = probable_names(name, names);
+  const bool meant = !shown.empty();
+  if (!meant) shown.assign(names.begin(), names.end());  // nothing like it: all there are
+  std::string listed;
+  for (const std::string& one : shown) listed += (listed.empty() ? "" : ", ") + one;
   throw std::invalid_argument(std::string(what)
                                   .append(": must be a registered name, is '")
                                   .append(name.substr(0, 40))
-                                  .append("'; nearest: ")
-                                  .append(nearest));
+                                  .append(meant ? "'; nearest: " : "'; there are ")
+                                  .append(listed));
 }
 
 /// Registers an entry that has a name and a function `make`. `reserved` is a name that stands for something else. Throws

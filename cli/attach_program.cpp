@@ -10,7 +10,10 @@
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
+#include <string_view>
 #include <vector>
+
+#include "base/nearest_names.hpp"
 
 namespace namm::cli {
 namespace {
@@ -60,7 +63,10 @@ fs::path find_program(const std::string& name) {
     throw std::runtime_error(name +
                              " not found beside namm, in build/llama/bin and on the PATH; build it with `bash cmake/setup.sh "
                              "--with-server`, or give its path behind '--'");
-  throw std::runtime_error(name + " not found on the PATH; give its path behind '--', for example -- ./" + name);
+  constexpr std::string_view kPrograms[] = {"llama-server", "llama-cli", "llama-completion", "llama-bench"};
+  const std::string meant = probable_name(name, kPrograms);
+  throw std::runtime_error(name + " not found on the PATH; " + (meant.empty() ? "" : "did you mean " + meant + "? Else ") +
+                           "give its path behind '--', for example -- ./" + name);
 }
 
 void check_preloadable(const fs::path& program) {

@@ -303,7 +303,7 @@ int run_eval(const std::vector<std::string>& arguments) {
   if (!going)
     std::cerr << (session.records.empty() ? "namm: stopped before the first result"
                                           : "namm: stopped; what was measured is reported")
-              << (json.empty() ? std::string(", with --json FILE it could be gone on with")
+              << (json.empty() ? std::string("; with --json FILE an evaluation can be resumed")
                                : "\nnamm: go on with: " + again("eval", arguments, {resume ? "" : "--resume"}))
               << '\n';
   report::ReportContent content;

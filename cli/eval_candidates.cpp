@@ -67,7 +67,7 @@ std::vector<Candidate> candidates_from(const po::variables_map& values) {
         Candidate candidate{name, make_memory(file, options, budget), hindsight};
         if (once) candidate.memory.interval_tokens = kOnce;
         if (std::any_of(out.begin(), out.end(), [&](const Candidate& one) { return same_row(one, candidate); }))
-          throw std::invalid_argument("--policy, --budget, --mode: must name what is measured once, name " + name + " at " +
+          throw std::invalid_argument("--policy, --budget, --mode: must name each combination once, name " + name + " at " +
                                       to_string(budget) + ", " + std::string(to_string(candidate.memory.selection.mode)) +
                                       " twice; remove one");
         out.push_back(std::move(candidate));

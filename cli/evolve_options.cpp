@@ -2,8 +2,10 @@
 
 #include <stdexcept>
 
+#include "base/registry.hpp"
 #include "cli/evolve_settings.hpp"
 #include "cli/model_options.hpp"
+#include "core/features/feature_set.hpp"
 #include "evolve/fitness.hpp"
 #include "namm/strategy.hpp"
 
@@ -137,6 +139,7 @@ EvolveOptions evolve_options_from(const po::variables_map& values, TraceFiles& t
 
   out.policy = recorded_policy(values["policy"].as<std::string>());
   out.features = text_unless_default(values, "features");
+  if (out.features) find_entry("--features", *out.features, feature_sets());
   out.probe = text_unless_default(values, "probe");
   out.start = values["start"].as<std::string>();
   out.budgets = parse_budgets(values["budget"].as<std::string>());

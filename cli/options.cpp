@@ -76,7 +76,8 @@ std::optional<po::variables_map> parse(const std::vector<std::string>& arguments
     throw std::invalid_argument(command.substr(command.find(' ') + 1) + " has no option " + name + "; " +
                                 option_meant(name, options) + "'" + command + " --help-all' lists all");
   } catch (const po::required_option& error) {
-    throw std::invalid_argument("option " + error.get_option_name() + ": must be given; see --help");
+    const std::string name = error.get_option_name();
+    throw std::invalid_argument((name == "--files" ? "FILE" : "option " + name) + ": must be given, is missing; see --help");
   } catch (const po::too_many_positional_options_error&) {
     throw std::invalid_argument("arguments: a word without an option name was given; usage: " + usage);
   } catch (const po::error& error) {

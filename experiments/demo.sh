@@ -37,7 +37,7 @@ small=build/models/SmolLM2-135M-Instruct.Q4_1.gguf model=build/models/SmolLM2-13
 requantize=$build/experiments/models/namm_requantize
 missing=()
 [[ -x $server ]] || missing+=("llama-server: bash cmake/setup.sh --with-server")
-[[ -x $namm && ( -e $model || -x $requantize ) ]] || missing+=("the program: cmake --preset release && cmake --build --preset release --target namm namm_requantize")
+[[ -x $namm ]] || missing+=("the program: cmake --preset release && cmake --build --preset release --target namm")
 [[ -e $model || -e $small ]] || missing+=("the model: bash experiments/models/fetch_smollm2.sh")
 if ((${#missing[@]})); then
   echo "demo: the set-up is not complete; run what follows, then this again" >&2
@@ -56,7 +56,10 @@ fi
 mkdir -p "$output"
 
 SECONDS=0
-[[ -e $model ]] || "$requantize" "$small" "$model"
+if [[ ! -e $model ]]; then
+  [[ -x $requantize ]] || cmake --build "$build" --target namm_requantize
+  "$requantize" "$small" "$model"
+fi
 if [[ -z $policy ]]; then
   echo "== fitting a policy to the model: 12 made-up texts (namm calibrate takes 60 and longer ones by default, and about four minutes)"
   "$namm" calibrate --no-keep --model "$model" --output "$output/policy" --texts 12 --length 512 --workers "$threads" --quiet

@@ -179,8 +179,8 @@ void print_results(std::ostream& out, std::span<const eval::ResultRecord> record
   if (std::any_of(records.begin(), records.end(), [](const eval::ResultRecord& r) { return r.physical_saving < -0.005; })) {
     print_note(
         out,
-        "freed below 0 %: memory is held in whole blocks, and what is remembered for a policy is counted; that outweighs what "
-        "was dropped, of full nothing",
+        "freed below 0 %: memory is held in whole blocks of 64 tokens, and what is remembered for a policy is counted; of short "
+        "prompts little can be dropped that would outweigh it (protected tokens never), of full nothing",
         format);
     out << '\n';
   }

@@ -60,6 +60,8 @@ void GgufHeader::Free::operator()(gguf_context* context) const {
 
 GgufHeader::GgufHeader(const std::filesystem::path& path) {
   std::string problem;
+  if (std::error_code failed; std::filesystem::file_size(path, failed) == 0 && !failed)
+    throw std::runtime_error(path.string() + ": must be a GGUF file, is empty; copy or download it anew");
   ggml_log_set(keep_first_error, &problem);
   try {
     context_.reset(gguf_init_from_file(path.c_str(), {true, nullptr}));

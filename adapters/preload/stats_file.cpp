@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "base/append_file.hpp"
+#include "base/format.hpp"
 
 namespace namm::preload {
 namespace {
@@ -40,16 +41,15 @@ std::string why_more_is_kept(const llama::SequenceUse& use, const CachePolicy& m
 std::string request_line(const llama::Request& request, const CachePolicy& memory, const Settings& settings) {
   const llama::SequenceUse& use = request.cache;
   char text[320];
-  constexpr double kMiB = 1 << 20;
-  std::snprintf(
-      text, sizeof text,
-      "request %lld%s: %lld tokens read (%lld more reused), %lld generated; %.1f %% of the entries kept, %.1f of %.1f MiB "
-      "held (peak %.1f) and %.1f MiB of statistics",
-      static_cast<long long>(request.number), request.sequence >= 0 ? (", slot " + std::to_string(request.sequence)).c_str() : "",
-      static_cast<long long>(request.prompt_tokens), static_cast<long long>(request.reused_tokens),
-      static_cast<long long>(request.generated_tokens), 100 * (1 - logical_saving(use)), static_cast<double>(use.kv_bytes) / kMiB,
-      static_cast<double>(use.kv_bytes_full) / kMiB, static_cast<double>(use.kv_bytes_peak) / kMiB,
-      static_cast<double>(use.statistics_bytes) / kMiB);
+  const auto bytes = [](std::int64_t value) { return format_bytes(static_cast<double>(value)); };
+  std::snprintf(text, sizeof text,
+                "request %lld%s: %lld tokens read (%lld more reused), %lld generated; %.1f %% of the entries kept, %s of %s held "
+                "(peak %s) and %s of statistics",
+                static_cast<long long>(request.number),
+                request.sequence >= 0 ? (", slot " + std::to_string(request.sequence)).c_str() : "",
+                static_cast<long long>(request.prompt_tokens), static_cast<long long>(request.reused_tokens),
+                static_cast<long long>(request.generated_tokens), 100 * (1 - logical_saving(use)), bytes(use.kv_bytes).c_str(),
+                bytes(use.kv_bytes_full).c_str(), bytes(use.kv_bytes_peak).c_str(), bytes(use.statistics_bytes).c_str());
   return text + why_more_is_kept(use, memory, settings);
 }
 

@@ -35,6 +35,7 @@ bool read_number(std::string_view digits, double& value) {
 bool strip_suffix(std::string_view& text, std::string_view suffix) {
   if (!text.ends_with(suffix)) return false;
   text.remove_suffix(suffix.size());
+  if (text.ends_with(' ')) text.remove_suffix(1);  // "25 %", "64 MiB"
   return true;
 }
 

@@ -22,6 +22,7 @@ TEST_CASE("attach: a program that is not there is said before anything else") {
                 {"llama-no-such-server not found beside namm, in build/llama/bin and on the PATH", "setup.sh --with-server"});
   check_refused(run_program({"attach", "--", "no-such-program"}), 1,
                 {"no-such-program not found on the PATH", "path behind '--'"});
+  check_refused(run_program({"attach", "--", "lama-server", "-m", "X"}), 1, {"did you mean llama-server?"});
   check_refused(run_program({"attach", "--", "/nowhere/llama-server"}), 1, {"/nowhere/llama-server", "cannot be found"});
 }
 

@@ -58,13 +58,13 @@ void HeadList::append(std::span<const std::int32_t> cells, std::span<const std::
   const StatisticSet needed = statistics_.settings().needed;
   const std::size_t before = size(), after = before + cells.size();
   // all memory first: where the system refuses some, the list is as it was
+  std::vector<std::byte> key(key_bytes()), value(value_bytes());
   if (after > cells_.capacity()) cells_.reserve(std::max(after, 2 * cells_.capacity()));
   reserve(after);
   statistics_.append(positions, norms(needed.has(Statistic::key_norm), keys, key_size_, cells.size()),
                      norms(needed.has(Statistic::value_norm), values, value_size_, cells.size()), content);
   cells_.insert(cells_.end(), cells.begin(), cells.end());
   if (lease_) return lease_.take(cells);
-  std::vector<std::byte> key(key_bytes()), value(value_bytes());
   for (std::size_t i = 0; i < cells.size(); ++i) {
     put(before + i, packed(formats_.keys, keys.data + i * keys.stride, key_size_, key),
         packed(formats_.values, values.data + i * values.stride, value_size_, value));
