@@ -2,6 +2,7 @@
 // llama.cpp linked statically into the program, where nothing can stand in front of it; llama.cpp loaded in a way that this
 // library does not see; and nothing of llama.cpp at all, in the program and in what it starts. Children tell the first process
 // through a socket that has no file and ends with it.
+#include <fcntl.h>
 #include <link.h>
 #include <pthread.h>
 #include <sys/socket.h>
@@ -24,6 +25,7 @@ bool attached_here = false;    // or was to be, and the reason why not was said
 bool llama_at_start = false;   // linked: its names are ours, whatever the program does with them
 bool llama_looked_up = false;  // the program asked for llama.cpp's functions by name, and got ours
 int listener = -1;             // in the first process
+int kept_error = -1;           // its standard error once more: many programs close theirs as the first thing at their end
 
 /// The process that `namm attach` became, or -1.
 pid_t first_process() {
@@ -67,7 +69,14 @@ bool a_child_attached() {
 }
 
 void say(const char* sentence) {
-  if (write(STDERR_FILENO, sentence, std::strlen(sentence)) < 0) return;  // nobody reads it
+  if (write(STDERR_FILENO, sentence, std::strlen(sentence)) >= 0 || kept_error < 0) return;
+  if (write(kept_error, sentence, std::strlen(sentence)) < 0) return;  // nobody reads it
+}
+
+/// Where it is not needed any more, and in children, so that nobody waits for the end of what comes through it.
+void close_kept_error() {
+  if (kept_error >= 0) close(kept_error);
+  kept_error = -1;
 }
 
 /// The status to end with: 0 becomes 1 where nothing was attached. Called in signal handlers, too.
@@ -125,6 +134,8 @@ __attribute__((constructor)) void begin() {
     leave(1);
   }
   if (getpid() != first_process()) return;
+  kept_error = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  pthread_atfork(nullptr, nullptr, close_kept_error);
   listener = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   sockaddr_un address;
   const socklen_t size = address_of(getpid(), address);
@@ -139,6 +150,7 @@ __attribute__((constructor)) void begin() {
 
 void tell_attached() {
   attached_here = true;
+  close_kept_error();
   if (getpid() == first_process()) return;
   const int sender = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (sender < 0) return;

@@ -19,7 +19,7 @@ case $which in
   *) echo "headline: the model must be smollm2 or qwen, is '$which'" >&2; exit 2 ;;
 esac
 budgets=${BUDGETS:-25%}
-policies=${POLICIES:-default,h2o-mean,h2o-half,snapkv,kvzip,random}
+policies=${POLICIES-default,h2o-mean,h2o-half,snapkv,kvzip,random}
 fits=${FITS:-1}  # seeds of calibrations
 seeds=${SEEDS:-101}  # of prompts
 workers=${WORKERS:-2}
@@ -36,7 +36,7 @@ for fit in $fits; do
     [ ! -e "$folder/calibration.state" ] || how=(--resume "$folder")
     "$namm" calibrate --no-keep --model "$model" "${how[@]}" --seed "$fit" --workers "$workers"
   }
-  policies=$folder/policy.json,$policies
+  policies=$folder/policy.json${policies:+,$policies}
 done
 for seed in $seeds; do
   for when in ${WHEN:-once chunked}; do
