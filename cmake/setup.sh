@@ -268,3 +268,4 @@ if ((llama)) && ! all_present; then
     fi
   fi
 fi
+echo "setup: all that is needed is there"
