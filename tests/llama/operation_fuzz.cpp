@@ -20,7 +20,7 @@ CachePolicy policy_of(const FuzzKind& kind) {
   CachePolicy out = name == "full"
                         ? full_memory()
                         : load_policy(name).with_budget(Budget{Budget::Unit::tokens, static_cast<double>(kind.budget)});
-  return out.with_interval(16).with_protection(2, 6);
+  return out.with_interval(16).with_protection(2, 6).with_store(kind.store);
 }
 
 }  // namespace
@@ -38,7 +38,7 @@ OperationFuzz::OperationFuzz(const llama::LlamaModel& model, const FuzzKind& kin
     : random_(seed),
       kind_(kind),
       recurrent_(std::string(kind.architecture) == "jamba"),
-      same_(kind.budget > kMostTokens),
+      same_(kind.budget > kMostTokens && std::string(kind.store) == "f16"),
       window_(llama_model_n_swa(model.get())),
       vocabulary_(llama_vocab_n_tokens(model.vocab())),
       sequences_(draw(2, 4)),

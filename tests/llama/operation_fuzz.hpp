@@ -13,9 +13,10 @@ namespace namm::test {
 /// What is attached to what.
 struct FuzzKind {
   const char *architecture, *policy;
-  int budget;          ///< tokens; one that is never reached (1000) leaves everything as without a policy
-  bool streams;        ///< a stream for each sequence, or one unified cache
-  bool small = false;  ///< the cache of sliding windows is small: cells that left them are written again
+  int budget;                 ///< tokens; one that is never reached (1000) leaves everything as without a policy
+  bool streams;               ///< a stream for each sequence, or one unified cache
+  bool small = false;         ///< the cache of sliding windows is small: cells that left them are written again
+  const char* store = "f16";  ///< another one does not give the numbers of a context without a policy
 };
 
 /// Whatever a program does to a context: random operations on an attached one and, side by side, on one without a policy.

@@ -18,11 +18,23 @@ constexpr unsigned kFuzzRuns = 3;
 #endif
 
 constexpr FuzzKind kFuzzKinds[] = {
-    {"llama", "full", 1000, false},     {"llama", "full", 1000, true},          {"llama", "h2o-mean", 1000, false},
-    {"llama", "streaming", 1000, true}, {"gemma2", "full", 1000, false},        {"gemma2", "h2o-mean", 1000, false},
-    {"gemma2", "snapkv", 1000, true},   {"gemma2", "full", 1000, true, true},   {"gemma2", "h2o-mean", 1000, false, true},
-    {"jamba", "full", 1000, true},      {"llama", "streaming", 24, false},      {"llama", "h2o-mean", 24, true},
-    {"gemma2", "default", 24, false},   {"gemma2", "default", 24, false, true}, {"llama", "default", 24, false},
+    {"llama", "full", 1000, false},
+    {"llama", "full", 1000, true},
+    {"llama", "h2o-mean", 1000, false},
+    {"llama", "streaming", 1000, true},
+    {"gemma2", "full", 1000, false},
+    {"gemma2", "h2o-mean", 1000, false},
+    {"gemma2", "snapkv", 1000, true},
+    {"gemma2", "full", 1000, true, true},
+    {"gemma2", "h2o-mean", 1000, false, true},
+    {"jamba", "full", 1000, true},
+    {"llama", "streaming", 24, false},
+    {"llama", "h2o-mean", 24, true},
+    {"gemma2", "default", 24, false},
+    {"gemma2", "default", 24, false, true},
+    {"llama", "default", 24, false},
+    {"gemma2", "h2o-mean", 24, true, true, "q8_0"},
+    {"jamba", "default", 1000, false, false, "f16,q8_0"},
 };
 
 unsigned from_environment(const char* name, unsigned otherwise) {
