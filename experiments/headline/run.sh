@@ -2,7 +2,7 @@
 # What policies lose on real text that no fit has read: 20 prompts per cell, both protocols, one frozen configuration (calibration with defaults).
 # Prompts of seeds from 101 on, which nothing was chosen on. What is done is not done again. Needs a built tree with the target namm_requantize.
 #   bash experiments/headline/run.sh [smollm2 | qwen] [OUTPUT_DIR]
-# FITS, SEEDS, WHEN, BUDGETS, POLICIES, TASKS, TEXT and WORKERS in the environment take other cells (see below for what is taken without).
+# FITS, SEEDS, WHEN, STORE, BUDGETS, POLICIES, TASKS, TEXT and WORKERS in the environment take other cells (see below for what is taken without).
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 which=${1:-smollm2}
@@ -40,7 +40,7 @@ for fit in $fits; do
 done
 for seed in $seeds; do
   for when in ${WHEN:-once chunked}; do
-    "$namm" eval --model "$model" --json "$text-$when-$seed.jsonl" --resume --compress "$when" --mode pooled --budget "$budgets" --policy "$policies" \
+    "$namm" eval --model "$model" --json "$text-$when-$seed${STORE:+-$STORE}.jsonl" --store "${STORE:-f16}" --resume --compress "$when" --mode pooled --budget "$budgets" --policy "$policies" \
       --tasks "$tasks" --haystack "$root/build/texts/$text.txt" --length 700 --samples 20 --seed "$seed" --workers "$workers" > /dev/null
     echo "$text, $when, seed $seed: after $SECONDS s"
   done

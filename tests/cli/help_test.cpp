@@ -288,7 +288,7 @@ TEST_CASE("unknown commands and options are refused with the nearest name") {
 TEST_CASE("what is missing or of the wrong kind is named") {
   check_refused(run_program({"run"}), 2, {"--model", "must be given"});
   check_refused(run_program({"eval"}), 2, {"--model", "must be given"});
-  check_refused(run_program({"inspect"}), 2, {"files", "must be given"});
+  check_refused(run_program({"inspect"}), 2, {"FILE", "must be given"});
   check_refused(run_program({"run", "--model", "x", "--threads", "zero", "--prompt", "x"}), 2, {"--threads", "zero"});
   check_refused(run_program({"run", "--model", "x", "--threads", "0", "--prompt", "x"}), 2, {"--threads", "is 0"});
   check_refused(run_program({"run", "--model", "x", "--max-tokens", "0", "--prompt", "x"}), 2, {"--max-tokens", "is 0"});

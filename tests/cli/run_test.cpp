@@ -70,7 +70,7 @@ TEST_CASE("run holds keys and values as --store says, with a policy and without"
   check_refused(run_program({"run", "--model", host, "--prompt", "a", "--store", "q2_k"}), 2, {"--store", "f16", "q8_0", "q2_k"});
   check_refused(run_program({"run", "--model", host, "--prompt", "a", "--store", "q8_0", "--attachment", "callback", "--policy",
                              "h2o", "--budget", "25%"}),
-                2, {"store", "callback", "backend"});
+                2, {"store: must be f16", "--attachment backend"});
 }
 
 TEST_CASE("without --policy everything is kept, unless something is said of how to drop: then it is the policy default") {

@@ -179,7 +179,7 @@ TEST_CASE("Prompt files: limits and files that are none", "[tasks]") {
   CHECK(message_of([&] { load_prompts(blank.path()); }) == blank.name() + ": holds no text");
   const TemporaryFile array("array.json", "[\n{\"context\": \"a\"}]");
   CHECK(message_of([&] { load_prompts(array.path()); }) ==
-        array.name() + ": is a JSON array; write one object per line (JSON lines)");
+        array.name() + ": is a JSON array; write one object per line, for example with jq -c '.[]'");
   const TemporaryFile binary("program.txt", std::string("ELF\0x", 5));
   CHECK(message_of([&] { load_prompts(binary.path()); }) == binary.name() + ":1: holds a NUL character; is this a text file?");
   const TemporaryFile latin("latin.txt", "fine\ncaf\xE9\n");
