@@ -51,7 +51,7 @@ struct RefusedReading {
 
 }  // namespace
 
-// The first forty allocations are refused one by one, of the others a sample. Of a q8_0 cache the graph is looked at with words
+// The first twenty allocations are refused one by one, of the others a sample. Of a q8_0 cache the graph is looked at with words
 // that need memory, when llama.cpp builds it.
 TEST_CASE("a batch for which memory is refused leaves no trace, or is whole", "[llama][broken][refused]") {
   if (!kAllocationsFail) return;
@@ -77,7 +77,7 @@ TEST_CASE("a batch for which memory is refused leaves no trace, or is whole", "[
   RefusedReading straight(*model, name, kind.type, tokens);
   for (const int length : {kBefore, kAfter, kEnd}) straight.read_to(length);
   int failed = 0, whole = 0;
-  for (int number = 0;; number += 1 + number / 40) {
+  for (int number = 0;; number += 1 + number / 20) {
     CAPTURE(number);
     RefusedReading broken(*model, name, kind.type, tokens);
     broken.read_to(kBefore);

@@ -130,13 +130,19 @@ int FollowedContext::after_batch(int status) {
   std::vector<std::int64_t> keys;
   for (const BatchShare& share : shares) keys.push_back(share.key);
   if (status != 0) refuse_half_read(advances, shares);
-  if (status != 0)  // what the runtime removed again says nothing about whose it was
+  std::vector<Advance> told = advances;
+  if (status != 0) {  // what the runtime removed again, or the store did not read, says nothing about whose it was
+    const auto fits = [](const Advance& advance, const BatchShare& share) {
+      return advance.before == share.first - 1 && advance.after == share.last;
+    };
     std::erase_if(shares, [&](const BatchShare& share) {
-      return std::none_of(advances.begin(), advances.end(), [&](const Advance& advance) {
-        return advance.before == share.first - 1 && advance.after == share.last;
-      });
+      return std::none_of(advances.begin(), advances.end(), [&](const Advance& advance) { return fits(advance, share); });
     });
-  for (const std::int64_t key : names_.learn(advances, shares, store_.streams() > 1, keys)) forget(key);
+    std::erase_if(told, [&](const Advance& advance) {
+      return std::none_of(shares.begin(), shares.end(), [&](const BatchShare& share) { return fits(advance, share); });
+    });
+  }
+  for (const std::int64_t key : names_.learn(told, shares, store_.streams() > 1, keys)) forget(key);
   if (!shares.empty())
     requests_.batch(
         shares, store_.sequences(),
