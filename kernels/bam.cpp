@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <exception>
 
 #include "kernels/bam_parts.hpp"
 #include "kernels/isa.hpp"
@@ -260,12 +261,19 @@ void bam_scores(std::span<const BamProblem> problems, std::size_t width, int thr
       if (problem.tokens > 0) score_shared(problem, width, threads, memory);
     return;
   }
+  std::exception_ptr error;  // none may leave the team: memory that is refused
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {
     BamMemory memory;
 #pragma omp for schedule(dynamic, 1)
-    for (std::ptrdiff_t i = 0; i < count; ++i) score_one(problems[static_cast<std::size_t>(i)], width, memory);
+    for (std::ptrdiff_t i = 0; i < count; ++i) try {
+        score_one(problems[static_cast<std::size_t>(i)], width, memory);
+      } catch (...) {
+#pragma omp critical(namm_bam_error)
+        error = std::current_exception();
+      }
   }
+  if (error) std::rethrow_exception(error);
 }
 
 void bam_scores_population(const float* features, std::size_t tokens, std::size_t width, const float* parameters,

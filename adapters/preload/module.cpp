@@ -80,8 +80,19 @@ Result guarded(Result otherwise, Work work) noexcept {
     return work();
   } catch (const std::exception& error) {
     log().error("{}", error.what());
-    return otherwise;
+  } catch (...) {  // of somebody's policy
+    log().error("policy: threw something that is no std::exception");
   }
+  return otherwise;
+}
+
+/// The same where there is nothing to return.
+template <class Work>
+void guarded(Work work) noexcept {
+  guarded(0, [&] {
+    work();
+    return 0;
+  });
 }
 
 void report(llama::Request& request) {
@@ -90,10 +101,7 @@ void report(llama::Request& request) {
   if (!again) request.number = ++module().requests;
   log().info("{}{}", again ? "went on: " : "", request_line(request, module().memory, module().settings));
   if (module().settings.stats.empty()) return;
-  guarded(0, [&] {
-    append_request(module().settings.stats, request, module().settings);
-    return 0;
-  });
+  guarded([&] { append_request(module().settings.stats, request, module().settings); });
 }
 
 std::vector<std::shared_ptr<llama::FollowedContext>> all_contexts() {
@@ -316,9 +324,9 @@ constexpr Hooks kHooks = {
     after_batch,
     [](const void* memory) { return of_memory(memory) != nullptr; },
     [](const void* context) { return of_context(context) != nullptr; },
-    [](const void* memory) { of_memory(memory)->cleared(); },
-    [](const void* memory, std::int32_t sequence) { of_memory(memory)->removed(sequence); },
-    [](const void* memory, std::int32_t sequence) { of_memory(memory)->kept_only(sequence); },
+    [](const void* memory) { guarded([&] { of_memory(memory)->cleared(); }); },
+    [](const void* memory, std::int32_t sequence) { guarded([&] { of_memory(memory)->removed(sequence); }); },
+    [](const void* memory, std::int32_t sequence) { guarded([&] { of_memory(memory)->kept_only(sequence); }); },
     [](const void* memory, std::int32_t source, std::int32_t target, std::int32_t to) {
       return guarded(false, [&] {
         const std::string refusal = of_memory(memory)->copying(source, target, to);
@@ -336,7 +344,7 @@ constexpr Hooks kHooks = {
     },
     [](const void* memory, std::int32_t sequence, std::int32_t from) {
       const auto attachment = of_memory(memory);
-      if (attachment->can_cut(sequence, from)) return true;
+      if (guarded(false, [&] { return attachment->can_cut(sequence, from); })) return true;
       if (!module().aborts_at_refusals) {
         log().error(
             "llama.cpp: a sequence must be cut behind the last eviction, was to be cut at {}; what was evicted then cannot come "

@@ -35,6 +35,13 @@ void gather(std::vector<T>& values, std::size_t width, std::span<const std::int3
   if (values.capacity() > out + out / 8) values.shrink_to_fit();
 }
 
+/// Keeps the first `entries` values, at most; throws nothing.
+template <typename T>
+void shorten(std::vector<T>& values, std::size_t entries) {
+  if (values.size() > entries) values.resize(entries);
+  if (values.capacity() > entries + entries / 8) values.shrink_to_fit();
+}
+
 template <typename T>
 std::size_t bytes_of(const std::vector<T>& values) {
   return values.capacity() * sizeof(T);

@@ -1,7 +1,6 @@
 #include "namm/statistics.hpp"
 
 #include <algorithm>
-#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -15,6 +14,7 @@ using detail::bytes_of;
 using detail::extend;
 using detail::gather;
 using detail::make_room;
+using detail::shorten;
 
 void check(const StatisticsSettings& settings) {
   const SpectrogramSettings& spectrogram = settings.spectrogram;
@@ -122,9 +122,15 @@ void HeadStatistics::take_back(std::size_t count) {
   if (count > size())
     throw std::invalid_argument("take_back: there must be as many tokens, are " + std::to_string(size()) + ", was told " +
                                 std::to_string(count));
-  std::vector<std::int32_t> kept(size() - count);
-  std::iota(kept.begin(), kept.end(), 0);
-  keep(kept);
+  const std::size_t rest = size() - count;
+  shorten(positions_, rest);
+  shorten(spectrogram_, rest * kBins);
+  for (auto* const rows : {&left_context_, &pending_})
+    for (std::vector<float>& row : *rows) shorten(row, rest);
+  for (std::vector<float>* values :
+       {&accumulated_, &queries_seen_, &last_row_, &window_mean_, &key_norm_, &value_norm_, &content_, &window_running_})
+    shorten(*values, rest);
+  shorten(window_ring_, rest * static_cast<std::size_t>(settings_.window_queries));
   for (float& seen : queries_seen_) seen -= static_cast<float>(count);
 }
 

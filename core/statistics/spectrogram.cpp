@@ -53,26 +53,36 @@ void HeadStatistics::observe_spectrogram(const float* attention, int rows, std::
     if (index < pending) return pending_[static_cast<std::size_t>(index)];
     return {attention + static_cast<std::size_t>(index - pending) * stride, size()};
   };
+  // all memory first: where the system refuses some, nothing has changed
+  const int oldest = frames > 0 ? (frames - 1) * kHop : 0, first_fresh = std::max(oldest, pending);  // that is still needed
+  std::vector<std::vector<float>> fresh, left, rest;
+  fresh.reserve(static_cast<std::size_t>(pending + rows - first_fresh));
+  for (int index = first_fresh; index < pending + rows; ++index) {
+    const Row from = row(index);
+    fresh.emplace_back(from.begin(), from.end());
+  }
+  const auto stored = [&](int index) -> std::vector<float>&& {
+    return std::move(index < pending ? pending_[static_cast<std::size_t>(index)]
+                                     : fresh[static_cast<std::size_t>(index - first_fresh)]);
+  };
+  if (frames == 0) {
+    const std::size_t needed = pending_.size() + fresh.size();
+    if (needed > pending_.capacity()) pending_.reserve(std::max(needed, 2 * pending_.capacity()));
+    for (int index = pending; index < pending + rows; ++index) pending_.push_back(stored(index));
+    return;
+  }
+  left.reserve(kHop);
+  rest.reserve(static_cast<std::size_t>(pending + rows - frames * kHop));
   const float decay = static_cast<float>(std::pow(double{settings_.spectrogram.decay}, settings_.spectrogram.hop));
   for (int frame = 0; frame < frames; ++frame) {
     std::array<Row, kFrameRows> sources;
     for (int m = 0; m < 2 * kHop; ++m) sources[static_cast<std::size_t>(m)] = row((frame - 1) * kHop + m);
     advance(sources, size(), spectrogram_.data(), decay);
   }
-  const auto stored = [&](int index) {
-    if (index >= 0 && index < pending) return std::move(pending_[static_cast<std::size_t>(index)]);
-    const Row from = row(index);
-    return std::vector<float>(from.begin(), from.end());
-  };
-  if (frames > 0) {
-    std::vector<std::vector<float>> left, rest;
-    for (int index = (frames - 1) * kHop; index < frames * kHop; ++index) left.push_back(stored(index));
-    for (int index = frames * kHop; index < pending + rows; ++index) rest.push_back(stored(index));
-    left_context_ = std::move(left);
-    pending_ = std::move(rest);
-  } else {
-    for (int index = pending; index < pending + rows; ++index) pending_.push_back(stored(index));
-  }
+  for (int index = oldest; index < frames * kHop; ++index) left.push_back(stored(index));
+  for (int index = frames * kHop; index < pending + rows; ++index) rest.push_back(stored(index));
+  left_context_ = std::move(left);
+  pending_ = std::move(rest);
 }
 
 }  // namespace namm

@@ -106,14 +106,14 @@ class HeadStatistics {
   /// query; the tokens of the rows must have been appended before. Any number of rows, any split into calls: same result, bit for
   /// bit. The spectrogram advances when the number of rows since the sequence began reaches a multiple of 16; rows beyond wait.
   /// window_mean divides by window_queries, or by the rows so far if fewer. queries_seen needs no rows: append() counts.
-  /// Throws std::invalid_argument if the span is too short or a row's token is not there.
+  /// Throws std::invalid_argument if the span is too short or a row's token is not there; if it throws nothing has changed.
   void observe(std::span<const float> attention, int rows, std::size_t stride, std::int32_t first_position);
 
   /// The newest `count` tokens were never appended. No row may have been observed since they were: rows cannot be taken back.
-  /// Throws std::invalid_argument if there are fewer tokens.
+  /// Throws std::invalid_argument if there are fewer tokens, and nothing else: it needs no memory.
   void take_back(std::size_t count);
 
-  /// Keeps the tokens with these ascending indices, forgets the others.
+  /// Keeps the tokens with these ascending indices, forgets the others. Throws std::invalid_argument alone, if they are others.
   void keep(std::span<const std::int32_t> kept);
 
   /// The whole state, for statistics with the same settings. What comes back goes on bit for bit.

@@ -151,11 +151,11 @@ TEST_CASE("sequences that share a device's cache are as if each were alone", "[d
   both.sequences = 2;
   PlacedContext context(model, both);
   std::vector<std::vector<float>> of_first, of_second;
-  const auto step = [](std::span<const std::int32_t> tokens, std::size_t at, int sequence, std::vector<PlacedContext::Step>& to) {
+  const auto step = [](std::span<const std::int32_t> tokens, std::size_t at, int sequence, std::vector<Step>& to) {
     for (std::size_t i = at; i < std::min(at + 30, tokens.size()); ++i) to.push_back({tokens[i], sequence});
   };
   for (std::size_t at = 0; at < first.size(); at += 30) {
-    std::vector<PlacedContext::Step> steps;
+    std::vector<Step> steps;
     step(first, at, 0, steps);
     const std::size_t mine = steps.size();
     step(second, at, 1, steps);

@@ -73,38 +73,14 @@ PlacedContext::~PlacedContext() {
   llama_model_free(model_);
 }
 
-std::vector<std::vector<float>> PlacedContext::decode(std::span<const Step> steps) {
-  llama_batch batch = llama_batch_init(static_cast<std::int32_t>(steps.size()), 0, 1);
-  for (const Step& step : steps) {
-    const auto i = static_cast<std::size_t>(batch.n_tokens++);
-    batch.token[i] = step.token;
-    batch.pos[i] = positions_[static_cast<std::size_t>(step.sequence)]++;
-    batch.n_seq_id[i] = 1;
-    batch.seq_id[i][0] = step.sequence;
-    batch.logits[i] = 1;
-  }
-  const int status = llama_decode(context_, batch);
-  llama_batch_free(batch);
-  if (status != 0)
-    throw std::runtime_error("llama_decode: status " + std::to_string(status) + (store_ ? ": " + take_failure(*store_) : ""));
-  if (store_) store_->batch_done();  // before anything waits for the device
-  std::vector<std::vector<float>> out;
-  const int vocabulary = llama_vocab_n_tokens(llama_model_get_vocab(model_));
-  for (std::size_t i = 0; i < steps.size(); ++i) {
-    const float* const row = llama_get_logits_ith(context_, static_cast<int>(i));
-    out.emplace_back(row, row + vocabulary);
-  }
-  return out;
+Logits PlacedContext::decode(std::span<const Step> steps) {
+  return decode_steps(context_, store_, positions_, steps, [this] {
+    if (store_) store_->batch_done();  // before anything waits for the device
+  });
 }
 
-std::vector<std::vector<float>> PlacedContext::evaluate(std::span<const std::int32_t> tokens, std::size_t chunk, int sequence) {
-  std::vector<std::vector<float>> out;
-  for (std::size_t begin = 0; begin < tokens.size(); begin += chunk) {
-    std::vector<Step> steps;
-    for (std::size_t i = begin; i < std::min(tokens.size(), begin + chunk); ++i) steps.push_back({tokens[i], sequence});
-    for (auto& row : decode(steps)) out.push_back(std::move(row));
-  }
-  return out;
+Logits PlacedContext::evaluate(std::span<const std::int32_t> tokens, std::size_t chunk, int sequence) {
+  return decode_in_chunks(tokens, chunk, sequence, [this](std::span<const Step> steps) { return decode(steps); });
 }
 
 bool PlacedContext::remove(int sequence, int from) {

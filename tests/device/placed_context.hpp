@@ -10,6 +10,7 @@
 
 #include "adapters/llama_cpp/store/cache_store.hpp"
 #include "namm/cache_policy.hpp"
+#include "tests/support/decode_steps.hpp"
 
 namespace namm::test {
 
@@ -39,13 +40,9 @@ class PlacedContext {
   PlacedContext& operator=(const PlacedContext&) = delete;
 
   /// Tokens of a sequence, in batches of `chunk`, at the positions behind those it has. Returns [token][vocabulary].
-  std::vector<std::vector<float>> evaluate(std::span<const std::int32_t> tokens, std::size_t chunk, int sequence = 0);
+  Logits evaluate(std::span<const std::int32_t> tokens, std::size_t chunk, int sequence = 0);
   /// One batch with the tokens of several sequences. Throws std::runtime_error with the store's words if it fails.
-  struct Step {
-    std::int32_t token;
-    int sequence;
-  };
-  std::vector<std::vector<float>> decode(std::span<const Step> steps);
+  Logits decode(std::span<const Step> steps);
   /// The positions from `from` on; without a word to the store.
   bool remove(int sequence, int from);
   /// Where the next token of a sequence goes.

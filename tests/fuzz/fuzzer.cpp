@@ -26,8 +26,12 @@ const namm::fuzz::Target& chosen() {
 
 extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t most);
 
-/// NAMM_FUZZ_SEEDS=FOLDER writes the target's seeds there first.
+/// NAMM_FUZZ_SEEDS=FOLDER writes the target's seeds there first; NAMM_FUZZ_TARGET=list names all targets.
 extern "C" int LLVMFuzzerInitialize(int*, char***) {
+  if (const char* const wanted = std::getenv("NAMM_FUZZ_TARGET"); wanted && std::strcmp(wanted, "list") == 0) {
+    for (const namm::fuzz::Target& one : namm::fuzz::targets()) std::puts(std::string(one.name).c_str());
+    std::exit(0);
+  }
   if (const char* const folder = std::getenv("NAMM_FUZZ_SEEDS")) chosen().write_seeds(folder);
   return 0;
 }

@@ -18,7 +18,6 @@ using namespace namm::test;
 namespace {
 
 using Entry = std::tuple<int, int, std::int64_t>;  // layer, KV head, cell (= position: one sequence in a fresh context)
-using Logits = std::vector<std::vector<float>>;
 constexpr std::size_t kBackboneTokens = 300;
 
 CachePolicy backbone_memory() {

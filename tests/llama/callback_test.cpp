@@ -21,7 +21,6 @@ using llama::CallbackMemory;
 namespace {
 
 using Entry = std::tuple<int, int, std::int64_t>;  // layer, KV head, position
-using Logits = std::vector<std::vector<float>>;
 constexpr int kCallbackSinks = 2, kCallbackRecent = 5, kCallbackInterval = 32, kCallbackBudget = 24;
 
 CachePolicy uniform(std::shared_ptr<const Policy> policy) {

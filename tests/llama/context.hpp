@@ -11,6 +11,7 @@
 #include "adapters/llama_cpp/host/llama_model.hpp"
 #include "adapters/llama_cpp/store/cache_store.hpp"
 #include "tests/llama/attention_reference.hpp"
+#include "tests/support/decode_steps.hpp"
 
 namespace namm::test {
 
@@ -28,12 +29,6 @@ struct ContextSettings {
   ggml_type type_k = GGML_TYPE_F16, type_v = GGML_TYPE_F16;
 };
 
-/// One token of a batch.
-struct Step {
-  std::int32_t token = 0;
-  int sequence = 0;
-};
-
 /// A llama.cpp context, attached or plain, with the logits of every token.
 class Context {
  public:
@@ -44,9 +39,9 @@ class Context {
   Context& operator=(const Context&) = delete;
 
   /// Evaluates one batch; positions count on from sequence to sequence. Returns [step][vocabulary].
-  std::vector<std::vector<float>> decode(std::span<const Step> steps);
+  Logits decode(std::span<const Step> steps);
   /// The tokens of sequence 0 in chunks; the logits of all.
-  std::vector<std::vector<float>> evaluate(std::span<const std::int32_t> tokens, std::size_t chunk, int sequence = 0);
+  Logits evaluate(std::span<const std::int32_t> tokens, std::size_t chunk, int sequence = 0);
   /// llama_memory_clear; the store is not told.
   void clear();
   /// Removes the positions from `position` on of sequence 0.

@@ -1,6 +1,7 @@
 #include "adapters/llama_cpp/backend/attach_scope.hpp"
 
 #include <ggml-backend.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <mutex>
@@ -49,6 +50,25 @@ Instance* instance_of_scope() {
 
 Instance* make_instance() {
   return active_scope ? instance_of_scope() : new Instance;
+}
+
+bool is_creating() {
+  return active_scope != nullptr;
+}
+
+void Instance::fail(const char* what) noexcept {
+  try {
+    failure = what;
+    spdlog::error("{}", what);
+  } catch (...) {  // memory is refused for the words, too
+    failure.clear();
+  }
+}
+
+bool Instance::graph_refused() noexcept {
+  if (!std::exchange(graph_unknown, false)) return false;
+  fail("KV cache: memory was refused while a batch was prepared; it can be read again");
+  return true;
 }
 
 Instance* scoped_instance() {

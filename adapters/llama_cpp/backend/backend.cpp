@@ -1,12 +1,11 @@
 #include "adapters/llama_cpp/backend/backend.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <cstring>
 #include <exception>
 
 #include "adapters/llama_cpp/backend/cache_nodes.hpp"
 #include "adapters/llama_cpp/backend/instance.hpp"
+#include "adapters/llama_cpp/version/cache_tensor.hpp"
 #include "ggml-backend-impl.h"
 #include "ggml-cpu.h"
 #include "ggml.h"
@@ -16,20 +15,33 @@ namespace {
 
 ggml_status graph_compute(ggml_backend_t backend, ggml_cgraph* graph) {
   auto& instance = *static_cast<Instance*>(backend->context);
+  if (instance.graph_refused()) return GGML_STATUS_FAILED;
   try {
     for (int i = 0; i < ggml_graph_n_nodes(graph); ++i) {
       ggml_tensor* const node = ggml_graph_node(graph, i);
       compute_node(instance, node);
     }
   } catch (const std::exception& error) {  // the runtime is C: it gets a status, the words wait in take_failure()
-    instance.failure = error.what();
-    spdlog::error("{}", error.what());
+    instance.fail(error.what());
     return GGML_STATUS_FAILED;
   } catch (...) {  // of somebody's policy
-    instance.failure = "policy: threw something that is no std::exception";
+    instance.fail(kNoException);
     return GGML_STATUS_FAILED;
   }
   return GGML_STATUS_SUCCESS;
+}
+
+/// While a context is created exceptions go through: the runtime catches them there. In a batch it does not, and the program
+/// would end; a node that is not taken would read an empty cache.
+bool supports_node(ggml_backend_dev_t, const ggml_tensor* node) {
+  if (is_creating()) return takes_node(node);
+  try {
+    return takes_node(node);
+  } catch (const std::exception&) {
+    for (const ggml_tensor* const part : {node, static_cast<const ggml_tensor*>(node->src[0]), converted(node->src[1])})
+      if (Instance* const owner = part ? owner_of(root(part)) : nullptr) return owner->graph_unknown = true;
+    return false;
+  }
 }
 
 const char* backend_name(ggml_backend_t) {
@@ -107,7 +119,7 @@ ggml_backend_dev_t get_device(ggml_backend_reg_t registry, std::size_t) {
     d.iface.init_backend = device_init;
     d.iface.get_buffer_type = device_buffer_type;
     d.iface.buffer_from_host_ptr = buffer_from_host;
-    d.iface.supports_op = [](ggml_backend_dev_t, const ggml_tensor* node) { return takes_node(node); };
+    d.iface.supports_op = supports_node;
     d.iface.supports_buft = supports_buffer_type;
     d.reg = registry;
     return d;

@@ -18,12 +18,22 @@ class Instance {
   std::unique_ptr<CacheStore> store;    ///< goes first
   PlainKeys plain_keys, plain_queries;
   int threads = 1;
-  std::string problem;  ///< why the context cannot be attached to, found while its graphs are reserved
-  std::string failure;  ///< what went wrong while computing
+  std::string problem;         ///< why the context cannot be attached to, found while its graphs are reserved
+  std::string failure;         ///< what went wrong while computing
+  bool graph_unknown = false;  ///< memory was refused while its newest graph was looked at: it is not computed
+
+  /// In words for take_failure(); for functions that C calls.
+  void fail(const char* what) noexcept;
+  /// True, and failed, once after memory was refused.
+  bool graph_refused() noexcept;
 };
 
 /// The instance for a context under construction on this thread: that of the active scope, else a new one without a store.
 Instance* make_instance();
+inline constexpr const char* kNoException = "policy: threw something that is no std::exception";
+
+/// Whether a context to attach to is created on this thread.
+bool is_creating();
 /// That of the scope that is active on this thread; null if none is.
 Instance* scoped_instance();
 /// Forgets the instance and the tensors it owns, and deletes it.

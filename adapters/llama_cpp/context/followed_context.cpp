@@ -24,7 +24,8 @@ FollowedContext::FollowedContext(const Runtime& runtime, const void* model, void
       hybrid_(runtime.hybrid(model)),
       store_(store),
       requests_(std::move(ended)),
-      before_(static_cast<std::size_t>(sequence_count_), -1) {}
+      before_(static_cast<std::size_t>(sequence_count_), -1),
+      refused_(static_cast<std::size_t>(sequence_count_) + 1) {}
 
 std::int32_t FollowedContext::newest(std::int32_t sequence) const {
   return runtime_.newest_position(memory_, sequence);
@@ -41,6 +42,7 @@ void FollowedContext::before_batch() {
 /// Of a batch that nobody told about, what the runtime still has was computed to the end. Positions do not tell branches apart:
 /// theirs wait for the next mask.
 void FollowedContext::settle_by_positions() {
+  store_.settle_computed();
   for (const SequenceUse& use : store_.sequences()) {
     if (use.open_to < 0 || use.shared) continue;
     // only those that it may be: another sequence may happen to have that length
@@ -94,6 +96,16 @@ int FollowedContext::after_batch(int status) {
   const std::lock_guard<std::mutex> lock(mutex_);
   in_batch_ = false;
   batch_ended_ = now_seconds();
+  std::exception_ptr failure;
+  const auto tell_store = [&](auto how) {
+    try {
+      how();
+    } catch (...) {
+      failure = std::current_exception();
+    }
+  };
+  if (status == 0) tell_store([&] { store_.batch_done(); });
+  if (status != 0 && hybrid_) refuse_advanced();  // before anything that needs memory
   std::vector<Advance> advances;
   std::vector<PositionRange> ranges;
   std::int64_t advanced = 0, evaluated = 0;
@@ -104,15 +116,7 @@ int FollowedContext::after_batch(int status) {
     if (advance.after > advance.before) ranges.push_back({advance.before + 1, advance.after});
     advanced += advance.after - advance.before;
   }
-  std::exception_ptr failure;
-  try {
-    if (status == 0)
-      store_.batch_done();
-    else
-      store_.batch_broken(ranges);
-  } catch (...) {
-    failure = std::current_exception();
-  }
+  if (status != 0) tell_store([&] { store_.batch_broken(ranges); });
   std::vector<BatchShare> shares = store_.take_shares();
   for (const BatchShare& share : shares) evaluated += share.last - share.first + 1;
   if (advanced > evaluated) {  // tokens of several sequences each: branches, of whichever key
@@ -126,13 +130,19 @@ int FollowedContext::after_batch(int status) {
   std::vector<std::int64_t> keys;
   for (const BatchShare& share : shares) keys.push_back(share.key);
   if (status != 0) refuse_half_read(advances, shares);
-  if (status != 0)  // what the runtime removed again says nothing about whose it was
+  std::vector<Advance> told = advances;
+  if (status != 0) {  // what the runtime removed again, or the store did not read, says nothing about whose it was
+    const auto fits = [](const Advance& advance, const BatchShare& share) {
+      return advance.before == share.first - 1 && advance.after == share.last;
+    };
     std::erase_if(shares, [&](const BatchShare& share) {
-      return std::none_of(advances.begin(), advances.end(), [&](const Advance& advance) {
-        return advance.before == share.first - 1 && advance.after == share.last;
-      });
+      return std::none_of(advances.begin(), advances.end(), [&](const Advance& advance) { return fits(advance, share); });
     });
-  for (const std::int64_t key : names_.learn(advances, shares, store_.streams() > 1, keys)) forget(key);
+    std::erase_if(told, [&](const Advance& advance) {
+      return std::none_of(shares.begin(), shares.end(), [&](const BatchShare& share) { return fits(advance, share); });
+    });
+  }
+  for (const std::int64_t key : names_.learn(told, shares, store_.streams() > 1, keys)) forget(key);
   if (!shares.empty())
     requests_.batch(
         shares, store_.sequences(),
@@ -152,11 +162,16 @@ void FollowedContext::output_read(std::int32_t index) {
 
 /// After a batch that was broken off: of a model with a recurrent state the runtime cannot remove the tokens of the part that was
 /// not computed. They are in no list or in no state, and what would follow them would be wrong. Which sequences had tokens there
-/// is not known. Of other models, those that went on further than was read.
+/// is not known.
+void FollowedContext::refuse_advanced() {
+  for (std::int32_t s = 0; s < sequence_count_; ++s)
+    if (newest(s) > before_[static_cast<std::size_t>(s)]) refuse(s);
+}
+
+/// Of other models, those that went on further than was read.
 void FollowedContext::refuse_half_read(std::span<const Advance> advances, std::span<const BatchShare> shares) {
   const std::vector<SequenceUse> uses = store_.sequences();
   for (const Advance& advance : advances) {
-    if (hybrid_ && advance.after > advance.before) refused_.insert(advance.sequence);
     const std::vector<std::int64_t> keys = names_.keys_of(advance.sequence);
     const bool branches = std::any_of(uses.begin(), uses.end(), [&](const SequenceUse& use) {
       return use.shared && std::find(keys.begin(), keys.end(), use.key) != keys.end();
@@ -164,18 +179,27 @@ void FollowedContext::refuse_half_read(std::span<const Advance> advances, std::s
     const bool read = std::any_of(shares.begin(), shares.end(), [&](const BatchShare& share) {
       return share.last - share.first == advance.after - advance.before - 1;
     });
-    if (!branches && !read) refused_.insert(advance.sequence);
+    if (!branches && !read) refuse(advance.sequence);
   }
 }
 
 void FollowedContext::refused(std::int32_t sequence) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  refused_.insert(sequence);
+  refuse(sequence);
+}
+
+/// Needs no memory. The program may name sequences that there are not.
+void FollowedContext::refuse(std::int32_t sequence, bool is) {
+  if (sequence >= -1 && sequence < sequence_count_) refused_[static_cast<std::size_t>(sequence + 1)] = is;
+}
+
+bool FollowedContext::is_refused(std::int32_t sequence) const {
+  return sequence >= -1 && sequence < sequence_count_ && refused_[static_cast<std::size_t>(sequence + 1)];
 }
 
 bool FollowedContext::lost(std::span<const Advance> advances) const {
   return std::any_of(advances.begin(), advances.end(),
-                     [&](const Advance& advance) { return refused_.contains(-1) || refused_.contains(advance.sequence); });
+                     [&](const Advance& advance) { return is_refused(-1) || is_refused(advance.sequence); });
 }
 
 void FollowedContext::forget(std::int64_t key) {
@@ -186,12 +210,12 @@ void FollowedContext::forget(std::int64_t key) {
 void FollowedContext::forget_all() {
   requests_.end_all();
   names_.clear();
-  refused_.clear();
+  refused_.assign(refused_.size(), false);
   for (const SequenceUse& use : store_.sequences()) store_.forget(use.key);
 }
 
 void FollowedContext::forget_sequence(std::int32_t sequence) {
-  refused_.erase(sequence);
+  refuse(sequence, false);
   for (const std::int64_t key : names_.remove(sequence)) forget(key);
 }
 
@@ -224,7 +248,7 @@ std::string FollowedContext::copying(std::int32_t source, std::int32_t target, s
   try {
     return copy_lists(source, target, to);
   } catch (const std::exception& error) {  // memory, or the policy
-    refused_.insert(target);
+    refuse(target);
     return std::string("a sequence was to be copied, which failed: ") + error.what() + "; remove the copy and read it again";
   }
 }
@@ -238,7 +262,7 @@ std::string FollowedContext::copy_lists(std::int32_t source, std::int32_t target
   else if (to >= 0 && !exact_from(source, to))
     refusal = "the beginning of a sequence must reach behind the last eviction to be copied, was to end at " +
               std::to_string(to) + "; what was evicted then cannot come back; read it again";
-  if (!refusal.empty() || refused_.contains(source)) refused_.insert(target);
+  if (!refusal.empty() || is_refused(source)) refuse(target);
   if (!refusal.empty()) return refusal;
   if (streams) {            // each sequence has the stream of its number
     settle_by_positions();  // of a batch that was broken off
@@ -305,7 +329,7 @@ void FollowedContext::verify() const {
   }
   if (named < uses.size()) return;  // what is not known may be any of them
   for (std::int32_t s = 0; s < sequence_count_; ++s)
-    if (newest(s) >= 0 && !refused_.contains(s) && names_.keys_of(s).empty())
+    if (newest(s) >= 0 && !is_refused(s) && names_.keys_of(s).empty())
       throw std::logic_error("KV cache: each sequence must have a list, " + std::to_string(s) + " has none");
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 #include <mutex>
-#include <set>
 #include <string>
+#include <vector>
 
 #include "adapters/llama_cpp/context/request_log.hpp"
 #include "adapters/llama_cpp/context/runtime.hpp"
@@ -51,6 +51,9 @@ class FollowedContext {
   std::int32_t newest(std::int32_t sequence) const;
   void settle_by_positions();
   std::string copy_lists(std::int32_t source, std::int32_t target, std::int32_t to);
+  void refuse(std::int32_t sequence, bool is = true);
+  bool is_refused(std::int32_t sequence) const;
+  void refuse_advanced();
   void refuse_half_read(std::span<const Advance> advances, std::span<const BatchShare> shares);
   bool lost(std::span<const Advance> advances) const;
   bool exact_from(std::int32_t sequence, std::int32_t from) const;
@@ -73,7 +76,7 @@ class FollowedContext {
   RequestLog requests_;
   std::vector<std::int32_t> before_;
   double batch_began_ = 0, batch_ended_ = 0;
-  std::set<std::int32_t> refused_;  // sequences that are not what the program takes them for
+  std::vector<bool> refused_;  // [sequence + 1], first of all: they are not what the program takes them for
   bool in_batch_ = false;
 };
 

@@ -1,7 +1,5 @@
 #include "adapters/llama_cpp/device/hooks.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <atomic>
 #include <mutex>
 #include <unordered_map>
@@ -103,7 +101,17 @@ Instance* instance_of(const ggml_tensor* node) {
 bool supports_operation(ggml_backend_dev_t device, const ggml_tensor* node) {
   const bool supported = original_of(hooked_devices, device).supports_op(device, node);
   if (!any_device_cache && !scoped_instance()) return supported;
-  if (Instance* const instance = instance_of(node)) device_cache_of(*instance).note(node, supported);
+  Instance* const instance = instance_of(node);
+  if (!instance) return supported;
+  if (is_creating()) {  // exceptions go through: the runtime catches them there
+    device_cache_of(*instance).note(node, supported);
+    return supported;
+  }
+  try {
+    device_cache_of(*instance).note(node, supported);
+  } catch (const std::exception&) {
+    instance->graph_unknown = true;
+  }
   return supported;
 }
 
@@ -111,13 +119,13 @@ ggml_status compute_graph(ggml_backend_t backend, ggml_cgraph* graph) {
   const HookedBackend original = original_of(hooked_backends, backend);
   if (!original.instance || !original.instance->device) return original.compute(backend, graph);
   Instance& instance = *original.instance;
+  if (instance.graph_refused()) return GGML_STATUS_FAILED;
   try {
     return instance.device->compute(backend, graph);
   } catch (const std::exception& error) {  // the runtime is C: it gets a status, the words wait in take_failure()
-    instance.failure = error.what();
-    spdlog::error("{}", error.what());
+    instance.fail(error.what());
   } catch (...) {  // of somebody's policy
-    instance.failure = "policy: threw something that is no std::exception";
+    instance.fail(kNoException);
   }
   return GGML_STATUS_FAILED;
 }

@@ -108,6 +108,8 @@ class CacheStore {
   /// of one sequence they always tell; where it may be of several, a part is kept of which one token may be left: what has been
   /// removed of it is seen by nobody, and goes when its cells are written again.
   void batch_broken(std::span<const PositionRange> advanced);
+  /// What memory was refused for while a part was settled is tried once more; then an update is left out.
+  void settle_computed();
   /// The newest part was, or was not, computed to the end as far as this sequence is concerned.
   void settle(std::int64_t key);
   void take_back(std::int64_t key);
@@ -195,6 +197,7 @@ class CacheStore {
   void show_queries(const Layer& layer, const QueryGroup& queries, const AttentionCall& call, std::size_t first_token) const;
   void check_windows(const Group& group, int stream, const BatchPlan& plan) const;
   void check_cuts(const Group& group, int stream, const BatchPlan& plan) const;
+  void resolve_reused(Group& group, int stream, const BatchPlan& plan);
   void drop_reused(Group& group, int stream, const BatchPlan& plan);
   void drop_unowned(Group& group, int stream);
   void finish_part();
@@ -205,9 +208,14 @@ class CacheStore {
   bool newest_removed(std::span<const PositionRange> advanced) const;
   static std::int32_t newest_lost(const Sequence& sequence, const std::vector<bool>& lost);
   void resolve_lost(Group& group, std::int64_t key, Sequence& sequence, std::int32_t newest);
-  static void drop(Sequence& sequence, const std::vector<bool>& lost);
+  void drop(Sequence& sequence, const std::vector<bool>& lost);
+  void make_room_to_drop(const CellMap& cells);
+  template <class Work>
+  void for_each_loser(Group& group, int stream, const BatchPlan& plan, Work work);
   void settle_all();
+  void settle_if(bool (*wanted)(const OpenPart&));
   void settle(const Group& group, Sequence& sequence);
+  void finish_open(const Group& group, Sequence& sequence);
   void take_back_all();
   void take_back(Group& group, std::int64_t key, Sequence& sequence);
   void take_back_peer(Group& group, std::int64_t key, std::int32_t first);

@@ -116,26 +116,38 @@ const BatchPlan& CacheStore::plan_part(Group& group, int stream, const MaskView&
   if (!batches_told_) cells.before.clear();
   resolve_by_mask(group, stream, mask, written);
   const std::vector<std::int32_t> newest = cells.newest;
-  const std::set<std::int32_t> branched = cells.branched;
+  std::set<std::int32_t> branched = cells.branched;
+  make_room_to_drop(cells);
+  const BatchPlan* plan = nullptr;
   try {
-    const BatchPlan& plan = group.plans.emplace(stream, plan_batch(mask, written, cells)).first->second;
-    check_windows(group, stream, plan);
-    check_cuts(group, stream, plan);
+    plan = &group.plans.emplace(stream, plan_batch(mask, written, cells)).first->second;
+    check_windows(group, stream, *plan);
+    check_cuts(group, stream, *plan);
+    for (const QueryGroup& queries : plan->groups) group.sequences.try_emplace(sequence_key(stream, queries.sequence));
+    make_room_to_drop(cells);
+    resolve_reused(group, stream, *plan);
   } catch (...) {  // the runtime has written these cells all the same
     for (const std::int32_t cell : written)
       if (static_cast<std::size_t>(cell) < cells.owner.size()) cells.take(static_cast<std::size_t>(cell));
-    cells.newest = newest;
+    std::erase_if(group.sequences, [&](const auto& entry) {
+      return stream_of(entry.first) == stream && static_cast<std::size_t>(sequence_of(entry.first)) >= newest.size();
+    });
+    for (std::size_t number = 0; number < newest.size(); ++number) {
+      const auto planned = [&](const QueryGroup& queries) { return static_cast<std::size_t>(queries.sequence) == number; };
+      // what else is older now has been taken back
+      if (!plan || std::any_of(plan->groups.begin(), plan->groups.end(), planned)) cells.newest[number] = newest[number];
+    }
+    cells.newest.resize(newest.size());
     cells.held.resize(newest.size());
-    cells.branched = branched;
+    cells.branched.swap(branched);
     group.plans.erase(stream);
     drop_unowned(group, stream);
     throw;
   }
-  const BatchPlan& plan = group.plans.at(stream);
-  // in all layers at once: of a batch that is broken off the later ones would never hear
-  drop_reused(group, stream, plan);
-  open_part(group, stream, plan);
-  return plan;
+  // in all layers at once: of a batch that is broken off the later ones would never hear; from here on nothing is refused
+  drop_reused(group, stream, *plan);
+  open_part(group, stream, *plan);
+  return *plan;
 }
 
 void CacheStore::end_layer(Group& group) {
@@ -225,29 +237,46 @@ void CacheStore::show_queries(const Layer& layer, const QueryGroup& queries, con
 }
 
 void CacheStore::drop(Sequence& sequence, const std::vector<bool>& lost) {
+  std::vector<std::int32_t>& kept = staged_->kept;
   for (auto& [index, heads] : sequence.layers)
     for (HeadList& list : heads) {
-      std::vector<std::int32_t> kept;
+      kept.clear();
       for (std::size_t e = 0; e < list.size(); ++e)
         if (!lost[static_cast<std::size_t>(list.cells()[e])]) kept.push_back(static_cast<std::int32_t>(e));
       if (kept.size() < list.size()) list.keep(kept);
     }
 }
 
-void CacheStore::drop_reused(Group& group, int stream, const BatchPlan& plan) {
+/// Behind it drop_reused() and drop_unowned() need no memory where no list is open: no list has more entries than cells.
+void CacheStore::make_room_to_drop(const CellMap& cells) {
+  staged_->kept.reserve(cells.owner.size());
+  staged_->lost.reserve(cells.owner.size());
+}
+
+/// Calls work(key, sequence) for each sequence that loses cells, which staged_->lost then tells.
+template <class Work>
+void CacheStore::for_each_loser(Group& group, int stream, const BatchPlan& plan, Work work) {
   if (plan.reused.empty()) return;
-  std::vector<bool> reused(group.cells_per_stream);
+  std::vector<bool>& reused = staged_->lost;
+  reused.assign(group.cells.at(stream).owner.size(), false);
   for (const auto& [owner, cell] : plan.reused) reused[static_cast<std::size_t>(cell)] = true;
   std::int32_t last_owner = CellMap::kNobody;
   for (const auto& [owner, cell] : plan.reused) {
     if (owner == last_owner) continue;
     last_owner = owner;
     const std::int64_t key = sequence_key(stream, owner);
-    const auto sequence = group.sequences.find(key);
-    if (sequence == group.sequences.end()) continue;
-    if (sequence->second.open) resolve_lost(group, key, sequence->second, newest_lost(sequence->second, reused));
-    drop(sequence->second, reused);
+    if (const auto sequence = group.sequences.find(key); sequence != group.sequences.end()) work(key, sequence->second);
   }
+}
+
+void CacheStore::resolve_reused(Group& group, int stream, const BatchPlan& plan) {
+  for_each_loser(group, stream, plan, [&](std::int64_t key, Sequence& sequence) {
+    if (sequence.open) resolve_lost(group, key, sequence, newest_lost(sequence, staged_->lost));
+  });
+}
+
+void CacheStore::drop_reused(Group& group, int stream, const BatchPlan& plan) {
+  for_each_loser(group, stream, plan, [&](std::int64_t, Sequence& sequence) { drop(sequence, staged_->lost); });
 }
 
 /// Where it is not known which cells were written again: what a sequence does not own, it has lost.
@@ -255,7 +284,8 @@ void CacheStore::drop_unowned(Group& group, int stream) {
   const CellMap& cells = group.cells.at(stream);
   for (auto& [key, sequence] : group.sequences) {
     if (stream_of(key) != stream) continue;
-    std::vector<bool> lost(std::max(cells.owner.size(), group.cells_per_stream), true);
+    std::vector<bool>& lost = staged_->lost;
+    lost.assign(cells.owner.size(), true);
     for (std::size_t c = 0; c < cells.owner.size(); ++c) lost[c] = cells.owner[c] != sequence_of(key);
     if (sequence.open) resolve_lost(group, key, sequence, newest_lost(sequence, lost));
     drop(sequence, lost);
@@ -293,10 +323,13 @@ void CacheStore::finish_part() {
   for (auto& group : groups_)
     for (const auto& [stream, plan] : group->plans)
       for (const QueryGroup& queries : plan.groups) {
-        Sequence& sequence = group->sequences.at(sequence_key(stream, queries.sequence));
-        sequence.open->attended = true;
-        if (group->windowed && crossed(*sequence.open)) sequence.open->window = window_of(queries, group->cells.at(stream));
+        OpenPart& open = *group->sequences.at(sequence_key(stream, queries.sequence)).open;
+        if (group->windowed && crossed(open)) open.window = window_of(queries, group->cells.at(stream));
       }
+  for (auto& group : groups_)  // where memory was refused before, the part is taken back
+    for (const auto& [stream, plan] : group->plans)
+      for (const QueryGroup& queries : plan.groups)
+        group->sequences.at(sequence_key(stream, queries.sequence)).open->attended = true;
 }
 
 }  // namespace namm::llama

@@ -19,9 +19,12 @@ struct CacheStore::Staging {
   std::vector<std::uint16_t> keys, values;      // rows [token][kv_heads * size]
   std::vector<float> plain_keys, plain_values;  // the same for the policy's reader; empty if it has none
   const Rotation* rotation = nullptr;           // of the keys, while the batch is computed
+  std::vector<std::int32_t> kept;               // room for the entries of one list that stay when others lose their cells
+  std::vector<bool> lost;                       // [cell] room, likewise
   std::size_t bytes() const {
     return cells.capacity() * sizeof(std::int64_t) + (keys.capacity() + values.capacity()) * sizeof(std::uint16_t) +
-           (plain_keys.capacity() + plain_values.capacity()) * sizeof(float);
+           (plain_keys.capacity() + plain_values.capacity()) * sizeof(float) + kept.capacity() * sizeof(std::int32_t) +
+           lost.capacity() / 8;
   }
 };
 
@@ -29,6 +32,7 @@ struct CacheStore::Staging {
 struct OpenPart {
   std::int32_t first = 0, last = 0;  // positions
   bool attended = false;             // by all layers
+  bool computed = false;             // known to have been: what settling was refused memory for is left to do, once more
   std::vector<bool> window;          // [cell] the newest query sees it; empty: the window stays as it is
 };
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <memory>
 #include <vector>
 
 #include "base/first_error.hpp"
@@ -131,6 +132,8 @@ void attend_group(std::span<HeadList> heads, const QueryGroup& group, const Atte
   const int wave = statistics ? static_cast<int>(std::clamp<std::size_t>(kWaveBytes / row_bytes, 1, 64)) : tiles;
 
   std::vector<std::vector<float>> attention(statistics ? heads.size() * static_cast<std::size_t>(std::min(wave, tiles)) : 0);
+  const std::size_t scratch_size = kernels::attention_scratch(views[0].head.key_size, views[0].head.value_size);
+  const auto scratch_of_all = std::make_unique_for_overwrite<float[]>(scratch_size * static_cast<std::size_t>(call.threads));
   FirstError error;
   for (int begin = 0; begin < tiles; begin += wave) {
     const int in_wave = std::min(wave, tiles - begin);
@@ -146,7 +149,7 @@ void attend_group(std::span<HeadList> heads, const QueryGroup& group, const Atte
     {
       PartMemory own_memory;
       Tile own_tile;
-      std::vector<float> scratch(kernels::attention_scratch(views[0].head.key_size, views[0].head.value_size));
+      float* const scratch = scratch_of_all.get() + scratch_size * static_cast<std::size_t>(omp_get_thread_num());
       if (decode) {
 #pragma omp for schedule(dynamic, 1)
         for (std::int64_t unit = 0; unit < head_count * static_cast<std::int64_t>(parts); ++unit)
@@ -158,7 +161,7 @@ void attend_group(std::span<HeadList> heads, const QueryGroup& group, const Atte
             const Tile& tile = decode_tiles[h];
             auto part = part_memory[static_cast<std::size_t>(unit)].part(tile.outputs.size(), from, to,
                                                                          kernels::padded_value_size(head.value_size), statistics);
-            kernels::attend_part(head, tile.view, part, scratch.data());
+            kernels::attend_part(head, tile.view, part, scratch);
             finished[static_cast<std::size_t>(unit)] = part;
           });
       }
@@ -183,7 +186,7 @@ void attend_group(std::span<HeadList> heads, const QueryGroup& group, const Atte
           own_tile.load(call, group, stream, h, per_group, first, std::min(queries, first + kTileQueries), head.key_size);
           auto part = own_memory.part(own_tile.outputs.size(), 0, kernels::blocks_of(head.count),
                                       kernels::padded_value_size(head.value_size), statistics);
-          kernels::attend_part(head, own_tile.view, part, scratch.data());
+          kernels::attend_part(head, own_tile.view, part, scratch);
           kernels::merge_parts(head, own_tile.view, &part, 1, sinks(unit % head_count), own_tile.outputs.data(), mean,
                                head.count);
         });

@@ -61,10 +61,17 @@ void HeadList::append(std::span<const std::int32_t> cells, std::span<const std::
   std::vector<std::byte> key(key_bytes()), value(value_bytes());
   if (after > cells_.capacity()) cells_.reserve(std::max(after, 2 * cells_.capacity()));
   reserve(after);
-  statistics_.append(positions, norms(needed.has(Statistic::key_norm), keys, key_size_, cells.size()),
-                     norms(needed.has(Statistic::value_norm), values, value_size_, cells.size()), content);
+  const std::vector<float> key_norms = norms(needed.has(Statistic::key_norm), keys, key_size_, cells.size()),
+                           value_norms = norms(needed.has(Statistic::value_norm), values, value_size_, cells.size());
+  if (lease_) lease_.take(cells);
+  try {
+    statistics_.append(positions, key_norms, value_norms, content);
+  } catch (...) {
+    if (lease_) lease_.release(cells);
+    throw;
+  }
   cells_.insert(cells_.end(), cells.begin(), cells.end());
-  if (lease_) return lease_.take(cells);
+  if (lease_) return;
   for (std::size_t i = 0; i < cells.size(); ++i) {
     put(before + i, packed(formats_.keys, keys.data + i * keys.stride, key_size_, key),
         packed(formats_.values, values.data + i * values.stride, value_size_, value));
@@ -79,9 +86,10 @@ void HeadList::put(std::size_t entry, const std::byte* key, const std::byte* val
 
 void HeadList::open(bool observes) {
   commit();
-  open_.emplace();
-  open_->entries = size();
-  if (observes) open_->statistics = statistics_;
+  Open from;
+  from.entries = size();
+  if (observes) from.statistics = statistics_;
+  open_ = std::move(from);
 }
 
 void HeadList::observe_later(std::vector<float> attention, int rows, std::int32_t first_position) {
@@ -93,9 +101,8 @@ void HeadList::observe_later(std::vector<float> attention, int rows, std::int32_
 
 void HeadList::commit() {
   if (!open_) return;
-  const Open open = std::move(*open_);
+  statistics_.observe(open_->attention, open_->rows, size(), open_->first_position);  // where memory is refused it waits on
   open_.reset();
-  statistics_.observe(open.attention, open.rows, size(), open.first_position);
 }
 
 void HeadList::take_back() {
@@ -121,13 +128,11 @@ void HeadList::keep(std::span<const std::int32_t> kept) {
   commit();
   if (kept.size() == size()) return;
   if (lease_) {
-    std::vector<std::int32_t> dropped;
     for (std::size_t e = 0, next = 0; e < size(); ++e)
       if (next < kept.size() && static_cast<std::size_t>(kept[next]) == e)
         ++next;
       else
-        dropped.push_back(cells_[e]);
-    lease_.release(dropped);
+        lease_.release({&cells_[e], 1});
   } else {
     kernels::compact_keys(keys_.data(), formats_.keys, key_size_, kept);
     kernels::compact_values(values_.data(), formats_.values, value_size_, kept);

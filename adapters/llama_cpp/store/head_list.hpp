@@ -40,9 +40,10 @@ class HeadList {
   /// The newest rows of attention, for commit(): [rows][size()].
   void observe_later(std::vector<float> attention, int rows, std::int32_t first_position);
   void commit();
-  /// What was appended since open() never was.
+  /// What was appended since open() never was. Needs no memory.
   void take_back();
-  /// Keeps the entries with these ascending indices; memory of the others goes back to the system. Commits.
+  /// Keeps the entries with these ascending indices; memory of the others goes back to the system. Commits, which needs memory;
+  /// if it is refused nothing has changed.
   void keep(std::span<const std::int32_t> kept);
 
   /// For saved sessions: the entries whose cell has a row (`row_of_cell[cell]`, -1 = none), with their statistics. The list

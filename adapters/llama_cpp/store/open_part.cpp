@@ -1,5 +1,7 @@
 // The newest part of a batch: open until it is known whether the runtime computed it to the end or removed it again.
 #include <algorithm>
+#include <new>
+#include <utility>
 #include <vector>
 
 #include "adapters/llama_cpp/store/cache_store_parts.hpp"
@@ -11,7 +13,7 @@ namespace namm::llama {
 void CacheStore::open_part(Group& group, int stream, const BatchPlan& plan) {
   for (const QueryGroup& queries : plan.groups) {
     Sequence& sequence = group.sequences[sequence_key(stream, queries.sequence)];
-    sequence.open = OpenPart{queries.positions.front(), queries.positions.back(), false, {}};
+    sequence.open = OpenPart{queries.positions.front(), queries.positions.back(), false, false, {}};
   }
 }
 
@@ -22,8 +24,21 @@ bool CacheStore::crossed(const OpenPart& open) const {
 
 void CacheStore::settle(const Group& group, Sequence& sequence) {
   if (!sequence.open) return;
-  const OpenPart open = std::move(*sequence.open);
+  const bool again = std::exchange(sequence.open->computed, true);
+  try {
+    finish_open(group, sequence);
+  } catch (const std::bad_alloc&) {  // nothing has changed, or lists that are done are
+    if (again) sequence.open.reset();
+    throw;
+  } catch (...) {
+    sequence.open.reset();
+    throw;
+  }
   sequence.open.reset();
+}
+
+void CacheStore::finish_open(const Group& group, Sequence& sequence) {
+  const OpenPart& open = *sequence.open;
   std::vector<HeadList*> lists;
   for (auto& [index, heads] : sequence.layers)
     for (HeadList& list : heads) lists.push_back(&list);
@@ -40,8 +55,9 @@ void CacheStore::settle(const Group& group, Sequence& sequence) {
     leave_window(sequence, open.window);
 }
 
+/// Needs no memory.
 void CacheStore::take_back(Group& group, std::int64_t key, Sequence& sequence) {
-  if (!sequence.open) return;
+  if (!sequence.open || sequence.open->computed) return;
   const OpenPart open = std::move(*sequence.open);
   sequence.open.reset();
   for (auto& [index, heads] : sequence.layers)
@@ -63,15 +79,27 @@ void CacheStore::take_back(Group& group, std::int64_t key, Sequence& sequence) {
 void CacheStore::take_back_peer(Group& group, std::int64_t key, std::int32_t first) {
   const auto found = group.sequences.find(key);
   if (found == group.sequences.end() || !found->second.open) return;
-  if (found->second.open->last < first)
+  if (found->second.open->last < first || found->second.open->computed)
     settle(group, found->second);
   else
     take_back(group, key, found->second);
 }
 
-void CacheStore::settle_all() {
+/// Each of them, also where one throws.
+void CacheStore::settle_if(bool (*wanted)(const OpenPart&)) {
+  FirstError error;
   for (auto& group : groups_)
-    for (auto& [key, sequence] : group->sequences) settle(*group, sequence);
+    for (auto& [key, sequence] : group->sequences)
+      if (sequence.open && wanted(*sequence.open)) error.guard([&, &one = sequence] { settle(*group, one); });
+  error.rethrow();
+}
+
+void CacheStore::settle_all() {
+  settle_if([](const OpenPart&) { return true; });
+}
+
+void CacheStore::settle_computed() {
+  settle_if([](const OpenPart& open) { return open.computed; });
 }
 
 void CacheStore::take_back_all() {
@@ -117,12 +145,12 @@ void CacheStore::batch_broken(std::span<const PositionRange> advanced) {
   bool open = false, attended = true;
   for (const auto& group : groups_)
     for (const auto& [key, sequence] : group->sequences) {
-      if (!sequence.open) continue;
+      if (!sequence.open || sequence.open->computed) continue;
       open = true;
       attended = attended && sequence.open->attended;
     }
-  if (!open) return;  // it broke off before the next part came here
-  if (!attended || newest_removed(advanced)) return take_back_all();
+  // none is open where it broke off before the next part came here
+  if (open && (!attended || newest_removed(advanced))) take_back_all();
   settle_all();
 }
 
@@ -154,6 +182,7 @@ std::int32_t CacheStore::newest_lost(const Sequence& sequence, const std::vector
 /// again what the newest token sees no more.
 void CacheStore::resolve_lost(Group& group, std::int64_t key, Sequence& sequence, std::int32_t newest) {
   if (!sequence.open || newest < 0) return;
+  if (sequence.open->computed) return settle(group, sequence);
   const bool slides =
       group.windowed || std::none_of(groups_.begin(), groups_.end(), [](const auto& other) { return other->windowed; });
   const bool left_window = slides && window_tokens_ > 0 && newest + window_tokens_ <= sequence.open->last;
@@ -203,7 +232,7 @@ void CacheStore::resolve_by_mask(Group& group, int stream, const MaskView& mask,
     const auto found = group.sequences.find(key);
     if (found == group.sequences.end() || !found->second.open) continue;
     const bool branches = !cells.cuts || cells.branched.contains(number);
-    if (newest >= found->second.open->first || branches)
+    if (newest >= found->second.open->first || branches || found->second.open->computed)
       settle(group, found->second);
     else
       take_back(group, key, found->second);

@@ -6,9 +6,14 @@
 namespace namm::llama {
 
 void RowSlots::take(std::int32_t list, std::span<const std::int32_t> cells) {
+  // all memory first: where the system refuses some, nothing has changed
+  for (const std::int32_t cell : cells)
+    if (slot_of_cell_.size() <= static_cast<std::size_t>(cell)) slot_of_cell_.resize(static_cast<std::size_t>(cell) + 1, kFree);
+  const std::size_t free = cells_.size() - used_, needed = cells_.size() + cells.size() - std::min(free, cells.size());
+  for (auto* const slots : {&cells_, &lists_of_})
+    if (needed > slots->capacity()) slots->reserve(std::max(needed, 2 * slots->capacity()));
   for (const std::int32_t cell : cells) {
     const auto c = static_cast<std::size_t>(cell);
-    if (slot_of_cell_.size() <= c) slot_of_cell_.resize(c + 1, kFree);
     if (slot_of_cell_[c] != kFree) throw std::logic_error("KV cache: a cell has an entry already");
     while (lowest_free_ < cells_.size() && cells_[lowest_free_] != kFree) ++lowest_free_;
     if (lowest_free_ == cells_.size()) {

@@ -183,6 +183,8 @@ void CacheStore::take_cells(Group& group, int stream, std::span<const std::int32
     if (owner != CellMap::kNobody) plan.reused.emplace_back(owner, cell);
     map.take(static_cast<std::size_t>(cell));
   }
+  make_room_to_drop(map);
+  resolve_reused(group, stream, plan);
   drop_reused(group, stream, plan);
   std::erase_if(group.sequences, [&](const auto& entry) {
     return stream_of(entry.first) == stream && map.held[static_cast<std::size_t>(sequence_of(entry.first))] == 0;
