@@ -314,7 +314,11 @@ int run_calibrate(const std::vector<std::string>& arguments) {
     const auto given = settings.resume ? without(arguments, options, kFolder) : std::vector<std::string>();
     std::printf("go on with: %s\n", again("calibrate", given, {"--resume", folder.string()}).c_str());
   }
-  if (!outcome.stopped && !values->contains("no-keep")) keep_as_own(folder / kPolicyFileName, model_options.model);
+  const bool keeps = !outcome.stopped && !values->contains("no-keep");
+  if (keeps && !std::isfinite(outcome.fit.explained))
+    std::printf("not kept as this model's own: nothing is known of how good it is\n");
+  else if (keeps)
+    keep_as_own(folder / kPolicyFileName, model_options.model);
   std::fflush(stdout);
   if (!outcome.stopped) std::filesystem::remove(settings.state, failed);
   return outcome.stopped ? 1 : 0;

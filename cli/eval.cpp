@@ -214,7 +214,7 @@ po::options_description describe_options() {
   options.add_options()("budget,b", po::value<std::string>()->default_value("25%")->value_name("B,C"),
                         "budgets: 25% or 0.25, 256 (tokens per head), 64MiB");
   add_model(options, 1);
-  add_memory(options);
+  add_memory(options, true);
   add_store(options);
   add_cache_holder(options);
   add_tasks(options, "512");

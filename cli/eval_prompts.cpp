@@ -32,7 +32,9 @@ std::vector<std::uint64_t> prompts_to_measure(const po::variables_map& values, c
                                 values["data"].as<std::string>() + " has none (" + std::to_string(data->documents()) +
                                 " contexts; of every five three train, one validates, one tests); use --split all");
   const bool asked = !values["samples"].defaulted();
-  if (wanted > there && asked) spdlog::warn("--samples {}: there are {} different prompts, each is measured once", wanted, there);
+  if (wanted > there && asked)
+    spdlog::warn("--samples {}: there {} {} different prompt{} measured once", wanted, there == 1 ? "is" : "are", there,
+                 there == 1 ? ", which is" : "s, each is");
   if (there != tasks::DataTask::kEndless && (!asked || wanted > there)) wanted = there;
   std::vector<std::uint64_t> out(there == tasks::DataTask::kEndless ? wanted : there);
   std::iota(out.begin(), out.end(), std::uint64_t{0});

@@ -20,10 +20,10 @@ namespace {
 
 std::string option_meant(const std::string& typed, const po::options_description& options) {
   std::vector<std::string> names;
-  for (const auto& option : options.options()) names.push_back("--" + option->long_name());
+  for (const auto& option : options.options()) names.push_back(option->long_name());
   const std::vector<std::string_view> views(names.begin(), names.end());
-  const std::string meant = probable_name(typed, views);
-  return meant.empty() ? "" : "did you mean " + meant + "? ";
+  const std::string meant = probable_name(typed.substr(std::min(typed.find_first_not_of('-'), typed.size())), views);
+  return meant.empty() ? "" : "did you mean --" + meant + "? ";
 }
 
 /// "namm eval" of "namm eval --model FILE [options]".
@@ -51,7 +51,7 @@ std::size_t parse_length(const std::string& text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || end != text.data() + text.size() || value < 32 || value > tasks::kMostLengthTokens)
     throw std::invalid_argument("--length: must be a number of tokens from 32 to " + std::to_string(tasks::kMostLengthTokens) +
-                                ", is \"" + text + "\"; for example --length 512,1000");
+                                ", is \"" + text + "\"; for example --length 512,1000, or with --data also full");
   return value;
 }
 
@@ -117,11 +117,12 @@ std::vector<std::string> files_from(const po::variables_map& values) {
   return values["files"].as<std::vector<std::string>>();
 }
 
-void add_memory(po::options_description& options) {
-  options.add_options()("mode", po::value<std::string>()->value_name("A,B"),
-                        "how the budget is spent: uniform (every KV head keeps the same number), pooled (one budget over all "
-                        "heads), threshold (score >= 0), reference (the paper's rule); default: the policy's own, else uniform; "
-                        "a list where several are compared");
+void add_memory(po::options_description& options, bool several) {
+  const std::string mode =
+      "how the budget is spent: uniform (every KV head keeps the same number), pooled (one budget over all heads), threshold "
+      "(score >= 0), reference (the paper's rule); default: the policy's own, else uniform";
+  options.add_options()("mode", po::value<std::string>()->value_name(several ? "A,B" : "NAME"),
+                        (several ? mode + "; a list where several are compared" : mode).c_str());
   options.add_options()("interval", po::value<int>()->value_name("TOKENS"),
                         "tokens between updates; default: the policy's own, else 512");
   options.add_options()("protect-sinks", po::value<int>()->value_name("N"), "first tokens never dropped (default 4)");

@@ -52,7 +52,8 @@ struct MemoryOptions {
   std::optional<int> interval_tokens, sinks, recent;
   RowFormats store;
 };
-void add_memory(po::options_description& options);
+/// `several`: --mode may be a list.
+void add_memory(po::options_description& options, bool several = false);
 /// Where rows are really held: for run, eval and attach.
 void add_store(po::options_description& options);
 /// One per name in --mode; a single one if it was not given.

@@ -51,7 +51,7 @@ po::options_description run_options() {
       "--compare a list");
   options.add_options()("budget,b", po::value<std::string>()->value_name("B"),
                         "25% or 0.25, 256 (tokens per head), 64MiB; default: the policy file's own; with --compare a list");
-  add_memory(options);
+  add_memory(options, true);
   add_store(options);
   add_cache_holder(options);
   add_prompt(options);
