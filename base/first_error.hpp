@@ -16,12 +16,16 @@ class FirstError {
       if (!error_) error_ = std::current_exception();
     }
   }
+  bool occurred() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return error_ != nullptr;
+  }
   void rethrow() const {
     if (error_) std::rethrow_exception(error_);
   }
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::exception_ptr error_;
 };
 
