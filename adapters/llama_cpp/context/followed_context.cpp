@@ -217,6 +217,7 @@ void FollowedContext::forget_all() {
 void FollowedContext::forget_sequence(std::int32_t sequence) {
   refuse(sequence, false);
   for (const std::int64_t key : names_.remove(sequence)) forget(key);
+  if (store_.streams() > 1) forget_list_of(sequence);  // also one that a broken batch left without a name
 }
 
 /// With a stream for each sequence: whatever lies in that of this one.

@@ -170,6 +170,7 @@ void attend_group(std::span<HeadList> heads, const QueryGroup& group, const Atte
         error.guard([&] {
           const auto h = static_cast<std::size_t>(unit % head_count);
           const auto t = static_cast<std::size_t>(unit / head_count);
+          if (error.occurred()) return;  // parts may be missing
           const kernels::RaggedHead& head = views[h].head;
           float* mean = nullptr;
           if (statistics) {
@@ -194,6 +195,7 @@ void attend_group(std::span<HeadList> heads, const QueryGroup& group, const Atte
 #pragma omp for schedule(dynamic, 1)
         for (std::int64_t h = 0; h < head_count; ++h)
           error.guard([&] {
+            if (error.occurred()) return;
             HeadList& list = heads[static_cast<std::size_t>(h)];
             for (int t = 0; t < in_wave; ++t) {
               const int first = (begin + t) * kTileQueries;
