@@ -6,6 +6,7 @@
 #include "tests/check.hpp"
 #include "tests/device/placed_context.hpp"
 #include "tests/support/emulated_device.hpp"
+#include "tests/support/probe_policy.hpp"
 #include "tests/support/tiny_model.hpp"
 
 using namespace namm;
@@ -34,6 +35,11 @@ Placement on_host(const std::optional<CachePolicy>& memory) {
   out.devices.clear();
   out.offload_cache = false;
   return out;
+}
+
+std::vector<LayerDescription> cached_layers(const std::filesystem::path& model) {
+  const PlacedContext context(model, on_host(policy_named("full")));
+  return context.store()->layers();
 }
 
 /// Long and short parts of batches, then single tokens: all ways in which a mask is made.
@@ -116,7 +122,10 @@ TEST_CASE("two devices that share the layers give what one gives", "[device][exa
   const auto model = write_tiny_model(shape);
   const auto tokens = random_tokens(kTokens, shape.vocabulary, 3);
   const Settings settings({true, 100, true});
-  Placement placement = on_device(policy_named(GENERATE(as<std::string>{}, "full", "knorm")));
+  const std::string name = GENERATE(as<std::string>{}, "full", "knorm", "probe");
+  CachePolicy memory = policy_named(name == "probe" ? "random" : name);
+  if (name == "probe") memory.policy = probe_policy(cached_layers(model), 7, ProbeInput::layer, true);
+  Placement placement = on_device(memory);
   PlacedContext one(model, placement);
   placement.devices = {0, 1};
   PlacedContext two(model, placement);
@@ -129,6 +138,24 @@ TEST_CASE("a device keeps the tokens that the host's store keeps", "[device][exa
   const std::string name = GENERATE(as<std::string>{}, "streaming", "random", "knorm");
   const SelectionMode mode = GENERATE(SelectionMode::uniform, SelectionMode::pooled);
   require_as_in_host_memory(TinyShape(), policy_named(name, 48, mode));
+}
+
+TEST_CASE("a device reads keys and values as the host's store does", "[device][probe]") {
+  const TinyShape shape;
+  CachePolicy memory = policy_named("random", 48, GENERATE(SelectionMode::uniform, SelectionMode::pooled));
+  const ProbeInput input = GENERATE(ProbeInput::key, ProbeInput::layer);
+  memory.policy = probe_policy(cached_layers(write_tiny_model(shape)), 7, input, GENERATE(false, true));
+  INFO(to_string(input));
+  require_as_in_host_memory(shape, memory);
+}
+
+TEST_CASE("so it does of each kind of model", "[device][probe]") {
+  const Backbone backbone = GENERATE(from_range(backbones()));
+  if (has_sinks(backbone)) return;
+  INFO(backbone.name);
+  CachePolicy memory = policy_named("random");
+  memory.policy = probe_policy(cached_layers(write_tiny_model(backbone.shape)), 7, ProbeInput::layer, true);
+  require_as_in_host_memory(backbone.shape, memory);
 }
 
 TEST_CASE("so it does for each kind of model", "[device][exact]") {

@@ -76,6 +76,8 @@ void DeviceCache::note(const ggml_tensor* node, bool supported) {
   std::string why = foreign_use(node, is_ours);
   if (!why.empty()) {
     owner_.problem = std::move(why);
+  } else if (node->op == GGML_OP_SET_ROWS && cache_part(node) == CachePart::keys && ours(root(node))) {
+    owner_.plain_keys.note(layer_of(node), node->src[0], false);
   } else if (node->op == GGML_OP_FLASH_ATTN_EXT && cache_part(node->src[1]) == CachePart::keys && ours(root(node->src[1]))) {
     announce(node, supported);
   }
@@ -94,6 +96,7 @@ void DeviceCache::announce(const ggml_tensor* attention, bool supported) {
   }
   ggml_backend_buffer_t const buffer = root(k)->buffer;
   rows_.emplace(layer, std::make_unique<LayerRows>(buffer->buft, root(k)->type, static_cast<int>(k->ne[2]), k->ne[0], v->ne[0]));
+  rows_.at(layer)->hold_content(probe_ != nullptr);
   const auto number = cache_numbers_.find(buffer);
   owner_.store->add_layer(
       group_of(number == cache_numbers_.end() ? 0 : number->second),
@@ -145,6 +148,7 @@ ggml_status DeviceCache::compute(ggml_backend_t backend, ggml_cgraph* graph) {
     const auto cells = static_cast<std::size_t>(attention->src[3]->ne[0]);
     owner_.store->place(part.layer, {reinterpret_cast<const std::int64_t*>(task.cells->data()), tokens},
                         {reinterpret_cast<const std::uint16_t*>(task.mask->data()), cells, cells});
+    if (probe_) task.plain = find_plain_keys(graph, part);
     tasks.push_back(std::move(task));
   }
   for (const GraphPart& part : parts) {  // when all of them know what this part of the batch takes away
@@ -153,6 +157,8 @@ ggml_status DeviceCache::compute(ggml_backend_t backend, ggml_cgraph* graph) {
     rows.grow({backend, stream.compute});
     measure_peak(before, rows, rows_before);
   }
+  for (LayerTask& task : tasks)
+    if (probe_) task.probe = &probe_of(task.part.layer, *task.rows);
   return stream.substitute.compute({backend, stream.compute}, graph, tasks);
 }
 
@@ -179,6 +185,29 @@ std::vector<std::vector<float>> DeviceCache::norms(int layer, bool values) {
   return rows.norms(stream_of(rows), values);
 }
 
+void DeviceCache::read_with(const ContentReader* reader) {
+  probe_ = dynamic_cast<const TokenProbe*>(reader);
+  layer_probes_.clear();
+  for (const auto& [layer, rows] : rows_) rows->hold_content(probe_ != nullptr);
+}
+
+const ProbeTensors& DeviceCache::probe_of(int layer, const LayerRows& rows) {
+  if (const auto known = layer_probes_.find(layer); known != layer_probes_.end()) return known->second;
+  const ProbeLayer& fitted =
+      probe_->fitted(layer, static_cast<int>(rows.slots().size()), static_cast<std::size_t>(rows.key_size()),
+                     static_cast<std::size_t>(rows.value_size()));
+  return layer_probes_.try_emplace(layer, rows.type(), fitted, probe_->input()).first->second;
+}
+
+std::vector<std::vector<float>> DeviceCache::contents(int layer) {
+  const LayerRows& rows = rows_of(layer);
+  std::vector<std::vector<float>> out = rows.contents(stream_of(rows));
+  const std::vector<float>& constants = probe_of(layer, rows).constants();
+  for (std::size_t h = 0; h < out.size(); ++h)
+    for (float& number : out[h]) number += constants[h];
+  return out;
+}
+
 std::int64_t DeviceCache::kv_bytes() const {
   std::int64_t out = 0;
   for (const auto& [layer, rows] : rows_) out += rows->bytes();
@@ -189,6 +218,7 @@ std::int64_t DeviceCache::other_bytes() const {
   std::int64_t out = 0;
   for (const auto& [backend, stream] : streams_) out += stream.substitute.bytes();
   for (const auto& [layer, rows] : rows_) out += rows->bookkeeping_bytes();
+  for (const auto& [layer, probe] : layer_probes_) out += probe.bytes();
   return out;
 }
 

@@ -40,7 +40,7 @@ struct LayerNodes {
 };
 
 /// Room for what is computed on the way. Layers come one after the other: they share it.
-enum class Room { gathered, mask, attended };
+enum class Room { gathered, mask, attended, plain, squares, key_scores, square_scores, value_scores, count };
 
 /// Makes them. KV heads go along dimension 3, where other graphs have streams: there each may have a mask of its own.
 /// `place` gives data to a tensor of ours before the next one is made of it, or notes its size and gives none.
@@ -48,7 +48,7 @@ enum class Room { gathered, mask, attended };
 LayerNodes make_nodes(ggml_context* context, const LayerTensors& in, const std::function<void(ggml_tensor*, Room)>& place,
                       const std::function<bool(const ggml_tensor*)>& direct);
 
-/// Nodes that make_nodes() makes at most, and the views between them.
-inline constexpr std::size_t kTensorsPerLayer = 32;
+/// Nodes that are made for a layer at most, and the views between them.
+inline constexpr std::size_t kTensorsPerLayer = 96;
 
 }  // namespace namm::llama

@@ -87,7 +87,7 @@ std::vector<std::int64_t> Substitute::key_of(ggml_cgraph* graph, std::span<const
   for (std::size_t i = 0; i < tasks.size(); ++i) {
     const GraphPart& part = tasks[i].part;
     const Layer& layer = layers_[i];
-    for (const int number : {part.layer, part.keys, part.values, part.attention, part.free}) add(number);
+    for (const int number : {part.layer, part.keys, part.values, part.attention}) add(number);
     add(layer.kind);
     for (const std::int64_t number : {layer.queries, layer.slot_count, layer.masks, layer.mask_cells}) add(number);
     for (const std::size_t at : {layer.slots_at, layer.mask_at, layer.columns_at, layer.cells_at}) add(at);
@@ -98,6 +98,11 @@ std::vector<std::int64_t> Substitute::key_of(ggml_cgraph* graph, std::span<const
       add_tensor(tensor);
     add_tensor(attention);
     for (int p = 0; p < 4; ++p) add(attention->op_params[p]);
+    if (!tasks[i].probe) continue;
+    add(reinterpret_cast<std::intptr_t>(tasks[i].probe));
+    add(tasks[i].plain.before);
+    add_tensor(tasks[i].plain.rows);
+    add_tensor(tasks[i].rows->content());
   }
   return key;
 }
@@ -137,33 +142,35 @@ void Substitute::build_layer(ggml_cgraph* graph, const LayerTask& task, const La
   const auto direct = [&](const ggml_tensor* attend) {
     return ggml_backend_buft_get_alloc_size(type_, attend) <= ggml_nbytes(attend);
   };
+  ProbeNodes probe;
+  if (task.probe)
+    probe = make_probe_nodes(context, *task.probe, task.plain.rows, in.value_rows, task.rows->content(), in.slots, place);
   const LayerNodes nodes = make_nodes(context, in, place, direct);
   if (measuring) return;
-  places_.emplace_back(task.part.keys, nodes.write_keys);
-  places_.emplace_back(task.part.values, nodes.write_values);
-  std::vector<ggml_tensor*> last;
-  for (ggml_tensor* const node : {nodes.gather, nodes.turn, nodes.attend, nodes.deliver})
-    if (node) last.push_back(node);
-  if (static_cast<int>(last.size()) > task.part.free + 1)
-    throw std::runtime_error(
-        "KV cache: layer " + std::to_string(task.part.layer) + " must have " + std::to_string(last.size() - 1) +
-        " views before its attention, has " + std::to_string(task.part.free) +
-        "; this device orders its graphs in a way that a policy cannot be attached to; keep the cache in host "
-        "memory (--no-kv-offload)");
-  for (std::size_t i = 0; i < last.size(); ++i)
-    places_.emplace_back(task.part.attention - static_cast<int>(last.size() - 1 - i), last[i]);
+  const auto put = [&](int before, std::initializer_list<ggml_tensor*> some) {
+    for (ggml_tensor* const node : some)
+      if (node) ours_.emplace_back(before, node);
+  };
+  for (ggml_tensor* const node : probe.with_keys) put(task.plain.before, {node});
+  for (ggml_tensor* const node : probe.with_values) put(task.part.values, {node});
+  put(task.part.keys, {nodes.write_keys});
+  put(task.part.values, {nodes.write_values});
+  for (ggml_tensor* const node : probe.last) put(task.part.attention, {node});
+  put(task.part.attention, {nodes.gather, nodes.turn, nodes.attend, nodes.deliver});
+  replaced_.insert(replaced_.end(), {task.part.keys, task.part.values, task.part.attention});
 }
 
 void Substitute::build(const DeviceStream& stream, ggml_cgraph* graph, std::span<const LayerTask> tasks) {
   type_ = ggml_backend_get_default_buffer_type(stream.backend);
   key_.clear();
-  places_.clear();
+  ours_.clear();
+  replaced_.clear();
   std::fill(std::begin(room_), std::end(room_), 0);
   for (const bool measuring : {true, false}) {
     context_ = make_context(tasks.size() * kTensorsPerLayer + 1);
     if (!measuring) {
       std::size_t end = aligned(input_bytes_);
-      for (std::size_t r = 0; r < 3; ++r) {
+      for (std::size_t r = 0; r < kRooms; ++r) {
         room_at_[r] = end;
         end += room_[r];
       }
@@ -180,13 +187,17 @@ void Substitute::build(const DeviceStream& stream, ggml_cgraph* graph, std::span
     }
     for (std::size_t i = 0; i < tasks.size(); ++i) build_layer(graph, tasks[i], layers_[i], measuring);
   }
-  for (const auto& [index, node] : places_)
+  std::stable_sort(ours_.begin(), ours_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::sort(replaced_.begin(), replaced_.end());
+  for (const auto& [index, node] : ours_) {
+    if (!node->data) throw std::logic_error(std::string("KV cache: no room was made for ").append(ggml_op_desc(node)));
     if (!ggml_backend_dev_supports_op(ggml_backend_get_device(stream.backend), node))
       throw std::runtime_error(std::string("KV cache: device ")
                                    .append(ggml_backend_dev_name(ggml_backend_get_device(stream.backend)))
                                    .append(" cannot compute ")
                                    .append(ggml_op_desc(node))
                                    .append(" as a policy needs it; keep the cache in host memory (--no-kv-offload)"));
+  }
 }
 
 void Substitute::fill(std::span<const LayerTask> tasks) {
@@ -240,14 +251,20 @@ ggml_status Substitute::compute(const DeviceStream& stream, ggml_cgraph* graph, 
   }
   fill(tasks);
   if (input_bytes_ > 0) ggml_backend_tensor_set(inputs_, staging_.data(), 0, input_bytes_);
-  ggml_tensor** const nodes = ggml_graph_nodes(graph);
-  std::vector<ggml_tensor*> runtimes;
-  for (const auto& [index, node] : places_) runtimes.push_back(std::exchange(nodes[index], node));
+  nodes_.clear();
+  auto ours = ours_.begin();
+  auto replaced = replaced_.begin();
+  for (int i = 0; i < ggml_graph_n_nodes(graph); ++i) {
+    for (; ours != ours_.end() && ours->first == i; ++ours) nodes_.push_back(ours->second);
+    if (replaced != replaced_.end() && *replaced == i)
+      ++replaced;
+    else
+      nodes_.push_back(ggml_graph_node(graph, i));
+  }
   // A piece of a graph, even if it is all of it, has no number of its own: a device that knows graphs by it looks at the nodes.
   GraphView view = ggml_graph_view(graph, 0, ggml_graph_n_nodes(graph));
-  const ggml_status status = stream.compute(stream.backend, view.graph());
-  for (std::size_t i = places_.size(); i > 0; --i) nodes[places_[i - 1].first] = runtimes[i - 1];
-  return status;
+  view.consist_of(nodes_);
+  return stream.compute(stream.backend, view.graph());
 }
 
 }  // namespace namm::llama

@@ -8,6 +8,7 @@
 #include "adapters/llama_cpp/device/input_tap.hpp"
 #include "adapters/llama_cpp/device/layer_nodes.hpp"
 #include "adapters/llama_cpp/device/layer_rows.hpp"
+#include "adapters/llama_cpp/device/probe_nodes.hpp"
 
 namespace namm::llama {
 
@@ -15,15 +16,16 @@ namespace namm::llama {
 struct LayerTask {
   GraphPart part;
   const LayerRows* rows = nullptr;
-  InputBytes cells, mask;  ///< of the batch: I64 [T]; F16 [cells, T]
+  InputBytes cells, mask;               ///< of the batch: I64 [T]; F16 [cells, T]
+  const ProbeTensors* probe = nullptr;  ///< what the policy reads of tokens; null: nothing
+  PlainRows plain{};                    ///< keys as the probe reads them
 };
 
-/// Computes graphs of the runtime with nodes of ours in the place of those that use its cache: they stand in the runtime's own
-/// list of nodes while it is computed, so that the device gets one graph and its order is that of its stream. Nodes are kept
-/// while batches look alike.
+/// Computes graphs of the runtime with nodes of ours in the place of those that use its cache, and between others: one list of
+/// both, so that the device gets one graph and its order is that of its stream. Nodes are kept while batches look alike.
 class Substitute {
  public:
-  /// Throws std::runtime_error if there is no room for a node in the graph or memory on the device.
+  /// Throws std::runtime_error if there is no memory on the device, or it cannot compute a node.
   ggml_status compute(const DeviceStream& stream, ggml_cgraph* graph, std::span<const LayerTask> tasks);
   /// Device memory for masks, slots and results.
   std::int64_t bytes() const { return buffer_ ? static_cast<std::int64_t>(ggml_backend_buffer_get_size(buffer_.get())) : 0; }
@@ -44,13 +46,16 @@ class Substitute {
 
   std::vector<Layer> layers_;
   std::size_t input_bytes_ = 0;
-  std::size_t room_[3] = {}, room_at_[3] = {};  // by Room
+  static constexpr auto kRooms = static_cast<std::size_t>(Room::count);
+  std::size_t room_[kRooms] = {}, room_at_[kRooms] = {};
   std::vector<std::int64_t> key_;
   ggml_backend_buffer_type_t type_ = nullptr;
   GgmlContext context_;
   GgmlBuffer buffer_;
   ggml_tensor* inputs_ = nullptr;
-  std::vector<std::pair<int, ggml_tensor*>> places_;
+  std::vector<std::pair<int, ggml_tensor*>> ours_;  // before the runtime's node with that index, ascending
+  std::vector<int> replaced_;                       // nodes of the runtime that are not computed, ascending
+  std::vector<ggml_tensor*> nodes_;
   std::vector<char> staging_;
 };
 

@@ -84,21 +84,17 @@ void CacheStore::update_sequence(Sequence& sequence) {
   std::vector<HeadList*> lists;
   std::vector<HeadTokens> heads;
   double bytes = 0;
-  const StatisticSet needed = memory_.required();
-  std::list<std::vector<std::vector<float>>> norms;  // of rows that are held elsewhere
+  std::list<RowNumbers> elsewhere;  // of rows that are held there
   for (auto& [index, layer_heads] : sequence.layers) {
     const LayerShape& shape = layer_of(index).shape;
-    const std::vector<std::vector<float>>*key_norms = nullptr, *value_norms = nullptr;
-    if (holder_ && needed.has(Statistic::key_norm)) key_norms = &norms.emplace_back(norms_of(index, layer_heads, false));
-    if (holder_ && needed.has(Statistic::value_norm)) value_norms = &norms.emplace_back(norms_of(index, layer_heads, true));
+    if (holder_) look_up(index, layer_heads, elsewhere.emplace_back());
     for (std::size_t h = 0; h < layer_heads.size(); ++h) {
       lists.push_back(&layer_heads[h]);
       heads.push_back(layer_heads[h].statistics().view());
       heads.back().layer = index;
       heads.back().kv_head = static_cast<int>(h);
       heads.back().tokens_seen = sequence.tokens_seen;
-      if (key_norms) heads.back().key_norm = (*key_norms)[h];
-      if (value_norms) heads.back().value_norm = (*value_norms)[h];
+      if (holder_) elsewhere.back().show(h, heads.back());
       bytes += static_cast<double>(shape.key_size + shape.value_size) * sizeof(std::uint16_t);
     }
   }

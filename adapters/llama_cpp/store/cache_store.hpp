@@ -183,6 +183,7 @@ class CacheStore {
   struct Group;
   struct Sequence;
   struct Staging;
+  struct RowNumbers;
   Layer& layer_of(int layer);
   std::vector<HeadList> make_lists(const LayerShape& shape) const;
   Staging& stage(int layer);
@@ -190,7 +191,7 @@ class CacheStore {
   const BatchPlan& plan_part(Group& group, int stream, const MaskView& mask, std::span<const std::int64_t> cells);
   void end_layer(Group& group);
   void tidy();
-  std::vector<std::vector<float>> norms_of(int layer, const std::vector<HeadList>& heads, bool values) const;
+  void look_up(int layer, const std::vector<HeadList>& heads, RowNumbers& out) const;
   void append(const Layer& layer, std::vector<HeadList>& heads, const QueryGroup& queries, std::size_t first_token);
   void show_queries(const Layer& layer, const QueryGroup& queries, const AttentionCall& call, std::size_t first_token) const;
   void check_windows(const Group& group, int stream, const BatchPlan& plan) const;

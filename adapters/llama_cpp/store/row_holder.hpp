@@ -20,14 +20,19 @@ class RowHolder {
   virtual void tidy() = 0;
   /// Euclidean norms of keys or values, [KV head][slot], 0 for free slots.
   virtual std::vector<std::vector<float>> norms(int layer, bool values) = 0;
+  /// From now on, until it is told again, what this reader reads of tokens goes with their rows; null: nothing. The store is
+  /// empty, and the reader outlives it or the next call.
+  virtual void read_with(const ContentReader* reader) = 0;
+  /// What was read, [KV head][slot]; anything for free slots.
+  virtual std::vector<std::vector<float>> contents(int layer) = 0;
   /// Memory held for keys and values, at most so far (copies while it grows or shrinks included), and for everything else.
   virtual std::int64_t kv_bytes() const = 0;
   virtual std::int64_t kv_bytes_peak() const = 0;
   virtual std::int64_t other_bytes() const = 0;
 };
 
-/// Why a policy cannot decide about rows that are held elsewhere; empty if it can: it reads nothing but who the tokens are and
-/// the sizes of their keys and values.
+/// Why a policy cannot decide about rows that are held elsewhere; empty if it can: it reads nothing but who the tokens are, the
+/// sizes of their keys and values, and what a probe (core/probe) says of them.
 std::string why_not_held_elsewhere(const CachePolicy& policy);
 
 }  // namespace namm::llama
