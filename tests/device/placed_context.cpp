@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <mutex>
 #include <stdexcept>
@@ -22,15 +23,24 @@ void start() {
           if (level == GGML_LOG_LEVEL_ERROR) std::fputs(text, stderr);
         },
         nullptr);
-    register_emulated_devices(2);
+    if (!on_real_devices()) register_emulated_devices(2);
     llama_backend_init();
   });
+}
+
+std::vector<ggml_backend_dev_t> test_devices() {
+  if (!on_real_devices()) return {emulated_device(0), emulated_device(1)};
+  std::vector<ggml_backend_dev_t> out;
+  for (std::size_t i = 0; i < ggml_backend_dev_count(); ++i)
+    if (ggml_backend_dev_type(ggml_backend_dev_get(i)) == GGML_BACKEND_DEVICE_TYPE_GPU) out.push_back(ggml_backend_dev_get(i));
+  if (out.empty()) throw std::runtime_error("NAMM_TEST_GPU: there must be a GPU that llama.cpp knows, is none");
+  return out;
 }
 
 llama_model* load(const std::filesystem::path& path, const Placement& placement) {
   start();
   std::vector<ggml_backend_dev_t> devices;
-  for (const int index : placement.devices) devices.push_back(emulated_device(index));
+  for (const int index : placement.devices) devices.push_back(test_devices().at(static_cast<std::size_t>(index)));
   devices.push_back(nullptr);
   llama_model_params params = llama_model_default_params();
   params.devices = devices.data();
@@ -41,6 +51,23 @@ llama_model* load(const std::filesystem::path& path, const Placement& placement)
 }
 
 }  // namespace
+
+bool on_real_devices() {
+  return std::getenv("NAMM_TEST_GPU") != nullptr;
+}
+
+int device_count() {
+  start();
+  return static_cast<int>(test_devices().size());
+}
+
+double exactly() {
+  return on_real_devices() ? 2e-2 : 0;
+}
+
+double nearly(double apart) {
+  return on_real_devices() ? std::max(5 * apart, exactly()) : apart;
+}
 
 PlacedContext::PlacedContext(const std::filesystem::path& model, const Placement& placement)
     : model_(load(model, placement)), positions_(static_cast<std::size_t>(placement.sequences), 0) {
@@ -73,7 +100,7 @@ PlacedContext::~PlacedContext() {
   llama_model_free(model_);
 }
 
-std::vector<std::vector<float>> PlacedContext::decode(std::span<const Step> steps) {
+int PlacedContext::run(std::span<const Step> steps) {
   llama_batch batch = llama_batch_init(static_cast<std::int32_t>(steps.size()), 0, 1);
   for (const Step& step : steps) {
     const auto i = static_cast<std::size_t>(batch.n_tokens++);
@@ -85,6 +112,19 @@ std::vector<std::vector<float>> PlacedContext::decode(std::span<const Step> step
   }
   const int status = llama_decode(context_, batch);
   llama_batch_free(batch);
+  return status;
+}
+
+void PlacedContext::decode_and_remove(std::span<const std::int32_t> tokens) {
+  const int before = positions_[0];
+  std::vector<Step> steps;
+  for (const std::int32_t token : tokens) steps.push_back({token, 0});
+  if (run(steps) != 0) throw std::runtime_error("llama_decode: failed");
+  remove(0, before);
+}
+
+std::vector<std::vector<float>> PlacedContext::decode(std::span<const Step> steps) {
+  const int status = run(steps);
   if (status != 0)
     throw std::runtime_error("llama_decode: status " + std::to_string(status) + (store_ ? ": " + take_failure(*store_) : ""));
   if (store_) store_->batch_done();  // before anything waits for the device

@@ -13,9 +13,18 @@
 
 namespace namm::test {
 
+/// True where tests run on the GPUs of this machine in place of emulated ones: NAMM_TEST_GPU is set (tests/gpu/run.sh).
+bool on_real_devices();
+/// Devices that tests may use.
+int device_count();
+/// How far apart, as a share, may be what is equal to the bit on emulated devices, and what is `apart` there: a GPU has kernels
+/// of its own for each shape, and products in TF32.
+double exactly();
+double nearly(double apart);
+
 /// Where a model and its cache are, and what is attached.
 struct Placement {
-  std::vector<int> devices = {0};  ///< emulated ones; none: the CPU
+  std::vector<int> devices = {0};  ///< by number; none: the CPU
   std::optional<CachePolicy> memory;
   int cells = 2048;
   int ubatch = 512;
@@ -46,6 +55,9 @@ class PlacedContext {
     int sequence;
   };
   std::vector<std::vector<float>> decode(std::span<const Step> steps);
+  /// One batch of the first sequence that is computed and then removed, as where a runtime is stopped behind its last node;
+  /// without a word to the store.
+  void decode_and_remove(std::span<const std::int32_t> tokens);
   /// The positions from `from` on; without a word to the store.
   bool remove(int sequence, int from);
   /// Where the next token of a sequence goes.
@@ -55,6 +67,7 @@ class PlacedContext {
   llama::CacheStore* store() const { return store_; }
 
  private:
+  int run(std::span<const Step> steps);
   llama_model* model_ = nullptr;
   llama_context* context_ = nullptr;
   llama::CacheStore* store_ = nullptr;

@@ -149,6 +149,7 @@ ggml_status DeviceCache::compute(ggml_backend_t backend, ggml_cgraph* graph) {
     owner_.store->place(part.layer, {reinterpret_cast<const std::int64_t*>(task.cells->data()), tokens},
                         {reinterpret_cast<const std::uint16_t*>(task.mask->data()), cells, cells});
     if (probe_) task.plain = find_plain_keys(graph, part);
+    task.wanted = owner_.store->wanted_attention(part.layer);
     tasks.push_back(std::move(task));
   }
   for (const GraphPart& part : parts) {  // when all of them know what this part of the batch takes away
@@ -159,7 +160,12 @@ ggml_status DeviceCache::compute(ggml_backend_t backend, ggml_cgraph* graph) {
   }
   for (LayerTask& task : tasks)
     if (probe_) task.probe = &probe_of(task.part.layer, *task.rows);
-  return stream.substitute.compute({backend, stream.compute}, graph, tasks);
+  const ggml_status status = stream.substitute.compute({backend, stream.compute}, graph, tasks);
+  if (status != GGML_STATUS_SUCCESS) return status;
+  const std::vector<SlotAttention> seen = stream.substitute.attention({backend, stream.compute}, tasks);
+  for (std::size_t i = 0; i < tasks.size(); ++i)
+    if (!tasks[i].wanted.nothing()) owner_.store->observe(tasks[i].part.layer, seen[i]);
+  return status;
 }
 
 /// The most that was held while rows moved from one buffer to another.

@@ -38,6 +38,8 @@ LayerNodes make_nodes(ggml_context* context, const LayerTensors& in, const std::
     out.turn = settled(ggml_cpy(context, settled(ggml_permute(context, by_slot, 1, 0, 2, 3)), mask));
   }
 
+  out.mask = mask;
+
   ggml_tensor* const q = alias_of(context, result->src[0]);
   const auto group_stride = static_cast<std::size_t>(group);
   ggml_tensor* const by_group =

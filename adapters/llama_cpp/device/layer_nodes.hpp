@@ -35,12 +35,28 @@ struct LayerNodes {
   ggml_tensor *write_keys = nullptr, *write_values = nullptr;
   ggml_tensor* gather = nullptr;   ///< gathered: F32 [T, S * M]
   ggml_tensor* turn = nullptr;     ///< gathered: F16 [S, T, 1, M]
+  ggml_tensor* mask = nullptr;     ///< of `attend`, F16 [S, T, 1, M]: no node
   ggml_tensor* attend = nullptr;   ///< F32 [value size, H / K, T, K]
   ggml_tensor* deliver = nullptr;  ///< to where the runtime's node has its result
 };
 
 /// Room for what is computed on the way. Layers come one after the other: they share it.
-enum class Room { gathered, mask, attended, plain, squares, key_scores, square_scores, value_scores, count };
+enum class Room {
+  gathered,
+  mask,
+  attended,
+  plain,
+  squares,
+  key_scores,
+  square_scores,
+  value_scores,
+  products,
+  turned,
+  queries,
+  tile_mask,
+  tile_sums,
+  count
+};
 
 /// Makes them. KV heads go along dimension 3, where other graphs have streams: there each may have a mask of its own.
 /// `place` gives data to a tensor of ours before the next one is made of it, or notes its size and gives none.

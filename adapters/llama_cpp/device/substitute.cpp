@@ -28,9 +28,13 @@ bool same_cells(const LayerRows& rows) {
 
 }  // namespace
 
-Substitute::Layer Substitute::look_at(const LayerTask& task) {
+Substitute::Layer Substitute::look_at(ggml_cgraph* graph, const LayerTask& task) {
   Layer out;
+  out.query_heads = ggml_graph_node(graph, task.part.attention)->src[0]->ne[2];
+  out.rows = static_cast<std::int64_t>(task.wanted.queries.size());
+  out.sums = task.wanted.sums;
   out.queries = static_cast<std::int64_t>(task.cells->size() / sizeof(std::int64_t));
+  out.some = out.rows < out.queries;
   out.slot_count = task.rows->extent();
   out.mask_cells = static_cast<std::int64_t>(task.mask->size() / sizeof(std::uint16_t)) / out.queries;
   const bool alike = same_cells(*task.rows);
@@ -49,9 +53,14 @@ Substitute::Layer Substitute::look_at(const LayerTask& task) {
   return out;
 }
 
+std::int64_t Substitute::tile_of(const Layer& layer) {
+  return attention_tile(layer.queries, layer.slot_count, layer.query_heads);
+}
+
 /// Where inputs lie: they go to the device in one piece.
-void Substitute::lay_out(std::span<const LayerTask> tasks) {
+void Substitute::lay_out(ggml_cgraph* graph, std::span<const LayerTask> tasks) {
   layers_.clear();
+  output_bytes_ = 0;
   std::size_t end = 0;
   const auto add = [&](std::size_t bytes) {
     const std::size_t at = end;
@@ -60,7 +69,7 @@ void Substitute::lay_out(std::span<const LayerTask> tasks) {
   };
   std::map<const void*, std::size_t> columns;  // by mask: layers of one cache share them
   for (const LayerTask& task : tasks) {
-    Layer layer = look_at(task);
+    Layer layer = look_at(graph, task);
     const auto queries = static_cast<std::size_t>(layer.queries), slots = static_cast<std::size_t>(layer.slot_count),
                masks = static_cast<std::size_t>(layer.masks);
     layer.slots_at = add(queries * task.rows->slots().size() * sizeof(std::int64_t));
@@ -71,6 +80,18 @@ void Substitute::lay_out(std::span<const LayerTask> tasks) {
       if (fresh) known->second = add(queries * (static_cast<std::size_t>(layer.mask_cells) + 1) * sizeof(std::uint16_t));
       layer.columns_at = known->second;
     }
+    const auto rows = static_cast<std::size_t>(layer.rows), heads = task.rows->slots().size();
+    if (layer.some && rows > 0) {
+      layer.query_ids_at = add(rows * static_cast<std::size_t>(layer.query_heads) * sizeof(std::int32_t));
+      layer.mask_ids_at = add(rows * masks * sizeof(std::int32_t));
+    }
+    const auto give_back = [&](std::size_t numbers) {
+      const std::size_t at = output_bytes_;
+      output_bytes_ = aligned(output_bytes_ + numbers * sizeof(float));
+      return at;
+    };
+    if (rows > 0) layer.rows_at = give_back(rows * slots * heads);
+    if (layer.sums) layer.sums_at = give_back(slots * heads);
     layers_.push_back(layer);
   }
   input_bytes_ = end;
@@ -89,8 +110,11 @@ std::vector<std::int64_t> Substitute::key_of(ggml_cgraph* graph, std::span<const
     const Layer& layer = layers_[i];
     for (const int number : {part.layer, part.keys, part.values, part.attention}) add(number);
     add(layer.kind);
-    for (const std::int64_t number : {layer.queries, layer.slot_count, layer.masks, layer.mask_cells}) add(number);
-    for (const std::size_t at : {layer.slots_at, layer.mask_at, layer.columns_at, layer.cells_at}) add(at);
+    for (const std::int64_t number : {layer.queries, layer.slot_count, layer.masks, layer.mask_cells, layer.rows}) add(number);
+    for (const std::size_t at : {layer.slots_at, layer.mask_at, layer.columns_at, layer.cells_at, layer.query_ids_at,
+                                 layer.mask_ids_at, layer.rows_at, layer.sums_at})
+      add(at);
+    add(layer.sums);
     const ggml_tensor* const attention = ggml_graph_node(graph, part.attention);
     for (const ggml_tensor* const tensor :
          {ggml_graph_node(graph, part.keys)->src[0], ggml_graph_node(graph, part.values)->src[0],
@@ -146,6 +170,20 @@ void Substitute::build_layer(ggml_cgraph* graph, const LayerTask& task, const La
   if (task.probe)
     probe = make_probe_nodes(context, *task.probe, task.plain.rows, in.value_rows, task.rows->content(), in.slots, place);
   const LayerNodes nodes = make_nodes(context, in, place, direct);
+  AttentionTensors wanted{in.attention, in.keys, nodes.mask, layer.slot_count};
+  const auto output = [&](std::size_t at, std::initializer_list<std::int64_t> shape) {
+    ggml_tensor* const out = ggml_new_tensor(context, GGML_TYPE_F32, static_cast<int>(shape.size()), shape.begin());
+    if (!measuring) ggml_backend_tensor_alloc(buffer_.get(), out, static_cast<char*>(outputs_->data) + at);
+    return out;
+  };
+  wanted.tile = tile_of(layer);
+  if (layer.sums) wanted.sums = output(layer.sums_at, {layer.slot_count, in.keys->ne[2]});
+  if (layer.rows > 0) wanted.rows = output(layer.rows_at, {layer.slot_count, layer.rows, in.keys->ne[2]});
+  if (layer.some && layer.rows > 0) {
+    wanted.query_ids = input(GGML_TYPE_I32, layer.query_ids_at, {layer.rows, layer.query_heads});
+    wanted.mask_ids = input(GGML_TYPE_I32, layer.mask_ids_at, {layer.rows, 1, layer.masks});
+  }
+  const std::vector<ggml_tensor*> statistics = make_attention_nodes(context, wanted, place);
   if (measuring) return;
   const auto put = [&](int before, std::initializer_list<ggml_tensor*> some) {
     for (ggml_tensor* const node : some)
@@ -156,7 +194,9 @@ void Substitute::build_layer(ggml_cgraph* graph, const LayerTask& task, const La
   put(task.part.keys, {nodes.write_keys});
   put(task.part.values, {nodes.write_values});
   for (ggml_tensor* const node : probe.last) put(task.part.attention, {node});
-  put(task.part.attention, {nodes.gather, nodes.turn, nodes.attend, nodes.deliver});
+  put(task.part.attention, {nodes.gather, nodes.turn});
+  for (ggml_tensor* const node : statistics) put(task.part.attention, {node});
+  put(task.part.attention, {nodes.attend, nodes.deliver});
   replaced_.insert(replaced_.end(), {task.part.keys, task.part.values, task.part.attention});
 }
 
@@ -167,9 +207,13 @@ void Substitute::build(const DeviceStream& stream, ggml_cgraph* graph, std::span
   replaced_.clear();
   std::fill(std::begin(room_), std::end(room_), 0);
   for (const bool measuring : {true, false}) {
-    context_ = make_context(tasks.size() * kTensorsPerLayer + 1);
+    std::size_t tensors = 2;
+    for (const Layer& layer : layers_)
+      tensors += kTensorsPerLayer + attention_tensors(layer.sums ? layer.queries : 0, tile_of(layer));
+    context_ = make_context(tensors);
     if (!measuring) {
-      std::size_t end = aligned(input_bytes_);
+      const std::size_t outputs_at = aligned(input_bytes_);
+      std::size_t end = outputs_at + output_bytes_;
       for (std::size_t r = 0; r < kRooms; ++r) {
         room_at_[r] = end;
         end += room_[r];
@@ -179,11 +223,17 @@ void Substitute::build(const DeviceStream& stream, ggml_cgraph* graph, std::span
         buffer_.reset(ggml_backend_buft_alloc_buffer(type_, end));
         if (!buffer_)
           throw std::runtime_error("KV cache: the device has no memory for " + std::to_string(end >> 20) +
-                                   " MiB of masks; use a smaller part of a batch (-ub)");
+                                   " MiB of masks and attention; use a smaller part of a batch (-ub)");
       }
       inputs_ =
           ggml_new_tensor_1d(context_.get(), GGML_TYPE_I8, static_cast<std::int64_t>(std::max<std::size_t>(input_bytes_, 1)));
-      ggml_backend_tensor_alloc(buffer_.get(), inputs_, ggml_backend_buffer_get_base(buffer_.get()));
+      auto* const start = static_cast<char*>(ggml_backend_buffer_get_base(buffer_.get()));
+      ggml_backend_tensor_alloc(buffer_.get(), inputs_, start);
+      outputs_ = nullptr;
+      if (output_bytes_ > 0) {
+        outputs_ = ggml_new_tensor_1d(context_.get(), GGML_TYPE_F32, static_cast<std::int64_t>(output_bytes_ / sizeof(float)));
+        ggml_backend_tensor_alloc(buffer_.get(), outputs_, start + outputs_at);
+      }
     }
     for (std::size_t i = 0; i < tasks.size(); ++i) build_layer(graph, tasks[i], layers_[i], measuring);
   }
@@ -219,6 +269,12 @@ void Substitute::fill(std::span<const LayerTask> tasks) {
       const std::int32_t cell = all[static_cast<std::size_t>(slot)];
       return cell == RowSlots::kFree || cell >= cells ? cells : std::int64_t{cell};
     };
+    if (layer.some && layer.rows > 0)
+      for (const auto& [at, copies] :
+           {std::pair{layer.query_ids_at, layer.query_heads}, std::pair{layer.mask_ids_at, layer.masks}})
+        for (std::int64_t copy = 0; copy < copies; ++copy)
+          std::memcpy(staging_.data() + at + static_cast<std::size_t>(copy * layer.rows) * sizeof(std::int32_t),
+                      tasks[i].wanted.queries.data(), static_cast<std::size_t>(layer.rows) * sizeof(std::int32_t));
     if (layer.kind == MaskKind::uploaded) {
       auto* to = reinterpret_cast<std::uint16_t*>(staging_.data() + layer.mask_at);
       for (std::int64_t m = 0; m < layer.masks; ++m)
@@ -244,7 +300,7 @@ void Substitute::fill(std::span<const LayerTask> tasks) {
 
 ggml_status Substitute::compute(const DeviceStream& stream, ggml_cgraph* graph, std::span<const LayerTask> tasks) {
   ggml_backend_synchronize(stream.backend);  // the batch before may still read what is filled now
-  lay_out(tasks);
+  lay_out(graph, tasks);
   if (std::vector<std::int64_t> key = key_of(graph, tasks); key != key_) {
     build(stream, graph, tasks);
     key_ = std::move(key);
@@ -265,6 +321,24 @@ ggml_status Substitute::compute(const DeviceStream& stream, ggml_cgraph* graph, 
   GraphView view = ggml_graph_view(graph, 0, ggml_graph_n_nodes(graph));
   view.consist_of(nodes_);
   return stream.compute(stream.backend, view.graph());
+}
+
+std::vector<SlotAttention> Substitute::attention(const DeviceStream& stream, std::span<const LayerTask> tasks) {
+  std::vector<SlotAttention> out(tasks.size());
+  if (output_bytes_ == 0) return out;
+  fetched_.resize(output_bytes_ / sizeof(float));
+  ggml_backend_synchronize(stream.backend);
+  ggml_backend_tensor_get(outputs_, fetched_.data(), 0, output_bytes_);
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    const Layer& layer = layers_[i];
+    const std::size_t heads = tasks[i].rows->slots().size(), slots = static_cast<std::size_t>(layer.slot_count);
+    const std::span<const float> all(fetched_);
+    out[i].slots = slots;
+    out[i].group = static_cast<int>(layer.query_heads / static_cast<std::int64_t>(heads));
+    out[i].rows = all.subspan(layer.rows_at / sizeof(float), static_cast<std::size_t>(layer.rows) * slots * heads);
+    if (layer.sums) out[i].sums = all.subspan(layer.sums_at / sizeof(float), slots * heads);
+  }
+  return out;
 }
 
 }  // namespace namm::llama

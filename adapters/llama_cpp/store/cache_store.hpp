@@ -19,6 +19,8 @@ namespace namm::llama {
 struct SavedStore;
 struct OpenPart;
 class RowHolder;
+struct SlotAttention;
+struct WantedAttention;
 
 /// Shape of one layer's cache.
 struct LayerShape {
@@ -138,6 +140,9 @@ class CacheStore {
   void require_own_rows(const char* what) const;
   /// The tokens of a layer get entries, and these get slots: query i writes cells[i] and sees what mask row i says.
   void place(int layer, std::span<const std::int64_t> cells, const MaskView& mask);
+  /// What statistics want of the attention of the part that was placed; then what it was, before another part is placed.
+  WantedAttention wanted_attention(int layer) const;
+  void observe(int layer, const SlotAttention& attention);
 
   /// True if keys and values are read, by the policy (Policy::reader) or its observer.
   bool reads_content() const;
@@ -185,6 +190,7 @@ class CacheStore {
   struct Staging;
   struct RowNumbers;
   Layer& layer_of(int layer);
+  const Layer& layer_of(int layer) const { return const_cast<CacheStore*>(this)->layer_of(layer); }
   std::vector<HeadList> make_lists(const LayerShape& shape) const;
   Staging& stage(int layer);
   void begin_layer(Layer& layer);

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -31,8 +32,23 @@ class RowHolder {
   virtual std::int64_t other_bytes() const = 0;
 };
 
+/// What a policy's statistics want of the attention of the part of a batch that was placed last, in one layer.
+struct WantedAttention {
+  bool sums = false;                  ///< over all queries
+  std::vector<std::int32_t> queries;  ///< rows of these, by their index in the part, ascending
+  bool nothing() const { return !sums && queries.empty(); }
+};
+
+/// That attention, as a holder gives it back: probabilities summed over the query heads of a KV head's group.
+struct SlotAttention {
+  std::size_t slots = 0;        ///< columns
+  int group = 1;                ///< query heads of a KV head
+  std::span<const float> sums;  ///< [KV head][slot]
+  std::span<const float> rows;  ///< [KV head][query that is wanted][slot]
+};
+
 /// Why a policy cannot decide about rows that are held elsewhere; empty if it can: it reads nothing but who the tokens are, the
-/// sizes of their keys and values, and what a probe (core/probe) says of them.
+/// sizes of their keys and values, what a probe (core/probe) says of them, and of attention sums and the newest rows.
 std::string why_not_held_elsewhere(const CachePolicy& policy);
 
 }  // namespace namm::llama
