@@ -229,6 +229,7 @@ TEST_CASE("sequences that share a device's cache are as if each were alone", "[d
   };
   Placement both = on_device(memory);
   both.sequences = 2;
+  both.unified = GENERATE(true, false);
   PlacedContext context(model, both);
   std::vector<std::vector<float>> of_first, of_second;
   const auto step = [](std::span<const std::int32_t> tokens, std::size_t at, int sequence, std::vector<PlacedContext::Step>& to) {

@@ -55,11 +55,6 @@ TEST_CASE("what cannot be done in device memory is refused before the first batc
     says(said, placement.cache_type == GGML_TYPE_F32 ? "f16" : "must be of type f16 in device memory");
     CHECK(said != "attached");
   }
-  SECTION("a cache for each sequence") {
-    placement.sequences = 2;
-    placement.unified = false;
-    says(refusal(shape, placement), "--kv-unified");
-  }
   SECTION("attention sinks") {
     shape.architecture = "gpt-oss";
     says(refusal(shape, placement), "attention sinks");

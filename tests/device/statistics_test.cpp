@@ -58,7 +58,8 @@ void require_same(const Recorder& device, const Recorder& host) {
 
 /// `work` with a context on `devices`, and with one in host memory.
 template <class Work>
-void require_as_on_host(const TinyShape& shape, int sequences, const std::vector<int>& devices, const Work& work) {
+void require_as_on_host(const TinyShape& shape, int sequences, const std::vector<int>& devices, const Work& work,
+                        bool unified = true) {
   const auto model = write_tiny_model(shape);
   std::shared_ptr<Recorder> recorders[2];
   for (const bool on_device : {false, true}) {
@@ -66,6 +67,7 @@ void require_as_on_host(const TinyShape& shape, int sequences, const std::vector
     Placement placement;
     placement.memory = recording(recorders[on_device]);
     placement.sequences = sequences;
+    placement.unified = unified;
     placement.devices = on_device ? devices : std::vector<int>();
     placement.offload_cache = on_device;
     PlacedContext context(model, placement);
@@ -115,7 +117,8 @@ TEST_CASE("each of several sequences in a batch has its own statistics", "[devic
   const TinyShape shape;
   const auto first = random_tokens(150, shape.vocabulary, 5), second = random_tokens(130, shape.vocabulary, 6);
   const std::size_t chunk = GENERATE(5u, 30u, 50u);  // rows of all queries; of the newest; more than a window
-  require_as_on_host(shape, 2, {0}, [&](PlacedContext& context) {
+  const bool unified = GENERATE(true, false);
+  const auto work = [&](PlacedContext& context) {
     for (std::size_t at = 0; at < first.size(); at += chunk) {
       std::vector<PlacedContext::Step> steps;
       for (std::size_t i = at; i < std::min(at + chunk, first.size()); ++i) {
@@ -124,7 +127,8 @@ TEST_CASE("each of several sequences in a batch has its own statistics", "[devic
       }
       context.decode(steps);
     }
-  });
+  };
+  require_as_on_host(shape, 2, {0}, work, unified);
 }
 
 TEST_CASE("a part that is taken back has not been seen", "[device][statistics]") {

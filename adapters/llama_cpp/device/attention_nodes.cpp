@@ -26,7 +26,7 @@ class Nodes {
   }
 
  private:
-  std::int64_t queries() const { return in_.attention->src[0]->ne[1]; }
+  std::int64_t queries() const { return in_.attention->src[0]->ne[1] * in_.attention->src[0]->ne[3]; }
   ggml_tensor* placed(ggml_tensor* node, Room room) {
     place_(node, room);
     return done(node);
@@ -61,7 +61,7 @@ class Nodes {
   }
 
   void rows() {
-    ggml_tensor* queries = alias_of(context_, in_.attention->src[0]);
+    ggml_tensor* queries = queries_of(context_, in_.attention);
     ggml_tensor* mask = in_.mask;
     if (in_.query_ids) {
       queries = placed(ggml_get_rows(context_, queries, in_.query_ids), Room::queries);
@@ -79,10 +79,9 @@ class Nodes {
   }
 
   void add_sums(std::int64_t first, std::int64_t count) {
-    const ggml_tensor* const q = in_.attention->src[0];
-    ggml_tensor* const all = alias_of(context_, q);
-    ggml_tensor* const queries = settled(ggml_view_3d(context_, all, q->ne[0], count, query_heads_, q->nb[1], q->nb[2],
-                                                      static_cast<std::size_t>(first) * q->nb[1]));
+    ggml_tensor* const q = queries_of(context_, in_.attention);
+    ggml_tensor* const queries = settled(
+        ggml_view_3d(context_, q, q->ne[0], count, query_heads_, q->nb[1], q->nb[2], static_cast<std::size_t>(first) * q->nb[1]));
     ggml_tensor* mask =
         settled(ggml_view_4d(context_, in_.mask, in_.slots, count, 1, in_.mask->ne[3], in_.mask->nb[1], in_.mask->nb[2],
                              in_.mask->nb[3], static_cast<std::size_t>(first) * in_.mask->nb[1]));

@@ -36,11 +36,6 @@ std::string obstacle_of(const ggml_tensor* node) {
     return "its attention mask is not one F16 mask for all heads; use a model with plain causal attention";
   if (parameter(node, 1) != 0) return std::string(kWhyPositionBias);
   if (node->src[4]) return std::string("it has attention sinks, which is not supported in device memory") + kHostInstead;
-  if (root(k)->ne[2] > 1)
-    return std::string(
-               "its sequences have caches of their own, which is not supported in device memory; use one unified cache "
-               "(--kv-unified)") +
-           kHostInstead;
   return {};
 }
 
@@ -101,7 +96,7 @@ void DeviceCache::announce(const ggml_tensor* attention, bool supported) {
   owner_.store->add_layer(
       group_of(number == cache_numbers_.end() ? 0 : number->second),
       {layer, static_cast<int>(k->ne[2]), static_cast<std::size_t>(k->ne[0]), static_cast<std::size_t>(v->ne[0]), 2, 2},
-      static_cast<std::size_t>(root(k)->ne[1]), 1);
+      static_cast<std::size_t>(root(k)->ne[1]), static_cast<int>(root(k)->ne[2]));
 }
 
 std::string DeviceCache::obstacle(const CachePolicy& policy, int window_tokens) const {
@@ -144,10 +139,18 @@ ggml_status DeviceCache::compute(ggml_backend_t backend, ggml_cgraph* graph) {
     if (!task.cells || !task.mask)
       throw std::runtime_error("KV cache: cells and mask of a batch must come from the host, layer " +
                                std::to_string(part.layer) + "'s were not seen on their way" + kHostInstead);
-    const auto tokens = task.cells->size() / sizeof(std::int64_t);
-    const auto cells = static_cast<std::size_t>(attention->src[3]->ne[0]);
-    owner_.store->place(part.layer, {reinterpret_cast<const std::int64_t*>(task.cells->data()), tokens},
-                        {reinterpret_cast<const std::uint16_t*>(task.mask->data()), cells, cells});
+    const ggml_tensor *const k = attention->src[1], *const cache = root(k), *const mask = attention->src[3];
+    const auto tokens = task.cells->size() / sizeof(std::int64_t), columns = static_cast<std::size_t>(mask->ne[0]);
+    task.streams = static_cast<int>(mask->ne[3]);
+    task.cells_per_stream = cache->ne[1];
+    task.first_stream = static_cast<int>(k->view_offs / (cache->nb[1] * static_cast<std::size_t>(cache->ne[1])));
+    std::vector<MaskView> masks;
+    for (std::size_t s = 0; s < static_cast<std::size_t>(task.streams); ++s)
+      masks.push_back({reinterpret_cast<const std::uint16_t*>(task.mask->data()) +
+                           s * columns * (tokens / static_cast<std::size_t>(task.streams)),
+                       columns, columns});
+    owner_.store->place(part.layer, {reinterpret_cast<const std::int64_t*>(task.cells->data()), tokens}, task.first_stream,
+                        masks);
     if (probe_) task.plain = find_plain_keys(graph, part);
     task.wanted = owner_.store->wanted_attention(part.layer);
     tasks.push_back(std::move(task));

@@ -23,12 +23,17 @@ struct LayerTensors {
   const ggml_tensor *keys = nullptr, *values = nullptr;          ///< ours: [size, capacity, K]
   ggml_tensor* slots = nullptr;                                  ///< I64 [T, K]: where the rows go
   MaskKind kind = MaskKind::runtimes;
-  std::int64_t slot_count = 0;     ///< S
-  std::int64_t masks = 1;          ///< M
-  ggml_tensor* mask = nullptr;     ///< uploaded: F16 [S, T, 1, M]
-  ggml_tensor* columns = nullptr;  ///< gathered: F16 [T, cells + 1]: the runtime's mask turned, and a column that nobody sees
-  ggml_tensor* cells = nullptr;    ///< gathered: I32 [S * M]
+  std::int64_t slot_count = 0;  ///< S
+  std::int64_t masks = 1;       ///< M
+  ggml_tensor* mask = nullptr;  ///< uploaded: F16 [S, T, 1, M]
+  ggml_tensor* columns =
+      nullptr;  ///< gathered: F16 [T, streams * cells + 1]: the runtime's mask turned, and a column that nobody sees
+  ggml_tensor* cells = nullptr;  ///< gathered: I32 [S * M]
 };
+
+/// Queries of a runtime's attention node as [size, T, heads], whatever streams they are of: one behind the other. Throws
+/// std::runtime_error if they are not.
+ggml_tensor* queries_of(ggml_context* context, const ggml_tensor* attention);
 
 /// Nodes of ours for one layer, in the order in which they are to be computed; null where there is none.
 struct LayerNodes {

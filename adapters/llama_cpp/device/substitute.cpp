@@ -31,6 +31,7 @@ bool same_cells(const LayerRows& rows) {
 Substitute::Layer Substitute::look_at(ggml_cgraph* graph, const LayerTask& task) {
   Layer out;
   out.query_heads = ggml_graph_node(graph, task.part.attention)->src[0]->ne[2];
+  out.streams = task.streams;
   out.rows = static_cast<std::int64_t>(task.wanted.queries.size());
   out.sums = task.wanted.sums;
   out.queries = static_cast<std::int64_t>(task.cells->size() / sizeof(std::int64_t));
@@ -41,7 +42,7 @@ Substitute::Layer Substitute::look_at(ggml_cgraph* graph, const LayerTask& task)
   out.masks = alike ? 1 : static_cast<std::int64_t>(task.rows->slots().size());
   out.kind = out.queries <= kFewQueries ? MaskKind::uploaded : MaskKind::gathered;
   const std::span<const std::int32_t> cells = task.rows->slots().front()->cells();
-  if (!alike || out.slot_count != out.mask_cells) return out;
+  if (!alike || out.streams > 1 || out.slot_count != out.mask_cells) return out;
   for (std::size_t s = 0; s < cells.size(); ++s)
     if (cells[s] != static_cast<std::int32_t>(s)) return out;
   // and no query may see a cell behind them, whose token was dropped
@@ -77,7 +78,8 @@ void Substitute::lay_out(ggml_cgraph* graph, std::span<const LayerTask> tasks) {
     if (layer.kind == MaskKind::gathered) {
       layer.cells_at = add(slots * masks * sizeof(std::int32_t));
       const auto [known, fresh] = columns.try_emplace(task.mask.get(), 0);
-      if (fresh) known->second = add(queries * (static_cast<std::size_t>(layer.mask_cells) + 1) * sizeof(std::uint16_t));
+      if (fresh)
+        known->second = add(queries * (static_cast<std::size_t>(layer.streams * layer.mask_cells) + 1) * sizeof(std::uint16_t));
       layer.columns_at = known->second;
     }
     const auto rows = static_cast<std::size_t>(layer.rows), heads = task.rows->slots().size();
@@ -110,7 +112,8 @@ std::vector<std::int64_t> Substitute::key_of(ggml_cgraph* graph, std::span<const
     const Layer& layer = layers_[i];
     for (const int number : {part.layer, part.keys, part.values, part.attention}) add(number);
     add(layer.kind);
-    for (const std::int64_t number : {layer.queries, layer.slot_count, layer.masks, layer.mask_cells, layer.rows}) add(number);
+    for (const std::int64_t number : {layer.queries, layer.slot_count, layer.masks, layer.mask_cells, layer.rows, layer.streams})
+      add(number);
     for (const std::size_t at : {layer.slots_at, layer.mask_at, layer.columns_at, layer.cells_at, layer.query_ids_at,
                                  layer.mask_ids_at, layer.rows_at, layer.sums_at})
       add(at);
@@ -152,7 +155,7 @@ void Substitute::build_layer(ggml_cgraph* graph, const LayerTask& task, const La
   if (layer.kind == MaskKind::uploaded)
     in.mask = input(GGML_TYPE_F16, layer.mask_at, {layer.slot_count, layer.queries, 1, layer.masks});
   if (layer.kind == MaskKind::gathered) {
-    in.columns = input(GGML_TYPE_F16, layer.columns_at, {layer.queries, layer.mask_cells + 1});
+    in.columns = input(GGML_TYPE_F16, layer.columns_at, {layer.queries, layer.streams * layer.mask_cells + 1});
     in.cells = input(GGML_TYPE_I32, layer.cells_at, {layer.slot_count * layer.masks});
   }
   const auto place = [&](ggml_tensor* tensor, Room room) {
@@ -262,12 +265,19 @@ void Substitute::fill(std::span<const LayerTask> tasks) {
     auto* slots = reinterpret_cast<std::int64_t*>(staging_.data() + layer.slots_at);
     for (const auto& head : heads)
       for (std::int64_t q = 0; q < layer.queries; ++q) *slots++ = head->slot_of(static_cast<std::int32_t>(written[q]));
-    const std::int64_t cells = layer.mask_cells;
-    const auto cell_of = [&](std::int64_t mask, std::int64_t slot) {  // `cells`: nobody sees it
+    const std::int64_t cells = layer.mask_cells, columns_count = layer.streams * cells,
+                       per_stream = layer.queries / layer.streams;
+    const auto column_of = [&](std::int64_t mask, std::int64_t slot) {  // `columns_count`: nobody sees it
       const std::span<const std::int32_t> all = heads[static_cast<std::size_t>(mask)]->cells();
-      if (slot >= static_cast<std::int64_t>(all.size())) return cells;
-      const std::int32_t cell = all[static_cast<std::size_t>(slot)];
-      return cell == RowSlots::kFree || cell >= cells ? cells : std::int64_t{cell};
+      if (slot >= static_cast<std::int64_t>(all.size()) || all[static_cast<std::size_t>(slot)] == RowSlots::kFree)
+        return columns_count;
+      const std::int64_t cell = all[static_cast<std::size_t>(slot)];
+      const std::int64_t stream = cell / tasks[i].cells_per_stream - tasks[i].first_stream;
+      const std::int64_t own = cell % tasks[i].cells_per_stream;
+      return stream < 0 || stream >= layer.streams || own >= cells ? columns_count : stream * cells + own;
+    };
+    const auto seen_by = [&](std::int64_t query, std::int64_t column) {
+      return column < columns_count && column / cells == query / per_stream ? seen[query * cells + column % cells] : kHidden;
     };
     if (layer.some && layer.rows > 0)
       for (const auto& [at, copies] :
@@ -279,22 +289,17 @@ void Substitute::fill(std::span<const LayerTask> tasks) {
       auto* to = reinterpret_cast<std::uint16_t*>(staging_.data() + layer.mask_at);
       for (std::int64_t m = 0; m < layer.masks; ++m)
         for (std::int64_t q = 0; q < layer.queries; ++q)
-          for (std::int64_t s = 0; s < layer.slot_count; ++s) {
-            const std::int64_t cell = cell_of(m, s);
-            *to++ = cell == cells ? kHidden : seen[q * cells + cell];
-          }
+          for (std::int64_t s = 0; s < layer.slot_count; ++s) *to++ = seen_by(q, column_of(m, s));
     }
     if (layer.kind != MaskKind::gathered) continue;
     auto* ids = reinterpret_cast<std::int32_t*>(staging_.data() + layer.cells_at);
     for (std::int64_t m = 0; m < layer.masks; ++m)
-      for (std::int64_t s = 0; s < layer.slot_count; ++s) *ids++ = static_cast<std::int32_t>(cell_of(m, s));
+      for (std::int64_t s = 0; s < layer.slot_count; ++s) *ids++ = static_cast<std::int32_t>(column_of(m, s));
     if (layer.columns_at == columns_done) continue;
     columns_done = layer.columns_at;
     auto* const columns = reinterpret_cast<std::uint16_t*>(staging_.data() + layer.columns_at);
-    for (std::int64_t q = 0; q < layer.queries; ++q) {
-      for (std::int64_t c = 0; c < cells; ++c) columns[c * layer.queries + q] = seen[q * cells + c];
-      columns[cells * layer.queries + q] = kHidden;
-    }
+    for (std::int64_t q = 0; q < layer.queries; ++q)
+      for (std::int64_t c = 0; c <= columns_count; ++c) columns[c * layer.queries + q] = seen_by(q, c);
   }
 }
 

@@ -18,7 +18,9 @@ namespace namm::llama {
 struct LayerTask {
   GraphPart part;
   const LayerRows* rows = nullptr;
-  InputBytes cells, mask;               ///< of the batch: I64 [T]; F16 [cells, T]
+  InputBytes cells, mask;             ///< of the batch: I64 [T]; F16 [cells, T]
+  int first_stream = 0, streams = 1;  ///< whose queries these are, as many of each
+  std::int64_t cells_per_stream = 0;
   const ProbeTensors* probe = nullptr;  ///< what the policy reads of tokens; null: nothing
   PlainRows plain{};                    ///< keys as the probe reads them
   WantedAttention wanted{};             ///< for the policy's statistics
@@ -40,8 +42,8 @@ class Substitute {
   struct Layer {
     MaskKind kind = MaskKind::runtimes;
     std::int64_t queries = 0, slot_count = 0, masks = 1, mask_cells = 0;
-    std::int64_t query_heads = 0, rows = 0;  // rows of attention that are wanted
-    bool sums = false, some = false;         // some: not of all queries
+    std::int64_t query_heads = 0, streams = 1, rows = 0;  // rows of attention that are wanted
+    bool sums = false, some = false;                      // some: not of all queries
     std::size_t slots_at = 0, mask_at = 0, columns_at = 0, cells_at = 0, query_ids_at = 0, mask_ids_at = 0;
     std::size_t sums_at = 0, rows_at = 0;  // in what is read back
   };

@@ -67,13 +67,14 @@ bool CacheStore::reads_queries() const {
   return memory_.reads_queries();
 }
 
-/// One for each KV head, in memory beside each other.
-std::vector<HeadList> CacheStore::make_lists(const LayerShape& shape) const {
+/// One for each KV head, in memory beside each other. `first_cell`: of their stream.
+std::vector<HeadList> CacheStore::make_lists(const LayerShape& shape, std::int64_t first_cell) const {
   const auto region = std::make_shared<PageRegion>();
   std::vector<HeadList> out;
   for (int h = 0; h < shape.kv_heads; ++h)
     if (holder_)
-      out.emplace_back(shape.key_size, shape.value_size, statistics_, RowLease(holder_->slots(shape.layer, h)), region);
+      out.emplace_back(shape.key_size, shape.value_size, statistics_,
+                       RowLease(holder_->slots(shape.layer, h), static_cast<std::int32_t>(first_cell)), region);
     else
       out.emplace_back(shape.key_size, shape.value_size, statistics_, region);
   return out;

@@ -138,8 +138,9 @@ class CacheStore {
   void hold_elsewhere(RowHolder* holder);
   /// Throws std::runtime_error "KV cache: WHAT is not supported ..." if rows are held elsewhere.
   void require_own_rows(const char* what) const;
-  /// The tokens of a layer get entries, and these get slots: query i writes cells[i] and sees what mask row i says.
-  void place(int layer, std::span<const std::int64_t> cells, const MaskView& mask);
+  /// The tokens of a layer get entries, and these get slots: query i of stream s writes cells[s * queries + i] (counted over all
+  /// streams) and sees what row i of masks[s] says.
+  void place(int layer, std::span<const std::int64_t> cells, int first_stream, std::span<const MaskView> masks);
   /// What statistics want of the attention of the part that was placed; then what it was, before another part is placed.
   WantedAttention wanted_attention(int layer) const;
   void observe(int layer, const SlotAttention& attention);
@@ -189,9 +190,11 @@ class CacheStore {
   struct Sequence;
   struct Staging;
   struct RowNumbers;
+  struct PlacedGroup;
   Layer& layer_of(int layer);
   const Layer& layer_of(int layer) const { return const_cast<CacheStore*>(this)->layer_of(layer); }
-  std::vector<HeadList> make_lists(const LayerShape& shape) const;
+  std::vector<HeadList> make_lists(const LayerShape& shape, std::int64_t first_cell = 0) const;
+  std::vector<PlacedGroup> placed_groups(const Group& group) const;
   Staging& stage(int layer);
   void begin_layer(Layer& layer);
   const BatchPlan& plan_part(Group& group, int stream, const MaskView& mask, std::span<const std::int64_t> cells);

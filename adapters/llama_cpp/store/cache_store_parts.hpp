@@ -35,6 +35,14 @@ struct CacheStore::RowNumbers {
   }
 };
 
+/// Queries of one sequence in the part that was placed last.
+struct CacheStore::PlacedGroup {
+  const QueryGroup* queries;
+  std::int64_t key;    // of the sequence
+  std::int32_t first;  // query of the part with which its stream begins
+  std::size_t tokens;  // of all groups
+};
+
 /// What the newest part of a batch brought a sequence, while it may have to be taken back.
 struct OpenPart {
   std::int32_t first = 0, last = 0;  // positions

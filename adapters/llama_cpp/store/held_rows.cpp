@@ -50,9 +50,8 @@ void CacheStore::look_up(int layer, const std::vector<HeadList>& heads, RowNumbe
   const auto by_entry = [&](const std::vector<std::vector<float>>& by_slot) {
     std::vector<std::vector<float>> numbers(heads.size());
     for (std::size_t h = 0; h < heads.size(); ++h) {
-      const std::shared_ptr<RowSlots> slots = holder_->slots(layer, static_cast<int>(h));
-      for (const std::int32_t cell : heads[h].cells())
-        numbers[h].push_back(by_slot[h][static_cast<std::size_t>(slots->slot_of(cell))]);
+      for (std::size_t e = 0; e < heads[h].size(); ++e)
+        numbers[h].push_back(by_slot[h][static_cast<std::size_t>(heads[h].slot_of(e))]);
     }
     return numbers;
   };
@@ -61,51 +60,69 @@ void CacheStore::look_up(int layer, const std::vector<HeadList>& heads, RowNumbe
   if (needed.has(Statistic::content)) out.contents = by_entry(holder_->contents(layer));
 }
 
-void CacheStore::place(int index, std::span<const std::int64_t> cells, const MaskView& mask) {
+void CacheStore::place(int index, std::span<const std::int64_t> cells, int first_stream, std::span<const MaskView> masks) {
   Layer& layer = layer_of(index);
   Group& group = *layer.group;
   begin_layer(layer);
-  for (const QueryGroup& queries : plan_part(group, 0, mask, cells).groups) {
-    auto& heads = group.sequences[sequence_key(0, queries.sequence)].layers[index];
-    if (heads.empty()) heads = make_lists(layer.shape);
-    for (HeadList& list : heads) {
-      list.open(statistics_.needed.reads_attention() && cells.size() > kRowsWait);
-      list.append(queries.cells, queries.positions, {}, {});
+  const std::size_t per_stream = cells.size() / masks.size();
+  for (std::size_t s = 0; s < masks.size(); ++s) {
+    const int stream = first_stream + static_cast<int>(s);
+    for (const QueryGroup& queries : plan_part(group, stream, masks[s], cells.subspan(s * per_stream, per_stream)).groups) {
+      auto& heads = group.sequences[sequence_key(stream, queries.sequence)].layers[index];
+      if (heads.empty()) heads = make_lists(layer.shape, stream * static_cast<std::int64_t>(group.cells_per_stream));
+      for (HeadList& list : heads) {
+        list.open(statistics_.needed.reads_attention() && cells.size() > kRowsWait);
+        list.append(queries.cells, queries.positions, {}, {});
+      }
     }
   }
   end_layer(group);
+}
+
+std::vector<CacheStore::PlacedGroup> CacheStore::placed_groups(const Group& group) const {
+  std::vector<PlacedGroup> out;
+  std::size_t tokens = 0;
+  for (const auto& [stream, plan] : group.plans) {
+    const auto first = static_cast<std::int32_t>(tokens);
+    for (const QueryGroup& queries : plan.groups) {
+      out.push_back({&queries, sequence_key(stream, queries.sequence), first, 0});
+      tokens += queries.queries.size();
+    }
+  }
+  for (PlacedGroup& placed : out) placed.tokens = tokens;
+  return out;
 }
 
 WantedAttention CacheStore::wanted_attention(int index) const {
   WantedAttention out;
   const StatisticSet needed = statistics_.needed;
   if (!needed.reads_attention()) return out;
-  std::size_t tokens = 0, newest = needed.has(Statistic::last_row) ? 1 : 0;
+  std::size_t newest = needed.has(Statistic::last_row) ? 1 : 0;
   if (needed.has(Statistic::window_mean)) newest = static_cast<std::size_t>(statistics_.window_queries);
-  const std::vector<QueryGroup>& groups = layer_of(index).group->plans.at(0).groups;
-  for (const QueryGroup& queries : groups) tokens += queries.queries.size();
-  if (tokens <= kRowsWait) newest = tokens;
-  for (const QueryGroup& queries : groups)
-    out.queries.insert(out.queries.end(),
-                       queries.queries.end() - static_cast<std::ptrdiff_t>(std::min(newest, queries.queries.size())),
-                       queries.queries.end());
+  for (const PlacedGroup& placed : placed_groups(*layer_of(index).group)) {
+    const std::vector<std::int32_t>& queries = placed.queries->queries;
+    const bool few = placed.tokens <= kRowsWait;
+    for (std::size_t i = few ? 0 : queries.size() - std::min(newest, queries.size()); i < queries.size(); ++i)
+      out.queries.push_back(placed.first + queries[i]);
+    out.sums = !few && needed.has(Statistic::accumulated);
+  }
   std::sort(out.queries.begin(), out.queries.end());
-  out.sums = tokens > kRowsWait && needed.has(Statistic::accumulated);
   return out;
 }
 
 void CacheStore::observe(int index, const SlotAttention& attention) {
   Layer& layer = layer_of(index);
   const WantedAttention wanted = wanted_attention(index);
-  const std::vector<QueryGroup>& groups = layer.group->plans.at(0).groups;
-  std::size_t tokens = 0;
-  for (const QueryGroup& queries : groups) tokens += queries.queries.size();
   const float share = 1.0f / static_cast<float>(attention.group);
-  for (const QueryGroup& queries : groups) {
+  for (const PlacedGroup& placed : placed_groups(*layer.group)) {
+    const QueryGroup& queries = *placed.queries;
     std::vector<std::size_t> rows;  // of this sequence, among those wanted
-    for (std::size_t r = 0; r < wanted.queries.size(); ++r)
-      if (std::binary_search(queries.queries.begin(), queries.queries.end(), wanted.queries[r])) rows.push_back(r);
-    auto& heads = layer.group->sequences.at(sequence_key(0, queries.sequence)).layers.at(index);
+    for (const std::int32_t query : queries.queries) {
+      const auto found = std::lower_bound(wanted.queries.begin(), wanted.queries.end(), placed.first + query);
+      if (found != wanted.queries.end() && *found == placed.first + query)
+        rows.push_back(static_cast<std::size_t>(found - wanted.queries.begin()));
+    }
+    auto& heads = layer.group->sequences.at(placed.key).layers.at(index);
     const auto count = static_cast<std::int64_t>(heads.size());
     [[maybe_unused]] const int threads = usable_threads(threads_);
     FirstError error;
@@ -114,15 +131,14 @@ void CacheStore::observe(int index, const SlotAttention& attention) {
       error.guard([&] {
         const auto h = static_cast<std::size_t>(i);
         HeadList& list = heads[h];
-        const std::shared_ptr<RowSlots> slots = holder_->slots(index, static_cast<int>(h));
         const auto by_entry = [&](const float* by_slot, float* to) {
-          for (const std::int32_t cell : list.cells()) *to++ = by_slot[slots->slot_of(cell)] * share;
+          for (std::size_t e = 0; e < list.size(); ++e) to[e] = by_slot[list.slot_of(e)] * share;
         };
         std::vector<float> matrix(rows.size() * list.size()), sums(wanted.sums ? list.size() : 0);
         for (std::size_t r = 0; r < rows.size(); ++r)
           by_entry(attention.rows.data() + (h * wanted.queries.size() + rows[r]) * attention.slots,
                    matrix.data() + r * list.size());
-        if (tokens <= kRowsWait)
+        if (placed.tokens <= kRowsWait)
           return list.observe_later(std::move(matrix), static_cast<int>(rows.size()), queries.positions.front());
         if (wanted.sums) by_entry(attention.sums.data() + h * attention.slots, sums.data());
         list.statistics().observe_sums_of(sums, static_cast<int>(queries.queries.size()), matrix, static_cast<int>(rows.size()),
