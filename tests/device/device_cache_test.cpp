@@ -156,7 +156,7 @@ TEST_CASE("two devices that share the layers give what one gives", "[device][exa
   CHECK(two.store()->usage().kv_bytes == one.store()->usage().kv_bytes);
 }
 
-TEST_CASE("attention of one query has its own room, not the runtime's", "[device][exact]") {
+TEST_CASE("attention of one query has its own room, not the runtime's", "[device][exact][emulated]") {
   TinyShape shape;
   shape.query_heads = shape.kv_heads = 12;  // so many numbers behind the result that they end behind the runtime's buffer
   const auto model = write_tiny_model(shape);

@@ -23,7 +23,10 @@ void start() {
           if (level == GGML_LOG_LEVEL_ERROR) std::fputs(text, stderr);
         },
         nullptr);
-    if (!on_real_devices()) register_emulated_devices(2);
+    if (on_real_devices())
+      ggml_backend_load_all();
+    else
+      register_emulated_devices(2);
     llama_backend_init();
   });
 }

@@ -38,7 +38,8 @@ done
 
 architectures=${NAMM_CUDA_ARCHITECTURES:-90}
 if ((!only)); then
-  gpus=$(nvidia-smi --query-gpu=name,driver_version,compute_cap --format=csv,noheader 2> /dev/null) && [[ $gpus ]] ||
+  gpus=$(nvidia-smi --query-gpu=name,driver_version,compute_cap --format=csv,noheader 2> /dev/null) || gpus=''
+  [[ $gpus ]] ||
     fail "there must be a GPU that nvidia-smi lists, is none; nothing was built or run (docs/gpu.md says what is known without one)"
   echo "gpu: $gpus"
   architectures=native
@@ -59,12 +60,15 @@ if [[ ! -x $tests ]]; then
       tar -xzf "$root"/build/gpu-llama/*.tar.gz -C "$root/build/gpu-llama" --strip-components=1 --no-same-owner
     fi
   fi
-  cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_UNITY_BUILD=OFF "-DNAMM_LLAMA_SOURCE=$source" \
-    -DGGML_CUDA=ON "-DCMAKE_CUDA_ARCHITECTURES=$architectures" -DBUILD_SHARED_LIBS=ON > "$build.log" 2>&1 &&
-    cmake --build "$build" --target namm_test_device >> "$build.log" 2>&1 || {
+  mkdir -p "$build"
+  if ! {
+    cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_UNITY_BUILD=OFF "-DNAMM_LLAMA_SOURCE=$source" \
+      -DGGML_CUDA=ON "-DCMAKE_CUDA_ARCHITECTURES=$architectures" -DBUILD_SHARED_LIBS=ON &&
+      cmake --build "$build" --target namm_test_device
+  } > "$build.log" 2>&1; then
     tail -n 20 "$build.log" >&2
     fail "the build failed; all of it is in $build.log"
-  }
+  fi
 fi
 if ((only)); then
   echo "gpu: built $tests for CUDA architecture $architectures; run 'bash tests/gpu/run.sh --build $build' where a GPU is"
