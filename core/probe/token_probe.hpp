@@ -41,6 +41,8 @@ class TokenProbe final : public ContentReader {
   void require_layers(std::span<const LayerDescription> cached) const override;
   ProbeInput input() const { return input_; }
   const std::vector<ProbeLayer>& layers() const { return layers_; }
+  /// The layer's part. Throws std::invalid_argument unless it was fitted on one of this shape.
+  const ProbeLayer& fitted(int layer, int kv_heads, std::size_t key_size, std::size_t value_size) const;
 
   /// {"input": "key" or "layer", "layers": [{"layer", "kv_heads", "key_size", "value_size", "weights"}, ...]}; layers with
   /// squares have "square_centre", "square_scale" and "square_weights" too.
@@ -49,8 +51,6 @@ class TokenProbe final : public ContentReader {
   static std::shared_ptr<const TokenProbe> from_json(const nlohmann::json& fields, const std::string& path);
 
  private:
-  /// The layer's part. Throws std::invalid_argument unless it was fitted on one of this shape.
-  const ProbeLayer& fitted(int layer, int kv_heads, std::size_t key_size, std::size_t value_size) const;
   struct Numbers {  // of `count` tokens, [count][width], which begin at number `first` of what all heads read
     const float* data;
     std::size_t count, width, first;

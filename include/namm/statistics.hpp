@@ -109,6 +109,12 @@ class HeadStatistics {
   /// Throws std::invalid_argument if the span is too short or a row's token is not there; if it throws nothing has changed.
   void observe(std::span<const float> attention, int rows, std::size_t stride, std::int32_t first_position);
 
+  /// The same of rows of which their sum and the newest are known: `sums` has size() values, `newest` the last `newest_rows` of
+  /// the `rows`, laid out as in observe(). window_mean needs as many as its window or all, last_row one, accumulated none. Equal
+  /// to observe() to rounding. Throws std::invalid_argument where rows are missing, and if the spectrogram is needed, which wants
+  /// all.
+  void observe_sums_of(std::span<const float> sums, int rows, std::span<const float> newest, int newest_rows, std::size_t stride);
+
   /// The newest `count` tokens were never appended. No row may have been observed since they were: rows cannot be taken back.
   /// Throws std::invalid_argument if there are fewer tokens, and nothing else: it needs no memory.
   void take_back(std::size_t count);

@@ -138,6 +138,34 @@ TEST_CASE("observe gives the same bits however the rows are split") {
   }
 }
 
+TEST_CASE("Sums and the newest rows say what all rows say, but for the spectrogram") {
+  const int count = GENERATE(1, 5, 40, 100);
+  constexpr int kWindow = 7;
+  std::mt19937 random(4);
+  const StatisticSet needed = Statistic::accumulated | Statistic::queries_seen | Statistic::last_row | Statistic::window_mean;
+  HeadStatistics whole(samples::needing(needed, kWindow)), parts(samples::needing(needed, kWindow));
+  for (std::int32_t first = 0; first < 3 * count; first += count) {
+    for (HeadStatistics* one : {&whole, &parts}) one->append(samples::range(first, count), {}, {});
+    const std::vector<float> rows = samples::attention(random, whole.view().positions, first, count);
+    const std::size_t tokens = whole.size();
+    whole.observe(rows, count, tokens, first);
+    std::vector<float> sums(tokens);
+    for (std::size_t i = 0; i < rows.size(); ++i) sums[i % tokens] += rows[i];
+    const int newest = std::min(count, kWindow);
+    const std::span<const float> last = std::span(rows).last(static_cast<std::size_t>(newest) * tokens);
+    parts.observe_sums_of(sums, count, last, newest, tokens);
+    for (std::size_t i = 0; i < tokens; ++i) {
+      CHECK(parts.view().accumulated[i] == Approx(whole.view().accumulated[i]).margin(1e-6));
+      CHECK(parts.view().window_mean[i] == Approx(whole.view().window_mean[i]).margin(1e-6));
+      CHECK(parts.view().last_row[i] == whole.view().last_row[i]);
+      CHECK(parts.view().queries_seen[i] == whole.view().queries_seen[i]);
+    }
+    CHECK_THROWS_WITH(parts.observe_sums_of(sums, count, {}, 0, tokens), Contains("the newest"));
+  }
+  HeadStatistics spectrogram(samples::needing(Statistic::spectrogram, kWindow));
+  CHECK_THROWS_WITH(spectrogram.observe_sums_of({}, 1, {}, 0, 0), Contains("every row"));
+}
+
 TEST_CASE("Tokens may arrive with their rows or before them, and strides may be wider than the tokens") {
   std::mt19937 random(5);
   HeadStatistics before(samples::needing(samples::everything())), with(samples::needing(samples::everything()));

@@ -1,11 +1,14 @@
 // A cache in the memory of an emulated device: the same logits as plain llama.cpp where nothing is dropped, the same kept tokens
 // and logits as the store in host memory where something is.
+#include <algorithm>
+#include <iterator>
 #include <tuple>
 
 #include "namm/policy.hpp"
 #include "tests/check.hpp"
 #include "tests/device/placed_context.hpp"
 #include "tests/support/emulated_device.hpp"
+#include "tests/support/probe_policy.hpp"
 #include "tests/support/tiny_model.hpp"
 
 using namespace namm;
@@ -36,6 +39,11 @@ Placement on_host(const std::optional<CachePolicy>& memory) {
   return out;
 }
 
+std::vector<LayerDescription> cached_layers(const std::filesystem::path& model) {
+  const PlacedContext context(model, on_host(policy_named("full")));
+  return context.store()->layers();
+}
+
 /// Long and short parts of batches, then single tokens: all ways in which a mask is made.
 std::vector<std::vector<float>> read_all(PlacedContext& context, std::span<const std::int32_t> tokens) {
   std::vector<std::vector<float>> out;
@@ -47,7 +55,26 @@ std::vector<std::vector<float>> read_all(PlacedContext& context, std::span<const
   return out;
 }
 
+/// Tokens that both keep, as a share of those that one keeps.
+double shared(const llama::CacheStore& a, const llama::CacheStore& b) {
+  const auto in_a = a.content(), in_b = b.content();
+  REQUIRE(in_a.size() == in_b.size());
+  std::size_t same = 0, all = 0;
+  for (std::size_t h = 0; h < in_b.size(); ++h) {
+    std::vector<std::int32_t> both;
+    std::set_intersection(in_a[h].positions.begin(), in_a[h].positions.end(), in_b[h].positions.begin(), in_b[h].positions.end(),
+                          std::back_inserter(both));
+    same += both.size();
+    all += in_b[h].positions.size();
+  }
+  return static_cast<double>(same) / static_cast<double>(all);
+}
+
 void require_same_content(const llama::CacheStore& a, const llama::CacheStore& b) {
+  if (on_real_devices()) {  // near ties may fall either way
+    CHECK(shared(a, b) >= 0.97);
+    return;
+  }
   const auto in_a = a.content(), in_b = b.content();
   REQUIRE(in_a.size() == in_b.size());
   for (std::size_t i = 0; i < in_a.size(); ++i) {
@@ -72,7 +99,7 @@ void require_as_in_host_memory(const TinyShape& shape, const CachePolicy& memory
   const auto tokens = random_tokens(kTokens, shape.vocabulary, 4);
   INFO(memory.policy->name() << ", " << to_string(memory.selection.mode));
   PlacedContext host(model, on_host(memory)), device(model, on_device(memory));
-  CHECK(relative_difference(read_all(device, tokens), read_all(host, tokens)) < 4e-3);
+  CHECK(relative_difference(read_all(device, tokens), read_all(host, tokens)) < nearly(4e-3));
   require_same_content(*device.store(), *host.store());
   CHECK(device.store()->usage().entries < device.store()->usage().entries_full / 2);
   CHECK(device.store()->usage().updates == host.store()->usage().updates);
@@ -90,7 +117,7 @@ TEST_CASE("with everything kept, a device gives what it gives without a policy",
   const auto model = write_tiny_model(backbone.shape);
   const auto tokens = random_tokens(kTokens, backbone.shape.vocabulary, 3);
   PlacedContext plain(model, on_device()), attached(model, on_device(policy_named("full")));
-  CHECK(relative_difference(read_all(attached, tokens), read_all(plain, tokens)) == 0);
+  CHECK(relative_difference(read_all(attached, tokens), read_all(plain, tokens)) <= exactly());
   const CacheUsage usage = attached.store()->usage();
   CHECK(usage.entries == usage.entries_full);
   CHECK(usage.tokens_seen == kTokens);
@@ -108,27 +135,80 @@ TEST_CASE("a slow device and one that keeps no rubbish behind attention give the
   }();
   const Settings settings(GENERATE(EmulatedSettings{true, 300, true}, EmulatedSettings{true, 0, false}));
   PlacedContext context(model, on_device(memory));
-  CHECK(relative_difference(read_all(context, tokens), expected) == 0);
+  CHECK(relative_difference(read_all(context, tokens), expected) <= exactly());
 }
 
 TEST_CASE("two devices that share the layers give what one gives", "[device][exact]") {
+  if (device_count() < 2) return;
   const TinyShape shape;
   const auto model = write_tiny_model(shape);
   const auto tokens = random_tokens(kTokens, shape.vocabulary, 3);
   const Settings settings({true, 100, true});
-  Placement placement = on_device(policy_named(GENERATE(as<std::string>{}, "full", "knorm")));
+  const std::string name = GENERATE(as<std::string>{}, "full", "knorm", "probe");
+  CachePolicy memory = policy_named(name == "probe" ? "random" : name);
+  if (name == "probe") memory.policy = probe_policy(cached_layers(model), 7, ProbeInput::layer, true);
+  Placement placement = on_device(memory);
   PlacedContext one(model, placement);
   placement.devices = {0, 1};
   PlacedContext two(model, placement);
-  CHECK(relative_difference(read_all(two, tokens), read_all(one, tokens)) == 0);
+  CHECK(relative_difference(read_all(two, tokens), read_all(one, tokens)) <= exactly());
   require_same_content(*two.store(), *one.store());
   CHECK(two.store()->usage().kv_bytes == one.store()->usage().kv_bytes);
+}
+
+TEST_CASE("attention of one query has its own room, not the runtime's", "[device][exact][emulated]") {
+  TinyShape shape;
+  shape.query_heads = shape.kv_heads = 12;  // so many numbers behind the result that they end behind the runtime's buffer
+  const auto model = write_tiny_model(shape);
+  const auto tokens = random_tokens(300, shape.vocabulary, 3);
+  Placement placement = on_device();
+  placement.cells = 512;
+  placement.ubatch = 1;
+  const auto expected = PlacedContext(model, placement).evaluate(tokens, 1);
+  placement.memory = policy_named("full");
+  CHECK(relative_difference(PlacedContext(model, placement).evaluate(tokens, 1), expected) <= exactly());
 }
 
 TEST_CASE("a device keeps the tokens that the host's store keeps", "[device][exact]") {
   const std::string name = GENERATE(as<std::string>{}, "streaming", "random", "knorm");
   const SelectionMode mode = GENERATE(SelectionMode::uniform, SelectionMode::pooled);
   require_as_in_host_memory(TinyShape(), policy_named(name, 48, mode));
+}
+
+TEST_CASE("a device reads keys and values as the host's store does", "[device][probe]") {
+  const TinyShape shape;
+  CachePolicy memory = policy_named("random", 48, GENERATE(SelectionMode::uniform, SelectionMode::pooled));
+  const ProbeInput input = GENERATE(ProbeInput::key, ProbeInput::layer);
+  memory.policy = probe_policy(cached_layers(write_tiny_model(shape)), 7, input, GENERATE(false, true));
+  INFO(to_string(input));
+  require_as_in_host_memory(shape, memory);
+}
+
+TEST_CASE("so it does of each kind of model", "[device][probe]") {
+  const Backbone backbone = GENERATE(from_range(backbones()));
+  if (has_sinks(backbone)) return;
+  INFO(backbone.name);
+  CachePolicy memory = policy_named("random");
+  memory.policy = probe_policy(cached_layers(write_tiny_model(backbone.shape)), 7, ProbeInput::layer, true);
+  require_as_in_host_memory(backbone.shape, memory);
+}
+
+TEST_CASE("policies that read attention keep nearly the same tokens on a device and in host memory", "[device][attention]") {
+  const TinyShape shape;
+  const auto model = write_tiny_model(shape);
+  const auto tokens = random_tokens(kTokens, shape.vocabulary, 4);
+  const std::string name = GENERATE(as<std::string>{}, "h2o", "h2o-mean", "tova", "snapkv", "default");
+  CachePolicy memory = policy_named("random");
+  memory.policy = load_policy(name).policy;
+  INFO(name);
+  PlacedContext host(model, on_host(memory)), device(model, on_device(memory));
+  const double difference = relative_difference(read_all(device, tokens), read_all(host, tokens));
+  CHECK(difference < 0.05);
+  CHECK(device.store()->usage().updates == host.store()->usage().updates);
+  CHECK(device.store()->usage().entries == host.store()->usage().entries);
+  const double share = shared(*device.store(), *host.store());
+  INFO(share << " of the tokens are the same, logits " << difference << " apart");
+  CHECK(share >= 0.99);
 }
 
 TEST_CASE("so it does for each kind of model", "[device][exact]") {
@@ -149,6 +229,7 @@ TEST_CASE("sequences that share a device's cache are as if each were alone", "[d
   };
   Placement both = on_device(memory);
   both.sequences = 2;
+  both.unified = GENERATE(true, false);
   PlacedContext context(model, both);
   std::vector<std::vector<float>> of_first, of_second;
   const auto step = [](std::span<const std::int32_t> tokens, std::size_t at, int sequence, std::vector<Step>& to) {
@@ -163,6 +244,6 @@ TEST_CASE("sequences that share a device's cache are as if each were alone", "[d
     of_first.insert(of_first.end(), rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(mine));
     of_second.insert(of_second.end(), rows.begin() + static_cast<std::ptrdiff_t>(mine), rows.end());
   }
-  CHECK(relative_difference(of_first, alone(first)) < 1e-3);
-  CHECK(relative_difference(of_second, alone(second)) < 1e-3);
+  CHECK(relative_difference(of_first, alone(first)) < nearly(1e-3));
+  CHECK(relative_difference(of_second, alone(second)) < nearly(1e-3));
 }

@@ -137,5 +137,5 @@ TEST_CASE("what the store cannot reach is refused with the context", "[device]")
   llama::AttachScope scope(policy);
   const std::unique_ptr<llama_context, void (*)(llama_context*)> context(llama_init_from_model(model.get(), params), llama_free);
   REQUIRE(context);
-  CHECK_THROWS_WITH(scope.finish({}), Contains("must not read attention") && Contains("--no-kv-offload"));
+  CHECK_THROWS_WITH(scope.finish({}), Contains("must not have an observer") && Contains("--no-kv-offload"));
 }

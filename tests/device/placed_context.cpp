@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <mutex>
 #include <stdexcept>
@@ -22,15 +23,27 @@ void start() {
           if (level == GGML_LOG_LEVEL_ERROR) std::fputs(text, stderr);
         },
         nullptr);
-    register_emulated_devices(2);
+    if (on_real_devices())
+      ggml_backend_load_all();
+    else
+      register_emulated_devices(2);
     llama_backend_init();
   });
+}
+
+std::vector<ggml_backend_dev_t> test_devices() {
+  if (!on_real_devices()) return {emulated_device(0), emulated_device(1)};
+  std::vector<ggml_backend_dev_t> out;
+  for (std::size_t i = 0; i < ggml_backend_dev_count(); ++i)
+    if (ggml_backend_dev_type(ggml_backend_dev_get(i)) == GGML_BACKEND_DEVICE_TYPE_GPU) out.push_back(ggml_backend_dev_get(i));
+  if (out.empty()) throw std::runtime_error("NAMM_TEST_GPU: there must be a GPU that llama.cpp knows, is none");
+  return out;
 }
 
 llama_model* load(const std::filesystem::path& path, const Placement& placement) {
   start();
   std::vector<ggml_backend_dev_t> devices;
-  for (const int index : placement.devices) devices.push_back(emulated_device(index));
+  for (const int index : placement.devices) devices.push_back(test_devices().at(static_cast<std::size_t>(index)));
   devices.push_back(nullptr);
   llama_model_params params = llama_model_default_params();
   params.devices = devices.data();
@@ -41,6 +54,23 @@ llama_model* load(const std::filesystem::path& path, const Placement& placement)
 }
 
 }  // namespace
+
+bool on_real_devices() {
+  return std::getenv("NAMM_TEST_GPU") != nullptr;
+}
+
+int device_count() {
+  start();
+  return static_cast<int>(test_devices().size());
+}
+
+double exactly() {
+  return on_real_devices() ? 2e-2 : 0;
+}
+
+double nearly(double apart) {
+  return on_real_devices() ? std::max(5 * apart, exactly()) : apart;
+}
 
 PlacedContext::PlacedContext(const std::filesystem::path& model, const Placement& placement)
     : model_(load(model, placement)), positions_(static_cast<std::size_t>(placement.sequences), 0) {
@@ -71,6 +101,14 @@ PlacedContext::PlacedContext(const std::filesystem::path& model, const Placement
 PlacedContext::~PlacedContext() {
   llama_free(context_);
   llama_model_free(model_);
+}
+
+void PlacedContext::decode_and_remove(std::span<const std::int32_t> tokens) {
+  const int before = positions_[0];
+  std::vector<Step> steps;
+  for (const std::int32_t token : tokens) steps.push_back({token, 0});
+  decode_steps(context_, store_, positions_, steps, [] {});
+  remove(0, before);
 }
 
 Logits PlacedContext::decode(std::span<const Step> steps) {

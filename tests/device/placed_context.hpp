@@ -14,9 +14,18 @@
 
 namespace namm::test {
 
+/// True where tests run on the GPUs of this machine in place of emulated ones: NAMM_TEST_GPU is set (tests/gpu/run.sh).
+bool on_real_devices();
+/// Devices that tests may use.
+int device_count();
+/// How far apart, as a share, may be what is equal to the bit on emulated devices, and what is `apart` there: a GPU has kernels
+/// of its own for each shape, and products in TF32.
+double exactly();
+double nearly(double apart);
+
 /// Where a model and its cache are, and what is attached.
 struct Placement {
-  std::vector<int> devices = {0};  ///< emulated ones; none: the CPU
+  std::vector<int> devices = {0};  ///< by number; none: the CPU
   std::optional<CachePolicy> memory;
   int cells = 2048;
   int ubatch = 512;
@@ -43,6 +52,9 @@ class PlacedContext {
   Logits evaluate(std::span<const std::int32_t> tokens, std::size_t chunk, int sequence = 0);
   /// One batch with the tokens of several sequences. Throws std::runtime_error with the store's words if it fails.
   Logits decode(std::span<const Step> steps);
+  /// One batch of the first sequence that is computed and then removed, as where a runtime is stopped behind its last node;
+  /// without a word to the store.
+  void decode_and_remove(std::span<const std::int32_t> tokens);
   /// The positions from `from` on; without a word to the store.
   bool remove(int sequence, int from);
   /// Where the next token of a sequence goes.

@@ -39,10 +39,10 @@ TEST_CASE("what cannot be done in device memory is refused before the first batc
   placement.memory = named("full");
   TinyShape shape;
   REQUIRE(refusal(shape, placement) == "attached");
-  SECTION("policies that read attention") {
-    for (const char* const name : {"h2o", "h2o-mean", "tova", "snapkv", "namm"}) {
+  SECTION("policies that read the spectrogram") {
+    for (const char* const name : {"namm", "namm-mlp"}) {
       placement.memory = named(name);
-      says(refusal(shape, placement), std::string("policy ") + name + ": must not read attention");
+      says(refusal(shape, placement), std::string("policy ") + name + ": must not read every row of attention");
     }
   }
   SECTION("flash attention off") {
@@ -54,11 +54,6 @@ TEST_CASE("what cannot be done in device memory is refused before the first batc
     const std::string said = refusal(shape, placement);
     says(said, placement.cache_type == GGML_TYPE_F32 ? "f16" : "must be of type f16 in device memory");
     CHECK(said != "attached");
-  }
-  SECTION("a cache for each sequence") {
-    placement.sequences = 2;
-    placement.unified = false;
-    says(refusal(shape, placement), "--kv-unified");
   }
   SECTION("attention sinks") {
     shape.architecture = "gpt-oss";
@@ -74,6 +69,7 @@ TEST_CASE("what cannot be done in device memory is refused before the first batc
     says(refusal(shape, placement), "ALiBi");
   }
   SECTION("sliding windows on several devices") {
+    if (device_count() < 2) return;
     shape.architecture = GENERATE(as<std::string>{}, "gemma2", "gemma3");
     placement.devices = {0, 1};
     says(refusal(shape, placement), "sliding window");
@@ -94,7 +90,7 @@ TEST_CASE("a cache in host memory is as before where a device is there", "[devic
   PlacedContext offloaded(model, placement);
   placement.devices.clear();
   PlacedContext on_cpu(model, placement);
-  CHECK(relative_difference(offloaded.evaluate(tokens, 50), on_cpu.evaluate(tokens, 50)) < 1e-3);
+  CHECK(relative_difference(offloaded.evaluate(tokens, 50), on_cpu.evaluate(tokens, 50)) < nearly(1e-3));
 }
 
 TEST_CASE("a context without a policy on a device that another one is attached on is left alone", "[device][refused]") {
@@ -108,7 +104,7 @@ TEST_CASE("a context without a policy on a device that another one is attached o
   placement.memory.reset();
   PlacedContext plain(model, placement);
   attached.evaluate(tokens, 50);
-  CHECK(relative_difference(plain.evaluate(tokens, 50), expected) == 0);
+  CHECK(relative_difference(plain.evaluate(tokens, 50), expected) <= exactly());
 }
 
 TEST_CASE("what would touch the empty cache of a running context fails with a sentence", "[device][refused]") {

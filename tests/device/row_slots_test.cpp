@@ -57,6 +57,18 @@ TEST_CASE("a list that goes gives its slots back, others keep theirs", "[device]
   CHECK(slots->used() == 2);
 }
 
+TEST_CASE("lists of two streams count their own cells", "[device][slots]") {
+  const auto slots = std::make_shared<RowSlots>();
+  RowLease first(slots), second(slots, 100);
+  first.take(Numbers{0, 1});
+  second.take(Numbers{0, 1});
+  CHECK(cells_of(*slots) == Numbers{0, 1, 100, 101});
+  CHECK(second.slot_of(1) == 3);
+  second = RowLease(std::move(second));
+  second.release(Numbers{0});
+  CHECK(cells_of(*slots) == Numbers{0, 1, RowSlots::kFree, 101});
+}
+
 TEST_CASE("gaps are closed in the order of slots", "[device][slots]") {
   const auto slots = std::make_shared<RowSlots>();
   RowLease list(slots);

@@ -4,8 +4,8 @@
 #include "namm/policy.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
-#include "tests/llama/probe_policy.hpp"
 #include "tests/llama/seeded_policy.hpp"
+#include "tests/support/probe_policy.hpp"
 #include "tests/support/tiny_model.hpp"
 
 using namespace namm;
@@ -167,7 +167,7 @@ TEST_CASE("semi-live: candidates measured together have the values they have alo
   std::vector<CachePolicy> memories = {memory_of(nullptr, 200, 256)};
   for (const char* const name : {"h2o", "snapkv", "random", "streaming", "namm", "full"})
     memories.push_back(memory_of(make_policy(name), 40, 256));
-  memories.push_back(memory_of(probe_policy(host.description(), 1), 40, 256));  // has a prefill of its own
+  memories.push_back(memory_of(probe_policy(host.description().cached, 1), 40, 256));  // has a prefill of its own
   memories.push_back(memory_of(make_policy("h2o"), 30, 32));
   for (const bool question_after : {true, false}) {
     ProtocolSettings protocol;
@@ -201,7 +201,8 @@ TEST_CASE("semi-live: nothing dropped is the full cache to the bit, one eviction
     CHECK(std::abs(expected - full) > 1e-3);
   }
   // probes read keys at the prefill, each its own: whose turn it is must not matter
-  const std::shared_ptr<const Policy> probes[] = {probe_policy(host.description(), 1), probe_policy(host.description(), 2)};
+  const std::shared_ptr<const Policy> probes[] = {probe_policy(host.description().cached, 1),
+                                                  probe_policy(host.description().cached, 2)};
   double expected[2];
   for (int i = 0; i < 2; ++i) expected[i] = value(*live, memory_of(probes[i], 40, 256));
   CHECK(std::abs(expected[0] - expected[1]) > 1e-3);

@@ -5,7 +5,7 @@
 #include "tests/check.hpp"
 #include "tests/core/samples.hpp"
 #include "tests/llama/context.hpp"
-#include "tests/llama/probe_policy.hpp"
+#include "tests/support/probe_policy.hpp"
 #include "tests/support/tiny_model.hpp"
 #include "trace/recorder.hpp"
 #include "trace/replay.hpp"
@@ -49,7 +49,7 @@ trace::PromptRecord record(LlamaHost& host, const trace::Settings& settings, std
 }
 
 std::shared_ptr<const Policy> made(const PolicyEntry& entry, const HostDescription& host) {
-  if (entry.fitted) return probe_policy(host, 1);
+  if (entry.fitted) return probe_policy(host.cached, 1);
   std::unique_ptr<Policy> policy = entry.make(nlohmann::json::object());
   std::vector<float> parameters = policy->parameters();
   for (std::size_t i = 0; i < parameters.size(); ++i) parameters[i] = 0.1f * static_cast<float>(static_cast<int>(i * 7 % 11) - 5);

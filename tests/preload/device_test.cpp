@@ -3,10 +3,13 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "core/policy_file.hpp"
 #include "tests/preload/attached.hpp"
 #include "tests/support/folder.hpp"
+#include "tests/support/probe_policy.hpp"
 #include "tests/support/tiny_model.hpp"
 
+using namespace namm;
 using namespace namm::test;
 
 namespace {
@@ -26,14 +29,23 @@ const Words kStreaming = {"--policy",         "streaming", "--budget",        "4
 TEST_CASE("attached on a device with everything kept, a program computes what it computes alone", "[preload][device]") {
   const WithDevice device;
   const std::string model = model_file();
-  const Words actions = {"unified:2",   "eval:0:100:1", "logits", "step:0:6:2",  "logits",
-                         "eval:1:40:3", "logits",       "clear",  "eval:0:40:3", "logits"};
+  const Words actions = {GENERATE("unified:2", "streams:2"),
+                         "eval:0:100:1",
+                         "logits",
+                         "step:0:6:2",
+                         "logits",
+                         "eval:1:40:3",
+                         "logits",
+                         "clear",
+                         "eval:0:40:3",
+                         "logits"};
   CHECK(apart(attached(model, actions, kFull), alone(model, actions)) == 0);
 }
 
 TEST_CASE("on a device a program drops what it drops in host memory", "[preload][device]") {
   const std::string model = model_file();
-  const Words actions = {"unified:2", "eval:0:200:1", "logits", "step:0:6:2", "logits", "cut:0:200", "step:0:3:5", "logits"};
+  const Words actions = {
+      GENERATE("unified:2", "streams:2"), "eval:0:200:1", "logits", "step:0:6:2", "logits", "cut:0:200", "step:0:3:5", "logits"};
   const Outcome in_host = attached(model, actions, kStreaming);
   const WithDevice device;
   const Outcome on_device = attached(model, actions, kStreaming);
@@ -41,14 +53,31 @@ TEST_CASE("on a device a program drops what it drops in host memory", "[preload]
   CHECK(apart(on_device, alone(model, actions)) > 0.01);
 }
 
+TEST_CASE("a calibrated policy decides about a device's cache", "[preload][device]") {
+  const TinyShape shape;
+  std::vector<LayerDescription> cached;
+  for (int layer = 0; layer < shape.layers; ++layer) cached.push_back({layer, shape.kv_heads, shape.head_size, shape.head_size});
+  PolicyFile file;
+  file.policy = probe_policy(cached, 3, GENERATE(ProbeInput::key, ProbeInput::layer), true);
+  const Folder folder;
+  save_policy_file(folder / "policy.json", file);
+  Words options = kStreaming;
+  options[1] = folder / "policy.json";
+  const std::string model = model_file();
+  const Words actions = {"unified:2", "eval:0:200:1", "logits", "step:0:6:2", "logits"};
+  const Outcome in_host = attached(model, actions, options);
+  const WithDevice device;
+  const Outcome on_device = attached(model, actions, options);
+  CHECK(apart(on_device, in_host) < 0.01);
+  CHECK(apart(on_device, attached(model, actions, kStreaming)) > 0.01);
+}
+
 TEST_CASE("what a program does to a device's cache that cannot be followed is refused", "[preload][device]") {
   const WithDevice device;
   const std::string model = model_file();
-  const Outcome policy = attached(model, {"eval:0:40:1"}, {"--policy", "h2o", "--budget", "48"});
+  const Outcome policy = attached(model, {"eval:0:40:1"}, {"--policy", "namm", "--budget", "48"});
   CHECK(policy.out.find("no context") != std::string::npos);
-  CHECK_THAT(policy.err, Contains("policy h2o: must not read attention"));
-  const Outcome streams = attached(model, {"streams:2", "eval:0:40:1"}, kFull);
-  CHECK_THAT(streams.err, Contains("--kv-unified"));
+  CHECK_THAT(policy.err, Contains("policy namm: must not read every row of attention"));
   const Outcome saved = attached(model, {"eval:0:40:1", "save:0"}, kFull);
   CHECK_THAT(saved.err, Contains("saving a session is not supported"));
   const Outcome shift = attached(model, {"eval:0:40:1", "shift:0", "step:0:1:2"}, kFull);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
@@ -119,6 +120,10 @@ struct Shadow {
       if (pieces.empty() || pieces.back().rubbish > 0) pieces.emplace_back();
       pieces.back().nodes.push_back(mine);
       pieces.back().rubbish = room_behind(node);
+      if (pieces.back().rubbish > 0 && pieces.back().rubbish > room_to_end(node)) {
+        std::fprintf(stderr, "emulated device: %s needs room behind its result, has none\n", ggml_op_name(node->op));
+        std::abort();
+      }
     }
   }
   /// One after the other, each with what its last node leaves behind its result.

@@ -99,6 +99,12 @@ std::size_t room_behind(const ggml_tensor* node) {
   return static_cast<std::size_t>(node->src[1]->ne[1] * node->src[1]->ne[3]) * sizeof(float);  // a number per key
 }
 
+std::size_t room_to_end(const ggml_tensor* tensor) {
+  const Memory& memory = memory_of(buffer_of(tensor));
+  const auto end = static_cast<std::size_t>(static_cast<const char*>(tensor->data) - memory.seen) + ggml_nbytes(tensor);
+  return memory.size > end ? memory.size - end : 0;
+}
+
 bool on_emulated_device(const ggml_tensor* tensor) {
   ggml_backend_buffer_t const buffer = buffer_of(tensor);
   return buffer && buffer->iface.free_buffer == free_memory;

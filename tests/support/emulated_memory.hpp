@@ -20,6 +20,8 @@ struct EmulatedDevice {
 
 /// Fills the device's buffer type, whose `context` is the device.
 void describe_memory(EmulatedDevice& device);
+/// Bytes from the end of a tensor to the end of its buffer.
+std::size_t room_to_end(const ggml_tensor* tensor);
 bool on_emulated_device(const ggml_tensor* tensor);
 /// Bytes that attention uses behind its result; 0 for other nodes.
 std::size_t room_behind(const ggml_tensor* node);

@@ -27,12 +27,6 @@ bool rotated_before(const ggml_tensor* node, int steps) {
   return node->op == GGML_OP_ROPE || rotated_before(node->src[0], steps - 1) || rotated_before(node->src[1], steps - 1);
 }
 
-/// True if nothing says how these rows were computed: a scheduler's copy, or an input.
-bool without_producer(const ggml_tensor* rows) {
-  while (is_view(rows) && rows->src[0]) rows = rows->src[0];
-  return rows->op == GGML_OP_NONE;
-}
-
 ggml_tensor* at(ggml_tensor* tensor, void* data) {
   tensor->data = data;
   return tensor;
@@ -57,8 +51,11 @@ float inverse_magnitude(const ggml_tensor* rotation) {
 
 }  // namespace
 
-/// The node that rotated these rows, through the views between (and a factor, which a rotation does not mind: some models scale
-/// their queries).
+bool PlainKeys::without_producer(const ggml_tensor* rows) {
+  while (is_view(rows) && rows->src[0]) rows = rows->src[0];
+  return rows->op == GGML_OP_NONE;
+}
+
 PlainKeys::Noted PlainKeys::rotation_of(const ggml_tensor* rows, bool queries) {
   const ggml_tensor* node = rows;
   while ((is_view(node) || (queries && node->op == GGML_OP_SCALE)) && node->src[0]) node = node->src[0];

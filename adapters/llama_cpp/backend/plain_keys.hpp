@@ -18,6 +18,16 @@ namespace namm::llama {
 /// Exact to rounding (1e-6).
 class PlainKeys {
  public:
+  struct Noted {
+    const ggml_tensor* rotation = nullptr;  ///< null: they are not rotated
+    std::string why_not;                    ///< it cannot be undone
+  };
+  /// The node that rotated these rows, through the views between (and a factor, which a rotation does not mind: some models scale
+  /// their queries).
+  static Noted rotation_of(const ggml_tensor* rows, bool queries);
+  /// True if nothing says how these rows were computed: a scheduler's copy, or an input.
+  static bool without_producer(const ggml_tensor* rows);
+
   PlainKeys();
   ~PlainKeys();
   PlainKeys(const PlainKeys&) = delete;
@@ -48,11 +58,6 @@ class PlainKeys {
     PlainKeys* owner;
     const ggml_tensor* node = nullptr;
   };
-  struct Noted {
-    const ggml_tensor* rotation = nullptr;  // null: it does not rotate
-    std::string why_not;
-  };
-  static Noted rotation_of(const ggml_tensor* rows, bool queries);
   void undo(const ggml_tensor* from, int layer, std::size_t width, std::size_t tokens, bool queries);
   std::span<const std::int32_t> positions_of(const ggml_tensor* rotation, int layer, std::size_t tokens);
   /// [tokens][width] in place, as `node` does it or the other way round; one position per token.

@@ -36,11 +36,6 @@ std::string obstacle_of(const ggml_tensor* node) {
     return "its attention mask is not one F16 mask for all heads; use a model with plain causal attention";
   if (parameter(node, 1) != 0) return std::string(kWhyPositionBias);
   if (node->src[4]) return std::string("it has attention sinks, which is not supported in device memory") + kHostInstead;
-  if (root(k)->ne[2] > 1)
-    return std::string(
-               "its sequences have caches of their own, which is not supported in device memory; use one unified cache "
-               "(--kv-unified)") +
-           kHostInstead;
   return {};
 }
 
@@ -76,6 +71,8 @@ void DeviceCache::note(const ggml_tensor* node, bool supported) {
   std::string why = foreign_use(node, is_ours);
   if (!why.empty()) {
     owner_.problem = std::move(why);
+  } else if (node->op == GGML_OP_SET_ROWS && cache_part(node) == CachePart::keys && ours(root(node))) {
+    owner_.plain_keys.note(layer_of(node), node->src[0], false);
   } else if (node->op == GGML_OP_FLASH_ATTN_EXT && cache_part(node->src[1]) == CachePart::keys && ours(root(node->src[1]))) {
     announce(node, supported);
   }
@@ -94,11 +91,12 @@ void DeviceCache::announce(const ggml_tensor* attention, bool supported) {
   }
   ggml_backend_buffer_t const buffer = root(k)->buffer;
   rows_.emplace(layer, std::make_unique<LayerRows>(buffer->buft, root(k)->type, static_cast<int>(k->ne[2]), k->ne[0], v->ne[0]));
+  rows_.at(layer)->hold_content(probe_ != nullptr);
   const auto number = cache_numbers_.find(buffer);
   owner_.store->add_layer(
       group_of(number == cache_numbers_.end() ? 0 : number->second),
       {layer, static_cast<int>(k->ne[2]), static_cast<std::size_t>(k->ne[0]), static_cast<std::size_t>(v->ne[0]), 2, 2},
-      static_cast<std::size_t>(root(k)->ne[1]), 1);
+      static_cast<std::size_t>(root(k)->ne[1]), static_cast<int>(root(k)->ne[2]));
 }
 
 std::string DeviceCache::obstacle(const CachePolicy& policy, int window_tokens) const {
@@ -141,10 +139,20 @@ ggml_status DeviceCache::compute(ggml_backend_t backend, ggml_cgraph* graph) {
     if (!task.cells || !task.mask)
       throw std::runtime_error("KV cache: cells and mask of a batch must come from the host, layer " +
                                std::to_string(part.layer) + "'s were not seen on their way" + kHostInstead);
-    const auto tokens = task.cells->size() / sizeof(std::int64_t);
-    const auto cells = static_cast<std::size_t>(attention->src[3]->ne[0]);
-    owner_.store->place(part.layer, {reinterpret_cast<const std::int64_t*>(task.cells->data()), tokens},
-                        {reinterpret_cast<const std::uint16_t*>(task.mask->data()), cells, cells});
+    const ggml_tensor *const k = attention->src[1], *const cache = root(k), *const mask = attention->src[3];
+    const auto tokens = task.cells->size() / sizeof(std::int64_t), columns = static_cast<std::size_t>(mask->ne[0]);
+    task.streams = static_cast<int>(mask->ne[3]);
+    task.cells_per_stream = cache->ne[1];
+    task.first_stream = static_cast<int>(k->view_offs / (cache->nb[1] * static_cast<std::size_t>(cache->ne[1])));
+    std::vector<MaskView> masks;
+    for (std::size_t s = 0; s < static_cast<std::size_t>(task.streams); ++s)
+      masks.push_back({reinterpret_cast<const std::uint16_t*>(task.mask->data()) +
+                           s * columns * (tokens / static_cast<std::size_t>(task.streams)),
+                       columns, columns});
+    owner_.store->place(part.layer, {reinterpret_cast<const std::int64_t*>(task.cells->data()), tokens}, task.first_stream,
+                        masks);
+    if (probe_) task.plain = find_plain_keys(graph, part);
+    task.wanted = owner_.store->wanted_attention(part.layer);
     tasks.push_back(std::move(task));
   }
   for (const GraphPart& part : parts) {  // when all of them know what this part of the batch takes away
@@ -153,7 +161,14 @@ ggml_status DeviceCache::compute(ggml_backend_t backend, ggml_cgraph* graph) {
     rows.grow({backend, stream.compute});
     measure_peak(before, rows, rows_before);
   }
-  return stream.substitute.compute({backend, stream.compute}, graph, tasks);
+  for (LayerTask& task : tasks)
+    if (probe_) task.probe = &probe_of(task.part.layer, *task.rows);
+  const ggml_status status = stream.substitute.compute({backend, stream.compute}, graph, tasks);
+  if (status != GGML_STATUS_SUCCESS) return status;
+  const std::vector<SlotAttention> seen = stream.substitute.attention({backend, stream.compute}, tasks);
+  for (std::size_t i = 0; i < tasks.size(); ++i)
+    if (!tasks[i].wanted.nothing()) owner_.store->observe(tasks[i].part.layer, seen[i]);
+  return status;
 }
 
 /// The most that was held while rows moved from one buffer to another.
@@ -179,6 +194,29 @@ std::vector<std::vector<float>> DeviceCache::norms(int layer, bool values) {
   return rows.norms(stream_of(rows), values);
 }
 
+void DeviceCache::read_with(const ContentReader* reader) {
+  probe_ = dynamic_cast<const TokenProbe*>(reader);
+  layer_probes_.clear();
+  for (const auto& [layer, rows] : rows_) rows->hold_content(probe_ != nullptr);
+}
+
+const ProbeTensors& DeviceCache::probe_of(int layer, const LayerRows& rows) {
+  if (const auto known = layer_probes_.find(layer); known != layer_probes_.end()) return known->second;
+  const ProbeLayer& fitted =
+      probe_->fitted(layer, static_cast<int>(rows.slots().size()), static_cast<std::size_t>(rows.key_size()),
+                     static_cast<std::size_t>(rows.value_size()));
+  return layer_probes_.try_emplace(layer, rows.type(), fitted, probe_->input()).first->second;
+}
+
+std::vector<std::vector<float>> DeviceCache::contents(int layer) {
+  const LayerRows& rows = rows_of(layer);
+  std::vector<std::vector<float>> out = rows.contents(stream_of(rows));
+  const std::vector<float>& constants = probe_of(layer, rows).constants();
+  for (std::size_t h = 0; h < out.size(); ++h)
+    for (float& number : out[h]) number += constants[h];
+  return out;
+}
+
 std::int64_t DeviceCache::kv_bytes() const {
   std::int64_t out = 0;
   for (const auto& [layer, rows] : rows_) out += rows->bytes();
@@ -189,6 +227,7 @@ std::int64_t DeviceCache::other_bytes() const {
   std::int64_t out = 0;
   for (const auto& [backend, stream] : streams_) out += stream.substitute.bytes();
   for (const auto& [layer, rows] : rows_) out += rows->bookkeeping_bytes();
+  for (const auto& [layer, probe] : layer_probes_) out += probe.bytes();
   return out;
 }
 

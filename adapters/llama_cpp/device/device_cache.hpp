@@ -39,6 +39,8 @@ class DeviceCache final : public RowHolder {
   std::shared_ptr<RowSlots> slots(int layer, int kv_head) override;
   void tidy() override;
   std::vector<std::vector<float>> norms(int layer, bool values) override;
+  void read_with(const ContentReader* reader) override;
+  std::vector<std::vector<float>> contents(int layer) override;
   std::int64_t kv_bytes() const override;
   std::int64_t kv_bytes_peak() const override { return peak_; }
   std::int64_t other_bytes() const override;
@@ -54,11 +56,14 @@ class DeviceCache final : public RowHolder {
   void measure_peak(std::int64_t before, const LayerRows& rows, std::int64_t rows_before);
   DeviceStream stream_of(const LayerRows& rows) const;
   LayerRows& rows_of(int layer) const;
+  const ProbeTensors& probe_of(int layer, const LayerRows& rows);
 
   Instance& owner_;
   std::map<ggml_backend_t, Stream> streams_;
   std::map<int, std::unique_ptr<LayerRows>> rows_;
   std::map<const void*, int> cache_numbers_;  // by buffer
+  const TokenProbe* probe_ = nullptr;         // of the policy; null: it reads no tokens
+  std::map<int, ProbeTensors> layer_probes_;  // by layer, made when first used
   std::int64_t peak_ = 0;
   bool shrink_failed_ = false;
 };

@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "adapters/llama_cpp/backend/plain_keys.hpp"
 #include "adapters/llama_cpp/version/cache_tensor.hpp"
 
 namespace namm::llama {
@@ -43,13 +44,9 @@ std::string foreign_use(const ggml_tensor* node, const std::function<bool(const 
 std::vector<GraphPart> find_parts(ggml_cgraph* graph, const std::function<bool(const ggml_tensor* cache)>& ours) {
   std::map<int, GraphPart> open;
   std::vector<GraphPart> out;
-  int views = 0;
   for (int i = 0; i < ggml_graph_n_nodes(graph); ++i) {
     const ggml_tensor* const node = ggml_graph_node(graph, i);
-    if (computes_nothing(node)) {
-      ++views;
-      continue;
-    }
+    if (computes_nothing(node)) continue;
     if (const std::string why = foreign_use(node, ours); !why.empty()) throw std::runtime_error("KV cache: " + why);
     if (node->op == GGML_OP_SET_ROWS && holds_keys_or_values(node) && ours(root(node))) {
       (cache_part(node) == CachePart::keys ? open[layer_of(node)].keys : open[layer_of(node)].values) = i;
@@ -63,16 +60,26 @@ std::vector<GraphPart> find_parts(ggml_cgraph* graph, const std::function<bool(c
             "whose layers have keys and values of their own");
       part.layer = layer;
       part.attention = i;
-      part.free = views;
       out.push_back(part);
       open.erase(layer);
     }
-    views = 0;
   }
   if (!open.empty())
     throw std::runtime_error("KV cache: layer " + std::to_string(open.begin()->first) +
                              " must be attended to in the graph that writes it, is not; leave evaluation callbacks off");
   return out;
+}
+
+PlainRows find_plain_keys(ggml_cgraph* graph, const GraphPart& part) {
+  const ggml_tensor* const written = ggml_graph_node(graph, part.keys)->src[0];
+  const PlainKeys::Noted noted = PlainKeys::rotation_of(written, false);
+  if (!noted.why_not.empty()) throw std::runtime_error("model: a policy that reads keys cannot be attached: " + noted.why_not);
+  if (!noted.rotation && !PlainKeys::without_producer(written)) return {part.keys, written};
+  for (int i = part.keys; noted.rotation && i >= 0; --i)
+    if (ggml_graph_node(graph, i) == noted.rotation) return {i, noted.rotation->src[0]};
+  throw std::runtime_error("KV cache: keys of layer " + std::to_string(part.layer) +
+                           " must be computed where they are held for a policy that reads them, come from another device; keep "
+                           "the cache in host memory (--no-kv-offload)");
 }
 
 }  // namespace namm::llama

@@ -1,5 +1,7 @@
 #include "adapters/llama_cpp/device/layer_nodes.hpp"
 
+#include <stdexcept>
+
 namespace namm::llama {
 namespace {
 
@@ -18,10 +20,22 @@ ggml_tensor* write_node(ggml_context* context, const ggml_tensor* rows, const gg
 
 }  // namespace
 
+ggml_tensor* queries_of(ggml_context* context, const ggml_tensor* attention) {
+  const ggml_tensor* const q = attention->src[0];
+  const std::int64_t queries = q->ne[1] * q->ne[3];
+  if (q->ne[3] > 1 && (q->nb[3] != q->nb[1] * static_cast<std::size_t>(q->ne[1]) || !ggml_is_contiguous(attention)))
+    throw std::runtime_error(
+        "KV cache: queries of all streams must lie one behind the other, do not; use one unified cache (--kv-unified), or keep "
+        "the "
+        "cache in host memory (--no-kv-offload)");
+  return alias_as(context, q, {q->ne[0], queries, q->ne[2], 1},
+                  {q->nb[1], q->nb[2], q->nb[2] * static_cast<std::size_t>(q->ne[2])});
+}
+
 LayerNodes make_nodes(ggml_context* context, const LayerTensors& in, const std::function<void(ggml_tensor*, Room)>& place,
                       const std::function<bool(const ggml_tensor*)>& direct) {
   const ggml_tensor* const result = in.attention;
-  const std::int64_t queries = result->src[0]->ne[1], kv_heads = in.keys->ne[2];
+  const std::int64_t queries = in.slots->ne[0], kv_heads = in.keys->ne[2];
   const std::int64_t group = result->src[0]->ne[2] / kv_heads;
   LayerNodes out;
   out.write_keys = write_node(context, in.key_rows, in.keys, in.slots);
@@ -38,7 +52,9 @@ LayerNodes make_nodes(ggml_context* context, const LayerTensors& in, const std::
     out.turn = settled(ggml_cpy(context, settled(ggml_permute(context, by_slot, 1, 0, 2, 3)), mask));
   }
 
-  ggml_tensor* const q = alias_of(context, result->src[0]);
+  out.mask = mask;
+
+  ggml_tensor* const q = queries_of(context, result);
   const auto group_stride = static_cast<std::size_t>(group);
   ggml_tensor* const by_group =
       settled(ggml_view_4d(context, q, q->ne[0], queries, group, kv_heads, q->nb[1], q->nb[2], group_stride * q->nb[2], 0));

@@ -23,24 +23,45 @@ struct LayerTensors {
   const ggml_tensor *keys = nullptr, *values = nullptr;          ///< ours: [size, capacity, K]
   ggml_tensor* slots = nullptr;                                  ///< I64 [T, K]: where the rows go
   MaskKind kind = MaskKind::runtimes;
-  std::int64_t slot_count = 0;     ///< S
-  std::int64_t masks = 1;          ///< M
-  ggml_tensor* mask = nullptr;     ///< uploaded: F16 [S, T, 1, M]
-  ggml_tensor* columns = nullptr;  ///< gathered: F16 [T, cells + 1]: the runtime's mask turned, and a column that nobody sees
-  ggml_tensor* cells = nullptr;    ///< gathered: I32 [S * M]
+  std::int64_t slot_count = 0;  ///< S
+  std::int64_t masks = 1;       ///< M
+  ggml_tensor* mask = nullptr;  ///< uploaded: F16 [S, T, 1, M]
+  ggml_tensor* columns =
+      nullptr;  ///< gathered: F16 [T, streams * cells + 1]: the runtime's mask turned, and a column that nobody sees
+  ggml_tensor* cells = nullptr;  ///< gathered: I32 [S * M]
 };
+
+/// Queries of a runtime's attention node as [size, T, heads], whatever streams they are of: one behind the other. Throws
+/// std::runtime_error if they are not.
+ggml_tensor* queries_of(ggml_context* context, const ggml_tensor* attention);
 
 /// Nodes of ours for one layer, in the order in which they are to be computed; null where there is none.
 struct LayerNodes {
   ggml_tensor *write_keys = nullptr, *write_values = nullptr;
   ggml_tensor* gather = nullptr;   ///< gathered: F32 [T, S * M]
   ggml_tensor* turn = nullptr;     ///< gathered: F16 [S, T, 1, M]
+  ggml_tensor* mask = nullptr;     ///< of `attend`, F16 [S, T, 1, M]: no node
   ggml_tensor* attend = nullptr;   ///< F32 [value size, H / K, T, K]
   ggml_tensor* deliver = nullptr;  ///< to where the runtime's node has its result
 };
 
 /// Room for what is computed on the way. Layers come one after the other: they share it.
-enum class Room { gathered, mask, attended };
+enum class Room {
+  gathered,
+  mask,
+  attended,
+  plain,
+  squares,
+  key_scores,
+  square_scores,
+  value_scores,
+  products,
+  turned,
+  queries,
+  tile_mask,
+  tile_sums,
+  count
+};
 
 /// Makes them. KV heads go along dimension 3, where other graphs have streams: there each may have a mask of its own.
 /// `place` gives data to a tensor of ours before the next one is made of it, or notes its size and gives none.
@@ -48,7 +69,7 @@ enum class Room { gathered, mask, attended };
 LayerNodes make_nodes(ggml_context* context, const LayerTensors& in, const std::function<void(ggml_tensor*, Room)>& place,
                       const std::function<bool(const ggml_tensor*)>& direct);
 
-/// Nodes that make_nodes() makes at most, and the views between them.
-inline constexpr std::size_t kTensorsPerLayer = 32;
+/// Nodes that are made for a layer at most, and the views between them.
+inline constexpr std::size_t kTensorsPerLayer = 96;
 
 }  // namespace namm::llama

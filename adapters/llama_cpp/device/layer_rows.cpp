@@ -108,24 +108,33 @@ void LayerRows::move(const DeviceStream& stream, std::int64_t capacity, const st
       flat.resize(flat.size() + longest - head.size());  // rows that nobody will see
     }
   }
-  GgmlContext context = make_context(4);
-  GgmlBuffer buffer;
-  ggml_tensor *keys = nullptr, *values = nullptr;
+  GgmlContext context = make_context(4), content_context = make_context(1);
+  GgmlBuffer buffer, content_buffer;
+  ggml_tensor *keys = nullptr, *values = nullptr, *content = nullptr;
+  const auto allocate = [&](const GgmlContext& tensors) {
+    GgmlBuffer out(ggml_backend_alloc_ctx_tensors_from_buft(tensors.get(), type_));
+    if (!out)
+      throw std::runtime_error("KV cache: the device has no memory for " + std::to_string(capacity) +
+                               " tokens of a layer; use a smaller budget or a shorter text");
+    ggml_backend_buffer_clear(out.get(), 0);  // rows that nobody sees must be finite all the same
+    return out;
+  };
   if (capacity > 0) {
     keys = ggml_new_tensor_3d(context.get(), number_, key_size_, capacity, heads);
     values = ggml_new_tensor_3d(context.get(), number_, value_size_, capacity, heads);
-    buffer.reset(ggml_backend_alloc_ctx_tensors_from_buft(context.get(), type_));
-    if (!buffer)
-      throw std::runtime_error("KV cache: the device has no memory for " + std::to_string(capacity) +
-                               " tokens of a layer; use a smaller budget or a shorter text");
-    ggml_backend_buffer_clear(buffer.get(), 0);  // rows that nobody sees must be finite all the same
+    buffer = allocate(context);
+  }
+  if (capacity > 0 && holds_content_) {
+    content = ggml_new_tensor_3d(content_context.get(), GGML_TYPE_F32, 1, capacity, heads);
+    content_buffer = allocate(content_context);
   }
   std::size_t beside = 0;
   if (rows > 0) {
     SmallGraph graph(stream);
     ggml_tensor* ids = nullptr;
     if (!from.empty()) graph.give(ids = ggml_new_tensor_2d(graph.context(), GGML_TYPE_I32, rows, heads), flat);
-    for (const auto& [old, fresh] : {std::pair{keys_, keys}, std::pair{values_, values}}) {
+    for (const auto& [old, fresh] : {std::pair{keys_, keys}, std::pair{values_, values}, std::pair{content_, content}}) {
+      if (!old || !fresh) continue;
       ggml_tensor* const source = alias_of(graph.context(), old);
       ggml_tensor* const moved = ids ? ggml_get_rows(graph.context(), source, ids) : rows_of(graph.context(), source, rows);
       graph.want(settled(ggml_cpy(graph.context(), moved, rows_of(graph.context(), alias_of(graph.context(), fresh), rows))));
@@ -136,8 +145,11 @@ void LayerRows::move(const DeviceStream& stream, std::int64_t capacity, const st
   }
   buffer_ = std::move(buffer);
   context_ = std::move(context);
+  content_buffer_ = std::move(content_buffer);
+  content_context_ = std::move(content_context);
   keys_ = keys;
   values_ = values;
+  content_ = content;
   peak_ = std::max(peak_, before + bytes() + static_cast<std::int64_t>(beside));
 }
 
@@ -159,12 +171,23 @@ std::vector<std::vector<float>> LayerRows::norms(const DeviceStream& stream, boo
   return out;
 }
 
+std::vector<std::vector<float>> LayerRows::contents(const DeviceStream& stream) const {
+  std::vector<std::vector<float>> out(slots_.size());
+  ggml_backend_synchronize(stream.backend);
+  for (std::size_t h = 0; h < out.size(); ++h) {
+    out[h].resize(slots_[h]->cells().size());
+    if (content_ && !out[h].empty())
+      ggml_backend_tensor_get(content_, out[h].data(), h * content_->nb[2], out[h].size() * sizeof(float));
+  }
+  return out;
+}
+
 std::int64_t LayerRows::bytes() const {
   return buffer_ ? static_cast<std::int64_t>(ggml_backend_buffer_get_size(buffer_.get())) : 0;
 }
 
 std::int64_t LayerRows::bookkeeping_bytes() const {
-  std::int64_t out = 0;
+  std::int64_t out = content_buffer_ ? static_cast<std::int64_t>(ggml_backend_buffer_get_size(content_buffer_.get())) : 0;
   for (const auto& head : slots_) out += static_cast<std::int64_t>(head->bytes());
   return out;
 }

@@ -24,9 +24,13 @@ class LayerRows {
 
   LayerRows(ggml_backend_buffer_type_t type, ggml_type number, int kv_heads, std::int64_t key_size, std::int64_t value_size);
 
+  /// Whether there is a number for each row, what a policy's reader reads of its token; from the next time that rows are moved.
+  void hold_content(bool yes) { holds_content_ = yes; }
+
   const std::vector<std::shared_ptr<RowSlots>>& slots() const { return slots_; }
   ggml_tensor* keys() const { return keys_; }
   ggml_tensor* values() const { return values_; }
+  ggml_tensor* content() const { return content_; }  ///< [1, capacity, KV heads]; null: there is none
   ggml_backend_buffer_type_t type() const { return type_; }
   std::int64_t key_size() const { return key_size_; }
   std::int64_t value_size() const { return value_size_; }
@@ -42,6 +46,9 @@ class LayerRows {
   /// [KV head][slot]; 0 for free slots.
   std::vector<std::vector<float>> norms(const DeviceStream& stream, bool values) const;
 
+  /// The same of content.
+  std::vector<std::vector<float>> contents(const DeviceStream& stream) const;
+
   std::int64_t bytes() const;
   /// At most so far, with what was held beside it while rows were moved.
   std::int64_t peak_bytes() const { return peak_; }
@@ -55,8 +62,10 @@ class LayerRows {
   std::int64_t key_size_, value_size_;
   std::vector<std::shared_ptr<RowSlots>> slots_;
   GgmlContext context_;
-  GgmlBuffer buffer_;
-  ggml_tensor *keys_ = nullptr, *values_ = nullptr;
+  GgmlBuffer buffer_, content_buffer_;
+  ggml_tensor *keys_ = nullptr, *values_ = nullptr, *content_ = nullptr;
+  GgmlContext content_context_;
+  bool holds_content_ = false;
   std::int64_t peak_ = 0;
 };
 

@@ -1,5 +1,6 @@
 #include "adapters/llama_cpp/device/own_graph.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 
@@ -20,6 +21,14 @@ ggml_tensor* alias_of(ggml_context* context, const ggml_tensor* tensor) {
   out->data = tensor->data;
   out->buffer = root(tensor)->buffer;
   out->extra = tensor->extra;
+  return out;
+}
+
+ggml_tensor* alias_as(ggml_context* context, const ggml_tensor* tensor, const std::array<std::int64_t, 4>& shape,
+                      const std::array<std::size_t, 3>& strides) {
+  ggml_tensor* const out = alias_of(context, tensor);
+  std::copy(shape.begin(), shape.end(), out->ne);
+  std::copy(strides.begin(), strides.end(), out->nb + 1);
   return out;
 }
 

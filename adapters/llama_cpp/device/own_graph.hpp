@@ -2,6 +2,8 @@
 #include <ggml-backend.h>
 #include <ggml.h>
 
+#include <array>
+#include <cstdint>
 #include <memory>
 
 namespace namm::llama {
@@ -18,6 +20,10 @@ GgmlContext make_context(std::size_t tensors, std::size_t nodes = 0);
 
 /// The same memory as `tensor`, without the graph behind it: a view would bring it along.
 ggml_tensor* alias_of(ggml_context* context, const ggml_tensor* tensor);
+
+/// The same memory as rows of another shape; `strides` in bytes of dimensions 1 to 3.
+ggml_tensor* alias_as(ggml_context* context, const ggml_tensor* tensor, const std::array<std::int64_t, 4>& shape,
+                      const std::array<std::size_t, 3>& strides);
 
 /// `view`, with the buffer of what it is a view of, if that has one. Returns it.
 ggml_tensor* settled(ggml_tensor* view);

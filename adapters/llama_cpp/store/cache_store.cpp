@@ -67,13 +67,14 @@ bool CacheStore::reads_queries() const {
   return memory_.reads_queries();
 }
 
-/// One for each KV head, in memory beside each other.
-std::vector<HeadList> CacheStore::make_lists(const LayerShape& shape) const {
+/// One for each KV head, in memory beside each other. `first_cell`: of their stream.
+std::vector<HeadList> CacheStore::make_lists(const LayerShape& shape, std::int64_t first_cell) const {
   const auto region = std::make_shared<PageRegion>();
   std::vector<HeadList> out;
   for (int h = 0; h < shape.kv_heads; ++h)
     if (holder_)
-      out.emplace_back(shape.key_size, shape.value_size, statistics_, RowLease(holder_->slots(shape.layer, h)), region);
+      out.emplace_back(shape.key_size, shape.value_size, statistics_,
+                       RowLease(holder_->slots(shape.layer, h), static_cast<std::int32_t>(first_cell)), region);
     else
       out.emplace_back(shape.key_size, shape.value_size, statistics_, region, memory_.store);
   return out;
@@ -84,21 +85,17 @@ void CacheStore::update_sequence(Sequence& sequence) {
   std::vector<HeadList*> lists;
   std::vector<HeadTokens> heads;
   double bytes = 0;
-  const StatisticSet needed = memory_.required();
-  std::list<std::vector<std::vector<float>>> norms;  // of rows that are held elsewhere
+  std::list<RowNumbers> elsewhere;  // of rows that are held there
   for (auto& [index, layer_heads] : sequence.layers) {
     const LayerShape& shape = layer_of(index).shape;
-    const std::vector<std::vector<float>>*key_norms = nullptr, *value_norms = nullptr;
-    if (holder_ && needed.has(Statistic::key_norm)) key_norms = &norms.emplace_back(norms_of(index, layer_heads, false));
-    if (holder_ && needed.has(Statistic::value_norm)) value_norms = &norms.emplace_back(norms_of(index, layer_heads, true));
+    if (holder_) look_up(index, layer_heads, elsewhere.emplace_back());
     for (std::size_t h = 0; h < layer_heads.size(); ++h) {
       lists.push_back(&layer_heads[h]);
       heads.push_back(layer_heads[h].statistics().view());
       heads.back().layer = index;
       heads.back().kv_head = static_cast<int>(h);
       heads.back().tokens_seen = sequence.tokens_seen;
-      if (key_norms) heads.back().key_norm = (*key_norms)[h];
-      if (value_norms) heads.back().value_norm = (*value_norms)[h];
+      if (holder_) elsewhere.back().show(h, heads.back());
       bytes += static_cast<double>(kernels::row_bytes(memory_.store.keys, shape.key_size) +
                                    kernels::row_bytes(memory_.store.values, shape.value_size));
     }

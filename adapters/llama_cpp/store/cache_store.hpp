@@ -19,6 +19,8 @@ namespace namm::llama {
 struct SavedStore;
 struct OpenPart;
 class RowHolder;
+struct SlotAttention;
+struct WantedAttention;
 
 /// Shape of one layer's cache.
 struct LayerShape {
@@ -138,8 +140,12 @@ class CacheStore {
   void hold_elsewhere(RowHolder* holder);
   /// Throws std::runtime_error "KV cache: WHAT is not supported ..." if rows are held elsewhere.
   void require_own_rows(const char* what) const;
-  /// The tokens of a layer get entries, and these get slots: query i writes cells[i] and sees what mask row i says.
-  void place(int layer, std::span<const std::int64_t> cells, const MaskView& mask);
+  /// The tokens of a layer get entries, and these get slots: query i of stream s writes cells[s * queries + i] (counted over all
+  /// streams) and sees what row i of masks[s] says.
+  void place(int layer, std::span<const std::int64_t> cells, int first_stream, std::span<const MaskView> masks);
+  /// What statistics want of the attention of the part that was placed; then what it was, before another part is placed.
+  WantedAttention wanted_attention(int layer) const;
+  void observe(int layer, const SlotAttention& attention);
 
   /// True if keys and values are read, by the policy (Policy::reader) or its observer.
   bool reads_content() const;
@@ -185,14 +191,18 @@ class CacheStore {
   struct Group;
   struct Sequence;
   struct Staging;
+  struct RowNumbers;
+  struct PlacedGroup;
   Layer& layer_of(int layer);
-  std::vector<HeadList> make_lists(const LayerShape& shape) const;
+  const Layer& layer_of(int layer) const { return const_cast<CacheStore*>(this)->layer_of(layer); }
+  std::vector<HeadList> make_lists(const LayerShape& shape, std::int64_t first_cell = 0) const;
+  std::vector<PlacedGroup> placed_groups(const Group& group) const;
   Staging& stage(int layer);
   void begin_layer(Layer& layer);
   const BatchPlan& plan_part(Group& group, int stream, const MaskView& mask, std::span<const std::int64_t> cells);
   void end_layer(Group& group);
   void tidy();
-  std::vector<std::vector<float>> norms_of(int layer, const std::vector<HeadList>& heads, bool values) const;
+  void look_up(int layer, const std::vector<HeadList>& heads, RowNumbers& out) const;
   void append(const Layer& layer, std::vector<HeadList>& heads, const QueryGroup& queries, std::size_t first_token);
   void show_queries(const Layer& layer, const QueryGroup& queries, const AttentionCall& call, std::size_t first_token) const;
   void check_windows(const Group& group, int stream, const BatchPlan& plan) const;

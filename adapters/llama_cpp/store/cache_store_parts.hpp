@@ -28,6 +28,24 @@ struct CacheStore::Staging {
   }
 };
 
+/// Statistics of the rows of a layer that the holder of the rows knows, [head][entry]; empty: not needed.
+struct CacheStore::RowNumbers {
+  std::vector<std::vector<float>> key_norms, value_norms, contents;
+  void show(std::size_t head, HeadTokens& tokens) const {
+    if (!key_norms.empty()) tokens.key_norm = key_norms[head];
+    if (!value_norms.empty()) tokens.value_norm = value_norms[head];
+    if (!contents.empty()) tokens.content = contents[head];
+  }
+};
+
+/// Queries of one sequence in the part that was placed last.
+struct CacheStore::PlacedGroup {
+  const QueryGroup* queries;
+  std::int64_t key;    // of the sequence
+  std::int32_t first;  // query of the part with which its stream begins
+  std::size_t tokens;  // of all groups
+};
+
 /// What the newest part of a batch brought a sequence, while it may have to be taken back.
 struct OpenPart {
   std::int32_t first = 0, last = 0;  // positions

@@ -61,6 +61,8 @@ class HeadList {
 
   std::size_t size() const { return cells_.size(); }
   std::span<const std::int32_t> cells() const { return cells_; }
+  /// Of an entry whose row is held elsewhere: where.
+  std::int32_t slot_of(std::size_t entry) const { return lease_.slot_of(cells_[entry]); }
   HeadStatistics& statistics() { return statistics_; }
   const HeadStatistics& statistics() const { return statistics_; }
   /// Keys, values and sizes; visibility is left for the caller.

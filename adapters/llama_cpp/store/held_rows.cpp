@@ -1,10 +1,22 @@
 // A store whose rows are held elsewhere: what it does in place of writing and attending.
+#include <algorithm>
 #include <stdexcept>
 
 #include "adapters/llama_cpp/store/cache_store_parts.hpp"
 #include "adapters/llama_cpp/store/row_holder.hpp"
+#include "base/first_error.hpp"
+#include "base/threads.hpp"
+#include "core/probe/token_probe.hpp"
 
 namespace namm::llama {
+namespace {
+
+/// So few tokens that all their rows of attention are handed over, and wait in the lists (HeadList::observe_later).
+constexpr std::size_t kRowsWait = 16;
+
+constexpr StatisticSet kHolderKnows = Statistic::key_norm | Statistic::value_norm | Statistic::content;
+
+}  // namespace
 
 std::string why_not_held_elsewhere(const CachePolicy& policy) {
   const std::string_view name = policy.policy ? policy.policy->name() : std::string_view("none");
@@ -14,50 +26,133 @@ std::string why_not_held_elsewhere(const CachePolicy& policy) {
         .append(": must not ")
         .append(what)
         .append(
-            " where the cache is in device memory, does; use streaming, random or knorm, or keep the cache in host memory "
+            " where the cache is in device memory, does; use a calibrated policy or one that reads sums of attention (h2o, "
+            "snapkv), or keep the cache "
+            "in host memory "
             "(--no-kv-offload, llama_context_params::offload_kqv)");
   };
   if (policy.store != RowFormats())
     return "store: must be f16 where the cache is in device memory, is " + to_string(policy.store) +
            "; leave it out, or keep the cache in host memory (--no-kv-offload, llama_context_params::offload_kqv)";
-  if (policy.reads_attention()) return refuse("read attention");
-  if (policy.reads_queries() || policy.reads_tokens() || policy.observer) return refuse("read keys, values or queries");
+  if (policy.observer) return refuse("have an observer");
+  if (policy.required().has(Statistic::spectrogram)) return refuse("read every row of attention");
+  const ContentReader* const reader = policy.reader();
+  if (policy.reads_queries() || (reader && !dynamic_cast<const TokenProbe*>(reader)))
+    return refuse("read keys, values or queries in a way of its own");
   return {};
 }
 
 void CacheStore::hold_elsewhere(RowHolder* holder) {
   holder_ = holder;
-  statistics_.needed = memory_.required().without(Statistic::key_norm | Statistic::value_norm);
+  statistics_.needed = memory_.required().without(kHolderKnows);
+  holder_->read_with(memory_.reader());
 }
 
-void CacheStore::place(int index, std::span<const std::int64_t> cells, const MaskView& mask) {
+void CacheStore::look_up(int layer, const std::vector<HeadList>& heads, RowNumbers& out) const {
+  const StatisticSet needed = memory_.required();
+  const auto by_entry = [&](const std::vector<std::vector<float>>& by_slot) {
+    std::vector<std::vector<float>> numbers(heads.size());
+    for (std::size_t h = 0; h < heads.size(); ++h) {
+      for (std::size_t e = 0; e < heads[h].size(); ++e)
+        numbers[h].push_back(by_slot[h][static_cast<std::size_t>(heads[h].slot_of(e))]);
+    }
+    return numbers;
+  };
+  if (needed.has(Statistic::key_norm)) out.key_norms = by_entry(holder_->norms(layer, false));
+  if (needed.has(Statistic::value_norm)) out.value_norms = by_entry(holder_->norms(layer, true));
+  if (needed.has(Statistic::content)) out.contents = by_entry(holder_->contents(layer));
+}
+
+void CacheStore::place(int index, std::span<const std::int64_t> cells, int first_stream, std::span<const MaskView> masks) {
   Layer& layer = layer_of(index);
   Group& group = *layer.group;
   begin_layer(layer);
-  for (const QueryGroup& queries : plan_part(group, 0, mask, cells).groups) {
-    auto& heads = group.sequences[sequence_key(0, queries.sequence)].layers[index];
-    if (heads.empty()) heads = make_lists(layer.shape);
-    for (HeadList& list : heads) {
-      list.open(false);
-      list.append(queries.cells, queries.positions, {}, {});
+  const std::size_t per_stream = cells.size() / masks.size();
+  for (std::size_t s = 0; s < masks.size(); ++s) {
+    const int stream = first_stream + static_cast<int>(s);
+    for (const QueryGroup& queries : plan_part(group, stream, masks[s], cells.subspan(s * per_stream, per_stream)).groups) {
+      auto& heads = group.sequences[sequence_key(stream, queries.sequence)].layers[index];
+      if (heads.empty()) heads = make_lists(layer.shape, stream * static_cast<std::int64_t>(group.cells_per_stream));
+      for (HeadList& list : heads) {
+        list.open(statistics_.needed.reads_attention() && cells.size() > kRowsWait);
+        list.append(queries.cells, queries.positions, {}, {});
+      }
     }
   }
   end_layer(group);
 }
 
-void CacheStore::tidy() {
-  if (holder_) holder_->tidy();
+std::vector<CacheStore::PlacedGroup> CacheStore::placed_groups(const Group& group) const {
+  std::vector<PlacedGroup> out;
+  std::size_t tokens = 0;
+  for (const auto& [stream, plan] : group.plans) {
+    const auto first = static_cast<std::int32_t>(tokens);
+    for (const QueryGroup& queries : plan.groups) {
+      out.push_back({&queries, sequence_key(stream, queries.sequence), first, 0});
+      tokens += queries.queries.size();
+    }
+  }
+  for (PlacedGroup& placed : out) placed.tokens = tokens;
+  return out;
 }
 
-/// Norms of the rows of a layer's heads, [head][entry], as statistics have them.
-std::vector<std::vector<float>> CacheStore::norms_of(int layer, const std::vector<HeadList>& heads, bool values) const {
-  const std::vector<std::vector<float>> by_slot = holder_->norms(layer, values);
-  std::vector<std::vector<float>> out(heads.size());
-  for (std::size_t h = 0; h < heads.size(); ++h) {
-    const std::shared_ptr<RowSlots> slots = holder_->slots(layer, static_cast<int>(h));
-    for (const std::int32_t cell : heads[h].cells()) out[h].push_back(by_slot[h][static_cast<std::size_t>(slots->slot_of(cell))]);
+WantedAttention CacheStore::wanted_attention(int index) const {
+  WantedAttention out;
+  const StatisticSet needed = statistics_.needed;
+  if (!needed.reads_attention()) return out;
+  std::size_t newest = needed.has(Statistic::last_row) ? 1 : 0;
+  if (needed.has(Statistic::window_mean)) newest = static_cast<std::size_t>(statistics_.window_queries);
+  for (const PlacedGroup& placed : placed_groups(*layer_of(index).group)) {
+    const std::vector<std::int32_t>& queries = placed.queries->queries;
+    const bool few = placed.tokens <= kRowsWait;
+    for (std::size_t i = few ? 0 : queries.size() - std::min(newest, queries.size()); i < queries.size(); ++i)
+      out.queries.push_back(placed.first + queries[i]);
+    out.sums = !few && needed.has(Statistic::accumulated);
   }
+  std::sort(out.queries.begin(), out.queries.end());
   return out;
+}
+
+void CacheStore::observe(int index, const SlotAttention& attention) {
+  Layer& layer = layer_of(index);
+  const WantedAttention wanted = wanted_attention(index);
+  const float share = 1.0f / static_cast<float>(attention.group);
+  for (const PlacedGroup& placed : placed_groups(*layer.group)) {
+    const QueryGroup& queries = *placed.queries;
+    std::vector<std::size_t> rows;  // of this sequence, among those wanted
+    for (const std::int32_t query : queries.queries) {
+      const auto found = std::lower_bound(wanted.queries.begin(), wanted.queries.end(), placed.first + query);
+      if (found != wanted.queries.end() && *found == placed.first + query)
+        rows.push_back(static_cast<std::size_t>(found - wanted.queries.begin()));
+    }
+    auto& heads = layer.group->sequences.at(placed.key).layers.at(index);
+    const auto count = static_cast<std::int64_t>(heads.size());
+    [[maybe_unused]] const int threads = usable_threads(threads_);
+    FirstError error;
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
+    for (std::int64_t i = 0; i < count; ++i)
+      error.guard([&] {
+        const auto h = static_cast<std::size_t>(i);
+        HeadList& list = heads[h];
+        const auto by_entry = [&](const float* by_slot, float* to) {
+          for (std::size_t e = 0; e < list.size(); ++e) to[e] = by_slot[list.slot_of(e)] * share;
+        };
+        std::vector<float> matrix(rows.size() * list.size()), sums(wanted.sums ? list.size() : 0);
+        for (std::size_t r = 0; r < rows.size(); ++r)
+          by_entry(attention.rows.data() + (h * wanted.queries.size() + rows[r]) * attention.slots,
+                   matrix.data() + r * list.size());
+        if (placed.tokens <= kRowsWait)
+          return list.observe_later(std::move(matrix), static_cast<int>(rows.size()), queries.positions.front());
+        if (wanted.sums) by_entry(attention.sums.data() + h * attention.slots, sums.data());
+        list.statistics().observe_sums_of(sums, static_cast<int>(queries.queries.size()), matrix, static_cast<int>(rows.size()),
+                                          list.size());
+      });
+    error.rethrow();
+  }
+}
+
+void CacheStore::tidy() {
+  if (holder_) holder_->tidy();
 }
 
 void CacheStore::require_own_rows(const char* what) const {

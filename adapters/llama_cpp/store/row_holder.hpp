@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,14 +21,34 @@ class RowHolder {
   virtual void tidy() = 0;
   /// Euclidean norms of keys or values, [KV head][slot], 0 for free slots.
   virtual std::vector<std::vector<float>> norms(int layer, bool values) = 0;
+  /// From now on, until it is told again, what this reader reads of tokens goes with their rows; null: nothing. The store is
+  /// empty, and the reader outlives it or the next call.
+  virtual void read_with(const ContentReader* reader) = 0;
+  /// What was read, [KV head][slot]; anything for free slots.
+  virtual std::vector<std::vector<float>> contents(int layer) = 0;
   /// Memory held for keys and values, at most so far (copies while it grows or shrinks included), and for everything else.
   virtual std::int64_t kv_bytes() const = 0;
   virtual std::int64_t kv_bytes_peak() const = 0;
   virtual std::int64_t other_bytes() const = 0;
 };
 
-/// Why a policy cannot decide about rows that are held elsewhere; empty if it can: it reads nothing but who the tokens are and
-/// the sizes of their keys and values.
+/// What a policy's statistics want of the attention of the part of a batch that was placed last, in one layer.
+struct WantedAttention {
+  bool sums = false;                  ///< over all queries
+  std::vector<std::int32_t> queries;  ///< rows of these, by their index in the part, ascending
+  bool nothing() const { return !sums && queries.empty(); }
+};
+
+/// That attention, as a holder gives it back: probabilities summed over the query heads of a KV head's group.
+struct SlotAttention {
+  std::size_t slots = 0;        ///< columns
+  int group = 1;                ///< query heads of a KV head
+  std::span<const float> sums;  ///< [KV head][slot]
+  std::span<const float> rows;  ///< [KV head][query that is wanted][slot]
+};
+
+/// Why a policy cannot decide about rows that are held elsewhere; empty if it can: it reads nothing but who the tokens are, the
+/// sizes of their keys and values, what a probe (core/probe) says of them, and of attention sums and the newest rows.
 std::string why_not_held_elsewhere(const CachePolicy& policy);
 
 }  // namespace namm::llama

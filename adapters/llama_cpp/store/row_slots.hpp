@@ -53,23 +53,32 @@ class RowSlots {
 class RowLease {
  public:
   RowLease() = default;
-  explicit RowLease(std::shared_ptr<RowSlots> slots) : slots_(std::move(slots)), list_(slots_->add_list()) {}
-  RowLease(RowLease&& other) noexcept : slots_(std::move(other.slots_)), list_(other.list_) {}
+  /// `first_cell`: of the list's own stream, whose cells it counts from 0; the array counts those of all streams.
+  explicit RowLease(std::shared_ptr<RowSlots> slots, std::int32_t first_cell = 0)
+      : slots_(std::move(slots)), list_(slots_->add_list()), first_cell_(first_cell) {}
+  RowLease(RowLease&& other) noexcept : slots_(std::move(other.slots_)), list_(other.list_), first_cell_(other.first_cell_) {}
   RowLease& operator=(RowLease&& other) noexcept {
     std::swap(slots_, other.slots_);
     std::swap(list_, other.list_);
+    std::swap(first_cell_, other.first_cell_);
     return *this;
   }
   ~RowLease() {
     if (slots_) slots_->leave(list_);
   }
   explicit operator bool() const { return slots_ != nullptr; }
-  void take(std::span<const std::int32_t> cells) { slots_->take(list_, cells); }
-  void release(std::span<const std::int32_t> cells) { slots_->release(cells); }
+  void take(std::span<const std::int32_t> cells) { slots_->take(list_, in_all(cells)); }
+  void release(std::span<const std::int32_t> cells) { slots_->release(in_all(cells)); }
+  std::int32_t slot_of(std::int32_t cell) const { return slots_->slot_of(first_cell_ + cell); }
 
  private:
+  std::vector<std::int32_t> in_all(std::span<const std::int32_t> cells) const {
+    std::vector<std::int32_t> out(cells.begin(), cells.end());
+    for (std::int32_t& cell : out) cell += first_cell_;
+    return out;
+  }
   std::shared_ptr<RowSlots> slots_;
-  std::int32_t list_ = 0;
+  std::int32_t list_ = 0, first_cell_ = 0;
 };
 
 }  // namespace namm::llama
