@@ -120,7 +120,7 @@ TEST_CASE("each of several sequences in a batch has its own statistics", "[devic
   const bool unified = GENERATE(true, false);
   const auto work = [&](PlacedContext& context) {
     for (std::size_t at = 0; at < first.size(); at += chunk) {
-      std::vector<PlacedContext::Step> steps;
+      std::vector<Step> steps;
       for (std::size_t i = at; i < std::min(at + chunk, first.size()); ++i) {
         steps.push_back({first[i], 0});
         if (i < second.size()) steps.push_back({second[i], 1});

@@ -9,6 +9,7 @@
 #include "tests/check.hpp"
 #include "tests/kernels/attention_problem.hpp"
 
+using namm::RowFormat;
 using namespace namm::kernels;
 using namespace namm::test;
 

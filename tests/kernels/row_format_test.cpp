@@ -7,6 +7,7 @@
 #include "kernels/half.hpp"
 #include "tests/check.hpp"
 
+using namm::RowFormat;
 using namespace namm::kernels;
 
 namespace {
