@@ -86,20 +86,19 @@ void print_positions(std::ostream& out, const RunOutcome& outcome) {
 
 void print_comparison(std::ostream& out, std::span<const LabelledRun> runs) {
   std::vector<std::vector<std::string>> rows;
-  for (const LabelledRun& run : runs) {
+  for (const LabelledRun& run : runs) {  // 100 columns: statistics and peak memory are left to --json
     const RunOutcome& o = run.outcome;
-    const auto usage = [&](auto value) { return o.usage ? value(*o.usage) : std::string("-"); };
-    rows.push_back({run.runtime == "namm" ? run.policy : run.runtime + ", " + run.policy, run.mode, run.budget,
-                    beginning(o.text, 60), usage([](const CacheUsage& u) { return std::to_string(u.entries); }),
+    std::string name = run.runtime == "namm" ? run.policy : run.runtime + ", " + run.policy;
+    if (!run.budget.empty()) name += " " + run.budget + " " + run.mode;
+    rows.push_back({name, beginning(o.text, 17), o.usage ? std::to_string(o.usage->entries) : std::string("-"),
                     o.usage ? bytes(o.usage->kv_bytes) : bytes(run.stock_kv_bytes),
                     o.usage ? bytes(o.usage->kv_bytes_peak) : bytes(run.stock_kv_bytes),
-                    usage([](const CacheUsage& u) { return bytes(u.statistics_bytes_peak); }), bytes(o.peak_rss_bytes),
                     format_number("%.1f", o.prefill_tokens_per_second()), format_number("%.1f", o.decode_tokens_per_second())});
   }
-  report::print_table(out,
-                      {"run", "mode", "budget", "answer", "entries", "KV final", "KV peak", "statistics", "peak RSS",
-                       "prefill t/s", "decode t/s"},
-                      rows, 4, report::TableFormat::text);
+  report::print_table(out, {"run", "answer", "entries", "KV", "KV peak", "reads t/s", "writes t/s"}, rows, 2,
+                      report::TableFormat::text);
+  report::print_note(out, "t/s: tokens per second; --json has statistics, peak memory and whole answers",
+                     report::TableFormat::text);
 }
 
 nlohmann::ordered_json to_json(const LabelledRun& run, const HostDescription& host, bool positions) {

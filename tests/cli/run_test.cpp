@@ -172,6 +172,9 @@ TEST_CASE("--compare measures stock llama.cpp, the full cache and every policy, 
   REQUIRE(outcome.code == 0);
   const std::vector<json> lines = parse_lines(read(folder / "runs.json"));
   REQUIRE(lines.size() == 2 + 1 + 2 * 2 * 2);
+  std::istringstream table(outcome.out);
+  for (std::string line; std::getline(table, line);) CHECK(line.size() <= 104);  // 100 columns, with some of more than a byte
+  CHECK_THAT(outcome.out, Contains("llama.cpp, flash attention off") && Contains("streaming 25% pooled"));
   CHECK(lines[0]["runtime"] == "llama.cpp");
   CHECK(lines[0]["policy"] == "flash attention off");
   CHECK(lines[1]["policy"] == "flash attention on");
