@@ -34,7 +34,7 @@ constexpr FuzzKind kFuzzKinds[] = {
     {"gemma2", "default", 24, false, true},
     {"llama", "default", 24, false},
     {"gemma2", "h2o-mean", 24, true, true, "q8_0"},
-    {"jamba", "default", 1000, false, false, "f16,q8_0"},
+    {"jamba", "default", 1000, true, false, "f16,q8_0"},
 };
 
 unsigned from_environment(const char* name, unsigned otherwise) {
