@@ -217,7 +217,9 @@ wait_for() {  # the shell's output is taken meanwhile: a full pipe would stop it
 wait_for ready
 for words in "$@"; do
   print -r -- "> $words" >> offered
-  zpty -w -n shell "$words"$'\t\x15'
+  zpty -w -n shell "$words"$'\t'
+  sleep 0.2  # keys that come meanwhile would end the completion
+  zpty -w -n shell $'\x15'
   zpty -w shell "print -r -- '< $words' >> ../offered"
   wait_for "< $words"
 done
