@@ -118,6 +118,10 @@ TEST_CASE("eval --compress once: nothing is dropped before the context is read, 
   const Evaluation once = evaluate(host, folder, {"--compress", "once"});
   CHECK(chunked.records[1]["settings"]["compress"] == "chunked");
   CHECK(once.records[1]["settings"]["compress"] == "once");
+  const Evaluation codes = evaluate(host, folder, {"--store", "q8_0"});
+  CHECK(chunked.records[1]["settings"]["store"] == "f16");
+  CHECK(codes.records[1]["settings"]["store"] == "q8_0");
+  CHECK(codes.records[1]["memory"] != chunked.records[1]["memory"]);
   // the peak is the full cache's, the end the budget's
   CHECK(chunked.records[1]["kv_bytes_peak"].get<double>() < 0.7 * once.records[1]["kv_bytes_peak"].get<double>());
   CHECK(once.records[1]["entries_final"].get<double>() < 0.55 * once.records[1]["entries_full"].get<double>());

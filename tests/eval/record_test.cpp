@@ -35,7 +35,7 @@ json filled() {
       {"version", "9.9"},
       {"commit", "0123456789ab-dirty"},
       {"memory", "0123456789abcdef"},
-      {"settings", {{"split", "test"}, {"cells", 7}, {"compress", "once"}}}};
+      {"settings", {{"split", "test"}, {"cells", 7}, {"compress", "once"}, {"store", "q8_0"}}}};
   double value = 0.1;
   for (const char* name : {"quality",
                            "quality_change",
@@ -116,7 +116,7 @@ TEST_CASE("record: old lines without later fields still load") {
   CHECK(record.samples == 0);
   CHECK(std::isnan(record.quality));
   CHECK(std::isnan(record.quality_ci95[0]));
-  CHECK(record.settings == json{{"compress", "chunked"}});
+  CHECK(record.settings == json{{"compress", "chunked"}, {"store", "f16"}});
   CHECK(record.prompts.units.empty());
   CHECK(std::isnan(record.quality_change_p));
 }

@@ -30,7 +30,7 @@ ResultRecord measured(const std::string& policy, const std::string& memory) {
   out.seed = 7;
   out.interval_tokens = 128;
   out.memory = memory;
-  out.settings = {{"split", "test"}, {"compress", "chunked"}};
+  out.settings = {{"split", "test"}, {"compress", "chunked"}, {"store", "f16"}};
   return out;
 }
 
