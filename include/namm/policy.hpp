@@ -63,8 +63,8 @@ void register_policy(PolicyEntry entry);
 /// All policies, those that come with the library first, in the order in which help and reports list them.
 const std::deque<PolicyEntry>& policy_registry();
 
-/// A new one by its registered name; "default" and files are load_policy()'s (cache_policy.hpp). Throws std::invalid_argument that
-/// names the nearest registered names if `name` is unknown.
+/// A new one by its registered name; "default" and files are load_policy()'s (cache_policy.hpp). Throws std::invalid_argument
+/// that names the nearest registered names if `name` is unknown.
 std::unique_ptr<Policy> make_policy(std::string_view name);
 std::unique_ptr<Policy> make_policy(std::string_view name, const nlohmann::json& settings);
 

@@ -60,7 +60,8 @@ void check_is_gguf(const std::filesystem::path& path) {
   std::array<char, 4> magic{};
   if (!file) throw std::runtime_error("model " + path.string() + ": cannot be read; check its permissions");
   file.read(magic.data(), magic.size());
-  if (file.gcount() == 0) throw std::runtime_error("model " + path.string() + ": must be a GGUF file, is empty; copy or download it anew");
+  if (file.gcount() == 0)
+    throw std::runtime_error("model " + path.string() + ": must be a GGUF file, is empty; copy or download it anew");
   if (file.gcount() != 4 || std::string_view(magic.data(), 4) != "GGUF")
     throw std::runtime_error(
         "model " + path.string() +
