@@ -157,7 +157,8 @@ bool has_json_lines(LineReader& reader) {
   if (extension == ".txt" || extension == ".md") return false;
   const char first = reader.peek();
   if (first == '[' && extension == ".json")
-    throw std::runtime_error(reader.file().string() + ": is a JSON array; write one object per line, for example with jq -c '.[]'");
+    throw std::runtime_error(reader.file().string() +
+                             ": is a JSON array; write one object per line, for example with jq -c '.[]'");
   return first == '{';
 }
 

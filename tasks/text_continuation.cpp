@@ -28,8 +28,10 @@ Sample TextContinuation::make(const SampleRequest& request, const TokenCounter& 
     if (text[i] == ' ' && !is_space(text[i - 1]) && !is_space(text[i + 1])) blanks.push_back(i);
   const std::size_t words = std::min(kContinuedWords, blanks.size() / 4);
   if (words == 0)
-    throw std::invalid_argument("text '" + sample.id + "': must have at least 5 words with a blank between them, of which the last are to be continued, has " +
-                                std::to_string(blanks.size() + 1) + "; give longer texts, or prompts as JSON lines (docs/tasks.md)");
+    throw std::invalid_argument(
+        "text '" + sample.id +
+        "': must have at least 5 words with a blank between them, of which the last are to be continued, has " +
+        std::to_string(blanks.size() + 1) + "; give longer texts, or prompts as JSON lines (docs/tasks.md)");
   const std::size_t at = blanks[blanks.size() - words];
   sample.answers = {text.substr(at + 1)};
   text.resize(at);

@@ -23,8 +23,9 @@ TEST_CASE("Budgets are read") {
 }
 
 TEST_CASE("Budgets that make no sense are refused in one line that says what to write") {
-  for (const char* text : {"",     " ",    "0",    "0%",  "0.0",  "-1", "-25%", "1.5",   "101%",        "nan",   "inf",  "1e3",
-                           "0x10", "25  %", " 25%", "64MB", "MiB", "0MiB", "%",  ".",    "1.2.3", "99999999999", "none ", "25%%", "1,5"}) {
+  for (const char* text :
+       {"",      " ",    "0",    "0%",  "0.0",  "-1", "-25%", "1.5",   "101%",        "nan",   "inf",  "1e3", "0x10",
+        "25  %", " 25%", "64MB", "MiB", "0MiB", "%",  ".",    "1.2.3", "99999999999", "none ", "25%%", "1,5"}) {
     INFO(text);
     try {
       parse_budget(text);
