@@ -6,6 +6,7 @@
 #include <link.h>
 #include <pthread.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <time.h>
@@ -26,6 +27,7 @@ bool llama_at_start = false;   // linked: its names are ours, whatever the progr
 bool llama_looked_up = false;  // the program asked for llama.cpp's functions by name, and got ours
 int listener = -1;             // in the first process
 int kept_error = -1;           // its standard error once more: many programs close theirs as the first thing at their end
+struct stat error_file {};     // what it is: a program that closes all descriptors may have another file there since
 
 /// The process that `namm attach` became, or -1.
 pid_t first_process() {
@@ -68,14 +70,19 @@ bool a_child_attached() {
   return listener >= 0 && recv(listener, &word, 1, MSG_DONTWAIT) == 1;
 }
 
+bool still_kept() {
+  struct stat now {};
+  return kept_error >= 0 && fstat(kept_error, &now) == 0 && now.st_dev == error_file.st_dev && now.st_ino == error_file.st_ino;
+}
+
 void say(const char* sentence) {
-  if (write(STDERR_FILENO, sentence, std::strlen(sentence)) >= 0 || kept_error < 0) return;
+  if (write(STDERR_FILENO, sentence, std::strlen(sentence)) >= 0 || !still_kept()) return;
   if (write(kept_error, sentence, std::strlen(sentence)) < 0) return;  // nobody reads it
 }
 
 /// Where it is not needed any more, and in children, so that nobody waits for the end of what comes through it.
 void close_kept_error() {
-  if (kept_error >= 0) close(kept_error);
+  if (still_kept()) close(kept_error);
   kept_error = -1;
 }
 
@@ -134,7 +141,8 @@ __attribute__((constructor)) void begin() {
     leave(1);
   }
   if (getpid() != first_process()) return;
-  kept_error = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  kept_error = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 200);
+  if (kept_error >= 0 && fstat(kept_error, &error_file) != 0) kept_error = -1;
   pthread_atfork(nullptr, nullptr, close_kept_error);
   listener = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   sockaddr_un address;

@@ -186,7 +186,7 @@ Attached attach(llama_model* model, const llama_context_params& params, const Ca
   if (!model) throw std::invalid_argument("model: must be loaded, is null; did llama_model_load_from_file fail?");
   if (params.flash_attn_type == LLAMA_FLASH_ATTN_TYPE_DISABLED)
     throw std::invalid_argument(
-        "flash_attn_type: must be AUTO or ENABLED with a policy attached, is DISABLED; leave it as it is");
+        "flash_attn_type: must be AUTO or ENABLED with a policy attached, is DISABLED; keep the default, AUTO");
   if (policy.drops() && policy.selection.budget.unit == Budget::Unit::unlimited &&
       policy.selection.mode != SelectionMode::threshold && policy.selection.mode != SelectionMode::reference)
     throw std::invalid_argument("policy " + std::string(policy.policy->name()) +

@@ -102,6 +102,8 @@ void refuse_unread(const MaskView& mask, std::size_t query, std::span<const std:
 
 void CellMap::grow(std::size_t cells) {
   if (owner.size() >= cells) return;
+  owner.reserve(cells);  // both or none
+  position.reserve(cells);
   owner.resize(cells, kNobody);
   position.resize(cells, -1);
 }

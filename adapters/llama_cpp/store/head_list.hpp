@@ -40,6 +40,8 @@ class HeadList {
   /// The newest rows of attention, for commit(): [rows][size()].
   void observe_later(std::vector<float> attention, int rows, std::int32_t first_position);
   void commit();
+  /// What waits for commit() is left out.
+  void leave_out() { open_.reset(); }
   /// What was appended since open() never was. Needs no memory.
   void take_back();
   /// Keeps the entries with these ascending indices; memory of the others goes back to the system. Commits, which needs memory;

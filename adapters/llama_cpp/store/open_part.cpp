@@ -25,13 +25,18 @@ bool CacheStore::crossed(const OpenPart& open) const {
 void CacheStore::settle(const Group& group, Sequence& sequence) {
   if (!sequence.open) return;
   const bool again = std::exchange(sequence.open->computed, true);
+  const auto give_up = [&sequence] {
+    sequence.open.reset();
+    for (auto& [index, heads] : sequence.layers)
+      for (HeadList& list : heads) list.leave_out();
+  };
   try {
     finish_open(group, sequence);
   } catch (const std::bad_alloc&) {  // nothing has changed, or lists that are done are
-    if (again) sequence.open.reset();
+    if (again) give_up();
     throw;
   } catch (...) {
-    sequence.open.reset();
+    give_up();
     throw;
   }
   sequence.open.reset();

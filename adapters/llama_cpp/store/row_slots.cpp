@@ -5,22 +5,24 @@
 
 namespace namm::llama {
 
-void RowSlots::take(std::int32_t list, std::span<const std::int32_t> cells) {
+void RowSlots::take(std::int32_t list, std::span<const std::int32_t> cells, std::int32_t first_cell) {
   // all memory first: where the system refuses some, nothing has changed
-  for (const std::int32_t cell : cells)
-    if (slot_of_cell_.size() <= static_cast<std::size_t>(cell)) slot_of_cell_.resize(static_cast<std::size_t>(cell) + 1, kFree);
+  for (const std::int32_t cell : cells) {
+    const auto c = static_cast<std::size_t>(first_cell + cell);
+    if (slot_of_cell_.size() <= c) slot_of_cell_.resize(c + 1, kFree);
+  }
   const std::size_t free = cells_.size() - used_, needed = cells_.size() + cells.size() - std::min(free, cells.size());
   for (auto* const slots : {&cells_, &lists_of_})
     if (needed > slots->capacity()) slots->reserve(std::max(needed, 2 * slots->capacity()));
   for (const std::int32_t cell : cells) {
-    const auto c = static_cast<std::size_t>(cell);
+    const auto c = static_cast<std::size_t>(first_cell + cell);
     if (slot_of_cell_[c] != kFree) throw std::logic_error("KV cache: a cell has an entry already");
     while (lowest_free_ < cells_.size() && cells_[lowest_free_] != kFree) ++lowest_free_;
     if (lowest_free_ == cells_.size()) {
       cells_.push_back(kFree);
       lists_of_.push_back(0);
     }
-    cells_[lowest_free_] = cell;
+    cells_[lowest_free_] = first_cell + cell;
     lists_of_[lowest_free_] = list;
     slot_of_cell_[c] = static_cast<std::int32_t>(lowest_free_);
     ++used_;
@@ -41,8 +43,8 @@ void RowSlots::trim() {
   lowest_free_ = std::min(lowest_free_, cells_.size());
 }
 
-void RowSlots::release(std::span<const std::int32_t> cells) {
-  for (const std::int32_t cell : cells) free_slot(slot_of(cell));
+void RowSlots::release(std::span<const std::int32_t> cells, std::int32_t first_cell) {
+  for (const std::int32_t cell : cells) free_slot(slot_of(first_cell + cell));
   trim();
 }
 

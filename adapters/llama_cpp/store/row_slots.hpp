@@ -18,9 +18,10 @@ class RowSlots {
   static constexpr std::int32_t kFree = -1;
 
   /// Gives the lowest free slots to new entries in these cells, in order, for a list with that number.
-  void take(std::int32_t list, std::span<const std::int32_t> cells);
-  /// The entries in these cells go.
-  void release(std::span<const std::int32_t> cells);
+  /// `first_cell` is added to each of them.
+  void take(std::int32_t list, std::span<const std::int32_t> cells, std::int32_t first_cell = 0);
+  /// The entries in these cells go. Needs no memory.
+  void release(std::span<const std::int32_t> cells, std::int32_t first_cell = 0);
   /// A number for one more list, and the end of all its entries.
   std::int32_t add_list() { return lists_++; }
   void leave(std::int32_t list);
@@ -67,16 +68,11 @@ class RowLease {
     if (slots_) slots_->leave(list_);
   }
   explicit operator bool() const { return slots_ != nullptr; }
-  void take(std::span<const std::int32_t> cells) { slots_->take(list_, in_all(cells)); }
-  void release(std::span<const std::int32_t> cells) { slots_->release(in_all(cells)); }
+  void take(std::span<const std::int32_t> cells) { slots_->take(list_, cells, first_cell_); }
+  void release(std::span<const std::int32_t> cells) { slots_->release(cells, first_cell_); }
   std::int32_t slot_of(std::int32_t cell) const { return slots_->slot_of(first_cell_ + cell); }
 
  private:
-  std::vector<std::int32_t> in_all(std::span<const std::int32_t> cells) const {
-    std::vector<std::int32_t> out(cells.begin(), cells.end());
-    for (std::int32_t& cell : out) cell += first_cell_;
-    return out;
-  }
   std::shared_ptr<RowSlots> slots_;
   std::int32_t list_ = 0, first_cell_ = 0;
 };
