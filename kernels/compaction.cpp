@@ -25,7 +25,12 @@ void compact_row(T* row, std::span<const std::int32_t> kept, std::size_t first) 
 }  // namespace
 
 void compact_blocks(std::uint16_t* keys, std::size_t key_size, std::span<const std::int32_t> kept) {
-  const std::size_t first = unmoved(kept), block_size = key_size * kBlock;
+  compact_blocks(keys, key_size, key_size * kBlock * sizeof *keys, kept);
+}
+
+template <typename T>
+void compact_blocks(T* numbers, std::size_t rows, std::size_t block_bytes, std::span<const std::int32_t> kept) {
+  const std::size_t first = unmoved(kept), block_size = block_bytes / sizeof(T);
   std::size_t from[kBlock];
   for (std::size_t block = first / kBlock; block < blocks_of(kept.size()); ++block) {
     const std::size_t begin = std::max(first, block * kBlock), end = std::min(kept.size(), (block + 1) * kBlock);
@@ -33,11 +38,13 @@ void compact_blocks(std::uint16_t* keys, std::size_t key_size, std::span<const s
       const auto entry = static_cast<std::size_t>(kept[i]);
       from[i - begin] = entry / kBlock * block_size + entry % kBlock;
     }
-    std::uint16_t* const to = keys + block * block_size + begin % kBlock;
-    for (std::size_t d = 0; d < key_size; ++d)
-      for (std::size_t i = 0; i < end - begin; ++i) to[d * kBlock + i] = keys[from[i] + d * kBlock];
+    T* const to = numbers + block * block_size + begin % kBlock;
+    for (std::size_t d = 0; d < rows; ++d)
+      for (std::size_t i = 0; i < end - begin; ++i) to[d * kBlock + i] = numbers[from[i] + d * kBlock];
   }
 }
+template void compact_blocks(std::int8_t*, std::size_t, std::size_t, std::span<const std::int32_t>);
+template void compact_blocks(std::uint16_t*, std::size_t, std::size_t, std::span<const std::int32_t>);
 
 void compact_rows(std::byte* rows, std::size_t bytes, std::size_t stride, std::span<const std::int32_t> kept) {
   for (std::size_t i = unmoved(kept); i < kept.size();) {

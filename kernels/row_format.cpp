@@ -45,17 +45,9 @@ struct Place {
   }
 };
 
-/// [rows][64] numbers at the same place of every block.
-template <typename T>
-void compact_plane(std::byte* blocks, std::size_t block_bytes, std::size_t offset, std::size_t rows,
-                   std::span<const std::int32_t> kept) {
-  for (std::size_t i = 0; i < kept.size(); ++i) {
-    const auto from = static_cast<std::size_t>(kept[i]);
-    if (from == i) continue;
-    auto* const target = reinterpret_cast<T*>(blocks + i / kBlock * block_bytes + offset) + i % kBlock;
-    const auto* const source = reinterpret_cast<const T*>(blocks + from / kBlock * block_bytes + offset) + from % kBlock;
-    for (std::size_t r = 0; r < rows; ++r) target[r * kBlock] = source[r * kBlock];
-  }
+/// The scales behind the codes of all blocks.
+void compact_scales(std::byte* blocks, std::size_t size, std::size_t block_bytes, std::span<const std::int32_t> kept) {
+  compact_blocks(reinterpret_cast<std::uint16_t*>(blocks + kBlock * size), scales_of(size), block_bytes, kept);
 }
 
 }  // namespace
@@ -72,16 +64,6 @@ void pack_row(RowFormat format, const std::uint16_t* halves, std::size_t size, s
     const std::uint16_t scale = quantise(numbers, count, reinterpret_cast<std::int8_t*>(packed) + begin);
     std::memcpy(packed + size + 2 * g, &scale, sizeof scale);
   }
-}
-
-void unpack_row(RowFormat format, const std::byte* packed, std::size_t size, float* numbers) {
-  if (format == RowFormat::f16) {
-    for (std::size_t i = 0; i < size; ++i) numbers[i] = half_to_float(half_at(packed + 2 * i));
-    return;
-  }
-  for (std::size_t i = 0; i < size; ++i)
-    numbers[i] =
-        static_cast<float>(static_cast<std::int8_t>(packed[i])) * half_to_float(half_at(packed + size + i / kScaleGroup * 2));
 }
 
 bool row_is_finite(RowFormat format, const std::byte* packed, std::size_t size) {
@@ -136,8 +118,8 @@ void take_value(const std::byte* values, RowFormat format, std::size_t size, std
 void compact_keys(std::byte* keys, RowFormat format, std::size_t size, std::span<const std::int32_t> kept) {
   if (format == RowFormat::f16) return compact_blocks(reinterpret_cast<std::uint16_t*>(keys), size, kept);
   const std::size_t block_bytes = kBlock * row_bytes(format, size);
-  compact_plane<std::int8_t>(keys, block_bytes, 0, size, kept);
-  compact_plane<std::uint16_t>(keys, block_bytes, kBlock * size, scales_of(size), kept);
+  compact_blocks(reinterpret_cast<std::int8_t*>(keys), size, block_bytes, kept);
+  compact_scales(keys, size, block_bytes, kept);
 }
 
 void compact_values(std::byte* values, RowFormat format, std::size_t size, std::span<const std::int32_t> kept) {
@@ -149,7 +131,7 @@ void compact_values(std::byte* values, RowFormat format, std::size_t size, std::
       std::memcpy(values + i / kBlock * block_bytes + i % kBlock * size,
                   values + from / kBlock * block_bytes + from % kBlock * size, size);
   }
-  compact_plane<std::uint16_t>(values, block_bytes, kBlock * size, scales_of(size), kept);
+  compact_scales(values, size, block_bytes, kept);
 }
 
 }  // namespace namm::kernels

@@ -36,8 +36,6 @@ constexpr std::size_t row_bytes(RowFormat format, std::size_t size) {
 /// A row of halves as it is held: `packed` has row_bytes(), of q8_0 the codes and then the scales. A group with a number that is
 /// not finite becomes NaN as a whole.
 void pack_row(RowFormat format, const std::uint16_t* halves, std::size_t size, std::byte* packed);
-/// The numbers that it stands for.
-void unpack_row(RowFormat format, const std::byte* packed, std::size_t size, float* numbers);
 /// False if a number of a packed row is NaN or infinite.
 bool row_is_finite(RowFormat format, const std::byte* packed, std::size_t size);
 

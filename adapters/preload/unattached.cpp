@@ -70,6 +70,7 @@ bool a_child_attached() {
   return listener >= 0 && recv(listener, &word, 1, MSG_DONTWAIT) == 1;
 }
 
+/// False where the program has closed it, and perhaps has another file there.
 bool still_kept() {
   struct stat now {};
   return kept_error >= 0 && fstat(kept_error, &now) == 0 && now.st_dev == error_file.st_dev && now.st_ino == error_file.st_ino;

@@ -45,4 +45,5 @@ for seed in $seeds; do
     echo "$text, $when, seed $seed: after $SECONDS s"
   done
 done
+shopt -s nullglob  # of a protocol that was not asked for there is no file
 "$namm" report ./*-once-*.jsonl ./*-chunked-*.jsonl --output headline.md

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/half.hpp"
+#include "kernels/ragged_attention.hpp"
 #include "tests/check.hpp"
 
 using namm::RowFormat;
@@ -25,6 +26,19 @@ std::vector<std::byte> pack(RowFormat format, const std::vector<std::uint16_t>& 
   return out;
 }
 
+/// The numbers that a row of q8_0 stands for, as attention sees them.
+std::vector<float> numbers_of(const std::vector<std::byte>& packed, std::size_t size) {
+  std::vector<std::byte> block(kBlock * packed.size() + 1);
+  put_value(block.data(), RowFormat::q8_0, size, 0, packed.data());
+  RaggedHead head;
+  head.values = reinterpret_cast<const std::uint16_t*>(block.data());
+  head.value_size = size;
+  head.value_format = RowFormat::q8_0;
+  std::vector<float> out;
+  for (std::size_t n = 0; n < size; ++n) out.push_back(value_number(head, 0, n));
+  return out;
+}
+
 }  // namespace
 
 TEST_CASE("rows of q8_0 are within half a step of what was packed, the step a 127th of the largest of 32 numbers") {
@@ -32,8 +46,7 @@ TEST_CASE("rows of q8_0 are within half a step of what was packed, the step a 12
   for (const std::size_t size : {0u, 1u, 31u, 32u, 33u, 63u, 64u, 65u, 128u})
     for (const float spread : {1e-6f, 0.01f, 1.0f, 300.0f}) {
       const auto row = random_row(size, rng, spread);
-      std::vector<float> out(size);
-      unpack_row(RowFormat::q8_0, pack(RowFormat::q8_0, row).data(), size, out.data());
+      const std::vector<float> out = numbers_of(pack(RowFormat::q8_0, row), size);
       for (std::size_t i = 0; i < size; ++i) {
         float largest = 0;
         for (std::size_t j = i / 32 * 32; j < std::min(size, i / 32 * 32 + 32); ++j)
@@ -55,9 +68,7 @@ TEST_CASE("a group of a q8_0 row with a number that is not finite is NaN, the ot
     row[40] = bad;
     const auto after = pack(RowFormat::q8_0, row);
     CHECK_FALSE(row_is_finite(RowFormat::q8_0, after.data(), 96));
-    std::vector<float> a(96), b(96);
-    unpack_row(RowFormat::q8_0, before.data(), 96, a.data());
-    unpack_row(RowFormat::q8_0, after.data(), 96, b.data());
+    const std::vector<float> a = numbers_of(before, 96), b = numbers_of(after, 96);
     for (std::size_t i = 0; i < 96; ++i) CHECK((i / 32 == 1 ? std::isnan(b[i]) : b[i] == a[i]));
   }
 }

@@ -2,39 +2,30 @@
 
 #include <algorithm>
 
+#include "adapters/llama_cpp/device/placed_nodes.hpp"
 #include "adapters/llama_cpp/version/cache_tensor.hpp"
 
 namespace namm::llama {
 namespace {
 
-class Nodes {
+class AttentionNodes : PlacedNodes {
  public:
-  Nodes(ggml_context* context, const AttentionTensors& in, const std::function<void(ggml_tensor*, Room)>& place)
-      : context_(context),
+  AttentionNodes(ggml_context* context, const AttentionTensors& in, std::vector<ggml_tensor*>& nodes,
+                 const std::function<void(ggml_tensor*, Room)>& place)
+      : PlacedNodes(context, nodes, place),
         in_(in),
-        place_(place),
         query_heads_(in.attention->src[0]->ne[2]),
         kv_heads_(in.keys->ne[2]),
         group_(query_heads_ / kv_heads_) {}
 
-  std::vector<ggml_tensor*> make() {
+  void make() {
     if (in_.rows) rows();
     for (std::int64_t first = 0; in_.sums && first < queries(); first += in_.tile)
       add_sums(first, std::min(in_.tile, queries() - first));
-    for (ggml_tensor* const node : nodes_) node->flags |= GGML_TENSOR_FLAG_COMPUTE;
-    return nodes_;
   }
 
  private:
   std::int64_t queries() const { return in_.attention->src[0]->ne[1] * in_.attention->src[0]->ne[3]; }
-  ggml_tensor* placed(ggml_tensor* node, Room room) {
-    place_(node, room);
-    return done(node);
-  }
-  ggml_tensor* done(ggml_tensor* node) {
-    nodes_.push_back(settled(node));
-    return node;
-  }
   /// A node whose result is where `result` is.
   ggml_tensor* into(ggml_tensor* node, const ggml_tensor* result) {
     node->data = result->data;
@@ -98,11 +89,8 @@ class Nodes {
     done(ggml_add_inplace(context_, sums, more));
   }
 
-  ggml_context* context_;
   const AttentionTensors& in_;
-  const std::function<void(ggml_tensor*, Room)>& place_;
   std::int64_t query_heads_, kv_heads_, group_;
-  std::vector<ggml_tensor*> nodes_;
 };
 
 }  // namespace
@@ -114,7 +102,10 @@ std::int64_t attention_tile(std::int64_t queries, std::int64_t slots, std::int64
 
 std::vector<ggml_tensor*> make_attention_nodes(ggml_context* context, const AttentionTensors& in,
                                                const std::function<void(ggml_tensor*, Room)>& place) {
-  return Nodes(context, in, place).make();
+  std::vector<ggml_tensor*> out;
+  AttentionNodes(context, in, out, place).make();
+  for (ggml_tensor* const node : out) node->flags |= GGML_TENSOR_FLAG_COMPUTE;
+  return out;
 }
 
 std::size_t attention_tensors(std::int64_t queries, std::int64_t tile) {

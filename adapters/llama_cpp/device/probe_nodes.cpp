@@ -1,13 +1,14 @@
 #include "adapters/llama_cpp/device/probe_nodes.hpp"
 
+#include "adapters/llama_cpp/device/placed_nodes.hpp"
+
 namespace namm::llama {
 namespace {
 
 /// Makes the nodes of one part (keys or values); tensors of one layer share rooms with those of others.
-class PartNodes {
+class PartNodes : public PlacedNodes {
  public:
-  PartNodes(ggml_context* context, std::vector<ggml_tensor*>& nodes, const std::function<void(ggml_tensor*, Room)>& place)
-      : context_(context), nodes_(nodes), place_(place) {}
+  using PlacedNodes::PlacedNodes;
 
   /// [1, tokens, heads] or [heads, tokens]: products of the rows and of their squares, added up, in `room`.
   ggml_tensor* products(const ProbeTensors::Part& part, ggml_tensor* rows, Room room) {
@@ -20,19 +21,6 @@ class PartNodes {
     ggml_tensor* const more = placed(ggml_mul_mat(context_, part.square_weights, bounded), Room::square_scores);
     return done(ggml_add_inplace(context_, sum, more));
   }
-  ggml_tensor* placed(ggml_tensor* node, Room room) {
-    place_(node, room);
-    return done(node);
-  }
-  ggml_tensor* done(ggml_tensor* node) {
-    nodes_.push_back(settled(node));
-    return node;
-  }
-
- private:
-  ggml_context* context_;
-  std::vector<ggml_tensor*>& nodes_;
-  const std::function<void(ggml_tensor*, Room)>& place_;
 };
 
 }  // namespace
