@@ -54,7 +54,7 @@ void compact_scales(std::byte* blocks, std::size_t size, std::size_t block_bytes
 
 void pack_row(RowFormat format, const std::uint16_t* halves, std::size_t size, std::byte* packed) {
   if (format == RowFormat::f16) {
-    std::memcpy(packed, halves, 2 * size);
+    std::copy_n(reinterpret_cast<const std::byte*>(halves), 2 * size, packed);
     return;
   }
   for (std::size_t g = 0; g < scales_of(size); ++g) {
@@ -97,21 +97,22 @@ void take_key(const std::byte* keys, RowFormat format, std::size_t size, std::si
 
 void put_value(std::byte* values, RowFormat format, std::size_t size, std::size_t entry, const std::byte* packed) {
   if (format == RowFormat::f16) {
-    std::memcpy(values + 2 * entry * size, packed, 2 * size);
+    std::copy_n(packed, 2 * size, values + 2 * entry * size);
     return;
   }
   const Place place(size, entry);
-  std::memcpy(values + place.block + place.in_block * size, packed, size);
+  std::copy_n(packed, size,
+              values + place.block + place.in_block * size);  // not memcpy, which takes no null pointer for no bytes
   for (std::size_t g = 0; g < scales_of(size); ++g) std::memcpy(values + place.scale(size, g), packed + size + 2 * g, 2);
 }
 
 void take_value(const std::byte* values, RowFormat format, std::size_t size, std::size_t entry, std::byte* packed) {
   if (format == RowFormat::f16) {
-    std::memcpy(packed, values + 2 * entry * size, 2 * size);
+    std::copy_n(values + 2 * entry * size, 2 * size, packed);
     return;
   }
   const Place place(size, entry);
-  std::memcpy(packed, values + place.block + place.in_block * size, size);
+  std::copy_n(values + place.block + place.in_block * size, size, packed);
   for (std::size_t g = 0; g < scales_of(size); ++g) std::memcpy(packed + size + 2 * g, values + place.scale(size, g), 2);
 }
 
