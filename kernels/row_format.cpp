@@ -101,8 +101,7 @@ void put_value(std::byte* values, RowFormat format, std::size_t size, std::size_
     return;
   }
   const Place place(size, entry);
-  std::copy_n(packed, size,
-              values + place.block + place.in_block * size);  // not memcpy, which takes no null pointer for no bytes
+  std::copy_n(packed, size, values + place.block + place.in_block * size);  // memcpy takes no null pointer for no bytes
   for (std::size_t g = 0; g < scales_of(size); ++g) std::memcpy(values + place.scale(size, g), packed + size + 2 * g, 2);
 }
 
