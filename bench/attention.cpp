@@ -115,7 +115,7 @@ std::vector<BenchCase> attention_cases(const char* kernel, const AttentionShape&
   codes->check(flash->output());
   add("ragged, all entries, q8_0", codes);
   add("ragged, 25 %, q8_0", lists(cells / 4, {}, kCodes));
-  add("ragged, all, accumulated attention", lists(cells, Statistic::accumulated));
+  add("ragged, accumulated attention", lists(cells, Statistic::accumulated));
   add("ragged, all, spectrogram", lists(cells, Statistic::spectrogram));
   return {std::move(out)};
 }

@@ -24,17 +24,25 @@ std::vector<Token> made_up_prompt(const Host& host, std::size_t tokens) {
   return out;
 }
 
-Sample run_once(const ModelBenchSettings& settings, const CachePolicy* memory, std::size_t length) {
+/// A row of the table: llama.cpp by itself, or with a memory attached.
+struct Way {
+  std::string name;
+  const CachePolicy* memory = nullptr;
+  bool flash_attention = true;  ///< of llama.cpp by itself
+};
+
+Sample run_once(const ModelBenchSettings& settings, const Way& way, std::size_t length) {
   malloc_trim(0);
   eval::reset_peak_resident();
   llama::LlamaHostSettings host_settings;
   host_settings.context_tokens = static_cast<int>(length) + settings.decode_tokens + 1;
   host_settings.threads = settings.threads;
-  host_settings.stock = memory == nullptr;
+  host_settings.stock = way.memory == nullptr;
+  host_settings.stock_flash_attention = way.flash_attention;
   llama::LlamaHost host(settings.model, host_settings);
   CachePolicy none;
   none.interval_tokens = host_settings.chunk_tokens;
-  host.reset(memory ? *memory : none);
+  host.reset(way.memory ? *way.memory : none);
   const std::vector<Token> prompt = made_up_prompt(host, length);
   Sample out{};
   double start = now(settings.clock);
@@ -64,20 +72,19 @@ ModelBench bench_model(const ModelBenchSettings& settings, const std::function<b
                  settings.decode_tokens,
                  {}};
   CachePolicy full;
-  std::vector<std::pair<std::string, const CachePolicy*>> ways = {{"stock, flash attention", nullptr},
-                                                                  {"attached, full cache", &full}};
-  for (const CachePolicy& memory : settings.memories) ways.emplace_back("attached, " + settings.policy_name, &memory);
+  std::vector<Way> ways = {{"stock, -fa on"}, {"stock, -fa off", nullptr, false}, {"attached, full cache", &full}};
+  for (const CachePolicy& memory : settings.memories) ways.push_back({"attached, the policy", &memory});
   for (const std::size_t length : settings.lengths) {
     std::vector<std::vector<Sample>> samples(ways.size());
     for (int r = 0; r < settings.repetitions; ++r)
       for (std::size_t w = 0; w < ways.size(); ++w) {
-        if (!go_on(ways[w].first + ", " + std::to_string(length) + " tokens")) return out;
-        samples[w].push_back(run_once(settings, ways[w].second, length));
+        if (!go_on(ways[w].name + ", " + std::to_string(length) + " tokens")) return out;
+        samples[w].push_back(run_once(settings, ways[w], length));
       }
     std::vector<double> stock_prefill, stock_decode;
     for (std::size_t w = 0; w < ways.size(); ++w) {
       ModelRun run;
-      run.name = ways[w].first;
+      run.name = ways[w].name;
       run.length_tokens = length;
       std::vector<double> prefill, decode;
       for (std::size_t r = 0; r < samples[w].size(); ++r) {

@@ -13,10 +13,10 @@ namespace namm::bench {
 
 /// A prompt of one length under one memory; medians over the repetitions.
 struct ModelRun {
-  std::string name;  ///< "stock, flash attention", "attached, full", "attached, POLICY"
+  std::string name;  ///< "stock, -fa on" (flash attention), "stock, -fa off", "attached, full cache", "attached, the policy"
   std::size_t length_tokens = 0;
   double prefill_rate = 0, decode_rate = 0;               ///< tokens per second
-  std::optional<BenchRatio> prefill_ratio, decode_ratio;  ///< of rates, to stock's
+  std::optional<BenchRatio> prefill_ratio, decode_ratio;  ///< of rates, to stock's with -fa on
   std::int64_t peak_rss_bytes = 0;                        ///< of the process, least over the repetitions
   std::int64_t kv_bytes = 0;                              ///< of the store when decoding ends; 0 for stock
 };
@@ -36,9 +36,9 @@ struct ModelBenchSettings {
   BenchClock clock = BenchClock::wall;
 };
 
-/// Reads a made-up text of every length and decodes greedily: plain llama.cpp with flash attention, our backend with the full
-/// cache, our backend with the policy, in turns. A new context for every run, so that its memory counts. `go_on` is told what is
-/// next; if it returns false, the lengths that are complete are returned.
+/// Reads a made-up text of every length and decodes greedily: plain llama.cpp with flash attention and without, our
+/// backend with the full cache, our backend with the policy, in turns. A new context for every run, so that its memory counts.
+/// `go_on` is told what is next; if it returns false, the lengths that are complete are returned.
 ModelBench bench_model(const ModelBenchSettings& settings, const std::function<bool(const std::string& next)>& go_on);
 
 }  // namespace namm::bench

@@ -31,13 +31,14 @@ std::string processor() {
 }
 
 std::string share(double part, double whole) {
-  return part > 0 && whole > 0 ? print("%4.0f %%", 100 * part / whole) : "     -";
+  return part > 0 && whole > 0 ? print("%.0f %%", 100 * part / whole) : "-";
 }
 
-/// "0.381 [0.360, 0.412]": the median and the range.
+/// "0.38 [0.36, 0.41]": the median and the range; all digits are in the JSON.
 std::string in_words(const std::optional<BenchRatio>& ratio) {
   if (!ratio) return "-";
-  return print("%.3f [%.3f, %.3f]", ratio->median, ratio->lowest, ratio->highest);
+  const auto short_of = [](double x) { return print("%.*f", x < 9.995 ? 2 : x < 99.95 ? 1 : 0, x); };
+  return short_of(ratio->median) + " [" + short_of(ratio->lowest) + ", " + short_of(ratio->highest) + "]";
 }
 
 /// NAME and NAME_range, null where there is none.
@@ -119,11 +120,11 @@ std::string ratio_note(int repetitions) {
 
 std::string case_table(const BenchCase& work, const std::vector<BenchTiming>& timings, const BenchPeaks& peaks) {
   std::string out = print("\n%s: %s\n", work.kernel.c_str(), work.shape.c_str());
-  out += print("  %-36s %10s %10s %23s %9s %6s %9s %6s\n", "", "median ms", "least ms", "ratio [range]", "GB/s", "of max",
+  out += print("  %-30s %9s %9s %18s %6s %6s %7s %6s\n", "", "median ms", "least ms", "ratio [range]", "GB/s", "of max",
                "Gflop/s", "of max");
   for (std::size_t v = 0; v < work.variants.size(); ++v) {
     const double bytes = work.variants[v].bytes / timings[v].median, flops = work.variants[v].flops / timings[v].median;
-    out += print("  %-36s %10.3f %10.3f %23s %9.2f %s %9.2f %s\n", work.variants[v].name.c_str(), timings[v].median * 1e3,
+    out += print("  %-30s %9.3f %9.3f %18s %6.1f %6s %7.1f %6s\n", work.variants[v].name.c_str(), timings[v].median * 1e3,
                  timings[v].minimum * 1e3, in_words(timings[v].ratio).c_str(), bytes / 1e9,
                  share(bytes, peaks.bytes_per_second).c_str(), flops / 1e9, share(flops, peaks.flops_per_second).c_str());
   }
@@ -131,15 +132,20 @@ std::string case_table(const BenchCase& work, const std::vector<BenchTiming>& ti
 }
 
 std::string model_table(const ModelBench& bench) {
-  std::string out = print("\n%s, policy %s at %s, %d thread%s, %d tokens decoded\n", bench.model.c_str(), bench.policy.c_str(),
-                          bench.budget.c_str(), bench.threads, bench.threads == 1 ? "" : "s", bench.decode_tokens);
-  out += print("  %-28s %8s %14s %23s %14s %23s %11s %11s\n", "", "tokens", "prefill tok/s", "ratio [range]", "decode tok/s",
-               "ratio [range]", "peak RSS", "KV");
-  for (const ModelRun& run : bench.runs)
-    out += print("  %-28s %8zu %14.1f %23s %14.2f %23s %11s %11s\n", run.name.c_str(), run.length_tokens, run.prefill_rate,
+  std::string out = print("\n%s, %d thread%s, %d tokens decoded", bench.model.c_str(), bench.threads,
+                          bench.threads == 1 ? "" : "s", bench.decode_tokens);
+  if (!bench.policy.empty()) out += print("; the policy: %s at %s", bench.policy.c_str(), bench.budget.c_str());
+  out += "\nprefill and decode in tokens per second, ratios to stock with -fa on\n";
+  for (std::size_t r = 0; r < bench.runs.size(); ++r) {
+    const ModelRun& run = bench.runs[r];
+    if (r == 0 || run.length_tokens != bench.runs[r - 1].length_tokens)
+      out += print("  %-20s %8s %18s %8s %18s %10s %10s\n", print("%zu tokens", run.length_tokens).c_str(), "prefill",
+                   "ratio [range]", "decode", "ratio [range]", "peak RSS", "KV");
+    out += print("  %-20s %8.1f %18s %8.2f %18s %10s %10s\n", run.name.c_str(), run.prefill_rate,
                  in_words(run.prefill_ratio).c_str(), run.decode_rate, in_words(run.decode_ratio).c_str(),
                  format_bytes(static_cast<double>(run.peak_rss_bytes)).c_str(),
                  run.kv_bytes > 0 ? format_bytes(static_cast<double>(run.kv_bytes)).c_str() : "-");
+  }
   return out;
 }
 

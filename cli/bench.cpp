@@ -33,7 +33,7 @@ po::options_description bench_options() {
                         "wall, or processor (time of this process alone: for a busy machine, with one thread)");
   options.add_options()(
       "model,m", po::value<std::string>()->value_name("FILE"),
-      "a GGUF file: prefill and decode, stock llama.cpp with flash attention beside ours; without --kernel no kernels");
+      "a GGUF file: prefill and decode, stock llama.cpp with and without flash attention beside ours; without --kernel no kernels");
   options.add_options()("policy,p", po::value<std::string>()->value_name("NAME"),
                         "policy to attach (--model): a name, a policy file, or own, which was made for this model");
   options.add_options()("budget,b", po::value<std::string>()->value_name("B"), "its budget; default: the policy file's own");
@@ -154,7 +154,7 @@ int run_bench(const std::vector<std::string>& arguments) {
   if (model && !interrupted()) {
     ProgressBar bar(!quiet);
     std::size_t done = 0;
-    const std::size_t all = model->lengths.size() * (2 + model->memories.size()) * static_cast<std::size_t>(model->repetitions);
+    const std::size_t all = model->lengths.size() * (3 + model->memories.size()) * static_cast<std::size_t>(model->repetitions);
     results.models.push_back(bench::bench_model(*model, [&](const std::string& next) {
       bar.show(next, done++, all);
       return !interrupted();

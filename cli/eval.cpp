@@ -17,6 +17,7 @@
 #include "cli/options.hpp"
 #include "cli/own_policy.hpp"
 #include "cli/progress_bar.hpp"
+#include "cli/seen_prompts.hpp"
 #include "cli/untuned.hpp"
 #include "eval/eval_work.hpp"
 #include "eval/evaluation.hpp"
@@ -267,7 +268,7 @@ int run_eval(const std::vector<std::string>& arguments) {
   for (const Candidate& candidate : candidates) check_cache_holder(model_options, candidate.memory);
   CachePolicy full;
   full.policy = make_policy("full");
-  candidates.insert(candidates.begin(), {"full", full});
+  candidates.insert(candidates.begin(), Candidate{"full", full});
   const bool all = split_name(*values) == "all";
   TaskOptions tasks = tasks_from(*values, all ? tasks::FileSplits::shared : tasks::FileSplits::disjoint);
   const tasks::Split split = all ? tasks::Split::test : tasks::parse_split(split_name(*values));
@@ -277,6 +278,7 @@ int run_eval(const std::vector<std::string>& arguments) {
   const auto model = llama::LlamaModel::load(model_options.model, model_options.gpu_layers);
   drop_unknown_template(*model, tasks.protocol.chat_template);
   for (const std::string& name : policies_of(candidates)) warn_if_of_another_model(name, model->description().model);
+  if (values->contains("data")) warn_of_seen_prompts(candidates, (*values)["data"].as<std::string>(), split_name(*values));
   warn_of_few_tokens(parse_budgets((*values)["budget"].as<std::string>()));
   if (std::any_of(candidates.begin(), candidates.end(), [](const Candidate& c) { return c.name == kDefaultPolicyName; }))
     warn_if_untuned(model_options.model);

@@ -64,7 +64,7 @@ std::vector<Candidate> candidates_from(const po::variables_map& values) {
         file = resolve_policy_of(name, model, budget);
       if (!file.drops()) continue;
       for (const MemoryOptions& options : memories) {
-        Candidate candidate{name, make_memory(file, options, budget), hindsight};
+        Candidate candidate{name, make_memory(file, options, budget), hindsight, file.provenance};
         if (once) candidate.memory.interval_tokens = kOnce;
         if (std::any_of(out.begin(), out.end(), [&](const Candidate& one) { return same_row(one, candidate); }))
           throw std::invalid_argument("--policy, --budget, --mode: must name each combination once, name " + name + " at " +

@@ -13,6 +13,7 @@ struct Candidate {
   std::string name;    ///< as records have it: a policy's name or its file
   CachePolicy memory;  ///< its policy knows nothing yet if there is hindsight
   std::shared_ptr<const calibrate::Hindsight> hindsight = nullptr;
+  nlohmann::json provenance = nlohmann::json::object();  ///< what its file says it was made from
 
   /// What this prompt is measured under. With hindsight, evaluates it on `host` first.
   CachePolicy memory_of(Host& host, const Prompt& prompt, const ProtocolSettings& protocol) const;

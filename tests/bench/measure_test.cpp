@@ -1,6 +1,7 @@
 // What is made of timings: medians, and ratios only where repetitions are enough for them.
 #include "bench/measure.hpp"
 
+#include <sstream>
 #include <stdexcept>
 
 #include "bench/report.hpp"
@@ -46,8 +47,8 @@ TEST_CASE("a ratio is the median over pairs of one repetition, with its range") 
 TEST_CASE("tables and JSON show a ratio with its range, or that there is none") {
   const BenchCase work{"bam", "a shape", {{"one", {}, 1, 1, {}}, {"other", {}, 1, 1, {}}}};
   const std::vector<BenchTiming> few = beside_a_second({2, 3}), enough = beside_a_second({2, 3, 4, 5, 6});
-  CHECK_THAT(case_table(work, enough, {}), Contains("4.000 [2.000, 6.000]") && Contains("ratio [range]"));
-  CHECK(case_table(work, few, {}).find("000 [") == std::string::npos);
+  CHECK_THAT(case_table(work, enough, {}), Contains("4.00 [2.00, 6.00]") && Contains("ratio [range]"));
+  CHECK(case_table(work, few, {}).find("00 [") == std::string::npos);
   BenchResults results;
   results.cases = {work, work};
   results.timings = {few, enough};
@@ -58,4 +59,22 @@ TEST_CASE("tables and JSON show a ratio with its range, or that there is none") 
   CHECK(json.at(1).at("variants").at(1).at("ratio_range") == nlohmann::json({2.0, 6.0}));
   CHECK_THAT(ratio_note(2), Contains("at least 5 repetitions") && Contains("these are 2"));
   CHECK(ratio_note(5).empty());
+}
+
+TEST_CASE("tables fit 100 columns, with large numbers, too") {
+  const BenchRatio ratio{123.456, 99.99, 1234.5};
+  const BenchCase work{"attention-prefill", "a shape", {{"spectrogram from probabilities", {}, 9e11, 9e12, {}}}};
+  std::string text = case_table(work, {{99.1234, 99.1234, ratio}}, {1e13, 1e12});
+  text += model_table({"model.gguf",
+                       "streaming",
+                       "25%",
+                       2,
+                       32,
+                       {{"attached, full cache", 128000, 12345.6, 1234.5, ratio, ratio, 1100000000000, 900000000}}});
+  CHECK_THAT(text, Contains("123 [100, 1234]") && Contains("128000 tokens"));
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    INFO(line);
+    CHECK(line.size() <= 100);
+  }
 }

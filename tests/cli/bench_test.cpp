@@ -49,7 +49,7 @@ TEST_CASE("bench gives ratios with their range from five repetitions on") {
   INFO(outcome.err);
   REQUIRE(outcome.code == 0);
   CHECK(outcome.out.find("no ratios") == std::string::npos);
-  CHECK(outcome.out.find("1.000 [1.000, 1.000]") != std::string::npos);
+  CHECK(outcome.out.find("1.00 [1.00, 1.00]") != std::string::npos);
   const auto written = nlohmann::json::parse(read(folder / "b.json"));
   for (const auto& one : written.at("kernels"))
     for (const auto& variant : one.at("variants")) {
@@ -58,7 +58,7 @@ TEST_CASE("bench gives ratios with their range from five repetitions on") {
     }
 }
 
-TEST_CASE("bench of a model sets plain llama.cpp, the full cache and the policy side by side") {
+TEST_CASE("bench of a model sets llama.cpp with and without flash attention, the full cache and the policy side by side") {
   NAMM_NEED_HOST(host);
   const Folder folder;
   const Outcome outcome = run_program({"bench", "--model", host, "--policy", "streaming", "--budget", "25%", "--length", "64,200",
@@ -69,15 +69,17 @@ TEST_CASE("bench of a model sets plain llama.cpp, the full cache and the policy 
   CHECK(written.at("kernels").empty());
   const auto& bench = written.at("models").at(0);
   CHECK(bench.at("policy") == "streaming");
-  REQUIRE(bench.at("runs").size() == 6);
+  REQUIRE(bench.at("runs").size() == 8);
+  const std::vector<std::string> ways = {"stock, -fa on", "stock, -fa off", "attached, full cache", "attached, the policy"};
+  for (std::size_t r = 0; r < 8; ++r) CHECK(bench.at("runs").at(r).at("name") == ways[r % 4]);
   for (const auto& run : bench.at("runs")) {
     CHECK(run.at("prefill_tokens_per_second") > 0.0);
     CHECK(run.at("decode_tokens_per_second") > 0.0);
     CHECK(run.at("peak_rss_bytes") > 1e6);
   }
-  CHECK(bench.at("runs").at(3).at("prefill_ratio").is_null());
-  CHECK(bench.at("runs").at(3).at("kv_bytes") == 0);
-  CHECK(bench.at("runs").at(5).at("kv_bytes") < bench.at("runs").at(4).at("kv_bytes"));
+  CHECK(bench.at("runs").at(4).at("prefill_ratio").is_null());
+  CHECK(bench.at("runs").at(4).at("kv_bytes") == 0);
+  CHECK(bench.at("runs").at(7).at("kv_bytes") < bench.at("runs").at(6).at("kv_bytes"));
 }
 
 TEST_CASE("bench refuses what it cannot measure") {

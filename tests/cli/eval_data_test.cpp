@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <regex>
 #include <set>
 #include <thread>
 
@@ -108,6 +109,38 @@ TEST_CASE("eval --data honours --split, and texts are in one split") {
                 {"--split", "test of", "few.jsonl has none", "--split all"});
   check_refused(run_program({"eval", "--model", host, "--split", "all"}), 2, {"--split", "generated", "--data"});
   check_refused(run_program({"eval", "--model", host, "--length", "full"}), 2, {"--length", "generated"});
+}
+
+TEST_CASE("eval --data says which policies have seen the prompts: calibrated on the file, or evolved on a part of it") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  write(folder / "mine.jsonl", prompts(5, 1));
+  write(folder / "others.jsonl", prompts(6, 1));
+  const Outcome fitted = run_program({"calibrate", "--no-keep", "--model", host, "--data", folder / "mine.jsonl", "--texts", "0",
+                                      "--length", "96", "--output", folder / "fitted"});
+  const Outcome evolved =
+      run_program({"evolve", "--model", host, "--data", folder / "mine.jsonl", "--length", "96", "--budget", "50%", "--interval",
+                   "32", "--population", "4", "--generations", "1", "--output", folder / "evolved"});
+  INFO(fitted.err << evolved.err);
+  REQUIRE(fitted.code + evolved.code == 0);
+  REQUIRE(run_program({"average", folder / "fitted/policy.json", folder / "fitted/policy.json", "--output", folder / "mean.json"})
+              .code == 0);
+  const auto warnings = [&](const std::string& data, const std::string& policy, const std::string& split) {
+    const Outcome outcome = run_program({"eval", "--model", host, "--data", folder / data, "--policy", policy, "--budget", "50%",
+                                         "--split", split, "--length", "96"});
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    return std::regex_replace(outcome.err, std::regex("\n *"), " ");  // lines are wrapped where the path's length has it
+  };
+  std::filesystem::copy_file(folder / "mine.jsonl", folder / "renamed.jsonl");
+  CHECK_THAT(warnings("renamed.jsonl", folder / "fitted/policy.json", "test"),
+             Contains("fitted to prompts of") && Contains("renamed.jsonl"));
+  CHECK_THAT(warnings("mine.jsonl", folder / "mean.json", "all"), Contains("fitted to prompts of"));
+  CHECK_THAT(warnings("mine.jsonl", folder / "evolved/policy.json", "all"),
+             Contains("evolved on prompts of") && Contains("--split test"));
+  CHECK_THAT(warnings("mine.jsonl", folder / "evolved/policy.json", "test"), !Contains("prompts of"));
+  CHECK_THAT(warnings("others.jsonl", (folder / "fitted/policy.json") + "," + (folder / "evolved/policy.json"), "all"),
+             !Contains("prompts of"));
 }
 
 TEST_CASE("eval --compress once: nothing is dropped before the context is read, and results are told apart") {
