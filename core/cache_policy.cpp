@@ -143,7 +143,7 @@ void require_valid(const CachePolicy& policy) {
     throw std::invalid_argument("budget: must hold the " + std::to_string(protected_tokens) + " protected tokens (" +
                                 std::to_string(selection.sinks) + " sinks, " + std::to_string(selection.recent) +
                                 " recent), is " + to_string(selection.budget) +
-                                "; raise it or lower --protect-sinks and --protect-recent");
+                                "; raise it or protect fewer (sinks, recent; on the command line --protect-sinks, --protect-recent)");
 }
 
 Selection plan_update(const Policy& policy, const SelectionSettings& settings, std::span<const HeadTokens> heads,

@@ -37,8 +37,7 @@ void tell_of_copy() {
   std::call_once(once, [] {
     spdlog::error(
         "llama.cpp: rows of the KV cache must not be copied while a policy holds it, were asked for; they are empty; save "
-        "sessions "
-        "with 'namm attach' or without a policy");
+        "with Attached::save(), under `namm attach`, or without a policy");
   });
 }
 
