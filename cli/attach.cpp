@@ -117,7 +117,7 @@ int run_attach(const std::vector<std::string>& arguments) {
       "policy: a name, a policy file, own (made for this model: namm policies) or default (the evolved one that "
       "comes with the program); without it own, else default");
   options.add_options()("budget,b", po::value<std::string>()->value_name("B"),
-                        "25% or 0.25, 256 (tokens per head), 64MiB; default: the policy file's own");
+                        "25% or 0.25, 256 (tokens per head), 64MiB, 12.5%bytes; default: the policy file's own");
   add_memory(options);
   add_store(options);
   options.add_options()("stats", po::value<std::string>()->value_name("FILE"),

@@ -213,7 +213,7 @@ po::options_description describe_options() {
   po::options_description options("Options", 100);
   options.add_options()("policy,p", po::value<std::string>()->value_name("A,B"), policy_help().c_str());
   options.add_options()("budget,b", po::value<std::string>()->default_value("25%")->value_name("B,C"),
-                        "budgets: 25% or 0.25, 256 (tokens per head), 64MiB");
+                        "budgets: 25% or 0.25, 256 (tokens per head), 64MiB, 12.5%bytes");
   add_model(options, 1);
   add_memory(options, true);
   add_store(options);

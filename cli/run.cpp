@@ -24,8 +24,9 @@ void warn_if_protected_exceed(const LabelledRun& run, const HostDescription& hos
   if (run.budget.empty()) return;
   std::int64_t heads = 0;
   for (const LayerDescription& layer : host.cached) heads += layer.kv_heads;
-  const std::int64_t budget = run.memory.selection.budget.tokens(static_cast<std::int64_t>(tokens),
-                                                                 host.bytes_per_token() / static_cast<double>(heads), heads);
+  const double compression = host.compression(run.memory.store);
+  const std::int64_t budget = run.memory.selection.budget.tokens(
+      static_cast<std::int64_t>(tokens), host.bytes_per_token() / compression / static_cast<double>(heads), heads, compression);
   const int kept = run.memory.selection.sinks + run.memory.selection.recent;
   if (budget >= 0 && budget < kept && run.memory.selection.mode != SelectionMode::reference)
     spdlog::warn(
@@ -49,8 +50,9 @@ po::options_description run_options() {
       "policy: a name, a policy file, own (made for this model: namm policies) or default (the evolved one that comes with the "
       "program); without it own, else full, or default where --budget, --mode, --interval or --protect-... is given; with "
       "--compare a list");
-  options.add_options()("budget,b", po::value<std::string>()->value_name("B"),
-                        "25% or 0.25, 256 (tokens per head), 64MiB; default: the policy file's own; with --compare a list");
+  options.add_options()(
+      "budget,b", po::value<std::string>()->value_name("B"),
+      "25% or 0.25, 256 (tokens per head), 64MiB, 12.5%bytes; default: the policy file's own; with --compare a list");
   add_memory(options, true);
   add_store(options);
   add_cache_holder(options);

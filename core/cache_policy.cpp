@@ -140,10 +140,10 @@ void require_valid(const CachePolicy& policy) {
     throw std::invalid_argument("protected tokens: must be 0 or more, are " + std::to_string(selection.sinks) + " sinks and " +
                                 std::to_string(selection.recent) + " recent");
   if (selection.budget.unit == Budget::Unit::tokens && selection.budget.value < protected_tokens)
-    throw std::invalid_argument("budget: must hold the " + std::to_string(protected_tokens) + " protected tokens (" +
-                                std::to_string(selection.sinks) + " sinks, " + std::to_string(selection.recent) +
-                                " recent), is " + to_string(selection.budget) +
-                                "; raise it or protect fewer (sinks, recent; on the command line --protect-sinks, --protect-recent)");
+    throw std::invalid_argument(
+        "budget: must hold the " + std::to_string(protected_tokens) + " protected tokens (" + std::to_string(selection.sinks) +
+        " sinks, " + std::to_string(selection.recent) + " recent), is " + to_string(selection.budget) +
+        "; raise it or protect fewer (sinks, recent; on the command line --protect-sinks, --protect-recent)");
 }
 
 Selection plan_update(const Policy& policy, const SelectionSettings& settings, std::span<const HeadTokens> heads,
@@ -164,11 +164,12 @@ Selection plan_update(const Policy& policy, const SelectionSettings& settings, s
 }
 
 Selection update_heads(const CachePolicy& policy, std::span<const HeadTokens> heads, std::int64_t tokens_seen,
-                       double bytes_per_token, std::int64_t all_heads, int threads) {
+                       double bytes_per_token, std::int64_t all_heads, int threads, double compression) {
   if (policy.observer) for_all_heads(heads.size(), threads, [&](std::size_t h) { policy.observer->on_update(heads[h]); });
   if (!policy.drops()) return keep_all(heads);
   const std::int64_t count = all_heads > 0 ? all_heads : static_cast<std::int64_t>(heads.size());
-  const std::int64_t budget = policy.selection.budget.tokens(tokens_seen, bytes_per_token / static_cast<double>(count), count);
+  const std::int64_t budget =
+      policy.selection.budget.tokens(tokens_seen, bytes_per_token / static_cast<double>(count), count, compression);
   return plan_update(*policy.policy, policy.selection, heads, budget, threads);
 }
 

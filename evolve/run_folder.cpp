@@ -37,7 +37,7 @@ RunFolder::RunFolder(std::filesystem::path folder, bool resume) : folder_(std::m
 
 std::filesystem::path RunFolder::policy(const Budget& budget) const {
   std::string name = to_string(budget);
-  if (!name.empty() && name.back() == '%') name.pop_back();
+  std::erase(name, '%');
   if (budget.unit == Budget::Unit::tokens) name += "-tokens";
   return folder_ / std::string("policy-").append(name).append(".json");
 }

@@ -22,7 +22,7 @@ class RunFolder {
 
   std::filesystem::path checkpoint() const { return folder_ / "checkpoint.json"; }
   std::filesystem::path policy() const { return folder_ / "policy.json"; }
-  /// "policy-25.json" for 25%, "policy-256-tokens.json", "policy-64MiB.json".
+  /// "policy-25.json" for 25%, "policy-256-tokens.json", "policy-64MiB.json", "policy-12.5bytes.json".
   std::filesystem::path policy(const Budget& budget) const;
 
   /// Replaces the log by these lines: after a resume, lines behind the checkpoint are gone.

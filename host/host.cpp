@@ -2,6 +2,8 @@
 
 #include <stdexcept>
 
+#include "kernels/row_format.hpp"
+
 namespace namm {
 
 double HostDescription::bytes_per_token() const {
@@ -9,6 +11,16 @@ double HostDescription::bytes_per_token() const {
   for (const LayerDescription& layer : cached)
     out += layer.kv_heads * (layer.key_size + layer.value_size) * cache_bytes_per_number;
   return out;
+}
+
+double HostDescription::compression(const RowFormats& store) const {
+  double halves = 0, held = 0;
+  for (const LayerDescription& layer : cached) {
+    const auto keys = static_cast<std::size_t>(layer.key_size), values = static_cast<std::size_t>(layer.value_size);
+    halves += layer.kv_heads * 2.0 * static_cast<double>(keys + values);
+    held += layer.kv_heads * static_cast<double>(kernels::row_bytes(store.keys, keys) + kernels::row_bytes(store.values, values));
+  }
+  return held > 0 ? halves / held : 1;
 }
 
 void Host::branch(const Snapshot&, std::span<const HeadContent>) {

@@ -21,7 +21,9 @@ struct HostDescription {
   int train_context = 0;                 ///< tokens; 0 = unknown
   std::vector<LayerDescription> cached;  ///< layers with a KV cache, ascending
   double bytes_per_token() const;        ///< of keys and values of all cached layers, in the cache's types
-  double cache_bytes_per_number = 2;     ///< 2 for F16
+  /// What a token takes in 16 bits over what it takes in a store of these formats (Budget::tokens).
+  double compression(const RowFormats& store) const;
+  double cache_bytes_per_number = 2;  ///< 2 for F16
 };
 
 struct Generation {

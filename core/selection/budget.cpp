@@ -14,7 +14,7 @@ constexpr double kMebibyte = 1024.0 * 1024.0;
 
 [[noreturn]] void refuse(std::string_view text, const std::string& rule) {
   throw std::invalid_argument("budget: " + rule + ", is '" + std::string(text.substr(0, 40)) +
-                              "'; write for example 25%, 0.25, 256 (tokens per head), 64MiB or none");
+                              "'; write for example 25%, 0.25, 256 (tokens per head), 64MiB, 12.5%bytes or none");
 }
 
 std::string plain_number(double value) {
@@ -39,15 +39,26 @@ bool strip_suffix(std::string_view& text, std::string_view suffix) {
   return true;
 }
 
+/// A percentage where it is short and exact, else the number itself.
+std::string share_text(double value) {
+  const std::string percent = plain_number(value * 100.0) + "%";
+  if (percent.size() <= 8 && parse_budget(percent).value == value) return percent;
+  const std::string share = plain_number(value);
+  return share.find('.') == std::string::npos ? share + ".0" : share;
+}
+
 }  // namespace
 
-std::int64_t Budget::tokens(std::int64_t tokens_seen, double bytes_per_token, std::int64_t heads) const {
+std::int64_t Budget::tokens(std::int64_t tokens_seen, double bytes_per_token, std::int64_t heads, double compression) const {
   double count = 0;
   switch (unit) {
     case Unit::unlimited:
       return -1;
     case Unit::fraction:
       count = value * static_cast<double>(tokens_seen) + 1e-6;  // 0.29 * 100 is 28.999999999999996
+      break;
+    case Unit::byte_fraction:
+      count = value * compression * static_cast<double>(tokens_seen) + 1e-6;
       break;
     case Unit::tokens:
       count = value;
@@ -68,24 +79,27 @@ Budget parse_budget(std::string_view text) {
   if (text == "none") return {};
   std::string_view digits = text;
   Budget budget;
+  const bool of_bytes = strip_suffix(digits, "bytes");
+  const Budget::Unit share = of_bytes ? Budget::Unit::byte_fraction : Budget::Unit::fraction;
   if (strip_suffix(digits, "%")) {
-    budget.unit = Budget::Unit::fraction;
+    budget.unit = share;
     if (!read_number(digits, budget.value)) refuse(text, "must be a number before %");
     budget.value /= 100.0;
     if (!(budget.value > 0 && budget.value <= 1)) refuse(text, "a share must be above 0% and at most 100%");
     return budget;
   }
-  if (strip_suffix(digits, "MiB")) {
+  if (!of_bytes && strip_suffix(digits, "MiB")) {
     budget.unit = Budget::Unit::mebibytes;
     if (!read_number(digits, budget.value) || !(budget.value > 0)) refuse(text, "must be a number above 0 before MiB");
     return budget;
   }
   if (!read_number(digits, budget.value)) refuse(text, "must be a share, a number of tokens or a size in MiB");
   if (digits.find('.') != std::string_view::npos) {
-    budget.unit = Budget::Unit::fraction;
+    budget.unit = share;
     if (!(budget.value > 0 && budget.value <= 1)) refuse(text, "a number with a decimal point is a share and must be in (0, 1]");
     return budget;
   }
+  if (of_bytes) refuse(text, "a share of the bytes must have % or a decimal point");
   budget.unit = Budget::Unit::tokens;
   if (!(budget.value >= 1 && budget.value <= std::numeric_limits<std::int32_t>::max())) {
     refuse(text, "a number of tokens must be between 1 and 2147483647");
@@ -95,12 +109,10 @@ Budget parse_budget(std::string_view text) {
 
 std::string to_string(const Budget& budget) {
   switch (budget.unit) {
-    case Budget::Unit::fraction: {
-      const std::string percent = plain_number(budget.value * 100.0) + "%";
-      if (percent.size() <= 8 && parse_budget(percent) == budget) return percent;
-      const std::string share = plain_number(budget.value);
-      return share.find('.') == std::string::npos ? share + ".0" : share;
-    }
+    case Budget::Unit::fraction:
+      return share_text(budget.value);
+    case Budget::Unit::byte_fraction:
+      return share_text(budget.value) + "bytes";
     case Budget::Unit::tokens:
       return plain_number(budget.value);
     case Budget::Unit::mebibytes:

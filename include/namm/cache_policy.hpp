@@ -24,7 +24,8 @@ struct CachePolicy {
   RowFormats store = {};                         ///< how keys and values are held; scores are of what they were before
   std::shared_ptr<Observer> observer = nullptr;  ///< who watches meanwhile, with or without a policy; null: nobody
 
-  /// "25%", "0.25", "256" (tokens per layer and KV head), "64MiB", "none" (parse_budget). Throws std::invalid_argument.
+  /// "25%", "0.25", "256" (tokens per layer and KV head), "64MiB", "12.5%bytes", "none" (parse_budget). Throws
+  /// std::invalid_argument.
   CachePolicy with_budget(std::string_view budget) const;
   CachePolicy with_budget(const Budget& budget) const;
   /// "uniform", "pooled", "threshold", "reference" (SelectionMode). Throws std::invalid_argument.
@@ -66,8 +67,9 @@ Selection plan_update(const Policy& policy, const SelectionSettings& settings, s
 
 /// The same under the policy's own budget, behind its observer's look at the heads (parallel over heads). `tokens_seen` by the
 /// sequence; `bytes_per_token` of keys and values of all heads together, of which there are `all_heads` if the update is about
-/// some of them only (0: about all). Nothing may be dropped: all is kept.
+/// some of them only (0: about all); `compression`: what a token takes in 16 bits over what it takes as it is held
+/// (Budget::tokens). Nothing may be dropped: all is kept.
 Selection update_heads(const CachePolicy& policy, std::span<const HeadTokens> heads, std::int64_t tokens_seen,
-                       double bytes_per_token, std::int64_t all_heads = 0, int threads = 0);
+                       double bytes_per_token, std::int64_t all_heads = 0, int threads = 0, double compression = 1);
 
 }  // namespace namm

@@ -53,7 +53,8 @@ NAMM_API namm_code namm_policy_load(const char* name_or_path, namm_policy** out)
 NAMM_API void namm_policy_free(namm_policy* policy);
 
 /* Settings hold for the sequences that are made from then on. */
-NAMM_API namm_code namm_policy_set_budget(namm_policy* policy, const char* budget); /* "25%", "0.25", "256", "64MiB", "none" */
+NAMM_API namm_code namm_policy_set_budget(namm_policy* policy,
+                                          const char* budget); /* "25%", "0.25", "256", "64MiB", "12.5%bytes", "none" */
 NAMM_API namm_code namm_policy_set_mode(namm_policy* policy,
                                         const char* mode); /* "uniform", "pooled", "threshold", "reference" */
 NAMM_API namm_code namm_policy_set_interval(namm_policy* policy, int32_t tokens); /* between two updates, at least 1 */

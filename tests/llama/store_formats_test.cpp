@@ -46,6 +46,26 @@ TEST_CASE("keys and values in q8_0: nearly the same logits, about half the bytes
   CHECK(largest_difference(values_only, halves) > 0);
 }
 
+TEST_CASE("a share of the bytes is as many bytes in either format, and more tokens in q8_0", "[llama][store]") {
+  const auto model = llama::LlamaModel::load(write_tiny_model({}));
+  const auto tokens = random_tokens(2000, TinyShape().vocabulary, 32);
+  const auto held_of = [&](const std::string& budget, const std::string& store) {
+    ContextSettings settings;
+    settings.memory = load_policy("streaming").with_budget(parse_budget(budget)).with_store(store);
+    Context context(model, settings);
+    context.evaluate(tokens, 64);
+    context.store()->update();
+    const CacheUsage usage = context.store()->usage();
+    return std::pair(static_cast<double>(usage.entries) / static_cast<double>(usage.entries_full), usage.kv_bytes);
+  };
+  const auto [share, bytes] = held_of("50%bytes", "f16");
+  const auto [more, as_many_bytes] = held_of("50%bytes", "q8_0");
+  CHECK(share == Approx(0.5).margin(0.001));
+  CHECK(more == Approx(0.5 * 64 / 34).margin(0.001));
+  CHECK(static_cast<double>(as_many_bytes) == Approx(static_cast<double>(bytes)).epsilon(0.1));  // whole pages and blocks
+  CHECK(held_of("50%", "q8_0").first == Approx(0.5).margin(0.001));
+}
+
 TEST_CASE("a list in q8_0 holds what was packed through growth, eviction, taking back, copies", "[llama][store]") {
   constexpr std::size_t kSize = 64, kCount = 300;
   const auto packed_of = [](std::int32_t cell) {

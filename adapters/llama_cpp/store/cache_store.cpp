@@ -84,7 +84,7 @@ void CacheStore::update_sequence(Sequence& sequence) {
   if (!memory_.updates() || windows_unknown(sequence)) return;
   std::vector<HeadList*> lists;
   std::vector<HeadTokens> heads;
-  double bytes = 0;
+  double bytes = 0, halves = 0;     // of a token, as it is held and in 16 bits
   std::list<RowNumbers> elsewhere;  // of rows that are held there
   for (auto& [index, layer_heads] : sequence.layers) {
     const LayerShape& shape = layer_of(index).shape;
@@ -98,13 +98,14 @@ void CacheStore::update_sequence(Sequence& sequence) {
       if (holder_) elsewhere.back().show(h, heads.back());
       bytes += static_cast<double>(kernels::row_bytes(memory_.store.keys, shape.key_size) +
                                    kernels::row_bytes(memory_.store.values, shape.value_size));
+      halves += 2.0 * static_cast<double>(shape.key_size + shape.value_size);
     }
   }
   if (lists.empty()) return;
   const auto count = static_cast<std::int64_t>(lists.size());
   // heads of one layer share their slots' holder, and there is little to do: one thread
   [[maybe_unused]] const int threads = holder_ ? 1 : usable_threads(threads_);
-  const Selection selection = update_heads(memory_, heads, sequence.tokens_seen, bytes, 0, threads_);
+  const Selection selection = update_heads(memory_, heads, sequence.tokens_seen, bytes, 0, threads_, halves / bytes);
   for (std::size_t i = 0; i < lists.size(); ++i)
     if (selection.kept[i].size() < lists[i]->size()) sequence.exact_from = sequence.tokens_seen;
   FirstError error;

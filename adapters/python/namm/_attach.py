@@ -37,7 +37,7 @@ def attach(
 
     policy: "default", a name ("h2o-mean", "snapkv", ...; namm.policy_names()), a policy file or a run's folder, or a namm.Policy.
     budget: a float is a share of the tokens seen, an int a number of tokens per layer and KV head, a str as for `namm`
-    ("25%", "64MiB", "none"). mode: "uniform", "pooled", "threshold", "reference". interval: tokens between two updates.
+    ("25%", "64MiB", "12.5%bytes", "none"). mode: "uniform", "pooled", "threshold", "reference". interval: tokens between two updates.
     sinks, recent: first and newest tokens that always stay. What is not given is what the policy says.
 
     Raises ValueError for what can be changed in the call, NotImplementedError with the reason if no policy attaches to the model.

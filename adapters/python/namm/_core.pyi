@@ -23,7 +23,7 @@ class Policy:
 
     def __init__(self, name_or_path: str) -> None: ...
     def with_budget(self, budget: str) -> Policy:
-        """ "25%", "0.25", "256" (tokens per layer and KV head), "64MiB", "none"."""
+        """ "25%", "0.25", "256" (tokens per layer and KV head), "64MiB", "12.5%bytes", "none"."""
     def with_mode(self, mode: str) -> Policy:
         """ "uniform", "pooled", "threshold", "reference"."""
     def with_interval(self, tokens: int) -> Policy:
