@@ -197,6 +197,7 @@ std::vector<std::vector<float>> DeviceCache::norms(int layer, bool values) {
 void DeviceCache::read_with(const ContentReader* reader) {
   probe_ = dynamic_cast<const TokenProbe*>(reader);
   layer_probes_.clear();
+  for (auto& [backend, stream] : streams_) stream.substitute.forget();
   for (const auto& [layer, rows] : rows_) rows->hold_content(probe_ != nullptr);
 }
 

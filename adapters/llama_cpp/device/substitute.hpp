@@ -34,6 +34,8 @@ class Substitute {
   ggml_status compute(const DeviceStream& stream, ggml_cgraph* graph, std::span<const LayerTask> tasks);
   /// What was wanted of the attention of the graph that was computed last, in the order of its tasks; waits until it is done.
   std::vector<SlotAttention> attention(const DeviceStream& stream, std::span<const LayerTask> tasks);
+  /// The next batch gets nodes of its own: what they read was replaced, and may lie where it lay before.
+  void forget() { key_.clear(); }
   /// Device memory for masks, slots and results.
   std::int64_t bytes() const { return buffer_ ? static_cast<std::int64_t>(ggml_backend_buffer_get_size(buffer_.get())) : 0; }
 
