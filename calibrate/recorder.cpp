@@ -48,8 +48,7 @@ void Recorder::on_attention(const AttentionRows& rows) {
                      [&](const PositionRange& range) { return position >= range.begin && position < range.end; }))
       continue;
     const float* const attention = rows.attention.data() + static_cast<std::size_t>(row) * rows.stride;
-    // a query's attention to itself and to the words just before it says nothing about what is worth keeping
-    const std::size_t far = std::min(tokens, static_cast<std::size_t>(std::max(0, position - 16)));
+    const std::size_t far = std::min(tokens, static_cast<std::size_t>(std::max(0, position - kNear)));
     for (std::size_t i = 0; i < far; ++i) largest[i] = std::max(largest[i], attention[i]);
   }
 }

@@ -17,6 +17,10 @@ struct PositionRange {
 /// nothing may be evicted.
 class Recorder final : public Observer {
  public:
+  /// A query's attention to itself and to the words just before it says nothing about what is worth keeping: it counts for tokens
+  /// that are more than so many positions before the query.
+  static constexpr std::int32_t kNear = 16;
+
   Recorder(ProbeInput input, std::int32_t context_tokens, std::vector<PositionRange> queries);
 
   struct Layer {

@@ -2,8 +2,8 @@
 rounding of llama.cpp's F16 cache.
 
 Needs NAMM_KEPT_POSITIONS (build/release/tests/llama/namm_kept_positions), NAMM_TEST_MODEL (a GGUF of floats, SmolLM2 for example;
-quantised weights are multiplied in other ways by the two) and, for a calibrated policy, NAMM_TEST_POLICY; the packages gguf and
-accelerate. Skipped where they are missing.
+quantised weights are multiplied in other ways by the two) and, for a calibrated policy, NAMM_TEST_POLICY; for the comparison of two
+calibrations NAMM_PROGRAM (build/release/namm); the packages gguf and accelerate. Skipped where they are missing.
 """
 
 import json
@@ -12,6 +12,7 @@ import subprocess
 from pathlib import Path
 
 import namm
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -48,3 +49,34 @@ def test_the_same_tokens_stay(policy, mode, model, tmp_path):
     expected = torch.tensor(of_llama["logits"])
     assert logits.argmax() == expected.argmax()
     torch.testing.assert_close(logits, expected, rtol=0, atol=0.01 * expected.abs().max().item())
+
+
+# -- two calibrations ------------------------------------------------------------------------------------------------------------
+
+NAMM, TEXTS, LENGTHS = os.environ.get("NAMM_PROGRAM", ""), 4, [128, 256]
+
+
+@pytest.mark.skipif(not NAMM, reason="NAMM_PROGRAM is not set")
+def test_the_same_calibration(model, tmp_path):
+    path = Path(MODEL)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
+    settings = ["--texts", str(TEXTS), "--length", ",".join(map(str, LENGTHS)), "--no-chat", "--no-keep", "--workers", "1"]
+    subprocess.run([NAMM, "calibrate", "--model", MODEL, "--output", tmp_path / "cpp", *settings], check=True, capture_output=True)
+    policy = namm.calibrate(model, tokenizer, tmp_path / "python", texts=TEXTS, lengths=LENGTHS, chat_template=False, progress=False)
+    of_cpp = json.loads((tmp_path / "cpp" / "calibration.json").read_text())
+    assert policy.penalty == of_cpp["penalty"]
+    assert policy.explained == pytest.approx(of_cpp["explained"], abs=5e-4)
+    assert policy.explained_by_layer == pytest.approx(of_cpp["explained_by_layer"], abs=5e-3)
+    cpp, python = (json.loads((tmp_path / name / "policy.json").read_text())["policy"]["probe"]["layers"] for name in ("cpp", "python"))
+    for one, other in zip(cpp, python, strict=True):
+        for key in ("weights", "square_weights", "square_centre", "square_scale"):
+            difference = np.linalg.norm(np.subtract(one[key], other[key])) / np.linalg.norm(one[key])
+            assert difference < 0.01, f"layer {one['layer']}, {key}: {difference}"
+    text = (Path(__file__).parents[2] / "docs" / "policies.md").read_text()[:5000]
+    ids, kept = tokenizer(text, return_tensors="pt")["input_ids"], []
+    for name in ("cpp", "python"):
+        with namm.attach(model, str(tmp_path / name), budget=0.25) as memory, torch.no_grad():
+            model(input_ids=ids, logits_to_keep=1)
+        heads = [(layer, head) for layer in memory.shape.attention_layers for head in range(memory.shape.kv_heads)]
+        kept.append({(layer, head, position) for layer, head in heads for position in memory.positions(layer, head)})
+    assert len(kept[0]) == len(kept[1]) and len(kept[0] & kept[1]) >= 0.995 * len(kept[0])

@@ -6,6 +6,8 @@
         out = model.generate(**inputs, max_new_tokens=200)
     print(memory.usage())                                           # entries and bytes held, peak, full
 
+    policy = namm.calibrate(model, tokenizer, output="probe")       # a policy fitted to this model, without labels
+
 `Policy` and `Sequence` are the same in any framework and need NumPy alone; docs/python.md.
 """
 
@@ -15,21 +17,31 @@ from ._core import Policy, Sequence, __version__, policy_names
 
 if TYPE_CHECKING:
     from ._attach import Memory, attach
+    from ._calibrate import CalibratedPolicy, calibrate
     from ._checkpoint import export_checkpoint, import_checkpoint
 
 __all__ = [
+    "CalibratedPolicy",
     "Memory",
     "Policy",
     "Sequence",
     "__version__",
     "attach",
+    "calibrate",
     "export_checkpoint",
     "import_checkpoint",
     "policy_names",
 ]
 
 # torch and transformers are loaded when they are needed: policies and sequences do without.
-_LAZY = {"attach": "_attach", "Memory": "_attach", "import_checkpoint": "_checkpoint", "export_checkpoint": "_checkpoint"}
+_LAZY = {
+    "attach": "_attach",
+    "Memory": "_attach",
+    "calibrate": "_calibrate",
+    "CalibratedPolicy": "_calibrate",
+    "import_checkpoint": "_checkpoint",
+    "export_checkpoint": "_checkpoint",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -67,7 +67,7 @@ class Memory:
         self.model: Any = model
         self.policy = policy
         self.shape = ModelShape(model)
-        if policy.reads_plain_keys:
+        if self._reads_plain_keys():
             self.shape.require_plain_keys()
         Sequence(policy, self.shape.layer_tuples(), self.shape.bytes_per_number)  # what it refuses, it refuses now
         self.cache: PolicyCache | None = None  # of the newest text
@@ -116,7 +116,7 @@ class Memory:
         if hasattr(model, "_prepare_cache_for_generation"):  # models without a head cannot generate
             self._replace("_prepare_cache_for_generation", self._preparing(model._prepare_cache_for_generation))
         self._replace("_namm_memory", self)
-        if self.policy.reads_plain_keys:
+        if self._reads_plain_keys():
             for index, module in self.shape.attention_modules.items():
                 hook = functools.partial(self._note_rotation, index)
                 self._undo.append(module.register_forward_pre_hook(hook, with_kwargs=True).remove)
@@ -134,6 +134,9 @@ class Memory:
             undo()
         self._undo.clear()
         self._attached = False
+
+    def _reads_plain_keys(self) -> bool:
+        return self.policy.reads_plain_keys
 
     def _replace(self, name: str, value: Any) -> None:
         self._replaced[name] = self.model.__dict__.get(name, _ABSENT)

@@ -28,6 +28,11 @@ class Batch:
     before: list[int]  # per row: tokens seen before, without padding
 
 
+def token_rows(states: Tensor) -> np.ndarray:
+    """[KV heads, tokens, size] as the core has it: float32 [tokens][KV heads * size] on the CPU."""
+    return states.transpose(0, 1).flatten(1).detach().to("cpu", torch.float32).contiguous().numpy()
+
+
 class PolicyLayer(CacheLayerMixin):
     """One layer. To Transformers it is as long as the text (positions come from that); it holds less."""
 
@@ -59,7 +64,7 @@ class PolicyLayer(CacheLayerMixin):
     def attend(self, queries: Tensor, **options: Any) -> Tensor:
         """[rows, query heads, new, size]; padding gets zeros. options: of attend()."""
         batch = self.cache.batch(queries.shape[0], queries.shape[2])
-        reads = self.cache.policy.reads_attention and not self.window
+        reads = self.cache.reads_rows(self, batch)
         options["window"] = self.window
         if self.store.lists is None and batch.real is None:
             assert self.store.keys is not None and self.store.values is not None
@@ -185,8 +190,8 @@ class PolicyCache(Cache):
         for row, sequence in enumerate(self.sequences):
             chosen = slice(None) if batch.real is None else batch.real[row]
 
-            def rows(states: Tensor) -> np.ndarray:  # [new][KV heads * size]
-                return states[row][:, chosen].transpose(0, 1).flatten(1).detach().to("cpu", torch.float32).contiguous().numpy()
+            def rows(states: Tensor) -> np.ndarray:
+                return token_rows(states[row][:, chosen])
 
             count = batch.new if batch.real is None else int(batch.real[row].sum())
             positions = np.arange(batch.before[row], batch.before[row] + count, dtype=np.int32)
@@ -196,6 +201,10 @@ class PolicyCache(Cache):
                 rows(plain) if decides and self.policy.reads_keys else None,
                 rows(values) if decides and self.policy.reads_values else None,
             )
+
+    def reads_rows(self, layer: PolicyLayer, batch: Batch) -> bool:
+        """Whether attention of this batch is wanted, beside what comes of it."""
+        return self.policy.reads_attention and not layer.window
 
     def row_sink(self, layer: PolicyLayer, batch: Batch, rows: Any, head: int | None) -> Any:
         """Takes attention of these rows of the batch, of one KV head or of all."""

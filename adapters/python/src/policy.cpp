@@ -78,10 +78,12 @@ std::vector<std::string> names() {
   return out;
 }
 
-void save_policy(const PolicyObject& self, const std::string& path) {
+void save_policy(const PolicyObject& self, const std::string& path, const std::string& provenance) {
   if (!self.policy.policy) throw std::invalid_argument("policy: must be one that scores, is 'full'; there is nothing to save");
   PolicyFile file;
   static_cast<CachePolicy&>(file) = self.policy;
+  file.provenance = nlohmann::json::parse(provenance, nullptr, false);
+  if (!file.provenance.is_object()) throw std::invalid_argument("provenance: must be a JSON object, is none");
   save_policy_file(path, file);
 }
 
@@ -93,6 +95,7 @@ void bind_policy(nb::module_& module) {
       .def(
           "__init__", [](PolicyObject* self, const std::string& name) { new (self) PolicyObject{load_policy(name)}; },
           "name_or_path"_a)
+      .def(nb::init<const PolicyObject&>(), "policy"_a)
       .def(
           "with_budget",
           [](const PolicyObject& p, const std::string& budget) { return PolicyObject{p.policy.with_budget(budget)}; }, "budget"_a)
@@ -110,7 +113,7 @@ void bind_policy(nb::module_& module) {
           "with_protection",
           [](const PolicyObject& p, int sinks, int recent) { return PolicyObject{p.policy.with_protection(sinks, recent)}; },
           "sinks"_a, "recent"_a)
-      .def("save", &save_policy, "path"_a)
+      .def("save", &save_policy, "path"_a, "provenance"_a = "{}")
       .def("score", &scores_of, "positions"_a, nb::kw_only(), "layer"_a = 0, "kv_head"_a = 0, "spectrogram"_a = nb::none(),
            "accumulated"_a = nb::none(), "queries_seen"_a = nb::none(), "last_row"_a = nb::none(), "window_mean"_a = nb::none(),
            "key_norm"_a = nb::none(), "value_norm"_a = nb::none(), "content"_a = nb::none())

@@ -17,15 +17,6 @@ namespace {
 
 // Python's lock is kept in every call: a sequence has none of its own.
 
-using LayerTuple = std::tuple<int, int, int, int, int>;  // layer, KV heads, key size, value size, window
-
-std::vector<LayerDescription> descriptions(const std::vector<LayerTuple>& layers) {
-  std::vector<LayerDescription> out;
-  for (const auto& [layer, kv_heads, key_size, value_size, window] : layers)
-    out.push_back({layer, kv_heads, key_size, value_size, window});
-  return out;
-}
-
 const LayerDescription& layer_of(const PolicySequence& sequence, int layer) {
   for (const LayerDescription& one : sequence.layers())
     if (one.layer == layer) return one;
