@@ -120,7 +120,7 @@ struct OperationFuzz::Filled {
 /// Of each sequence the tokens from `from` to `to`, one sequence behind the other or in turns. `both`: another sequence that has
 /// all of these tokens, too; -1 = none.
 void OperationFuzz::fill(Filled& filled, const Lengths& from, const Lengths& to, bool in_turns, int both) const {
-  filled.last.assign(from.size(), -1);
+  filled.last.resize(from.size(), -1);
   Lengths at = from;
   for (bool more = true; more;) {
     more = false;
@@ -194,7 +194,11 @@ void OperationFuzz::read_batch(const Lengths& from, Lengths to, Fate fate, int b
   for (std::size_t s = 0; s < count; ++s) log += ":" + std::to_string(to[s] - from[s]);
   if (both >= 0) log += "&" + std::to_string(both);
   const std::string why = decode(filled, fate);
-  if (!why.empty() && fate == Fate::computed) {
+  const bool room = why.find("no room") == std::string::npos;
+  if (!room) {  // of a small window: llama.cpp does not write a cell again, as long as two sequences have it
+    REQUIRE(llama_decode(stock_.get(), filled.batch) == 1);
+    log += "(no room)";
+  } else if (!why.empty() && fate == Fate::computed) {
     INFO(why);
     bool doubtful = false;
     for (std::size_t s = 0; s < count; ++s)
@@ -204,6 +208,7 @@ void OperationFuzz::read_batch(const Lengths& from, Lengths to, Fate fate, int b
     log += "(refused)";
   }
   if (!why.empty() && recurrent_) {  // its state cannot go back to before the batch: to be read anew
+    exact_ = false;                  // llama.cpp may begin another sequence with what the batch left there
     for (std::size_t s = 0; s < count; ++s)
       if (to[s] > from[s]) remove(static_cast<int>(s));
     return;
@@ -219,17 +224,32 @@ void OperationFuzz::read_batch(const Lengths& from, Lengths to, Fate fate, int b
     to[s] = there;
     texts_[s].resize(static_cast<std::size_t>(there));
     if (why.empty() && part) doubtful_[s] = false;
-    if (!why.empty() && part && both >= 0) doubtful_[s] = true;
-    if (!why.empty() && fate == Fate::computed && part && doubtful_[s]) lost.push_back(static_cast<int>(s));
+    if (!why.empty() && room && part && both >= 0) doubtful_[s] = true;
+    if (!why.empty() && room && fate == Fate::computed && part && doubtful_[s]) lost.push_back(static_cast<int>(s));
   }
   Filled kept;
+  for (std::size_t s = 0; both >= 0 && s < count; ++s) {  // what is left of a broken batch may be of the second sequence alone
+    const auto second = static_cast<std::size_t>(both);
+    if (s == second || to[s] <= begun[s]) continue;
+    Lengths shared = begun;
+    shared[s] = std::min(to[s], to[second]);
+    fill(kept, begun, shared, false, both);
+    begun[s] = begun[second] = shared[s];
+  }
   fill(kept, begun, to, false, -1);
   if (kept.batch.n_tokens > 0) {
     copied_ = false;
-    REQUIRE(llama_decode(stock_.get(), kept.batch) == 0);
+    const int status = llama_decode(stock_.get(), kept.batch);
+    if (status == 1) {  // what a broken batch has written is room in the attached context, and was copied in this one
+      log += "(no room without a policy)";
+      return clear();
+    }
+    REQUIRE(status == 0);
     if (why.empty()) compare(filled, kept);
   }
   for (const int s : lost) remove(s);
+  for (int s = 0; s < sequences_ && window_ > 0 && !why.empty(); ++s)  // of a broken batch llama.cpp's windows may lack tokens
+    if (llama_memory_seq_pos_min(memory(), s) > std::max(0, newest(s) + 2 - window_)) remove(s);
 }
 
 void OperationFuzz::compare(const Filled& ours, const Filled& theirs) const {
@@ -243,7 +263,8 @@ void OperationFuzz::compare(const Filled& ours, const Filled& theirs) const {
       apart = std::max(apart, std::abs(a[i] - b[i]));
       size = std::max(size, std::abs(b[i]));
     }
-    if (same_) REQUIRE(apart < 0.02f * size);  // stock decodes in half precision
+    INFO("sequence " << s << " of " << sequences_ << ", " << texts_[s].size() << " tokens");
+    if (same_ && exact_) REQUIRE(apart < 0.02f * size);  // stock decodes in half precision
   }
 }
 
@@ -297,6 +318,7 @@ void OperationFuzz::clear() {
   log += " clear";
   attached_.clear();
   llama_memory_clear(llama_get_memory(stock_.get()), false);
+  exact_ = true;
   for (int s = 0; s < sequences_; ++s) text(s).clear();
   doubtful_.assign(doubtful_.size(), false);
 }

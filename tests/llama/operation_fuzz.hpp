@@ -71,6 +71,7 @@ class OperationFuzz {
   Stopper stop_;
   int least_calls_ = 1 << 20, most_calls_ = 40;  // of the abort callback, per batch
   bool copied_ = false;                          // since the last batch
+  bool exact_ = true;                            // llama.cpp's own recurrent states are
   int checks_ = 0;
   std::vector<std::byte> saved_;
   std::vector<std::uint8_t> stock_saved_;

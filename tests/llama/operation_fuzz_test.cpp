@@ -1,5 +1,5 @@
-// Random operations on contexts. NAMM_FUZZ_SEQUENCES=N runs N sequences of each kind instead of a few and says how many
-// operations that were, NAMM_FUZZ_SEED begins elsewhere.
+// Random operations on contexts. NAMM_FUZZ_SEQUENCES=N runs N sequences of each kind, of 40 operations, instead of a few,
+// NAMM_FUZZ_SEED begins elsewhere.
 #include <cstdlib>
 
 #include "tests/check.hpp"
@@ -49,7 +49,12 @@ std::shared_ptr<const llama::LlamaModel> model_of(const FuzzKind& kind) {
   return llama::LlamaModel::load(write_tiny_model(shape));
 }
 
-int run_fuzz(const llama::LlamaModel& model, const FuzzKind& kind, unsigned seed) {
+std::string name_of(const FuzzKind& kind) {
+  return std::string(kind.architecture) + " " + kind.policy + " " + std::to_string(kind.budget) +
+         (kind.streams ? " streams" : " unified") + (kind.small ? " small" : "");
+}
+
+void run_fuzz(const llama::LlamaModel& model, const FuzzKind& kind, unsigned seed) {
   OperationFuzz fuzz(model, kind, seed);
   constexpr int kSteps = 40;
   try {
@@ -58,32 +63,44 @@ int run_fuzz(const llama::LlamaModel& model, const FuzzKind& kind, unsigned seed
       fuzz.check();
     }
   } catch (...) {  // with what was done up to there
-    WARN("NAMM_FUZZ_SEED=" << seed << ", " << kind.architecture << " " << kind.policy << " " << kind.budget
-                           << (kind.streams ? " streams" : " unified") << (kind.small ? " small:" : ":") << fuzz.log);
+    WARN("NAMM_FUZZ_SEED=" << seed << ", " << name_of(kind) << ":" << fuzz.log);
     throw;
   }
-  return kSteps;
 }
 
 }  // namespace
 
-// What long runs found: a sequence that a refused batch left with tokens of its own lost its name, and so its list; one that a
-// broken batch left without a name stayed when it was removed.
+// What long runs found, in this order: a sequence that a refused batch left with tokens of its own lost its name, and so its
+// list; one that a broken batch left without a name stayed when it was removed; of two caches one alone was cut, by a batch that
+// was stopped between them; an update evicted in view of what was cut off; a list that had branches when it was saved took an
+// update for a cut. The others are llama.cpp's own, and expected: a small window has no room while cells that left it have two
+// sequences; what a broken batch leaves in its windows and recurrent states is not what was there before.
 TEST_CASE("operations that went wrong once", "[llama][fuzz]") {
   struct Found {
     FuzzKind kind;
     unsigned seed;
   };
-  const Found found = GENERATE(values<Found>({{{"llama", "full", 1000, false}, 12}, {{"jamba", "full", 1000, true}, 132}}));
+  const Found found = GENERATE(values<Found>({{{"llama", "full", 1000, false}, 12},
+                                              {{"jamba", "full", 1000, true}, 132},
+                                              {{"gemma2", "full", 1000, false}, 102},
+                                              {{"gemma2", "full", 1000, false}, 144},
+                                              {{"gemma2", "full", 1000, true, true}, 112},
+                                              {{"gemma2", "full", 1000, true, true}, 113},
+                                              {{"llama", "streaming", 24, false}, 113},
+                                              {{"llama", "full", 1000, false}, 116},
+                                              {{"gemma2", "h2o-mean", 1000, false, true}, 128},
+                                              {{"gemma2", "default", 24, false, true}, 159},
+                                              {{"gemma2", "full", 1000, false}, 174},
+                                              {{"jamba", "full", 1000, true}, 181}}));
+  CAPTURE(name_of(found.kind), found.seed);
   run_fuzz(*model_of(found.kind), found.kind, found.seed);
 }
 
 TEST_CASE("random operations, beside a context without a policy", "[llama][fuzz]") {
   const unsigned first = from_environment("NAMM_FUZZ_SEED", 1), count = from_environment("NAMM_FUZZ_SEQUENCES", kFuzzRuns);
-  std::int64_t operations = 0;
-  for (const FuzzKind& kind : kFuzzKinds) {
-    const auto model = model_of(kind);
-    for (unsigned seed = first; seed < first + count; ++seed) operations += run_fuzz(*model, kind, seed);
-  }
-  if (count > kFuzzRuns) WARN(operations << " operations");
+  for (const FuzzKind& kind : kFuzzKinds)
+    for (unsigned seed = first; seed < first + count; ++seed)
+      DYNAMIC_SECTION(name_of(kind) << ", seed " << seed) {  // one that fails does not end a long run
+        run_fuzz(*model_of(kind), kind, seed);
+      }
 }

@@ -40,6 +40,25 @@ struct RefusedReading {
     const int from = newest() + 1;
     attached.decode(llama_batch_get_one(tokens.data() + from, length - from));
   }
+  /// As under `namm attach`, where nobody asks the store for anything between two batches. Behind the batch this allocation is
+  /// refused (none: -1), of `asked`. False if the batch is told to have failed.
+  bool read_to_untold(int length, int refused = -1) {
+    llama::FollowedContext& followed = llama::AttachedInternals::followed(attached);
+    const int from = newest() + 1;
+    followed.before_batch();
+    const int status = llama_decode(attached.context(), llama_batch_get_one(tokens.data() + from, length - from));
+    llama_synchronize(attached.context());
+    refuse_allocation(refused);
+    bool done = false;
+    try {
+      done = followed.after_batch(status) == 0;
+    } catch (const std::bad_alloc&) {
+    }
+    asked = allow_allocations();
+    return done;
+  }
+  /// Of the store, as it is: Attached::usage() tries refused updates again.
+  std::int64_t updates() const { return llama::AttachedInternals::store(attached).usage().updates; }
   std::vector<float> logits() const {
     const float* const row = llama_get_logits_ith(attached.context(), -1);
     return {row, row + vocabulary};
@@ -47,6 +66,7 @@ struct RefusedReading {
   llama::Attached attached;
   std::vector<std::int32_t> tokens;
   int vocabulary;
+  int asked = 0;
 };
 
 }  // namespace
@@ -110,4 +130,37 @@ TEST_CASE("a batch for which memory is refused leaves no trace, or is whole", "[
     if (!computed || name == "full") REQUIRE(logits == straight.logits());
   }
   CHECK(failed > 20);
+}
+
+// The batch was computed; what is due behind it is refused memory, and comes inside the next one, before anything of that is
+// placed: what a program then reads is what it reads where nothing was refused.
+TEST_CASE("an update for which memory is refused comes in the next batch", "[llama][broken][refused]") {
+  if (!kAllocationsFail) return;
+  TinyShape shape;
+  shape.layers = 2;
+  shape.architecture = GENERATE("llama", "gemma2");
+  const std::string name = GENERATE("h2o-mean", "default");
+  CAPTURE(shape.architecture, name);
+  const auto model = llama::LlamaModel::load(write_tiny_model(shape));
+  const auto tokens = random_tokens(kEnd, shape.vocabulary, 5);
+  RefusedReading straight(*model, name, GGML_TYPE_F16, tokens);
+  for (const int length : {kBefore, kAfter}) REQUIRE(straight.read_to_untold(length));
+  const std::int64_t updates = straight.updates();
+  for (const int length : {kFewMore, kEnd}) REQUIRE(straight.read_to_untold(length));
+  int came_late = 0;
+  for (int number = 0;; ++number) {
+    CAPTURE(number);
+    RefusedReading late(*model, name, GGML_TYPE_F16, tokens);
+    REQUIRE(late.read_to_untold(kBefore));
+    const bool done = late.read_to_untold(kAfter, number);
+    REQUIRE(late.newest() + 1 == kAfter);
+    if (late.asked <= number) break;             // none was refused
+    if (done) CHECK(late.updates() == updates);  // there was another way
+    came_late += late.updates() < updates;
+    for (const int length : {kFewMore, kEnd}) REQUIRE(late.read_to_untold(length));
+    CHECK(late.updates() == straight.updates());
+    REQUIRE(late.logits() == straight.logits());
+    llama::AttachedInternals::followed(late.attached).verify();
+  }
+  CHECK(came_late > 10);
 }

@@ -125,6 +125,7 @@ std::string Attached::take_failure() {
 
 void Attached::update() {
   parts_->followed.catch_up();
+  parts_->followed.drop_cut_ends();
   parts_->store.update();
 }
 

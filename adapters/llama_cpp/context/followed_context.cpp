@@ -39,6 +39,11 @@ void FollowedContext::before_batch() {
   for (std::int32_t s = 0; s < sequence_count_; ++s) before_[static_cast<std::size_t>(s)] = newest(s);
 }
 
+/// Who it may be; empty if that is not known.
+std::vector<std::int32_t> FollowedContext::candidates_of(const SequenceUse& use) const {
+  return store_.streams() > 1 ? std::vector<std::int32_t>{use.stream} : names_.candidates_of(use.key);
+}
+
 /// Of a batch that nobody told about, what the runtime still has was computed to the end. Positions do not tell branches apart:
 /// theirs wait for the next mask.
 void FollowedContext::settle_by_positions() {
@@ -46,8 +51,7 @@ void FollowedContext::settle_by_positions() {
   for (const SequenceUse& use : store_.sequences()) {
     if (use.open_to < 0 || use.shared) continue;
     // only those that it may be: another sequence may happen to have that length
-    const std::vector<std::int32_t> known =
-        store_.streams() > 1 ? std::vector<std::int32_t>{use.stream} : names_.candidates_of(use.key);
+    const std::vector<std::int32_t> known = candidates_of(use);
     bool there = false;
     for (std::int32_t s = 0; s < sequence_count_; ++s)
       if (known.empty() || std::find(known.begin(), known.end(), s) != known.end()) there = there || newest(s) + 1 == use.open_to;
@@ -89,6 +93,17 @@ void FollowedContext::catch_up() {
       forget(use.key);
     else if (names_.candidates_of(use.key).empty())
       names_.share(use.key, std::array{std::int32_t{0}});
+  }
+}
+
+/// Also where it is not known which of several a list is: it has no more tokens than the longest of them.
+void FollowedContext::drop_cut_ends() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (const SequenceUse& use : store_.sequences()) {
+    if (use.shared) continue;
+    std::int32_t length = 0;
+    for (const std::int32_t s : candidates_of(use)) length = std::max(length, newest(s) + 1);
+    if (length > 0 && length < use.tokens_seen) store_.cut(use.key, length);
   }
 }
 

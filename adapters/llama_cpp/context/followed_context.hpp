@@ -20,6 +20,8 @@ class FollowedContext {
   /// For those who are not told of every batch and removal: learns from positions what went on since, and releases what the
   /// runtime removed.
   void catch_up();
+  /// Takes what was cut off out of the lists, before an update that nothing of it should be in view of.
+  void drop_cut_ends();
   void before_batch();
   /// Returns the status for the program. Throws what the policy throws: its update is due now, when the batch is known to have
   /// been computed.
@@ -49,6 +51,7 @@ class FollowedContext {
 
  private:
   std::int32_t newest(std::int32_t sequence) const;
+  std::vector<std::int32_t> candidates_of(const SequenceUse& use) const;
   void settle_by_positions();
   std::string copy_lists(std::int32_t source, std::int32_t target, std::int32_t to);
   void refuse(std::int32_t sequence, bool is = true);

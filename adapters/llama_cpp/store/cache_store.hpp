@@ -115,6 +115,10 @@ class CacheStore {
   /// The newest part was, or was not, computed to the end as far as this sequence is concerned.
   void settle(std::int64_t key);
   void take_back(std::int64_t key);
+  /// The runtime has removed what lies behind the first `length` tokens of a sequence without branches, as its next batch would
+  /// show. Does nothing if something was evicted in view of what is gone (that batch will be refused), or
+  /// if the store counts other tokens.
+  void cut(std::int64_t key, std::int32_t length);
   /// The runtime made a copy of the sequence. The copies share one list: its end is no longer cut and its windows are not left.
   void branched(std::int64_t key);
 
@@ -193,6 +197,7 @@ class CacheStore {
   struct Staging;
   struct RowNumbers;
   struct PlacedGroup;
+  struct Cut;
   Layer& layer_of(int layer);
   const Layer& layer_of(int layer) const { return const_cast<CacheStore*>(this)->layer_of(layer); }
   std::vector<HeadList> make_lists(const LayerShape& shape, std::int64_t first_cell = 0) const;
@@ -207,6 +212,7 @@ class CacheStore {
   void show_queries(const Layer& layer, const QueryGroup& queries, const AttentionCall& call, std::size_t first_token) const;
   void check_windows(const Group& group, int stream, const BatchPlan& plan) const;
   void check_cuts(const Group& group, int stream, const BatchPlan& plan) const;
+  static void check_cut(const Group& group, const Sequence& sequence, std::int32_t from);
   void resolve_reused(Group& group, int stream, const BatchPlan& plan);
   void drop_reused(Group& group, int stream, const BatchPlan& plan);
   void drop_unowned(Group& group, int stream);
@@ -229,6 +235,10 @@ class CacheStore {
   void take_back_all();
   void take_back(Group& group, std::int64_t key, Sequence& sequence);
   void take_back_peer(Group& group, std::int64_t key, std::int32_t first);
+  template <class Work>
+  void for_each_peer(Group& group, std::int64_t key, Work work);
+  std::vector<Cut> cuts_in_peers(Group& group, int stream, const BatchPlan& plan);
+  void cut_in(const Cut& cut);
   void find_windows();
   void erase_empty(Group& group);
   bool windows_unknown(const Sequence& sequence) const;

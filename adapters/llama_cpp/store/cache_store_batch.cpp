@@ -119,6 +119,7 @@ const BatchPlan& CacheStore::plan_part(Group& group, int stream, const MaskView&
   std::set<std::int32_t> branched = cells.branched;
   make_room_to_drop(cells);
   const BatchPlan* plan = nullptr;
+  std::vector<Cut> cuts;
   try {
     plan = &group.plans.emplace(stream, plan_batch(mask, written, cells)).first->second;
     check_windows(group, stream, *plan);
@@ -126,6 +127,7 @@ const BatchPlan& CacheStore::plan_part(Group& group, int stream, const MaskView&
     for (const QueryGroup& queries : plan->groups) group.sequences.try_emplace(sequence_key(stream, queries.sequence));
     make_room_to_drop(cells);
     resolve_reused(group, stream, *plan);
+    cuts = cuts_in_peers(group, stream, *plan);
   } catch (...) {  // the runtime has written these cells all the same
     for (const std::int32_t cell : written)
       if (static_cast<std::size_t>(cell) < cells.owner.size()) cells.take(static_cast<std::size_t>(cell));
@@ -144,8 +146,9 @@ const BatchPlan& CacheStore::plan_part(Group& group, int stream, const MaskView&
     drop_unowned(group, stream);
     throw;
   }
-  // in all layers at once: of a batch that is broken off the later ones would never hear; from here on nothing is refused
+  // from here on nothing is refused. In all layers and caches at once: of a broken batch the later ones would never hear
   drop_reused(group, stream, *plan);
+  for (const Cut& cut : cuts) cut_in(cut);
   open_part(group, stream, *plan);
   return *plan;
 }
@@ -169,18 +172,12 @@ void CacheStore::check_windows(const Group& group, int stream, const BatchPlan& 
   }
 }
 
-/// What was evicted in view of tokens that have been cut off since cannot come back.
 void CacheStore::check_cuts(const Group& group, int stream, const BatchPlan& plan) const {
-  if (group.windowed) return;
   const CellMap& cells = group.cells.at(stream);
   for (const QueryGroup& queries : plan.groups) {
     const auto sequence = group.sequences.find(sequence_key(stream, queries.sequence));
     if (sequence == group.sequences.end() || cells.branched.contains(queries.sequence)) continue;
-    if (queries.positions.front() < sequence->second.exact_from)
-      throw std::runtime_error("KV cache: a sequence must go on behind its last eviction, after " +
-                               std::to_string(sequence->second.exact_from) + " tokens, goes on at position " +
-                               std::to_string(queries.positions.front()) +
-                               "; what was evicted cannot come back: remove the whole sequence and read it again");
+    check_cut(group, sequence->second, queries.positions.front());
   }
 }
 

@@ -46,6 +46,13 @@ struct CacheStore::PlacedGroup {
   std::size_t tokens;  // of all groups
 };
 
+/// A sequence that the runtime has cut, in one cache, and that is not cut there yet.
+struct CacheStore::Cut {
+  Group* group;
+  std::int64_t key;
+  std::int32_t length;  // tokens that are left
+};
+
 /// What the newest part of a batch brought a sequence, while it may have to be taken back.
 struct OpenPart {
   std::int32_t first = 0, last = 0;  // positions
@@ -102,6 +109,22 @@ inline int stream_of(std::int64_t key) {
 }
 inline std::int32_t sequence_of(std::int64_t key) {
   return static_cast<std::int32_t>(key & 0xffffffff);
+}
+
+/// Calls work(group, key, sequence) for what the context's other caches hold of the sequence.
+template <class Work>
+void CacheStore::for_each_peer(Group& group, std::int64_t key, Work work) {
+  Group* const first = primary();
+  const auto visit = [&](Group& other, std::int64_t peer) {
+    if (&other == &group) return;
+    if (const auto found = other.sequences.find(peer); found != other.sequences.end()) work(other, peer, found->second);
+  };
+  for (auto& [name, sequence] : first->sequences) {
+    const auto here = sequence.peers.find(&group);
+    if (&group == first ? name != key : here == sequence.peers.end() || here->second != key) continue;
+    visit(*first, name);
+    for (const auto& [other, peer] : sequence.peers) visit(*other, peer);
+  }
 }
 
 }  // namespace namm::llama

@@ -14,6 +14,7 @@ void CacheStore::open_part(Group& group, int stream, const BatchPlan& plan) {
   for (const QueryGroup& queries : plan.groups) {
     Sequence& sequence = group.sequences[sequence_key(stream, queries.sequence)];
     sequence.open = OpenPart{queries.positions.front(), queries.positions.back(), false, false, {}};
+    sequence.tokens_seen = queries.positions.front();  // less than before where the runtime has cut it
   }
 }
 
@@ -72,7 +73,7 @@ void CacheStore::take_back(Group& group, std::int64_t key, Sequence& sequence) {
   for (std::size_t c = 0; c < cells.owner.size(); ++c)
     if (cells.owner[c] == number && cells.position[c] >= open.first) cells.take(c);
   cells.newest[static_cast<std::size_t>(number)] = open.first - 1;
-  sequence.tokens_seen = open.first;  // also behind a cut
+  sequence.tokens_seen = open.first;
   if (&group != primary()) return;
   for (BatchShare& share : shares_)
     if (share.key == key) share.last = std::min(share.last, open.first - 1);
@@ -193,12 +194,7 @@ void CacheStore::resolve_lost(Group& group, std::int64_t key, Sequence& sequence
   const bool left_window = slides && window_tokens_ > 0 && newest + window_tokens_ <= sequence.open->last;
   if (newest < sequence.open->first || left_window) return settle(group, sequence);
   const std::int32_t from = sequence.open->first;
-  if (Group* const first = primary(); first != &group)
-    for (auto& [other, in_first] : first->sequences) {
-      const auto peer = in_first.peers.find(&group);
-      if (peer != in_first.peers.end() && peer->second == key) take_back_peer(*first, other, from);
-    }
-  for (const auto& [peer_group, peer] : sequence.peers) take_back_peer(*peer_group, peer, from);
+  for_each_peer(group, key, [&](Group& other, std::int64_t peer, Sequence&) { take_back_peer(other, peer, from); });
   take_back(group, key, sequence);
 }
 

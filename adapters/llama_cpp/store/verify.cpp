@@ -48,9 +48,12 @@ void CacheStore::verify() const {
       for (const auto& [index, heads] : sequence.layers)
         for (const HeadList& list : heads) verify_list(list, cells, key);
       for (const auto& [other, peer] : sequence.peers)
-        if (const auto found = other->sequences.find(peer); found != other->sequences.end())
+        if (const auto found = other->sequences.find(peer); found != other->sequences.end()) {
           must(sequence.open || found->second.open || found->second.tokens_seen == sequence.tokens_seen,
                "a sequence must be as long in each cache", key);
+          must(cells.branched.contains(sequence_of(key)) == other->cells.at(stream_of(peer)).branched.contains(sequence_of(peer)),
+               "a sequence must have branches in each cache or in none", key);
+        }
     }
   }
 }
