@@ -227,7 +227,7 @@ void score_one(const BamProblem& p, std::size_t width, BamMemory& memory) {
 }
 
 /// One problem on all threads: a long list must not run on one while the others are done.
-void score_shared(const BamProblem& p, std::size_t width, int threads, BamMemory& memory) {
+void score_shared(const BamProblem& p, std::size_t width, [[maybe_unused]] int threads, BamMemory& memory) {
   memory.prepare(p.tokens, width, {p.parameters, width});
   const auto chunks = static_cast<std::ptrdiff_t>((p.tokens + kChunk - 1) / kChunk);
 #pragma omp parallel num_threads(threads)

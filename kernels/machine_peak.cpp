@@ -69,7 +69,7 @@ double thread_seconds() {
 
 }  // namespace
 
-double measure_fma_rate(int threads) {
+double measure_fma_rate([[maybe_unused]] int threads) {
   isa_name();  // applies NAMM_ISA
   double best = 0;
   for (int attempt = 0; attempt < kTries; ++attempt) {
