@@ -54,7 +54,7 @@ void check_whole(const fs::path& folder, bool killed = false) {
 
 constexpr int kMostCalls = 2000;  ///< that one command makes: beyond, it is not the faults that fail
 
-void check_faults(const Command& command) {
+[[maybe_unused]] void check_faults(const Command& command) {
   const Folder folder;
   const std::string whole = folder / "whole";
   fs::create_directories(whole);

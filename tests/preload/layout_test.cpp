@@ -9,7 +9,7 @@ using namespace namm::test;
 
 namespace {
 
-Outcome with_other_ggml(const char* difference) {
+[[maybe_unused]] Outcome with_other_ggml(const char* difference) {
   setenv("NAMM_TEST_GGML", difference, 1);
   setenv("LD_PRELOAD", NAMM_OTHER_GGML, 1);
   Outcome outcome = attached(model_file(), {"eval:0:4:1"});
