@@ -31,9 +31,9 @@ po::options_description bench_options() {
                         "of every variant, all in turn; ratios are medians over them, with the range, and need 5");
   options.add_options()("clock", po::value<std::string>()->default_value("wall")->value_name("NAME"),
                         "wall, or processor (time of this process alone: for a busy machine, with one thread)");
-  options.add_options()(
-      "model,m", po::value<std::string>()->value_name("FILE"),
-      "a GGUF file: prefill and decode, stock llama.cpp with and without flash attention beside ours; without --kernel no kernels");
+  options.add_options()("model,m", po::value<std::string>()->value_name("FILE"),
+                        "a GGUF file: prefill and decode, stock llama.cpp with and without flash attention beside ours; without "
+                        "--kernel no kernels");
   options.add_options()("policy,p", po::value<std::string>()->value_name("NAME"),
                         "policy to attach (--model): a name, a policy file, or own, which was made for this model");
   options.add_options()("budget,b", po::value<std::string>()->value_name("B"), "its budget; default: the policy file's own");
