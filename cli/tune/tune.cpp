@@ -31,7 +31,7 @@ po::options_description tune_options() {
       "resume", po::value<std::string>()->value_name("DIR"), "continues the tuning in this folder; needs no other option");
   add_model(options, 1);
   options.add_options()("budget,b", po::value<std::string>()->default_value("25%")->value_name("B"),
-                        "the budget to tune for: 25%, 256 (tokens per head), 64MiB, 12.5%bytes")(
+                        "the budget to tune for: 25%, 256 (tokens per head), 64MiB")(
       "minutes", po::value<double>()->default_value(0)->value_name("T"),
       "about how long it may take: every step is made as large as fits; 0 = the full size of each, however long")(
       "data", po::value<std::string>()->value_name("FILE"),

@@ -12,7 +12,8 @@ struct Budget {
   enum class Unit { unlimited, fraction, tokens, mebibytes, byte_fraction };
   Unit unit = Unit::unlimited;
   /// fraction: (0, 1] of the tokens seen; tokens: whole, per (layer, KV head); mebibytes: keys and values of all heads together;
-  /// byte_fraction: (0, 1] of the bytes that keys and values of all tokens seen would take in 16 bits
+  /// byte_fraction: (0, 1] of the bytes that keys and values of all tokens seen would take in 16 bits, in a cache that is not
+  /// ours in its own type
   double value = 0;
 
   /// Tokens per (layer, KV head) after `tokens_seen` tokens. `bytes_per_token` is the mean over heads of key + value bytes as

@@ -116,8 +116,8 @@ class CacheStore {
   void settle(std::int64_t key);
   void take_back(std::int64_t key);
   /// The runtime has removed what lies behind the first `length` tokens of a sequence without branches, as its next batch would
-  /// show. Does nothing if something was evicted in view of what is gone (that batch will be refused), or
-  /// if the store counts other tokens.
+  /// show. Does nothing if something was evicted in view of what is gone (that batch will be refused), or if the store counts
+  /// other tokens.
   void cut(std::int64_t key, std::int32_t length);
   /// The runtime made a copy of the sequence. The copies share one list: its end is no longer cut and its windows are not left.
   void branched(std::int64_t key);

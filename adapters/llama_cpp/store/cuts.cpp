@@ -44,8 +44,9 @@ std::vector<CacheStore::Cut> CacheStore::cuts_in_peers(Group& group, int stream,
 
 void CacheStore::cut(std::int64_t key, std::int32_t length) {
   Group* const first = primary();
-  const auto found = first ? first->sequences.find(key) : decltype(first->sequences.find(key))();
-  if (!first || found == first->sequences.end()) return;
+  if (!first) return;
+  const auto found = first->sequences.find(key);
+  if (found == first->sequences.end()) return;
   std::vector<Cut> cuts;
   bool exact = true;
   const auto add = [&](Group& group, std::int64_t in_group, const Sequence& sequence) {

@@ -87,7 +87,7 @@ def calibrate(
         "seed": seed,
     }
     if not isinstance(texts, int):
-        settings["data_content"] = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()
+        settings["texts_sha256"] = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()
     with _folder(output):
         start = time.monotonic()
         bar = Progress(progress)
