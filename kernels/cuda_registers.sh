@@ -19,7 +19,7 @@ trap 'rm -rf "$work"' EXIT
 codes=()
 for sm in 75 80 86 89 90 100 120; do codes+=(-gencode "arch=compute_$sm,code=sm_$sm"); done
 for source in kernels/*_cuda.cu; do
-  nvcc -std=c++20 -O3 -I. "${codes[@]}" --threads 0 -Xptxas -v -c "$source" -o "$work/object.o" > "$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
+  nvcc -std=c++20 -O3 -I. -Iinclude "${codes[@]}" --threads 0 -Xptxas -v -c "$source" -o "$work/object.o" > "$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
   # three lines per kernel and architecture: its name, its stack and spills, its registers
   awk -v file="$(basename "$source" _cuda.cu)" '
     /Compiling entry function/ { split($0, part, "\047"); name = part[2]; sm = part[4] }
