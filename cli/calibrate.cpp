@@ -262,7 +262,7 @@ int run_calibrate(const std::vector<std::string>& arguments) {
   settings.state = folder / kStateFile;
 
   warn_of_few_tokens({&memory.selection.budget, 1});
-  const auto model = llama::LlamaModel::load(model_options.model);
+  const auto model = load_model(model_options);
   drop_unknown_template(*model, settings.chat_template);
   const std::unique_ptr<Host> tokeniser = host_factory(model, {}, 256)();
   add_sources(*values, *tokeniser, settings);

@@ -61,7 +61,7 @@ Words known_words(std::string_view command, std::string_view name) {
       {"target", {"reconstruction", "later", "planted", "answers"}},
       {"input", {"key", "layer"}},
       {"read-out", {"quadratic", "linear"}},
-      {"attachment", {"backend", "callback"}},
+      {"attachment", {"backend", "device", "callback"}},
       {"statistics", {"all", "sums"}},
       {"keys", {"f16", "f32", "none"}},
       {"clock", {"wall", "processor"}},

@@ -42,10 +42,10 @@ nlohmann::json settings_of(const po::variables_map& values, const ModelOptions& 
                         {"model_bytes", std::filesystem::file_size(text("model"))},
                         {"model_hash", eval::model_fingerprint(text("model"))}};
   out["store"] = to_string(memories_from(values).front().store);
-  if (model.holder == llama::CacheHolder::callback) {  // results of the other are resumed as they always were
-    out["attachment"] = text("attachment");
-    out["cells"] = model.cells;
-  }
+  // results without these are resumed as they always were
+  if (model.holder != llama::CacheHolder::backend) out["attachment"] = text("attachment");
+  if (model.holder == llama::CacheHolder::callback) out["cells"] = model.cells;
+  if (model.offload.gpu_layers > 0) out["gpu_layers"] = model.offload.gpu_layers;
   if (values.contains("data"))
     out["data"] = eval::file_fingerprint(text("data"));
   else
@@ -275,7 +275,7 @@ int run_eval(const std::vector<std::string>& arguments) {
   const std::vector<std::uint64_t> numbers = prompts_to_measure(*values, tasks, split);
   continue_plain_texts(tasks);
 
-  const auto model = llama::LlamaModel::load(model_options.model, model_options.gpu_layers);
+  const auto model = load_model(model_options);
   drop_unknown_template(*model, tasks.protocol.chat_template);
   for (const std::string& name : policies_of(candidates)) warn_if_of_another_model(name, model->description().model);
   if (values->contains("data")) warn_of_seen_prompts(candidates, (*values)["data"].as<std::string>(), split_name(*values));

@@ -27,7 +27,7 @@ void EvolveHosts::prepare(const EvolveOptions& stage) {
   if (stage.trace) {
     pool_.emplace(trace_factory(stage.trace), stage.model.workers);
   } else {
-    const auto model = llama::LlamaModel::load(stage.model.model);
+    const auto model = load_model(stage.model);
     bool chat = stage.tasks.protocol.chat_template;
     drop_unknown_template(*model, chat);
     int context_tokens = 0;  // of all stages that are measured on the model

@@ -48,7 +48,7 @@ struct Live {
 std::optional<Live> measure_live(const EvolveOptions& options, const evolve::RunSettings& settings,
                                  const std::shared_ptr<const Policy>& policy, bool quiet) {
   const TaskOptions& tasks = options.tasks;
-  const auto model = llama::LlamaModel::load(options.model.model);
+  const auto model = load_model(options.model);
   ModelOptions model_options = options.model;
   model_options.stop = &interrupted();
   HostPool pool(host_factory(model, model_options, context_for(model, tasks)), model_options.workers);

@@ -13,10 +13,10 @@ namespace namm::cli {
 namespace {
 
 // The same for all stages: they share model and folder.
-constexpr std::array<std::string_view, 13> kOfProcess = {"model",  "threads",  "workers", "context", "output",
-                                                         "resume", "config",   "quiet",   "verbose", "rank-timeout",
-                                                         "help",   "help-all", "stages"};
-constexpr std::size_t kEchoed = 4;   // the first of them belong to the run, the others to the call
+constexpr std::array<std::string_view, 15> kOfProcess = {"model",   "threads",      "workers", "context",  "gpu-layers",
+                                                         "device",  "output",       "resume",  "config",   "quiet",
+                                                         "verbose", "rank-timeout", "help",    "help-all", "stages"};
+constexpr std::size_t kEchoed = 6;   // the first of them belong to the run, the others to the call
 constexpr int kShortestSilence = 5;  // seconds; a rank that works says so every two
 
 std::filesystem::path config_of(const po::variables_map& values) {

@@ -43,8 +43,8 @@ constexpr std::string_view kTexts[] = {"tasks",   "data",       "length",       
 constexpr std::string_view kSearch[] = {"fitness",     "strategy",      "population",         "step-size",
                                         "generations", "stop-at",       "validate-every",     "stop-after-minutes",
                                         "restarts",    "stop-stagnant", "restart-population", "minutes"};
-constexpr std::string_view kMachine[] = {"threads",       "workers",     "context", "gpu-layers", "rank-timeout",
-                                         "prompt-memory", "repetitions", "clock",   "model"};
+constexpr std::string_view kMachine[] = {"threads",      "workers",       "context",     "gpu-layers", "device",
+                                         "rank-timeout", "prompt-memory", "repetitions", "clock",      "model"};
 constexpr std::string_view kFiles[] = {"json", "details", "details-prompts", "config", "format", "wide",      "statistics",
                                        "keys", "layers",  "heads",           "output", "resume", "save-every"};
 

@@ -2,7 +2,11 @@
 
 #include <spdlog/spdlog.h>
 
+#include <sstream>
 #include <stdexcept>
+#include <string>
+
+#include "adapters/llama_cpp/store/row_holder.hpp"
 
 namespace namm::cli {
 namespace {
@@ -19,6 +23,31 @@ void add_model(po::options_description& options, int default_workers, bool neede
                         "prompts evaluated side by side, over one copy of the weights; results do not depend on it");
   options.add_options()("context", po::value<int>()->default_value(0)->value_name("TOKENS"),
                         "longest sequence; 0 = as long as needed");
+  add_offload(options);
+}
+
+void add_offload(po::options_description& options) {
+  options.add_options()("gpu-layers", po::value<int>()->default_value(0)->value_name("N"),
+                        "layers whose weights go to the GPU, 99 for all; the KV cache stays in host memory unless --attachment "
+                        "says otherwise");
+  options.add_options()("device", po::value<std::string>()->default_value("")->value_name("NAMES"),
+                        "devices of --gpu-layers, with commas (CUDA0,CUDA1); default: all GPUs");
+}
+
+llama::Offload offload_from(const po::variables_map& values) {
+  llama::Offload out;
+  out.gpu_layers = values["gpu-layers"].as<int>();
+  require_at_least("--gpu-layers", out.gpu_layers, 0);
+  std::istringstream names(values["device"].as<std::string>());
+  for (std::string name; std::getline(names, name, ',');)
+    if (!name.empty()) out.devices.push_back(name);
+  if (!out.devices.empty() && out.gpu_layers == 0)
+    throw std::invalid_argument("--device: must be given with --gpu-layers, is given without; for example --gpu-layers 99");
+  return out;
+}
+
+std::shared_ptr<const llama::LlamaModel> load_model(const ModelOptions& options) {
+  return llama::LlamaModel::load(options.model, options.offload);
 }
 
 ModelOptions model_from(const po::variables_map& values) {
@@ -33,6 +62,7 @@ ModelOptions model_from(const po::variables_map& values) {
   require_at_least("--workers", out.workers, 1);
   require_at_most("--workers", out.workers, kMostWorkers);
   require_at_least("--context", out.context_tokens, 0);
+  out.offload = offload_from(values);
   return out;
 }
 
@@ -65,36 +95,37 @@ void drop_unknown_template(const llama::LlamaModel& model, bool& chat_template) 
 }
 
 void add_cache_holder(po::options_description& options) {
-  options.add_options()("attachment", po::value<std::string>()->default_value("backend")->value_name("NAME"),
-                        "who holds the KV cache: backend (we do, in host memory; any budget, freed memory is freed) or callback "
-                        "(llama.cpp does, also on a GPU; uniform budgets, freed cells are used again)");
+  options.add_options()(
+      "attachment", po::value<std::string>()->default_value("backend")->value_name("NAME"),
+      "who holds the KV cache: backend (we do, in host memory; any budget, freed memory is freed), device (we "
+      "do, in the memory of the GPU that all layers are on) or callback (llama.cpp does; uniform budgets, freed "
+      "cells are used again)");
   options.add_options()("cells", po::value<int>()->default_value(0)->value_name("N"),
                         "callback: cells of llama.cpp's cache, which need to hold the budget and one interval; 0 = the longest "
                         "sequence");
-  options.add_options()("gpu-layers", po::value<int>()->default_value(0)->value_name("N"),
-                        "callback: layers whose weights and cache go to the GPU");
 }
 
 void read_cache_holder(const po::variables_map& values, ModelOptions& options) {
   const std::string name = values["attachment"].as<std::string>();
-  if (name != "backend" && name != "callback")
-    throw std::invalid_argument("--attachment: must be backend or callback, is \"" + name + "\"; choose one");
-  options.holder = name == "callback" ? llama::CacheHolder::callback : llama::CacheHolder::backend;
+  if (name == "callback")
+    options.holder = llama::CacheHolder::callback;
+  else if (name == "device")
+    options.holder = llama::CacheHolder::device;
+  else if (name != "backend")
+    throw std::invalid_argument("--attachment: must be backend, device or callback, is \"" + name + "\"; choose one");
   options.cells = values["cells"].as<int>();
-  options.gpu_layers = values["gpu-layers"].as<int>();
   require_at_least("--cells", options.cells, 0);
-  require_at_least("--gpu-layers", options.gpu_layers, 0);
-  if (options.holder == llama::CacheHolder::callback) return;
-  for (const char* const only : {"cells", "gpu-layers"})
-    if (values[only].as<int>() != 0)
-      throw std::invalid_argument(std::string("--") + only +
-                                  ": must be 0 with --attachment backend, which holds the cache in host "
-                                  "memory, is " +
-                                  std::to_string(values[only].as<int>()) + "; give --attachment callback");
+  if (options.cells != 0 && options.holder != llama::CacheHolder::callback)
+    throw std::invalid_argument("--cells: must be 0 with --attachment " + name + ", which takes what it needs, is " +
+                                std::to_string(options.cells) + "; give --attachment callback");
+  if (options.holder == llama::CacheHolder::device && options.offload.gpu_layers == 0)
+    throw std::invalid_argument("--attachment device: must have the model's layers on a GPU, has none; give --gpu-layers 99");
 }
 
 void check_cache_holder(const ModelOptions& options, const CachePolicy& memory) {
   if (options.holder == llama::CacheHolder::callback) llama::CallbackMemory::check(memory);
+  if (options.holder != llama::CacheHolder::device) return;
+  if (const std::string why = llama::why_not_held_elsewhere(memory); !why.empty()) throw std::invalid_argument(why);
 }
 
 ModelOptions tokenising(const ModelOptions& options) {

@@ -11,21 +11,26 @@
 
 namespace namm::cli {
 
-/// --model, --threads, --workers, --context.
+/// --model, --threads, --workers, --context, --gpu-layers, --device.
 struct ModelOptions {
   std::filesystem::path model;
   int threads = 1;         ///< per worker
   int workers = 1;         ///< contexts side by side, one copy of the weights
   int context_tokens = 0;  ///< 0 = what the command needs
   llama::CacheHolder holder = llama::CacheHolder::backend;
-  int cells = 0;       ///< callback: of the runtime's cache; 0 = the context
-  int gpu_layers = 0;  ///< callback
+  int cells = 0;  ///< callback: of the runtime's cache; 0 = the context
+  llama::Offload offload{};
   /// LlamaHostSettings::stop: for commands that lose nothing when a text is left unread.
   const std::atomic<bool>* stop = nullptr;
 };
 /// `needed` false: --model may be left out.
 void add_model(po::options_description& options, int default_workers, bool needed = true);
 ModelOptions model_from(const po::variables_map& values);
+/// --gpu-layers and --device alone.
+void add_offload(po::options_description& options);
+llama::Offload offload_from(const po::variables_map& values);
+/// The model with its layers where they belong. Throws what LlamaModel::load throws.
+std::shared_ptr<const llama::LlamaModel> load_model(const ModelOptions& options);
 /// What a host of this model gets from the options. `context_tokens` is used unless --context was given.
 llama::LlamaHostSettings host_settings(const llama::LlamaModel& model, const ModelOptions& options, int context_tokens);
 /// Hosts of one model for a pool. `context_tokens` as for host_settings().
@@ -34,7 +39,7 @@ HostFactory host_factory(std::shared_ptr<const llama::LlamaModel> model, const M
 /// A chat template that llama.cpp does not recognise cannot be applied: says so, once, and takes it out of the protocol.
 void drop_unknown_template(const llama::LlamaModel& model, bool& chat_template);
 
-/// --attachment, --cells, --gpu-layers: who holds the KV cache, and where.
+/// --attachment, --cells: who holds the KV cache, and where.
 void add_cache_holder(po::options_description& options);
 /// Reads them into `options`. Throws std::invalid_argument if they contradict each other.
 void read_cache_holder(const po::variables_map& values, ModelOptions& options);

@@ -127,12 +127,15 @@ int run_run(const std::vector<std::string>& arguments) {
   require_at_least("--max-tokens", max_tokens, 1);
   require_at_most("--max-tokens", max_tokens, static_cast<int>(tasks::kMostLengthTokens));
   std::vector<LabelledRun> runs = runs_from(*values);
-  for (const LabelledRun& run : runs) check_cache_holder(model_options, run.memory);
+  for (LabelledRun& run : runs) {
+    check_cache_holder(model_options, run.memory);
+    run.attachment = (*values)["attachment"].as<std::string>();
+  }
   const tasks::Sample sample = sample_from(*values);
   ProtocolSettings protocol{!values->contains("no-chat"), !values->contains("question-in-context")};
   if (values->contains("json")) require_writable("--json", (*values)["json"].as<std::string>());
 
-  const auto model = llama::LlamaModel::load(model_options.model, model_options.gpu_layers);
+  const auto model = load_model(model_options);
   drop_unknown_template(*model, protocol.chat_template);
   warn_of_what_is_set(*values, runs, model_options);
   for (const LabelledRun& run : runs)

@@ -129,7 +129,7 @@ nlohmann::ordered_json to_json(const LabelledRun& run, const HostDescription& ho
                 {"physical_saving", u.physical_saving()},
                 {"updates", u.updates},
                 {"nan_scores", u.nan_scores},
-                {"attachment", u.cells_allocated > 0 ? "callback" : "backend"}});
+                {"attachment", run.attachment}});
     if (u.cells_allocated > 0)
       out.update({{"cells_final", u.cells}, {"cells_peak", u.cells_peak}, {"cells_allocated", u.cells_allocated}});
   } else {

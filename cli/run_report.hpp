@@ -15,7 +15,8 @@ struct LabelledRun {
   std::string policy, budget, mode;
   CachePolicy memory;
   RunOutcome outcome;
-  std::int64_t stock_kv_bytes = 0;  ///< what the runtime's own cache takes, if it is the one
+  std::int64_t stock_kv_bytes = 0;     ///< what the runtime's own cache takes, if it is the one
+  std::string attachment = "backend";  ///< --attachment
 };
 
 /// The savings of one run, a few lines.

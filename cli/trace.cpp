@@ -148,7 +148,7 @@ int run_trace(const std::vector<std::string>& arguments) {
   trace::Settings settings = trace_settings_from(*values, tasks);
   const std::vector<evolve::PromptChoice> choices = choices_from(*values, tasks);
 
-  const auto model = llama::LlamaModel::load(model_options.model);
+  const auto model = load_model(model_options);
   drop_unknown_template(*model, tasks.protocol.chat_template);
   settings.chat_template = tasks.protocol.chat_template;
   settings.provenance["model_bytes"] = std::filesystem::file_size(model_options.model);

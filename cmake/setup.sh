@@ -10,12 +10,15 @@ source "$root/adapters/llama_cpp/version/pinned.bash"
 
 usage() {
   cat <<'HELP'
-usage: bash cmake/setup.sh [--packages-only | --llama-only] [--with-server] [--archive FILE | --llama PATH]
+usage: bash cmake/setup.sh [--packages-only | --llama-only] [--with-server] [--cuda] [--archive FILE | --llama PATH]
 
   --packages-only   install the missing system packages and stop
   --llama-only      build llama.cpp into build/llama and leave the system packages alone
   --with-server     build llama-server, llama-cli, llama-completion, llama-bench and llama-batched-bench, too, into
                     build/llama/bin (10 to 15 minutes on two cores); a library that is there already stays as it is
+  --cuda            build llama.cpp with its CUDA backend for the GPUs of this machine (or, without one, for those in
+                    NAMM_CUDA_ARCHITECTURES, 90 for example); needs the CUDA toolkit, takes an hour of one core. Later calls keep
+                    it until `--llama pinned`
   --archive FILE    take llama.cpp from this copy of the pinned source package (checked) instead of downloading it
   --llama PATH      build this llama.cpp of yours, a source folder of any version, instead of the pinned one. It is copied, not
                     changed. Later calls keep it until `--llama pinned`; after a change in it, give it again
@@ -29,12 +32,13 @@ fail() {
   exit 1
 }
 
-packages=1 llama=1 server=0 archive='' checkout=''
+packages=1 llama=1 server=0 cuda=0 archive='' checkout=''
 while (($#)); do
   case $1 in
     --packages-only) llama=0 ;;
     --llama-only) packages=0 ;;
     --with-server) server=1 ;;
+    --cuda) cuda=1 ;;
     --archive)
       archive=${2:-}
       [[ -f $archive ]] || { echo "setup: --archive needs an existing file, got '$archive'" >&2; exit 2; }
@@ -57,6 +61,12 @@ while (($#)); do
 done
 ((llama || !server)) || { echo "setup: --packages-only and --with-server exclude each other" >&2; exit 2; }
 [[ -z $checkout ]] || { ((llama)) && [[ -z $archive ]]; } || { echo "setup: --llama excludes --packages-only and --archive" >&2; exit 2; }
+if ((cuda)); then
+  [[ -z $checkout ]] || { echo "setup: --cuda and --llama exclude each other; a llama.cpp of yours is built with CUDA by yourself" >&2; exit 2; }
+  ((llama)) || { echo "setup: --packages-only and --cuda exclude each other" >&2; exit 2; }
+  export PATH=$PATH:/usr/local/cuda/bin
+  command -v nvcc > /dev/null || { echo "setup: --cuda needs nvcc, which is not on the PATH; install the CUDA toolkit" >&2; exit 1; }
+fi
 ((packages || llama)) || { echo "setup: --packages-only and --llama-only exclude each other" >&2; exit 2; }
 
 prefix=$root/build/llama
@@ -71,7 +81,7 @@ fingerprint() {
   (cd "$checkout" && source_files | sort -z | xargs -0 stat --format '%n %s %y' | sha256sum | cut -c 1-16)
 }
 
-if [[ -z $checkout && -z $archive && -f $stamp && $(<"$stamp") == checkout\ * ]]; then
+if [[ -z $checkout && -z $archive && $cuda == 0 && -f $stamp && $(<"$stamp") == checkout\ * ]]; then
   read -r _ _ checkout < "$stamp"
   echo "setup: build/llama is of $checkout and stays so ('--llama pinned' goes back to the pinned version)"
   if [[ -e $prefix/bin/pinned-version || $server == 0 ]]; then
@@ -82,6 +92,8 @@ if [[ -z $checkout && -z $archive && -f $stamp && $(<"$stamp") == checkout\ * ]]
 fi
 if [[ $checkout == pinned ]]; then
   checkout=''
+elif [[ -z $checkout ]] && { ((cuda)) || [[ -f $stamp && $(<"$stamp") == "$wanted cuda" ]]; }; then
+  wanted+=' cuda'
 elif [[ -n $checkout && $wanted != checkout\ * ]]; then
   wanted="checkout $(fingerprint) $checkout"
 fi
@@ -184,7 +196,10 @@ build_llama() {
   echo "setup: building llama.cpp (minutes; log in build/llama.log)"
   # llama.cpp asks git for its version and would find this repository's
   local log=$root/build/llama.log
-  local commit=()
+  local commit=() backends=()
+  if [[ $wanted == *' cuda' ]]; then
+    backends=(-DGGML_CUDA=ON -DGGML_CUDA_NCCL=OFF "-DCMAKE_CUDA_ARCHITECTURES=${NAMM_CUDA_ARCHITECTURES:-native}")
+  fi
   if [[ -n $checkout && -e $checkout/.git ]]; then
     commit=("-DLLAMA_BUILD_COMMIT=$(git -C "$checkout" rev-parse --short HEAD)" "-DLLAMA_BUILD_NUMBER=$(git -C "$checkout" rev-list --count HEAD)")
   fi
@@ -193,7 +208,8 @@ build_llama() {
       -DCMAKE_INSTALL_PREFIX="$partial/install" -DCMAKE_INSTALL_LIBDIR=lib "-DCMAKE_INSTALL_RPATH=\$ORIGIN" \
       -DBUILD_SHARED_LIBS=ON -DLLAMA_BUILD_COMMON=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_TOOLS=OFF \
       -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_OPENSSL=OFF \
-      -DLLAMA_BUILD_IS_DEV=OFF -DGGML_NATIVE=ON -DGGML_OPENMP=ON "${commit[@]}" &&
+      -DLLAMA_BUILD_IS_DEV=OFF -DGGML_NATIVE=ON -DGGML_OPENMP=ON "${commit[@]}" \
+      "${backends[@]}" &&
       cmake --build "$partial/build" &&
       cmake --install "$partial/build"
   } > "$log" 2>&1; then

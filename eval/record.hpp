@@ -11,7 +11,7 @@ namespace namm::eval {
 /// One line of results: one policy on one task at one length and budget. Shares are 0..1; rates are tokens per second.
 struct ResultRecord {
   std::string model, architecture, policy, task, budget, mode;
-  std::string attachment = "backend";  ///< who held the KV cache: backend (we), callback (the runtime)
+  std::string attachment = "backend";  ///< who held the KV cache: backend (we), device (we, on a GPU), callback (the runtime)
   std::int64_t length_tokens = 0;
   std::int64_t samples = 0;      ///< prompts
   std::int64_t independent = 0;  ///< of them, without those that share a needle or a document with another

@@ -67,4 +67,10 @@ touch "$work/archive"
 code=0
 setup --llama "$work/mine" --archive "$work/archive" || code=$?
 ((code == 2)) || fail "--archive and --llama exclude each other"
+for with in "--llama $work/mine" --packages-only; do
+  code=0
+  # shellcheck disable=SC2086  # an option and its value
+  PATH=$work/bin:$PATH bash "$work/namm/cmake/setup.sh" --cuda $with > "$work/log" 2>&1 || code=$?
+  ((code == 2)) || fail "--cuda and $with exclude each other"
+done
 echo "setup_test: passed"

@@ -62,6 +62,7 @@ Tuning tuning_from(const po::variables_map& values) {
   out.model = model.model;
   out.workers = model.workers;
   out.threads = model.threads;
+  out.offload = model.offload;
   const Budget budget = parse_budget(values["budget"].as<std::string>());
   if (budget.unit == Budget::Unit::unlimited)
     throw std::invalid_argument("--budget: must be a budget to tune for, is none; for example --budget 25%");
@@ -77,7 +78,7 @@ Tuning tuning_from(const po::variables_map& values) {
 
 /// Seconds that all workers together take to read a token, measured on the machine as it is now.
 double seconds_per_token(const Tuning& tuning) {
-  const auto model = llama::LlamaModel::load(tuning.model);
+  const auto model = llama::LlamaModel::load(tuning.model, tuning.offload);
   ModelOptions options;
   options.threads = tuning.threads;
   options.stop = &interrupted();

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "adapters/llama_cpp/host/llama_model.hpp"
 #include "cli/tune/sizes.hpp"
 
 namespace namm::cli {
@@ -14,6 +15,7 @@ struct Tuning {
   std::string budget = "25%", data;  ///< data: prompts or texts of one's own; "": none
   std::uint64_t seed = 1;
   int workers = 1, threads = 1;
+  llama::Offload offload{};
   bool quiet = false;
   TuneSizes sizes;
 

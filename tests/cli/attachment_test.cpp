@@ -1,4 +1,6 @@
 // The same policy over the cache that llama.cpp holds: quality and released cells, in one evaluation.
+#include <cstdlib>
+
 #include "tests/support/program.hpp"
 
 using namespace namm::test;
@@ -10,6 +12,12 @@ std::vector<std::string> with(std::vector<std::string> words, std::initializer_l
   words.insert(words.end(), more);
   return words;
 }
+
+/// While it lives, programs find an emulated GPU.
+struct WithDevice {
+  WithDevice() { setenv("GGML_BACKEND_PATH", NAMM_EMULATED, 1); }
+  ~WithDevice() { unsetenv("GGML_BACKEND_PATH"); }
+};
 
 }  // namespace
 
@@ -79,13 +87,49 @@ TEST_CASE("attachments that cannot be are refused") {
     check_refused(run_program(with({"run", "--model", host, "--policy", "knorm", "--budget", "25%", "--prompt", "a b c"}, more)),
                   code, parts);
   };
-  refused({"--attachment", "gpu"}, 2, {"--attachment", "backend or callback", "gpu"});
+  refused({"--attachment", "gpu"}, 2, {"--attachment", "backend, device or callback", "gpu"});
   refused({"--cells", "512"}, 2, {"--cells", "512", "--attachment callback"});
-  refused({"--gpu-layers", "9"}, 2, {"--gpu-layers", "9", "--attachment callback"});
+  refused({"--gpu-layers", "-1"}, 2, {"--gpu-layers", "is -1"});
+  refused({"--device", "CUDA0"}, 2, {"--device", "--gpu-layers 99"});
+  refused({"--attachment", "device"}, 2, {"--attachment device", "--gpu-layers 99"});
+  refused({"--attachment", "device", "--gpu-layers", "99", "--cells", "512"}, 2, {"--cells", "device", "is 512"});
   refused({"--attachment", "callback", "--mode", "pooled"}, 2, {"--mode", "uniform", "pooled", "--attachment backend"});
   refused({"--attachment", "callback", "--cells", "-1"}, 2, {"--cells", "is -1"});
   // with a llama.cpp built for a GPU this runs
   const Outcome offloaded = run_program({"run", "--model", host, "--policy", "knorm", "--budget", "25%", "--prompt", "a b c",
                                          "--attachment", "callback", "--gpu-layers", "9"});
   if (offloaded.code != 0) check_refused(offloaded, 1, {"--gpu-layers", "without a GPU backend", "is 9"});
+}
+
+TEST_CASE("layers go to a GPU, and the cache beside them if it is asked for") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  std::string text;
+  for (int i = 0; i < 120; ++i) text += "word" + std::to_string(i) + " ";
+  const WithDevice emulated;
+  std::vector<json> records;
+  for (const std::vector<std::string>& where : {std::vector<std::string>{},
+                                                {"--gpu-layers", "99"},
+                                                {"--gpu-layers", "99", "--device", "EMU0", "--attachment", "device"}}) {
+    const std::string file = folder / ("run" + std::to_string(records.size()) + ".json");
+    std::vector<std::string> words = {"run", "--model",      host, "--policy", "knorm", "--budget", "25%", "--interval",
+                                      "64",  "--max-tokens", "6",  "--prompt", text,    "--json",   file};
+    words.insert(words.end(), where.begin(), where.end());
+    const Outcome outcome = run_program(words);
+    CAPTURE(outcome.err);
+    REQUIRE(outcome.code == 0);
+    records.push_back(parse_lines(read(file)).at(0));
+  }
+  CHECK(records[1]["attachment"] == "backend");
+  CHECK(records[2]["attachment"] == "device");
+  for (const json& record : records) {
+    CHECK(record["entries_final"] == records[0]["entries_final"]);
+    CHECK(record["physical_saving"].get<double>() > 0.3);
+  }
+  check_refused(run_program({"run", "--model", host, "--policy", "namm", "--budget", "25%", "--prompt", "a b c", "--gpu-layers",
+                             "99", "--attachment", "device"}),
+                2, {"policy namm", "device memory"});
+  check_refused(run_program({"run", "--model", host, "--policy", "knorm", "--budget", "25%", "--prompt", "a b c", "--gpu-layers",
+                             "99", "--device", "CUDA7"}),
+                1, {"--device", "CUDA7", "EMU0"});
 }

@@ -4,6 +4,8 @@
 #include <iterator>
 #include <tuple>
 
+#include "adapters/llama_cpp/host/llama_model.hpp"
+#include "namm/llama.hpp"
 #include "namm/policy.hpp"
 #include "tests/check.hpp"
 #include "tests/device/placed_context.hpp"
@@ -246,4 +248,31 @@ TEST_CASE("sequences that share a device's cache are as if each were alone", "[d
   }
   CHECK(relative_difference(of_first, alone(first)) < nearly(1e-3));
   CHECK(relative_difference(of_second, alone(second)) < nearly(1e-3));
+}
+
+TEST_CASE("attach() leaves the cache where the context's parameters put it", "[device][api]") {
+  TinyShape shape;
+  const auto path = write_tiny_model(shape);
+  device_count();  // the devices are there
+  const auto model =
+      llama::LlamaModel::load(path, {99, on_real_devices() ? std::vector<std::string>{} : std::vector<std::string>{"EMU0"}});
+  auto tokens = random_tokens(kTokens, shape.vocabulary, 4);
+  std::vector<std::vector<HeadContent>> kept;
+  for (const bool on_device : {true, false}) {
+    llama_context_params params = llama_context_default_params();
+    params.n_ctx = 512;
+    params.offload_kqv = on_device;
+    auto attached = llama::attach(model->get(), params, policy_named("knorm"));
+    const std::int64_t free = free_memory(0);
+    for (std::size_t at = 0; at < tokens.size(); at += 66) attached.decode(llama_batch_get_one(tokens.data() + at, 66));
+    CHECK(attached.usage().kv_bytes < attached.usage().kv_bytes_full);
+    CHECK(attached.usage().entries < attached.usage().entries_full / 2);
+    kept.push_back(attached.content());
+    if (!on_device) continue;
+    if (!on_real_devices()) CHECK(free - free_memory(0) >= attached.usage().kv_bytes);
+    CHECK_THROWS_WITH(attached.save(0), Catch::Contains("device memory"));
+  }
+  REQUIRE(kept[0].size() == kept[1].size());
+  if (on_real_devices()) return;  // near ties may fall either way
+  for (std::size_t h = 0; h < kept[0].size(); ++h) CHECK(kept[0][h].positions == kept[1][h].positions);
 }

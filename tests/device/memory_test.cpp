@@ -100,6 +100,45 @@ TEST_CASE("cells that hold nothing cost a device nothing", "[device][memory]") {
   CHECK(large < small + cache / 2);  // masks and work buffers of the runtime grow with the number of cells
 }
 
+TEST_CASE("a token costs a device the columns of masks that it changes, not the masks", "[device][memory]") {
+  TinyShape shape;
+  const auto model = write_tiny_model(shape);
+  const auto tokens = random_tokens(900, shape.vocabulary, 5);
+  Placement placement;
+  placement.memory = streaming(600);
+  placement.memory->interval_tokens = 200;
+  placement.memory->policy = make_policy("random");  // heads hold different tokens: a mask for each
+  placement.ubatch = 200;
+  PlacedContext context(model, placement);
+  context.evaluate(std::span(tokens).first(800), 200);
+  REQUIRE(context.store()->usage().entries == 600 * 3 * 2);
+  context.evaluate(std::span(tokens).subspan(800, 2), 1);  // the first has masks of its own
+  const std::size_t before = emulated_bytes_sent(0);
+  context.evaluate(std::span(tokens).subspan(802, 10), 1);
+  const std::size_t masks = 10 * 3 * 2 * 768 * sizeof(std::uint16_t), runtimes = 10 * 1024 * sizeof(std::uint16_t);
+  CHECK(emulated_bytes_sent(0) - before < masks / 2 + runtimes);
+}
+
+TEST_CASE("what an update frees, the driver has again", "[device][driver]") {
+  TinyShape shape;
+  const auto model = write_tiny_model(shape);
+  const std::size_t count = on_real_devices() ? 8192 : 1024;
+  const auto tokens = random_tokens(count, shape.vocabulary, 6);
+  Placement placement;
+  placement.cells = static_cast<int>(count);
+  placement.memory = streaming(256);
+  placement.memory->interval_tokens = static_cast<int>(count);
+  PlacedContext context(model, placement);
+  context.evaluate(std::span(tokens).first(count - 1), 512);
+  const std::int64_t held = context.store()->usage().kv_bytes, free = free_memory(0);
+  context.evaluate(std::span(tokens).last(1), 1);
+  const std::int64_t reported = held - context.store()->usage().kv_bytes;
+  CHECK(reported > held / 2);
+  const std::int64_t driver = free_memory(0) - free, pages = on_real_devices() ? 6 << 20 : 1 << 16;
+  INFO("reported " << reported << " bytes, the driver has " << driver << " more");
+  CHECK(driver >= reported - pages);  // and work buffers, which are not of the cache, may shrink, too
+}
+
 TEST_CASE("a removed sequence gives its device memory back", "[device][memory]") {
   TinyShape shape;
   const auto model = write_tiny_model(shape);

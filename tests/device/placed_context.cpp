@@ -64,6 +64,12 @@ int device_count() {
   return static_cast<int>(test_devices().size());
 }
 
+std::int64_t free_memory(int device) {
+  std::size_t free = 0, total = 0;
+  ggml_backend_dev_memory(test_devices().at(static_cast<std::size_t>(device)), &free, &total);
+  return static_cast<std::int64_t>(free);
+}
+
 double exactly() {
   return on_real_devices() ? 2e-2 : 0;
 }

@@ -18,6 +18,8 @@ namespace namm::test {
 bool on_real_devices();
 /// Devices that tests may use.
 int device_count();
+/// Bytes that the driver of a device says are free.
+std::int64_t free_memory(int device);
 /// How far apart, as a share, may be what is equal to the bit on emulated devices, and what is `apart` there: a GPU has kernels
 /// of its own for each shape, and products in TF32.
 double exactly();

@@ -1,21 +1,24 @@
 #!/usr/bin/env bash
-# Caches in device memory on a real GPU: builds the runtime with its CUDA backend, then runs the tests that otherwise run on an
-# emulated device (tests/device) on the GPUs of this machine, in at most 8 minutes.
+# Caches in device memory on a real GPU: our kernels beside their scalar twins (and under compute-sanitizer), the tests that
+# otherwise run on an emulated device (tests/device), then rates and memory beside llama.cpp alone. Under 8 minutes after the build.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-# the version: llama_package, llama_version, llama_sha256
-source "$root/adapters/llama_cpp/version/pinned.bash"
 
 usage() {
   cat <<'HELP'
-usage: bash tests/gpu/run.sh [--build FOLDER] [--source LLAMA] [--build-only]
+usage: bash tests/gpu/run.sh [--build FOLDER] [--llama PREFIX] [--model FILE] [--only PART,...] [--repetitions N] [--build-only]
 
-  --build FOLDER   where to build (default: build/gpu). What is there already is not built again
-  --source LLAMA   a source folder of llama.cpp (default: the pinned version, downloaded to build/gpu-llama)
-  --build-only     build for the GPUs in NAMM_CUDA_ARCHITECTURES (90 by default), which need not be here, and stop
+  --build FOLDER    where to build (default: build/gpu). What is there already is not built again
+  --llama PREFIX    a llama.cpp installed with CUDA, its programs in PREFIX/bin (default: build/llama; without CUDA there, it is
+                    built anew: cmake/setup.sh --with-server --cuda)
+  --model FILE      for rates (default: a model of the shape of Llama 3.1 8B with random weights, made in /dev/shm; needs numpy and
+                    gguf, `pip install gguf`)
+  --only PART,...   kernels, sanitizer, device, rates (default: all)
+  --repetitions N   of the rates (default: 2)
+  --build-only      build for the GPUs in NAMM_CUDA_ARCHITECTURES (90 by default), which need not be here, and stop
 
-Needs the packages of cmake/setup.sh and the CUDA toolkit. The build takes long: CUDA's flash attention has many kernels.
+Needs the packages of cmake/setup.sh and the CUDA toolkit. FOLDER/report gets what each part said, and rates.json.
 HELP
 }
 
@@ -24,11 +27,14 @@ fail() {
   exit 1
 }
 
-build=$root/build/gpu source='' only=0
+build=$root/build/gpu llama=$root/build/llama model='' parts=kernels,sanitizer,device,rates repetitions=2 only=0
 while (($#)); do
   case $1 in
     --build) build=${2:?a folder}; shift ;;
-    --source) source=${2:?a folder}; shift ;;
+    --llama) llama=${2:?a folder}; shift ;;
+    --model) model=${2:?a file}; shift ;;
+    --only) parts=${2:?parts}; shift ;;
+    --repetitions) repetitions=${2:?a number}; shift ;;
     --build-only) only=1 ;;
     -h | --help) usage; exit 0 ;;
     *) echo "gpu: unknown option '$1' (see --help)" >&2; exit 2 ;;
@@ -45,41 +51,55 @@ if ((!only)); then
   architectures=native
 fi
 export PATH=$PATH:/usr/local/cuda/bin
-tests=$build/tests/device/namm_test_device
 
-if [[ ! -x $tests ]]; then
+if [[ ! -x $build/tests/device/namm_test_device ]]; then
   command -v nvcc > /dev/null || fail "nvcc must be there to build for CUDA, is not; install the CUDA toolkit, or bring $build from where it is"
-  if [[ -z $source ]]; then
-    source=$root/build/gpu-llama/vendor/llama.cpp
-    if [[ ! -f $source/include/llama.h ]]; then
-      mkdir -p "$root/build/gpu-llama"
-      echo "$llama_package==$llama_version --hash=sha256:$llama_sha256" > "$root/build/gpu-llama/requirements.txt"
-      python3 -m pip download --quiet --disable-pip-version-check --no-deps --no-binary "$llama_package" --require-hashes \
-        --requirement "$root/build/gpu-llama/requirements.txt" --dest "$root/build/gpu-llama" < /dev/null ||
-        fail "download of $llama_package $llama_version failed; give a source folder with --source"
-      tar -xzf "$root"/build/gpu-llama/*.tar.gz -C "$root/build/gpu-llama" --strip-components=1 --no-same-owner
-    fi
-  fi
+  compgen -G "$llama/lib/libggml-cuda.so*" > /dev/null || NAMM_CUDA_ARCHITECTURES=$architectures bash "$root/cmake/setup.sh" --with-server --cuda
   mkdir -p "$build"
   if ! {
-    cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_UNITY_BUILD=OFF "-DNAMM_LLAMA_SOURCE=$source" \
-      -DGGML_CUDA=ON "-DCMAKE_CUDA_ARCHITECTURES=$architectures" -DBUILD_SHARED_LIBS=ON &&
-      cmake --build "$build" --target namm_test_device
+    cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DNAMM_WITH_CUDA=ON "-DCMAKE_PREFIX_PATH=$llama" \
+      "-DCMAKE_CUDA_ARCHITECTURES=$architectures" &&
+      cmake --build "$build" --target namm_test_device namm_test_gpu namm namm_preload namm_module
   } > "$build.log" 2>&1; then
     tail -n 20 "$build.log" >&2
     fail "the build failed; all of it is in $build.log"
   fi
 fi
 if ((only)); then
-  echo "gpu: built $tests for CUDA architecture $architectures; run 'bash tests/gpu/run.sh --build $build' where a GPU is"
+  echo "gpu: built for CUDA architecture $architectures; run 'bash tests/gpu/run.sh --build $build' where a GPU is"
   exit 0
 fi
 
-# What counts bytes or is about the emulated device itself stays out; two devices are used where there are two.
-status=0
-NAMM_TEST_GPU=1 timeout 480 "$tests" '~[emulated]~[memory]' --durations yes | tee "$build/device-tests.txt" || status=$?
-case $status in
-  0) echo "gpu: all tests passed on $gpus" ;;
-  124) fail "the tests took more than 8 minutes; what was done is in $build/device-tests.txt" ;;
-  *) fail "tests failed on $gpus; see $build/device-tests.txt" ;;
-esac
+report=$build/report failed=()
+mkdir -p "$report"
+# runs a part, if it is wanted, and keeps what it says
+part() {
+  local name=$1
+  shift
+  [[ ,$parts, == *,$name,* ]] || return 0
+  echo "gpu: $name"
+  local began=$SECONDS status=0
+  "$@" > "$report/$name.txt" 2>&1 || status=$?
+  tail -n 8 "$report/$name.txt"
+  echo "gpu: $name took $((SECONDS - began)) s"
+  ((status == 0)) || failed+=("$name ($status)")
+}
+
+part kernels "$build/tests/kernels/namm_test_gpu"
+part sanitizer timeout 120 compute-sanitizer --error-exitcode 1 "$build/tests/kernels/namm_test_gpu"
+# What counts an emulated device's bytes or is about that device itself stays out; two devices are used where there are two.
+part device env NAMM_TEST_GPU=1 timeout 300 "$build/tests/device/namm_test_device" '~[emulated]~[memory]' --durations yes
+rates() {
+  local probe=/dev/shm/namm-random-probe.json
+  if [[ -z $model ]]; then
+    model=/dev/shm/namm-random-8b.gguf
+    [[ -f $model && -f $probe ]] || python3 "$root/tests/gpu/random_model.py" --model "$model" --policy "$probe"
+    policies=streaming,$probe,h2o-mean
+  fi
+  python3 "$root/tests/gpu/rates.py" --namm "$build/namm" --bench "$llama/bin/llama-batched-bench" --model "$model" \
+    --policies "${policies:-streaming,h2o-mean}" --repetitions "$repetitions" --out "$report/rates.json"
+}
+part rates rates
+
+((${#failed[@]} == 0)) || fail "failed on $gpus: ${failed[*]}; what they said is in $report"
+echo "gpu: all parts passed on $gpus; report in $report"

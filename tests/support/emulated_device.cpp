@@ -286,6 +286,9 @@ std::size_t emulated_bytes(int index) {
 std::size_t emulated_peak(int index) {
   return devices.at(static_cast<std::size_t>(index))->peak;
 }
+std::size_t emulated_bytes_sent(int index) {
+  return devices.at(static_cast<std::size_t>(index))->sent;
+}
 void reset_emulated_peak(int index) {
   EmulatedDevice& device = *devices.at(static_cast<std::size_t>(index));
   device.peak = device.bytes.load();

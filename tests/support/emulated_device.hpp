@@ -30,6 +30,8 @@ EmulatedSettings& emulated_settings();
 std::size_t emulated_bytes(int index);
 std::size_t emulated_peak(int index);
 void reset_emulated_peak(int index);
+/// Bytes that the host has sent to tensors on it, ever.
+std::size_t emulated_bytes_sent(int index);
 
 /// For a library that ggml loads (ggml_backend_load): what its ggml_backend_init returns, with `count` devices.
 ggml_backend_reg_t emulated_registry(int count);

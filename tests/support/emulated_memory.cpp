@@ -51,8 +51,9 @@ ggml_backend_buffer_i functions() {
   out.memset_tensor = [](ggml_backend_buffer_t, ggml_tensor* tensor, std::uint8_t value, std::size_t offset, std::size_t size) {
     std::memset(reach(tensor) + offset, value, size);
   };
-  out.set_tensor = [](ggml_backend_buffer_t, ggml_tensor* tensor, const void* from, std::size_t offset, std::size_t size) {
+  out.set_tensor = [](ggml_backend_buffer_t buffer, ggml_tensor* tensor, const void* from, std::size_t offset, std::size_t size) {
     std::memcpy(reach(tensor) + offset, from, size);
+    static_cast<EmulatedDevice*>(buffer->buft->context)->sent += size;
   };
   out.get_tensor = [](ggml_backend_buffer_t, const ggml_tensor* tensor, void* to, std::size_t offset, std::size_t size) {
     std::memcpy(to, reach(tensor) + offset, size);

@@ -15,7 +15,7 @@ struct EmulatedDevice {
   std::string name;
   ggml_backend_buffer_type type{};
   ggml_backend_device device{};
-  std::atomic<std::size_t> bytes{0}, peak{0};
+  std::atomic<std::size_t> bytes{0}, peak{0}, sent{0};
 };
 
 /// Fills the device's buffer type, whose `context` is the device.

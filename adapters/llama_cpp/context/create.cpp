@@ -47,7 +47,6 @@ StoredContext create_with_store(llama_model* model, llama_context_params params,
   require_cache_type("type_k", params.type_k, policy);
   require_cache_type("type_v", params.type_v, policy);
   params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
-  params.offload_kqv = false;  // the store is in host memory
   AttachScope scope(policy);
   StoredContext out;
   out.context.reset(llama_init_from_model(model, params));

@@ -29,8 +29,9 @@ class NoContext : public std::runtime_error {
       : std::runtime_error("model " + model + ": llama.cpp cannot create a context: " + why) {}
 };
 
-/// Creates one: the only way in for code that is linked with llama.cpp. Flash attention is switched on, the cache placed in host
-/// memory. `name` of the model is for messages. Throws NoContext if llama.cpp fails, std::invalid_argument or std::runtime_error
+/// Creates one: the only way in for code that is linked with llama.cpp. Flash attention is switched on. The cache is
+/// where `params` says: in host memory, or with offload_kqv in that of the devices that the layers are on. `name` of the model is
+/// for messages. Throws NoContext if llama.cpp fails, std::invalid_argument or std::runtime_error
 /// that says why no policy, or not this one, attaches to the model.
 StoredContext create_with_store(llama_model* model, llama_context_params params, const CachePolicy& policy,
                                 const std::string& name);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <stdexcept>
 
 #include "adapters/llama_cpp/attachable.hpp"
@@ -101,6 +102,10 @@ void DeviceCache::announce(const ggml_tensor* attention, bool supported) {
 
 std::string DeviceCache::obstacle(const CachePolicy& policy, int window_tokens) const {
   if (std::string why = why_not_held_elsewhere(policy); !why.empty()) return why;
+  // it reorders graphs by what their nodes were, and aborts the process where others stand among them
+  if (const char* const reorders = std::getenv("GGML_CUDA_GRAPH_OPT"); reorders && std::atoi(reorders) == 1)
+    return std::string("GGML_CUDA_GRAPH_OPT must not be 1 where a policy holds the cache in device memory, is; unset it") +
+           kHostInstead;
   const bool one_device = std::all_of(rows_.begin(), rows_.end(),
                                       [&](const auto& entry) { return entry.second->type() == rows_.begin()->second->type(); });
   if (window_tokens > 0 && !one_device)

@@ -15,6 +15,12 @@ struct FreeGgml {
 using GgmlContext = std::unique_ptr<ggml_context, FreeGgml>;
 using GgmlBuffer = std::unique_ptr<ggml_backend_buffer, FreeGgml>;
 
+/// Where the next tensor may begin, on any backend.
+constexpr std::size_t aligned(std::size_t bytes) {
+  constexpr std::size_t kAlignment = 256;
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
 /// A context for `tensors` tensors without data and graphs of `nodes` nodes. Throws std::bad_alloc.
 GgmlContext make_context(std::size_t tensors, std::size_t nodes = 0);
 

@@ -10,106 +10,23 @@
 #include "adapters/llama_cpp/store/batch_plan.hpp"
 
 namespace namm::llama {
-namespace {
 
-constexpr std::size_t kAlignment = 256;
-constexpr std::int64_t kFewQueries = 4;  // so few that a mask for each head is small
-
-std::size_t aligned(std::size_t bytes) {
-  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
-}
-
-bool same_cells(const LayerRows& rows) {
-  const auto& heads = rows.slots();
-  return std::all_of(heads.begin(), heads.end(), [&](const auto& head) {
-    return std::equal(head->cells().begin(), head->cells().end(), heads.front()->cells().begin(), heads.front()->cells().end());
-  });
-}
-
-}  // namespace
-
-Substitute::Layer Substitute::look_at(ggml_cgraph* graph, const LayerTask& task) {
-  Layer out;
-  out.query_heads = ggml_graph_node(graph, task.part.attention)->src[0]->ne[2];
-  out.streams = task.streams;
-  out.rows = static_cast<std::int64_t>(task.wanted.queries.size());
-  out.sums = task.wanted.sums;
-  out.queries = static_cast<std::int64_t>(task.cells->size() / sizeof(std::int64_t));
-  out.some = out.rows < out.queries;
-  out.slot_count = task.rows->extent();
-  out.mask_cells = static_cast<std::int64_t>(task.mask->size() / sizeof(std::uint16_t)) / out.queries;
-  const bool alike = same_cells(*task.rows);
-  out.masks = alike ? 1 : static_cast<std::int64_t>(task.rows->slots().size());
-  out.kind = out.queries <= kFewQueries ? MaskKind::uploaded : MaskKind::gathered;
-  const std::span<const std::int32_t> cells = task.rows->slots().front()->cells();
-  if (!alike || out.streams > 1 || out.slot_count != out.mask_cells) return out;
-  for (std::size_t s = 0; s < cells.size(); ++s)
-    if (cells[s] != static_cast<std::int32_t>(s)) return out;
-  // and no query may see a cell behind them, whose token was dropped
-  const auto* const mask = reinterpret_cast<const std::uint16_t*>(task.mask->data());
-  for (std::int64_t i = 0; i < out.queries; ++i)
-    for (std::int64_t c = static_cast<std::int64_t>(cells.size()); c < out.mask_cells; ++c)
-      if (MaskView::sees(mask[i * out.mask_cells + c])) return out;
-  out.kind = MaskKind::runtimes;
-  return out;
-}
-
-std::int64_t Substitute::tile_of(const Layer& layer) {
+std::int64_t Substitute::tile_of(const LayerInputs& layer) {
   return attention_tile(layer.queries, layer.slot_count, layer.query_heads);
-}
-
-/// Where inputs lie: they go to the device in one piece.
-void Substitute::lay_out(ggml_cgraph* graph, std::span<const LayerTask> tasks) {
-  layers_.clear();
-  output_bytes_ = 0;
-  std::size_t end = 0;
-  const auto add = [&](std::size_t bytes) {
-    const std::size_t at = end;
-    end = aligned(end + bytes);
-    return at;
-  };
-  std::map<const void*, std::size_t> columns;  // by mask: layers of one cache share them
-  for (const LayerTask& task : tasks) {
-    Layer layer = look_at(graph, task);
-    const auto queries = static_cast<std::size_t>(layer.queries), slots = static_cast<std::size_t>(layer.slot_count),
-               masks = static_cast<std::size_t>(layer.masks);
-    layer.slots_at = add(queries * task.rows->slots().size() * sizeof(std::int64_t));
-    if (layer.kind == MaskKind::uploaded) layer.mask_at = add(slots * queries * masks * sizeof(std::uint16_t));
-    if (layer.kind == MaskKind::gathered) {
-      layer.cells_at = add(slots * masks * sizeof(std::int32_t));
-      const auto [known, fresh] = columns.try_emplace(task.mask.get(), 0);
-      if (fresh)
-        known->second = add(queries * (static_cast<std::size_t>(layer.streams * layer.mask_cells) + 1) * sizeof(std::uint16_t));
-      layer.columns_at = known->second;
-    }
-    const auto rows = static_cast<std::size_t>(layer.rows), heads = task.rows->slots().size();
-    if (layer.some && rows > 0) {
-      layer.query_ids_at = add(rows * static_cast<std::size_t>(layer.query_heads) * sizeof(std::int32_t));
-      layer.mask_ids_at = add(rows * masks * sizeof(std::int32_t));
-    }
-    const auto give_back = [&](std::size_t numbers) {
-      const std::size_t at = output_bytes_;
-      output_bytes_ = aligned(output_bytes_ + numbers * sizeof(float));
-      return at;
-    };
-    if (rows > 0) layer.rows_at = give_back(rows * slots * heads);
-    if (layer.sums) layer.sums_at = give_back(slots * heads);
-    layers_.push_back(layer);
-  }
-  input_bytes_ = end;
 }
 
 /// Two batches with the same key are computed by the same nodes.
 std::vector<std::int64_t> Substitute::key_of(ggml_cgraph* graph, std::span<const LayerTask> tasks) const {
   std::vector<std::int64_t> key;
   const auto add = [&](const auto& value) { key.push_back(static_cast<std::int64_t>(value)); };
+  add(batch_.changes());
   const auto add_tensor = [&](const ggml_tensor* tensor) {
     add(reinterpret_cast<std::intptr_t>(tensor->data));
     for (int d = 0; d < GGML_MAX_DIMS; ++d) add(tensor->ne[d]), add(tensor->nb[d]);
   };
   for (std::size_t i = 0; i < tasks.size(); ++i) {
     const GraphPart& part = tasks[i].part;
-    const Layer& layer = layers_[i];
+    const LayerInputs& layer = batch_.layers()[i];
     for (const int number : {part.layer, part.keys, part.values, part.attention}) add(number);
     add(layer.kind);
     for (const std::int64_t number : {layer.queries, layer.slot_count, layer.masks, layer.mask_cells, layer.rows, layer.streams})
@@ -134,7 +51,7 @@ std::vector<std::int64_t> Substitute::key_of(ggml_cgraph* graph, std::span<const
   return key;
 }
 
-void Substitute::build_layer(ggml_cgraph* graph, const LayerTask& task, const Layer& layer, bool measuring) {
+void Substitute::build_layer(ggml_cgraph* graph, const LayerTask& task, const LayerInputs& layer, bool measuring) {
   ggml_context* const context = context_.get();
   char* const base = measuring ? nullptr : static_cast<char*>(ggml_backend_buffer_get_base(buffer_.get()));
   const auto input = [&](ggml_type number, std::size_t at, std::initializer_list<std::int64_t> shape) {
@@ -203,6 +120,21 @@ void Substitute::build_layer(ggml_cgraph* graph, const LayerTask& task, const La
   replaced_.insert(replaced_.end(), {task.part.keys, task.part.values, task.part.attention});
 }
 
+/// The node that changes masks which the device has already.
+void Substitute::build_changes(int before) {
+  const auto at = [&](ggml_type type, std::size_t offset, std::initializer_list<std::int64_t> shape) {
+    ggml_tensor* const out = ggml_new_tensor(context_.get(), type, static_cast<int>(shape.size()), shape.begin());
+    ggml_backend_tensor_alloc(buffer_.get(), out, static_cast<char*>(inputs_->data) + offset);
+    return out;
+  };
+  const auto count = static_cast<std::int64_t>(batch_.changes());
+  ggml_tensor* const node = settled(ggml_set_rows(
+      context_.get(), at(GGML_TYPE_F16, batch_.masks_at(), {1, static_cast<std::int64_t>(batch_.mask_halves())}),
+      at(GGML_TYPE_F32, batch_.change_values_at(), {1, count}), at(GGML_TYPE_I64, batch_.change_ids_at(), {count})));
+  node->flags |= GGML_TENSOR_FLAG_COMPUTE;
+  ours_.emplace_back(before, node);
+}
+
 void Substitute::build(const DeviceStream& stream, ggml_cgraph* graph, std::span<const LayerTask> tasks) {
   type_ = ggml_backend_get_default_buffer_type(stream.backend);
   key_.clear();
@@ -210,13 +142,13 @@ void Substitute::build(const DeviceStream& stream, ggml_cgraph* graph, std::span
   replaced_.clear();
   std::fill(std::begin(room_), std::end(room_), 0);
   for (const bool measuring : {true, false}) {
-    std::size_t tensors = 2;
-    for (const Layer& layer : layers_)
+    std::size_t tensors = 8;
+    for (const LayerInputs& layer : batch_.layers())
       tensors += kTensorsPerLayer + attention_tensors(layer.sums ? layer.queries : 0, tile_of(layer));
     context_ = make_context(tensors);
     if (!measuring) {
-      const std::size_t outputs_at = aligned(input_bytes_);
-      std::size_t end = outputs_at + output_bytes_;
+      const std::size_t outputs_at = aligned(batch_.bytes());
+      std::size_t end = outputs_at + batch_.output_bytes();
       for (std::size_t r = 0; r < kRooms; ++r) {
         room_at_[r] = end;
         end += room_[r];
@@ -229,16 +161,18 @@ void Substitute::build(const DeviceStream& stream, ggml_cgraph* graph, std::span
                                    " MiB of masks and attention; use a smaller part of a batch (-ub)");
       }
       inputs_ =
-          ggml_new_tensor_1d(context_.get(), GGML_TYPE_I8, static_cast<std::int64_t>(std::max<std::size_t>(input_bytes_, 1)));
+          ggml_new_tensor_1d(context_.get(), GGML_TYPE_I8, static_cast<std::int64_t>(std::max<std::size_t>(batch_.bytes(), 1)));
       auto* const start = static_cast<char*>(ggml_backend_buffer_get_base(buffer_.get()));
       ggml_backend_tensor_alloc(buffer_.get(), inputs_, start);
       outputs_ = nullptr;
-      if (output_bytes_ > 0) {
-        outputs_ = ggml_new_tensor_1d(context_.get(), GGML_TYPE_F32, static_cast<std::int64_t>(output_bytes_ / sizeof(float)));
+      if (batch_.output_bytes() > 0) {
+        outputs_ =
+            ggml_new_tensor_1d(context_.get(), GGML_TYPE_F32, static_cast<std::int64_t>(batch_.output_bytes() / sizeof(float)));
         ggml_backend_tensor_alloc(buffer_.get(), outputs_, start + outputs_at);
       }
+      if (batch_.changes() > 0) build_changes(tasks.front().part.keys);
     }
-    for (std::size_t i = 0; i < tasks.size(); ++i) build_layer(graph, tasks[i], layers_[i], measuring);
+    for (std::size_t i = 0; i < tasks.size(); ++i) build_layer(graph, tasks[i], batch_.layers()[i], measuring);
   }
   std::stable_sort(ours_.begin(), ours_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   std::sort(replaced_.begin(), replaced_.end());
@@ -253,65 +187,15 @@ void Substitute::build(const DeviceStream& stream, ggml_cgraph* graph, std::span
   }
 }
 
-void Substitute::fill(std::span<const LayerTask> tasks) {
-  constexpr std::uint16_t kHidden = 0xfc00;  // -inf
-  staging_.assign(input_bytes_, 0);
-  std::size_t columns_done = input_bytes_;  // none
-  for (std::size_t i = 0; i < tasks.size(); ++i) {
-    const Layer& layer = layers_[i];
-    const auto& heads = tasks[i].rows->slots();
-    const auto* const written = reinterpret_cast<const std::int64_t*>(tasks[i].cells->data());
-    const auto* const seen = reinterpret_cast<const std::uint16_t*>(tasks[i].mask->data());
-    auto* slots = reinterpret_cast<std::int64_t*>(staging_.data() + layer.slots_at);
-    for (const auto& head : heads)
-      for (std::int64_t q = 0; q < layer.queries; ++q) *slots++ = head->slot_of(static_cast<std::int32_t>(written[q]));
-    const std::int64_t cells = layer.mask_cells, columns_count = layer.streams * cells,
-                       per_stream = layer.queries / layer.streams;
-    const auto column_of = [&](std::int64_t mask, std::int64_t slot) {  // `columns_count`: nobody sees it
-      const std::span<const std::int32_t> all = heads[static_cast<std::size_t>(mask)]->cells();
-      if (slot >= static_cast<std::int64_t>(all.size()) || all[static_cast<std::size_t>(slot)] == RowSlots::kFree)
-        return columns_count;
-      const std::int64_t cell = all[static_cast<std::size_t>(slot)];
-      const std::int64_t stream = cell / tasks[i].cells_per_stream - tasks[i].first_stream;
-      const std::int64_t own = cell % tasks[i].cells_per_stream;
-      return stream < 0 || stream >= layer.streams || own >= cells ? columns_count : stream * cells + own;
-    };
-    const auto seen_by = [&](std::int64_t query, std::int64_t column) {
-      return column < columns_count && column / cells == query / per_stream ? seen[query * cells + column % cells] : kHidden;
-    };
-    if (layer.some && layer.rows > 0)
-      for (const auto& [at, copies] :
-           {std::pair{layer.query_ids_at, layer.query_heads}, std::pair{layer.mask_ids_at, layer.masks}})
-        for (std::int64_t copy = 0; copy < copies; ++copy)
-          std::memcpy(staging_.data() + at + static_cast<std::size_t>(copy * layer.rows) * sizeof(std::int32_t),
-                      tasks[i].wanted.queries.data(), static_cast<std::size_t>(layer.rows) * sizeof(std::int32_t));
-    if (layer.kind == MaskKind::uploaded) {
-      auto* to = reinterpret_cast<std::uint16_t*>(staging_.data() + layer.mask_at);
-      for (std::int64_t m = 0; m < layer.masks; ++m)
-        for (std::int64_t q = 0; q < layer.queries; ++q)
-          for (std::int64_t s = 0; s < layer.slot_count; ++s) *to++ = seen_by(q, column_of(m, s));
-    }
-    if (layer.kind != MaskKind::gathered) continue;
-    auto* ids = reinterpret_cast<std::int32_t*>(staging_.data() + layer.cells_at);
-    for (std::int64_t m = 0; m < layer.masks; ++m)
-      for (std::int64_t s = 0; s < layer.slot_count; ++s) *ids++ = static_cast<std::int32_t>(column_of(m, s));
-    if (layer.columns_at == columns_done) continue;
-    columns_done = layer.columns_at;
-    auto* const columns = reinterpret_cast<std::uint16_t*>(staging_.data() + layer.columns_at);
-    for (std::int64_t q = 0; q < layer.queries; ++q)
-      for (std::int64_t c = 0; c <= columns_count; ++c) columns[c * layer.queries + q] = seen_by(q, c);
-  }
-}
-
 ggml_status Substitute::compute(const DeviceStream& stream, ggml_cgraph* graph, std::span<const LayerTask> tasks) {
   ggml_backend_synchronize(stream.backend);  // the batch before may still read what is filled now
-  lay_out(graph, tasks);
-  if (std::vector<std::int64_t> key = key_of(graph, tasks); key != key_) {
-    build(stream, graph, tasks);
-    key_ = std::move(key);
-  }
-  fill(tasks);
-  if (input_bytes_ > 0) ggml_backend_tensor_set(inputs_, staging_.data(), 0, input_bytes_);
+  batch_.lay_out(graph, tasks);
+  std::vector<std::int64_t> key = key_of(graph, tasks);
+  const bool fresh = key != key_;
+  if (fresh) build(stream, graph, tasks);
+  key_.clear();  // until it is done: masks that the device was not given, or did not change, are not built upon
+  const std::span<const char> inputs = batch_.fill(tasks, fresh);
+  if (!inputs.empty()) ggml_backend_tensor_set(inputs_, inputs.data(), 0, inputs.size());
   nodes_.clear();
   auto ours = ours_.begin();
   auto replaced = replaced_.begin();
@@ -325,17 +209,19 @@ ggml_status Substitute::compute(const DeviceStream& stream, ggml_cgraph* graph, 
   // A piece of a graph, even if it is all of it, has no number of its own: a device that knows graphs by it looks at the nodes.
   GraphView view = ggml_graph_view(graph, 0, ggml_graph_n_nodes(graph));
   view.consist_of(nodes_);
-  return stream.compute(stream.backend, view.graph());
+  const ggml_status status = stream.compute(stream.backend, view.graph());
+  if (status == GGML_STATUS_SUCCESS) key_ = std::move(key);
+  return status;
 }
 
 std::vector<SlotAttention> Substitute::attention(const DeviceStream& stream, std::span<const LayerTask> tasks) {
   std::vector<SlotAttention> out(tasks.size());
-  if (output_bytes_ == 0) return out;
-  fetched_.resize(output_bytes_ / sizeof(float));
+  if (batch_.output_bytes() == 0) return out;
+  fetched_.resize(batch_.output_bytes() / sizeof(float));
   ggml_backend_synchronize(stream.backend);
-  ggml_backend_tensor_get(outputs_, fetched_.data(), 0, output_bytes_);
+  ggml_backend_tensor_get(outputs_, fetched_.data(), 0, batch_.output_bytes());
   for (std::size_t i = 0; i < tasks.size(); ++i) {
-    const Layer& layer = layers_[i];
+    const LayerInputs& layer = batch_.layers()[i];
     const std::size_t heads = tasks[i].rows->slots().size(), slots = static_cast<std::size_t>(layer.slot_count);
     const std::span<const float> all(fetched_);
     out[i].slots = slots;

@@ -44,8 +44,8 @@ llama_context_params LlamaHost::params(bool flash_attention, int cells) const {
     out.abort_callback = [](void* stop) { return static_cast<const std::atomic<bool>*>(stop)->load(); };
     out.abort_callback_data = const_cast<std::atomic<bool>*>(settings_.stop);  // llama.cpp has no pointer to const there
   }
+  out.offload_kqv = callback_ || settings_.holder == CacheHolder::device;
   if (!callback_) return out;
-  out.offload_kqv = true;
   out.cb_eval = CallbackMemory::callback;
   out.cb_eval_user_data = callback_.get();
   return out;

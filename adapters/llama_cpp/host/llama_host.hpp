@@ -17,6 +17,7 @@ class TailBatch;
 /// Who holds the KV cache that a memory is attached to.
 enum class CacheHolder {
   backend,   ///< a CacheStore of ours, in host memory: any length per head, freed memory is freed
+  device,    ///< the same in the memory of the devices that the layers are on (docs/gpu.md)
   callback,  ///< the runtime, on any device: heads of equal length, freed cells are used again (CallbackMemory)
 };
 

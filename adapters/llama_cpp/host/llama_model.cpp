@@ -68,6 +68,21 @@ void check_is_gguf(const std::filesystem::path& path) {
         ": must be a GGUF file (first bytes \"GGUF\"), is something else; convert it with llama.cpp's convert_hf_to_gguf.py");
 }
 
+/// Ends with null, as llama.cpp wants it; empty for all devices.
+std::vector<ggml_backend_dev_t> devices_named(const std::vector<std::string>& names) {
+  std::vector<ggml_backend_dev_t> out;
+  for (const std::string& name : names) {
+    out.push_back(ggml_backend_dev_by_name(name.c_str()));
+    if (out.back()) continue;
+    std::string known;
+    for (std::size_t i = 0; i < ggml_backend_dev_count(); ++i)
+      known.append(known.empty() ? "" : ", ").append(ggml_backend_dev_name(ggml_backend_dev_get(i)));
+    throw std::runtime_error("--device: must be devices that llama.cpp has, is \"" + name + "\"; choose from " + known);
+  }
+  if (!out.empty()) out.push_back(nullptr);
+  return out;
+}
+
 }  // namespace
 
 std::string last_llama_error() {
@@ -75,14 +90,17 @@ std::string last_llama_error() {
   return last_error;
 }
 
-std::shared_ptr<const LlamaModel> LlamaModel::load(const std::filesystem::path& path, int gpu_layers) {
+std::shared_ptr<const LlamaModel> LlamaModel::load(const std::filesystem::path& path, const Offload& offload) {
   check_is_gguf(path);
   start_runtime();
   llama_model_params params = llama_model_default_params();
-  if (gpu_layers > 0 && !llama_supports_gpu_offload())
+  if (offload.gpu_layers > 0 && !llama_supports_gpu_offload())
     throw std::runtime_error("--gpu-layers: must be 0 with a llama.cpp built without a GPU backend, is " +
-                             std::to_string(gpu_layers) + "; build llama.cpp for the GPU (GGML_CUDA=ON), or leave it out");
-  params.n_gpu_layers = gpu_layers;
+                             std::to_string(offload.gpu_layers) +
+                             "; build llama.cpp for the GPU (bash cmake/setup.sh --cuda), or leave it out");
+  params.n_gpu_layers = offload.gpu_layers;
+  std::vector<ggml_backend_dev_t> devices = devices_named(offload.devices);
+  if (!devices.empty()) params.devices = devices.data();
   {
     const std::lock_guard<std::mutex> lock(log_mutex);
     errors.clear();

@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "host/host.hpp"
 
@@ -10,12 +11,17 @@ struct llama_vocab;
 
 namespace namm::llama {
 
+/// What of a model is on GPUs.
+struct Offload {
+  int gpu_layers = 0;                ///< layers whose weights go there; 0 = none, 99 is all of most models
+  std::vector<std::string> devices;  ///< as llama.cpp names them, CUDA0 for example; empty = all GPUs
+};
+
 /// A GGUF model in memory, shared by any number of hosts (one copy of the weights).
 class LlamaModel {
  public:
-  /// `gpu_layers`: layers whose weights, and cache if the runtime holds it, go to the GPU that llama.cpp was built for; 0 = none.
   /// Throws std::runtime_error: subject, rule, value seen, remedy; for example a missing, truncated or foreign file.
-  static std::shared_ptr<const LlamaModel> load(const std::filesystem::path& path, int gpu_layers = 0);
+  static std::shared_ptr<const LlamaModel> load(const std::filesystem::path& path, const Offload& offload = {});
   ~LlamaModel();
   LlamaModel(const LlamaModel&) = delete;
   LlamaModel& operator=(const LlamaModel&) = delete;

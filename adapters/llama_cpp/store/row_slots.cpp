@@ -26,6 +26,7 @@ void RowSlots::take(std::int32_t list, std::span<const std::int32_t> cells, std:
     lists_of_[lowest_free_] = list;
     slot_of_cell_[c] = static_cast<std::int32_t>(lowest_free_);
     ++used_;
+    ++changes_.taken;
   }
 }
 
@@ -35,6 +36,7 @@ void RowSlots::free_slot(std::int32_t slot) {
   cells_[s] = kFree;
   lowest_free_ = std::min(lowest_free_, s);
   --used_;
+  ++changes_.other;
 }
 
 void RowSlots::trim() {
@@ -62,6 +64,7 @@ std::vector<std::int32_t> RowSlots::in_use() const {
 }
 
 void RowSlots::close_gaps() {
+  ++changes_.other;
   std::size_t to = 0;
   for (std::size_t s = 0; s < cells_.size(); ++s) {
     if (cells_[s] == kFree) continue;

@@ -28,9 +28,19 @@ class RowSlots {
 
   /// The slot of a cell that has an entry.
   std::int32_t slot_of(std::int32_t cell) const { return slot_of_cell_[static_cast<std::size_t>(cell)]; }
+  /// The slot of any cell; kFree if it has no entry.
+  std::int32_t slot_at(std::int32_t cell) const {
+    return static_cast<std::size_t>(cell) < slot_of_cell_.size() ? slot_of(cell) : kFree;
+  }
   /// [slot] the cell of its entry, kFree if there is none. As long as the highest slot in use requires.
   std::span<const std::int32_t> cells() const { return cells_; }
   std::size_t used() const { return used_; }
+  /// What has happened so far. Where only `taken` has grown since, everything lies where it lay, and that many cells were added.
+  struct Changes {
+    std::uint64_t taken = 0, other = 0;
+    bool operator==(const Changes&) const = default;
+  };
+  const Changes& changes() const { return changes_; }
   /// Slots with an entry, ascending: where the rows come from if the gaps between them are closed.
   std::vector<std::int32_t> in_use() const;
   /// Lets entries follow one another without free slots between, in the order of in_use().
@@ -48,6 +58,7 @@ class RowSlots {
   std::size_t used_ = 0;
   std::size_t lowest_free_ = 0;  // no slot below it is free
   std::int32_t lists_ = 0;
+  Changes changes_;
 };
 
 /// The slots of one list: given back when the list goes. Empty where the list holds its rows itself.
