@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <utility>
 
 #include "adapters/llama_cpp/device/own_graph.hpp"
 #include "adapters/llama_cpp/store/batch_plan.hpp"
@@ -32,6 +33,10 @@ class Sight {
   std::int64_t columns() const { return layer_.streams * layer_.mask_cells; }
   /// The column of a cell; columns(): nobody sees it.
   std::int64_t column_of_cell(std::int64_t cell) const {
+    if (layer_.streams == 1) {  // without a division
+      const std::int64_t own = cell - task_.first_stream * task_.cells_per_stream;
+      return own < 0 || own >= layer_.mask_cells ? columns() : own;
+    }
     const std::int64_t stream = cell / task_.cells_per_stream - task_.first_stream, own = cell % task_.cells_per_stream;
     return stream < 0 || stream >= layer_.streams || own >= layer_.mask_cells ? columns() : stream * layer_.mask_cells + own;
   }
@@ -46,6 +51,7 @@ class Sight {
     return (task_.first_stream + query / per_stream_) * task_.cells_per_stream + own;
   }
   std::uint16_t of(std::int64_t query, std::int64_t column) const {
+    if (layer_.streams == 1) return column < columns() ? mask_[query * layer_.mask_cells + column] : kHidden;
     return column < columns() && column / layer_.mask_cells == query / per_stream_
                ? mask_[query * layer_.mask_cells + column % layer_.mask_cells]
                : kHidden;
@@ -121,6 +127,7 @@ void BatchInputs::lay_out(ggml_cgraph* graph, std::span<const LayerTask> tasks) 
     return at;
   };
   std::map<const void*, std::size_t> columns;  // by mask: layers of one cache share them
+  std::size_t turned = 0;                      // bytes of those that the device makes
   for (std::size_t i = 0; i < tasks.size(); ++i) {
     const LayerTask& task = tasks[i];
     LayerInputs layer = look_at(graph, task, seen_[i]);
@@ -135,9 +142,11 @@ void BatchInputs::lay_out(ggml_cgraph* graph, std::span<const LayerTask> tasks) 
     }
     if (layer.kind == MaskKind::gathered) {
       layer.cells_at = add(slots * masks * sizeof(std::int32_t));
+      // the runtime has sent its mask, which a device can turn; those of several streams are put together here
+      layer.turn = layer.streams == 1;
       const auto [known, fresh] = columns.try_emplace(task.mask.get(), 0);
-      if (fresh)
-        known->second = add(queries * (static_cast<std::size_t>(layer.streams * layer.mask_cells) + 1) * sizeof(std::uint16_t));
+      const std::size_t size = queries * (static_cast<std::size_t>(layer.streams * layer.mask_cells) + 1) * sizeof(std::uint16_t);
+      if (fresh) known->second = layer.turn ? std::exchange(turned, aligned(turned + size)) : add(size);
       layer.columns_at = known->second;
     }
     const auto rows = static_cast<std::size_t>(layer.rows), heads = task.rows->slots().size();
@@ -157,8 +166,12 @@ void BatchInputs::lay_out(ggml_cgraph* graph, std::span<const LayerTask> tasks) 
   change_ids_at_ = add(changes_ * sizeof(std::int64_t));
   change_values_at_ = add(changes_ * sizeof(float));
   masks_at_ = end;
-  for (LayerInputs& layer : layers_)
+  const std::size_t masks_end = masks_at_ + mask_halves_ * sizeof(std::uint16_t);
+  columns_end_ = masks_end + turned;
+  for (LayerInputs& layer : layers_) {
     if (layer.kind == MaskKind::uploaded) layer.mask_at += masks_at_;
+    if (layer.turn) layer.columns_at += masks_end;
+  }
 }
 
 void BatchInputs::fill_layer(const LayerTask& task, const LayerInputs& layer, std::size_t& columns_done) {
@@ -176,7 +189,7 @@ void BatchInputs::fill_layer(const LayerTask& task, const LayerInputs& layer, st
   auto* ids = reinterpret_cast<std::int32_t*>(staging_.data() + layer.cells_at);
   for (std::int64_t m = 0; m < layer.masks; ++m)
     for (std::int64_t s = 0; s < layer.slot_count; ++s) *ids++ = static_cast<std::int32_t>(sight.column_of_slot(m, s));
-  if (layer.columns_at == columns_done) return;
+  if (layer.turn || layer.columns_at == columns_done) return;
   columns_done = layer.columns_at;
   auto* const columns = reinterpret_cast<std::uint16_t*>(staging_.data() + layer.columns_at);
   for (std::int64_t q = 0; q < layer.queries; ++q)
@@ -234,7 +247,8 @@ bool BatchInputs::change_mask(const LayerTask& task, const LayerInputs& layer, c
 }
 
 std::span<const char> BatchInputs::fill(std::span<const LayerTask> tasks, bool fresh) {
-  staging_.resize(bytes());
+  const std::size_t sent = masks_at_ + mask_halves_ * sizeof(std::uint16_t);
+  staging_.resize(sent);
   changed_ = 0;
   std::size_t columns_done = bytes();  // none
   for (std::size_t i = 0; i < tasks.size(); ++i) fill_layer(tasks[i], layers_[i], columns_done);
@@ -256,7 +270,7 @@ std::span<const char> BatchInputs::fill(std::span<const LayerTask> tasks, bool f
   const auto* const masks = reinterpret_cast<const std::uint16_t*>(staging_.data() + masks_at_);
   while (changed_ < changes_)
     if (!change(0, masks[0])) break;
-  return {staging_.data(), anew ? bytes() : masks_at_};
+  return {staging_.data(), anew ? sent : masks_at_};
 }
 
 }  // namespace namm::llama

@@ -30,6 +30,7 @@ struct LayerInputs {
   std::int64_t queries = 0, slot_count = 0, masks = 1, mask_cells = 0;
   std::int64_t query_heads = 0, streams = 1, rows = 0;  ///< rows of attention that are wanted
   bool sums = false, some = false;                      ///< some: not of all queries
+  bool turn = false;                                    ///< gathered: the device makes the columns
   std::size_t slots_at = 0, mask_at = 0, columns_at = 0, cells_at = 0, query_ids_at = 0, mask_ids_at = 0;
   std::size_t sums_at = 0, rows_at = 0;  ///< in what is read back
   bool operator==(const LayerInputs&) const = default;
@@ -37,8 +38,8 @@ struct LayerInputs {
 
 /// Which slots rows go to and who sees what, for one graph: laid out in one piece, filled by the host.
 ///
-///     slots, cells, columns, ... | changes | masks of a few queries
-///     sent with every batch                | sent where they are new
+///     slots, cells, ... | changes | masks of a few queries | columns
+///     sent with every batch       | sent where they are new | made by the device
 ///
 /// From one token to the next a mask changes in a column or two, and there is one for each layer and head. So the device keeps
 /// them, and gets the changes: (number in the masks, value), put there by one node.
@@ -46,7 +47,7 @@ class BatchInputs {
  public:
   void lay_out(ggml_cgraph* graph, std::span<const LayerTask> tasks);
   std::span<const LayerInputs> layers() const { return layers_; }
-  std::size_t bytes() const { return masks_at_ + mask_halves_ * sizeof(std::uint16_t); }
+  std::size_t bytes() const { return columns_end_; }
   /// Of what is read back.
   std::size_t output_bytes() const { return output_bytes_; }
 
@@ -80,7 +81,8 @@ class BatchInputs {
 
   std::vector<LayerInputs> layers_;
   std::vector<Seen> seen_;
-  std::size_t masks_at_ = 0, mask_halves_ = 0, changes_ = 0, change_ids_at_ = 0, change_values_at_ = 0, output_bytes_ = 0;
+  std::size_t masks_at_ = 0, mask_halves_ = 0, changes_ = 0, change_ids_at_ = 0, change_values_at_ = 0, columns_end_ = 0,
+              output_bytes_ = 0;
   std::size_t changed_ = 0;
   std::vector<char> staging_;
 };

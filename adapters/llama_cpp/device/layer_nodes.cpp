@@ -32,6 +32,14 @@ ggml_tensor* queries_of(ggml_context* context, const ggml_tensor* attention) {
                   {q->nb[1], q->nb[2], q->nb[2] * static_cast<std::size_t>(q->ne[2])});
 }
 
+ggml_tensor* turn_mask(ggml_context* context, const ggml_tensor* mask, ggml_tensor* columns) {
+  ggml_tensor* const by_query = alias_of(context, mask);
+  ggml_tensor* const seen = settled(ggml_view_2d(context, columns, mask->ne[1], mask->ne[0], columns->nb[1], 0));
+  ggml_tensor* const node = settled(ggml_cpy(context, settled(ggml_permute(context, by_query, 1, 0, 2, 3)), seen));
+  node->flags |= GGML_TENSOR_FLAG_COMPUTE;
+  return node;
+}
+
 LayerNodes make_nodes(ggml_context* context, const LayerTensors& in, const std::function<void(ggml_tensor*, Room)>& place,
                       const std::function<bool(const ggml_tensor*)>& direct) {
   const ggml_tensor* const result = in.attention;

@@ -63,6 +63,9 @@ enum class Room {
   count
 };
 
+/// The node that makes columns of the runtime's mask: F16 [cells, T] turned into the first cells of `columns`.
+ggml_tensor* turn_mask(ggml_context* context, const ggml_tensor* mask, ggml_tensor* columns);
+
 /// Makes them. KV heads go along dimension 3, where other graphs have streams: there each may have a mask of its own.
 /// `place` gives data to a tensor of ours before the next one is made of it, or notes its size and gives none.
 /// `direct`: where one query's result may go to the runtime's tensor at once: true if attention needs no room behind it.

@@ -74,6 +74,12 @@ void Substitute::build_layer(ggml_cgraph* graph, const LayerTask& task, const La
   if (layer.kind == MaskKind::gathered) {
     in.columns = input(GGML_TYPE_F16, layer.columns_at, {layer.queries, layer.streams * layer.mask_cells + 1});
     in.cells = input(GGML_TYPE_I32, layer.cells_at, {layer.slot_count * layer.masks});
+    if (layer.turn && !measuring && turned_.insert(layer.columns_at).second) {
+      ours_.emplace_back(task.part.keys, turn_mask(context, in.attention->src[3], in.columns));
+      const std::vector<std::uint16_t> hidden(static_cast<std::size_t>(layer.queries), 0xfc00);  // -inf
+      const std::size_t size = hidden.size() * sizeof(std::uint16_t);
+      ggml_backend_tensor_set(in.columns, hidden.data(), static_cast<std::size_t>(layer.mask_cells) * size, size);
+    }
   }
   const auto place = [&](ggml_tensor* tensor, Room room) {
     const auto r = static_cast<std::size_t>(room);
@@ -140,6 +146,7 @@ void Substitute::build(const DeviceStream& stream, ggml_cgraph* graph, std::span
   key_.clear();
   ours_.clear();
   replaced_.clear();
+  turned_.clear();
   std::fill(std::begin(room_), std::end(room_), 0);
   for (const bool measuring : {true, false}) {
     std::size_t tensors = 8;

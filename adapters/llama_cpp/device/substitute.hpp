@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <set>
 #include <span>
 #include <utility>
 #include <vector>
@@ -38,6 +39,7 @@ class Substitute {
   GgmlBuffer buffer_;
   ggml_tensor *inputs_ = nullptr, *outputs_ = nullptr;
   std::vector<std::pair<int, ggml_tensor*>> ours_;  // before the runtime's node with that index, ascending
+  std::set<std::size_t> turned_;                    // columns that a node makes already, by where they are
   std::vector<int> replaced_;                       // nodes of the runtime that are not computed, ascending
   std::vector<ggml_tensor*> nodes_;
   std::vector<float> fetched_;
