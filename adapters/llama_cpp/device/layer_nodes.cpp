@@ -54,10 +54,15 @@ LayerNodes make_nodes(ggml_context* context, const LayerTensors& in, const std::
   if (in.kind == MaskKind::gathered) {
     out.gather = ggml_get_rows(context, in.columns, in.cells);
     place(out.gather, Room::gathered);
-    ggml_tensor* const by_slot = settled(ggml_reshape_4d(context, out.gather, queries, in.slot_count, 1, in.masks));
+    ggml_tensor* const halves = ggml_new_tensor_2d(context, GGML_TYPE_F16, queries, in.slot_count * in.masks);
+    place(halves, Room::halved);
+    out.halve = settled(ggml_cpy(context, out.gather, halves));
+    ggml_tensor* const by_slot = settled(ggml_reshape_3d(context, out.halve, queries, in.slot_count, in.masks));
     mask = ggml_new_tensor_4d(context, GGML_TYPE_F16, in.slot_count, queries, 1, in.masks);
     place(mask, Room::mask);
-    out.turn = settled(ggml_cpy(context, settled(ggml_permute(context, by_slot, 1, 0, 2, 3)), mask));
+    // heads along dimension 2, as CUDA wants what it turns
+    ggml_tensor* const turned = settled(ggml_reshape_3d(context, mask, in.slot_count, queries, in.masks));
+    out.turn = settled(ggml_cpy(context, settled(ggml_permute(context, by_slot, 1, 0, 2, 3)), turned));
   }
 
   out.mask = mask;
@@ -81,7 +86,7 @@ LayerNodes make_nodes(ggml_context* context, const LayerTensors& in, const std::
                                    settled(ggml_view_4d(context, where, in.values->ne[0], group, queries, kv_heads, where->nb[1],
                                                         where->nb[2], group_stride * where->nb[1], 0))));
   }
-  for (ggml_tensor* const node : {out.write_keys, out.write_values, out.gather, out.turn, out.attend, out.deliver})
+  for (ggml_tensor* const node : {out.write_keys, out.write_values, out.gather, out.halve, out.turn, out.attend, out.deliver})
     if (node) node->flags |= GGML_TENSOR_FLAG_COMPUTE;
   return out;
 }

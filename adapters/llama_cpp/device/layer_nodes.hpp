@@ -39,7 +39,8 @@ ggml_tensor* queries_of(ggml_context* context, const ggml_tensor* attention);
 struct LayerNodes {
   ggml_tensor *write_keys = nullptr, *write_values = nullptr;
   ggml_tensor* gather = nullptr;   ///< gathered: F32 [T, S * M]
-  ggml_tensor* turn = nullptr;     ///< gathered: F16 [S, T, 1, M]
+  ggml_tensor* halve = nullptr;    ///< the same in F16: matrices of one type are turned fast
+  ggml_tensor* turn = nullptr;     ///< F16 [S, T, M]
   ggml_tensor* mask = nullptr;     ///< of `attend`, F16 [S, T, 1, M]: no node
   ggml_tensor* attend = nullptr;   ///< F32 [value size, H / K, T, K]
   ggml_tensor* deliver = nullptr;  ///< to where the runtime's node has its result
@@ -48,6 +49,7 @@ struct LayerNodes {
 /// Room for what is computed on the way. Layers come one after the other: they share it.
 enum class Room {
   gathered,
+  halved,
   mask,
   attended,
   plain,

@@ -120,7 +120,7 @@ void Substitute::build_layer(ggml_cgraph* graph, const LayerTask& task, const La
   put(task.part.keys, {nodes.write_keys});
   put(task.part.values, {nodes.write_values});
   for (ggml_tensor* const node : probe.last) put(task.part.attention, {node});
-  put(task.part.attention, {nodes.gather, nodes.turn});
+  put(task.part.attention, {nodes.gather, nodes.halve, nodes.turn});
   for (ggml_tensor* const node : statistics) put(task.part.attention, {node});
   put(task.part.attention, {nodes.attend, nodes.deliver});
   replaced_.insert(replaced_.end(), {task.part.keys, task.part.values, task.part.attention});
