@@ -17,8 +17,8 @@ usage: bash cmake/setup.sh [--packages-only | --llama-only] [--with-server] [--c
   --with-server     build llama-server, llama-cli, llama-completion, llama-bench and llama-batched-bench, too, into
                     build/llama/bin (10 to 15 minutes on two cores); a library that is there already stays as it is
   --cuda            build llama.cpp with its CUDA backend for the GPUs of this machine (or, without one, for those in
-                    NAMM_CUDA_ARCHITECTURES, 90 for example); needs the CUDA toolkit, takes an hour of one core. Later calls keep
-                    it until `--llama pinned`
+                    NAMM_CUDA_ARCHITECTURES, 90 for example); needs the CUDA toolkit, takes up to an hour on two cores. Later calls
+                    keep it until `--llama pinned`
   --archive FILE    take llama.cpp from this copy of the pinned source package (checked) instead of downloading it
   --llama PATH      build this llama.cpp of yours, a source folder of any version, instead of the pinned one. It is copied, not
                     changed. Later calls keep it until `--llama pinned`; after a change in it, give it again
