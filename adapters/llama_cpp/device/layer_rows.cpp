@@ -80,13 +80,20 @@ std::int64_t LayerRows::extent() const {
 }
 
 void LayerRows::grow(const DeviceStream& stream) {
-  if (extent() > capacity()) move(stream, extent(), {});
+  const std::int64_t needed = extent(), ahead = padded(static_cast<std::size_t>(capacity() + share()));
+  if (needed <= capacity()) return;
+  try {
+    move(stream, std::max(needed, ahead), {});
+  } catch (const std::runtime_error&) {
+    if (ahead <= needed) throw;
+    move(stream, needed, {});
+  }
 }
 
 void LayerRows::shrink(const DeviceStream& stream) {
   std::size_t most = 0;
   for (const auto& head : slots_) most = std::max(most, head->used());
-  if (padded(most) >= capacity()) return;
+  if (padded(most) > capacity() - std::max(share(), kStep)) return;
   std::vector<std::vector<std::int32_t>> from;
   for (const auto& head : slots_) from.push_back(head->in_use());
   move(stream, padded(most), from);

@@ -41,7 +41,8 @@ class LayerRows {
 
   /// Makes room for all slots in use. Throws std::runtime_error if the device has none.
   void grow(const DeviceStream& stream);
-  /// Moves rows together and frees what that leaves, if it is a step at least.
+  /// Moves rows together and frees what that leaves, if it is a step and an eighth of the rows at least: else the next part of a
+  /// prompt would have to ask for it again.
   void shrink(const DeviceStream& stream);
   /// [KV head][slot]; 0 for free slots.
   std::vector<std::vector<float>> norms(const DeviceStream& stream, bool values) const;
@@ -55,6 +56,8 @@ class LayerRows {
   std::int64_t bookkeeping_bytes() const;
 
  private:
+  /// What is worth new tensors.
+  std::int64_t share() const { return capacity() / 8; }
   void move(const DeviceStream& stream, std::int64_t capacity, const std::vector<std::vector<std::int32_t>>& from);
 
   ggml_backend_buffer_type_t type_;

@@ -161,8 +161,10 @@ void Substitute::build(const DeviceStream& stream, ggml_cgraph* graph, std::span
         end += room_[r];
       }
       if (end > static_cast<std::size_t>(bytes()) || end < static_cast<std::size_t>(bytes()) / 4) {
-        buffer_.reset();  // first: both at once may be too much
-        buffer_.reset(ggml_backend_buft_alloc_buffer(type_, end));
+        buffer_.reset();                             // first: both at once may be too much
+        const std::size_t ahead = aligned(end / 8);  // a longer text needs more with every part
+        buffer_.reset(ggml_backend_buft_alloc_buffer(type_, end + ahead));
+        if (!buffer_) buffer_.reset(ggml_backend_buft_alloc_buffer(type_, end));
         if (!buffer_)
           throw std::runtime_error("KV cache: the device has no memory for " + std::to_string(end >> 20) +
                                    " MiB of masks and attention; use a smaller part of a batch (-ub)");
