@@ -37,6 +37,8 @@ class ByteWriter {
     numbers(std::span<const char>(value));
   }
   std::size_t count() const { return count_; }
+  /// False if bytes are only counted.
+  bool target() const { return !to_.empty(); }
   /// True if everything was written and not only counted.
   bool complete() const { return count_ <= to_.size(); }
 

@@ -2,6 +2,7 @@
 // and logits as the store in host memory where something is.
 #include <algorithm>
 #include <iterator>
+#include <memory>
 #include <tuple>
 
 #include "adapters/llama_cpp/host/llama_model.hpp"
@@ -250,6 +251,23 @@ TEST_CASE("sequences that share a device's cache are as if each were alone", "[d
   CHECK(relative_difference(of_second, alone(second)) < nearly(1e-3));
 }
 
+TEST_CASE("a cleared cache is not looked for where it lay before", "[device][exact]") {
+  TinyShape shape;
+  const auto model = write_tiny_model(shape);
+  const auto tokens = random_tokens(24, shape.vocabulary, 9);
+  PlacedContext once(model, on_device(policy_named("full"))), again(model, on_device(policy_named("full")));
+  std::vector<std::vector<float>> expected = once.evaluate(tokens, 8);
+  std::vector<std::shared_ptr<char>> between;
+  for (int time = 0; time < 4; ++time) {
+    // each new buffer of the device may begin where an old one did, while what describes it is elsewhere
+    for (int i = 0; i < 64; ++i) between.push_back(std::make_shared<char>());
+    CHECK(relative_difference(again.evaluate(tokens, 8), expected) <= exactly());
+    llama_memory_clear(llama_get_memory(again.get()), false);
+    for (const auto& use : again.store()->sequences()) again.store()->forget(use.key);
+    again.go_on_at(0, 0);
+  }
+}
+
 TEST_CASE("attach() leaves the cache where the context's parameters put it", "[device][api]") {
   TinyShape shape;
   const auto path = write_tiny_model(shape);
@@ -270,7 +288,6 @@ TEST_CASE("attach() leaves the cache where the context's parameters put it", "[d
     kept.push_back(attached.content());
     if (!on_device) continue;
     if (!on_real_devices()) CHECK(free - free_memory(0) >= attached.usage().kv_bytes);
-    CHECK_THROWS_WITH(attached.save(0), Catch::Contains("device memory"));
   }
   REQUIRE(kept[0].size() == kept[1].size());
   if (on_real_devices()) return;  // near ties may fall either way

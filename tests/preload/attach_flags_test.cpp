@@ -116,7 +116,7 @@ TEST_CASE("a program that offloads all layers keeps its cache on the device, if 
   };
   for (const Words& all : {Words{"-ngl", "99"}, Words{"--n-gpu-layers=999"}, Words{"--gpu-layers", "all"}}) {
     Words expected = all;
-    expected.insert(expected.end(), {"-fa", "on", "--cache-ram", "0", "-ctxcp", "0"});
+    expected.insert(expected.end(), {"-fa", "on", "-ctxcp", "0"});
     CHECK(flags("llama-server", all) == expected);
     expected = all;
     expected.insert(expected.end(), {"-fa", "on"});
@@ -130,8 +130,8 @@ TEST_CASE("a program that offloads all layers keeps its cache on the device, if 
     CHECK(flags("llama-completion", some) == expected);
   }
   CHECK(flags("llama-completion", {"-ngl", "99", "-nkvo"}) == Words{"-ngl", "99", "-nkvo", "-fa", "on"});
-  CHECK_THROWS_WITH(flags("llama-server", {"-ngl", "99", "--slot-save-path", "/tmp"}), Contains("cannot be saved yet"));
-  CHECK_THROWS_WITH(flags("llama-completion", {"-ngl", "99", "--prompt-cache", "x"}), Contains("cannot be saved yet"));
+  CHECK(flags("llama-completion", {"-ngl", "99", "--prompt-cache", "x"}) ==
+        Words{"-ngl", "99", "--prompt-cache", "x", "-fa", "on"});
   setenv("LLAMA_ARG_N_GPU_LAYERS", "99", 1);
   CHECK(flags("llama-completion", {}) == Words{"-fa", "on"});
   setenv("LLAMA_ARG_KV_OFFLOAD", "off", 1);

@@ -14,8 +14,6 @@
 
 namespace namm::llama {
 
-void note_rows(const ggml_tensor* tensor, std::size_t offset, const void* data, std::size_t size);
-
 namespace {
 
 thread_local RowTrace* active = nullptr;
@@ -43,7 +41,7 @@ void tell_of_copy() {
 
 void get(ggml_backend_buffer_t buffer, const ggml_tensor* tensor, void* data, std::size_t offset, std::size_t size) {
   if (owner_of(root(tensor))) {
-    if (active) return note_rows(tensor, offset, data, size);
+    if (note_if_traced(tensor, offset, data, size, root(tensor)->buffer)) return;
     tell_of_copy();
   }
   original_of(buffer).get(buffer, tensor, data, offset, size);
@@ -59,7 +57,7 @@ bool within(ggml_backend_buffer_t buffer, const void* data) {
 
 void set(ggml_backend_buffer_t buffer, ggml_tensor* tensor, const void* data, std::size_t offset, std::size_t size) {
   if (owner_of(root(tensor))) {
-    if (active) return note_rows(tensor, offset, data, size);
+    if (note_if_traced(tensor, offset, data, size, root(tensor)->buffer)) return;
     if (within(buffer, data)) return;
     tell_of_copy();
   }
@@ -68,7 +66,7 @@ void set(ggml_backend_buffer_t buffer, ggml_tensor* tensor, const void* data, st
 
 }  // namespace
 
-void note_rows(const ggml_tensor* tensor, std::size_t offset, const void* data, std::size_t size) {
+void note_rows(const ggml_tensor* tensor, std::size_t offset, const void* data, std::size_t size, const void* group) {
   active->copies_.emplace_back(static_cast<const std::byte*>(data), size);
   const ggml_tensor* const cache = root(tensor);
   if (cache_part(cache) != CachePart::keys) return;
@@ -77,15 +75,19 @@ void note_rows(const ggml_tensor* tensor, std::size_t offset, const void* data, 
   const std::size_t cells = static_cast<std::size_t>(cache->ne[1]), first = begin / cache->nb[1];
   const int stream = static_cast<int>(first / cells);
   std::size_t part = 0;
-  while (part < active->rows_.size() && (active->rows_[part].group != cache->buffer || active->rows_[part].stream != stream))
-    ++part;
+  while (part < active->rows_.size() && (active->rows_[part].group != group || active->rows_[part].stream != stream)) ++part;
   if (part == active->rows_.size()) {
-    active->rows_.push_back({cache->buffer, stream, {}});
+    active->rows_.push_back({group, stream, {}});
     active->first_.push_back(cache);
   }
   if (active->first_[part] != cache) return;
   for (std::size_t row = 0; row < size / cache->nb[1]; ++row)
     active->rows_[part].cells.push_back(static_cast<std::int32_t>(first % cells + row));
+}
+
+bool note_if_traced(const ggml_tensor* tensor, std::size_t offset, const void* data, std::size_t size, const void* group) {
+  if (active) note_rows(tensor, offset, data, size, group);
+  return active != nullptr;
 }
 
 RowTrace::RowTrace() {

@@ -29,11 +29,15 @@ class RowTrace {
   const std::vector<std::span<const std::byte>>& copies() const { return copies_; }
 
  private:
-  friend void note_rows(const ggml_tensor* tensor, std::size_t offset, const void* data, std::size_t size);
+  friend void note_rows(const ggml_tensor* tensor, std::size_t offset, const void* data, std::size_t size, const void* group);
   std::vector<SavedRows> rows_;
   std::vector<const ggml_tensor*> first_;  // the tensor that rows_[i] was noted from
   std::vector<std::span<const std::byte>> copies_;
 };
+
+/// Notes a copy of rows of a tensor of the cache `group`, out of or into `data`, for the trace on this thread. False if there is
+/// none.
+bool note_if_traced(const ggml_tensor* tensor, std::size_t offset, const void* data, std::size_t size, const void* group);
 
 /// From now on copies of this tensor's rows are seen by a RowTrace. Outside of one they read zeros, and an error is logged.
 void watch_rows(const ggml_tensor* cache);

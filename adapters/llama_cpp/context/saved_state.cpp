@@ -64,7 +64,6 @@ std::size_t runtime_size(const StateSource& source, std::int32_t sequence) {
 }  // namespace
 
 std::size_t write_state(const StateSource& source, std::int32_t sequence, std::span<std::byte> to) {
-  source.store.require_own_rows("saving a session");
   Scratch scratch(runtime_size(source, sequence));
   auto* const data = reinterpret_cast<std::uint8_t*>(scratch.bytes().data());
   const std::size_t size = scratch.bytes().size();
@@ -116,7 +115,6 @@ std::size_t state_bytes(std::span<const std::byte> from) {
 std::vector<std::pair<std::int64_t, CacheStore::Names>> read_state(const StateSource& source, std::int32_t sequence,
                                                                    std::span<const std::byte> from,
                                                                    const std::function<void()>& forget) {
-  source.store.require_own_rows("restoring a session");
   const std::span<const std::byte> state = from.first(state_bytes(from));
   ByteReader in(state);
   in.take(kChecked - sizeof(std::uint32_t), 1);

@@ -18,7 +18,7 @@ namespace namm::llama {
 namespace {
 
 /// Groups of the store are told apart by an address: one for each cache of the context, which may be on several devices.
-const void* group_of(int cache) {
+const void* numbered_group(int cache) {
   static constexpr std::array<char, 16> kGroups{};
   return &kGroups[static_cast<std::size_t>(std::min(cache, 15))];
 }
@@ -53,6 +53,11 @@ void DeviceCache::add_buffer(ggml_backend_buffer_t buffer) {
   for (const auto& [other, cache] : cache_numbers_)
     if (static_cast<const ggml_backend_buffer*>(other)->buft == buffer->buft) number = std::max(number, cache + 1);
   cache_numbers_[buffer] = number;
+}
+
+const void* DeviceCache::group_of(ggml_backend_buffer_t buffer) const {
+  const auto number = cache_numbers_.find(buffer);
+  return numbered_group(number == cache_numbers_.end() ? 0 : number->second);
 }
 
 void DeviceCache::add_backend(ggml_backend_t backend, ComputeGraph own) {
@@ -93,9 +98,8 @@ void DeviceCache::announce(const ggml_tensor* attention, bool supported) {
   ggml_backend_buffer_t const buffer = root(k)->buffer;
   rows_.emplace(layer, std::make_unique<LayerRows>(buffer->buft, root(k)->type, static_cast<int>(k->ne[2]), k->ne[0], v->ne[0]));
   rows_.at(layer)->hold_content(probe_ != nullptr);
-  const auto number = cache_numbers_.find(buffer);
   owner_.store->add_layer(
-      group_of(number == cache_numbers_.end() ? 0 : number->second),
+      group_of(buffer),
       {layer, static_cast<int>(k->ne[2]), static_cast<std::size_t>(k->ne[0]), static_cast<std::size_t>(v->ne[0]), 2, 2},
       static_cast<std::size_t>(root(k)->ne[1]), static_cast<int>(root(k)->ne[2]));
 }
@@ -221,6 +225,23 @@ std::vector<std::vector<float>> DeviceCache::contents(int layer) {
   for (std::size_t h = 0; h < out.size(); ++h)
     for (float& number : out[h]) number += constants[h];
   return out;
+}
+
+std::size_t DeviceCache::row_bytes(int layer) const {
+  return rows_of(layer).row_bytes();
+}
+
+std::vector<std::byte> DeviceCache::read_rows(int layer, int kv_head, std::span<const std::int32_t> slots) {
+  const LayerRows& rows = rows_of(layer);
+  return rows.read(stream_of(rows), kv_head, slots);
+}
+
+void DeviceCache::write_rows(int layer, int kv_head, std::span<const std::int32_t> slots, std::span<const std::byte> from) {
+  LayerRows& rows = rows_of(layer);
+  const std::int64_t before = kv_bytes(), rows_before = rows.bytes();
+  rows.grow(stream_of(rows));
+  measure_peak(before, rows, rows_before);
+  rows.write(stream_of(rows), kv_head, slots, from);
 }
 
 std::int64_t DeviceCache::kv_bytes() const {

@@ -22,6 +22,8 @@ class DeviceCache final : public RowHolder {
 
   /// A buffer of the runtime's cache was allocated: of the layers that follow, those of one cache belong together.
   void add_buffer(ggml_backend_buffer_t buffer);
+  /// The store's name for the cache that has this buffer.
+  const void* group_of(ggml_backend_buffer_t buffer) const;
   /// The context has a backend on a device; it goes.
   void add_backend(ggml_backend_t backend, ComputeGraph own);
   void remove_backend(ggml_backend_t backend);
@@ -41,6 +43,9 @@ class DeviceCache final : public RowHolder {
   std::vector<std::vector<float>> norms(int layer, bool values) override;
   void read_with(const ContentReader* reader) override;
   std::vector<std::vector<float>> contents(int layer) override;
+  std::size_t row_bytes(int layer) const override;
+  std::vector<std::byte> read_rows(int layer, int kv_head, std::span<const std::int32_t> slots) override;
+  void write_rows(int layer, int kv_head, std::span<const std::int32_t> slots, std::span<const std::byte> rows) override;
   std::int64_t kv_bytes() const override;
   std::int64_t kv_bytes_peak() const override { return peak_; }
   std::int64_t other_bytes() const override;

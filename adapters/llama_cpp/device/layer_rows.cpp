@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <stdexcept>
 #include <string>
@@ -187,6 +188,51 @@ std::vector<std::vector<float>> LayerRows::contents(const DeviceStream& stream) 
       ggml_backend_tensor_get(content_, out[h].data(), h * content_->nb[2], out[h].size() * sizeof(float));
   }
   return out;
+}
+
+std::size_t LayerRows::row_bytes() const {
+  return static_cast<std::size_t>(key_size_ + value_size_) * ggml_type_size(number_) + (holds_content_ ? sizeof(float) : 0);
+}
+
+template <class Visit>
+void LayerRows::for_each_tensor(Visit visit) const {
+  std::size_t at = 0;
+  for (ggml_tensor* const tensor : {keys_, values_, holds_content_ ? content_ : nullptr}) {
+    if (!tensor) continue;
+    visit(tensor, tensor->nb[1], at);
+    at += tensor->nb[1];
+  }
+}
+
+std::vector<std::byte> LayerRows::read(const DeviceStream& stream, int kv_head, std::span<const std::int32_t> slots) const {
+  std::vector<std::byte> out(slots.size() * row_bytes()), all;
+  if (slots.empty()) return out;
+  const auto rows = static_cast<std::size_t>(*std::max_element(slots.begin(), slots.end())) + 1;
+  ggml_backend_synchronize(stream.backend);
+  for_each_tensor([&](ggml_tensor* tensor, std::size_t bytes, std::size_t at) {
+    all.resize(rows * bytes);
+    ggml_backend_tensor_get(tensor, all.data(), static_cast<std::size_t>(kv_head) * tensor->nb[2], all.size());
+    for (std::size_t i = 0; i < slots.size(); ++i)
+      std::memcpy(out.data() + i * row_bytes() + at, all.data() + static_cast<std::size_t>(slots[i]) * bytes, bytes);
+  });
+  return out;
+}
+
+void LayerRows::write(const DeviceStream& stream, int kv_head, std::span<const std::int32_t> slots,
+                      std::span<const std::byte> rows) {
+  if (slots.empty()) return;
+  const auto [first, last] = std::minmax_element(slots.begin(), slots.end());
+  std::vector<std::byte> all;
+  ggml_backend_synchronize(stream.backend);
+  for_each_tensor([&](ggml_tensor* tensor, std::size_t bytes, std::size_t at) {
+    // between them are others' rows
+    const std::size_t begin = static_cast<std::size_t>(kv_head) * tensor->nb[2] + static_cast<std::size_t>(*first) * bytes;
+    all.resize(static_cast<std::size_t>(*last - *first + 1) * bytes);
+    ggml_backend_tensor_get(tensor, all.data(), begin, all.size());
+    for (std::size_t i = 0; i < slots.size(); ++i)
+      std::memcpy(all.data() + static_cast<std::size_t>(slots[i] - *first) * bytes, rows.data() + i * row_bytes() + at, bytes);
+    ggml_backend_tensor_set(tensor, all.data(), begin, all.size());
+  });
 }
 
 std::int64_t LayerRows::bytes() const {

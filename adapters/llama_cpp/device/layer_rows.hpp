@@ -1,6 +1,8 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "adapters/llama_cpp/device/own_graph.hpp"
@@ -44,6 +46,12 @@ class LayerRows {
   /// Moves rows together and frees what that leaves, if it is a step and an eighth of the rows at least: else the next part of a
   /// prompt would have to ask for it again.
   void shrink(const DeviceStream& stream);
+  /// Bytes of a key, a value and what is read of their token.
+  std::size_t row_bytes() const;
+  /// Rows of a head, [slot of `slots`][row_bytes()]; those in use only.
+  std::vector<std::byte> read(const DeviceStream& stream, int kv_head, std::span<const std::int32_t> slots) const;
+  /// Puts them there; there is room.
+  void write(const DeviceStream& stream, int kv_head, std::span<const std::int32_t> slots, std::span<const std::byte> rows);
   /// [KV head][slot]; 0 for free slots.
   std::vector<std::vector<float>> norms(const DeviceStream& stream, bool values) const;
 
@@ -58,6 +66,9 @@ class LayerRows {
  private:
   /// What is worth new tensors.
   std::int64_t share() const { return capacity() / 8; }
+  /// Calls visit(tensor, bytes of a row in it, where they are in a saved row).
+  template <class Visit>
+  void for_each_tensor(Visit visit) const;
   void move(const DeviceStream& stream, std::int64_t capacity, const std::vector<std::vector<std::int32_t>>& from);
 
   ggml_backend_buffer_type_t type_;

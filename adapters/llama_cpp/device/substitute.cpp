@@ -1,13 +1,11 @@
 #include "adapters/llama_cpp/device/substitute.hpp"
 
 #include <algorithm>
-#include <cstring>
-#include <map>
 #include <stdexcept>
 #include <string>
 
 #include "adapters/llama_cpp/device/graph_view.hpp"
-#include "adapters/llama_cpp/store/batch_plan.hpp"
+#include "adapters/llama_cpp/version/cache_tensor.hpp"
 
 namespace namm::llama {
 
@@ -22,6 +20,7 @@ std::vector<std::int64_t> Substitute::key_of(ggml_cgraph* graph, std::span<const
   add(batch_.changes());
   const auto add_tensor = [&](const ggml_tensor* tensor) {
     add(reinterpret_cast<std::intptr_t>(tensor->data));
+    add(reinterpret_cast<std::intptr_t>(root(tensor)->buffer));  // a new one may begin where an old one did
     for (int d = 0; d < GGML_MAX_DIMS; ++d) add(tensor->ne[d]), add(tensor->nb[d]);
   };
   for (std::size_t i = 0; i < tasks.size(); ++i) {

@@ -207,6 +207,7 @@ class CacheStore {
   const BatchPlan& plan_part(Group& group, int stream, const MaskView& mask, std::span<const std::int64_t> cells);
   void end_layer(Group& group);
   void tidy();
+  void put_rows(const Group& group, int stream, Sequence& sequence);
   void look_up(int layer, const std::vector<HeadList>& heads, RowNumbers& out) const;
   void append(const Layer& layer, std::vector<HeadList>& heads, const QueryGroup& queries, std::size_t first_token);
   void show_queries(const Layer& layer, const QueryGroup& queries, const AttentionCall& call, std::size_t first_token) const;

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -49,12 +50,17 @@ class HeadList {
   void keep(std::span<const std::int32_t> kept);
 
   /// For saved sessions: the entries whose cell has a row (`row_of_cell[cell]`, -1 = none), with their statistics. The list
-  /// itself goes on.
-  void save(ByteWriter& out, std::span<const std::int32_t> row_of_cell) const;
+  /// itself goes on. `read` gives rows that are held elsewhere, of these slots.
+  using ReadRows = std::function<std::vector<std::byte>(std::span<const std::int32_t> slots)>;
+  void save(ByteWriter& out, std::span<const std::int32_t> row_of_cell, const ReadRows& read = {}) const;
   /// Reads that into an empty list; its cells are then rows, below `row_count`, until move_to() gives them cells. Throws
-  /// std::runtime_error if it is not what save() wrote for a list of this shape: nothing read is trusted.
-  void restore(ByteReader& in, std::size_t row_count);
+  /// std::runtime_error if it is not what save() wrote for a list of this shape: nothing read is trusted. Rows that are held
+  /// elsewhere take `held_row_bytes` each.
+  void restore(ByteReader& in, std::size_t row_count, std::size_t held_row_bytes = 0);
   void move_to(std::span<const std::int32_t> cell_of_row);
+  /// Takes slots for a restored list's entries. Returns their rows, which have to be put there.
+  std::vector<std::byte> take_slots(RowLease lease);
+  std::vector<std::int32_t> slots() const;
 
   /// The same list once more, with its statistics; of one that is not open.
   HeadList duplicate(const std::shared_ptr<PageRegion>& region) const;
@@ -87,7 +93,8 @@ class HeadList {
   bool values_overflow_ = false;  // one that was appended is not finite
   std::vector<std::int32_t> cells_;
   HeadStatistics statistics_;
-  RowLease lease_;  // if the rows are held elsewhere
+  RowLease lease_;                   // if the rows are held elsewhere
+  std::vector<std::byte> restored_;  // the same, between restore() and take_slots()
 
   /// What take_back() needs, and what waits for commit().
   struct Open {

@@ -151,6 +151,17 @@ void CacheStore::observe(int index, const SlotAttention& attention) {
   }
 }
 
+/// Of a restored sequence: slots are taken, and its rows put there.
+void CacheStore::put_rows(const Group& group, int stream, Sequence& sequence) {
+  const auto first_cell = static_cast<std::int32_t>(stream * static_cast<std::int64_t>(group.cells_per_stream));
+  for (auto& [index, lists] : sequence.layers)
+    for (std::size_t h = 0; h < lists.size(); ++h) {
+      const auto head = static_cast<int>(h);
+      const std::vector<std::byte> rows = lists[h].take_slots(RowLease(holder_->slots(index, head), first_cell));
+      holder_->write_rows(index, head, lists[h].slots(), rows);
+    }
+}
+
 void CacheStore::tidy() {
   if (holder_) holder_->tidy();
 }

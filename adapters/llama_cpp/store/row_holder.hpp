@@ -26,6 +26,12 @@ class RowHolder {
   virtual void read_with(const ContentReader* reader) = 0;
   /// What was read, [KV head][slot]; anything for free slots.
   virtual std::vector<std::vector<float>> contents(int layer) = 0;
+  /// For saved sessions. Bytes of one row: its key, its value, and what was read of its token.
+  virtual std::size_t row_bytes(int layer) const = 0;
+  /// Rows of a head, one behind the other.
+  virtual std::vector<std::byte> read_rows(int layer, int kv_head, std::span<const std::int32_t> slots) = 0;
+  /// Puts them into slots that lists have taken. Throws std::runtime_error if there is no memory for them.
+  virtual void write_rows(int layer, int kv_head, std::span<const std::int32_t> slots, std::span<const std::byte> rows) = 0;
   /// Memory held for keys and values, at most so far (copies while it grows or shrinks included), and for everything else.
   virtual std::int64_t kv_bytes() const = 0;
   virtual std::int64_t kv_bytes_peak() const = 0;

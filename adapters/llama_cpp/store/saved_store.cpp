@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "adapters/llama_cpp/store/cache_store_parts.hpp"
+#include "adapters/llama_cpp/store/row_holder.hpp"
 #include "base/bytes.hpp"
 #include "base/fingerprint.hpp"
 #include "base/json_limits.hpp"
@@ -27,7 +28,8 @@ constexpr std::int32_t kMostPosition = 1 << 30;  // as many tokens may follow be
 
 /// What statistics and lists were made by; two policies with different weights differ.
 std::string CacheStore::fingerprint() const {
-  const std::string held = memory_.store == RowFormats() ? "" : ", held as " + to_string(memory_.store);
+  std::string held = memory_.store == RowFormats() ? "" : ", held as " + to_string(memory_.store);
+  if (holder_) held += ", in device memory";
   if (!memory_.policy) return "full" + held;
   const std::string_view name = memory_.policy->name();
   const nlohmann::json made_by = {memory_.policy->to_json(), memory_.spectrogram.decay, statistics_.window_queries};
@@ -82,20 +84,25 @@ void CacheStore::write_group(ByteWriter& out, const Group& group, const SavedRow
     out.number<std::int32_t>(sequence.oldest_seen);
     out.number<std::int32_t>(primary_number);
     // cells of other sequences have rows, too, but no list of this one holds them
-    for (const auto& [index, layer] : layers_)
-      if (layer->group == &group) {
-        const auto lists = sequence.layers.find(index);
-        if (lists != sequence.layers.end() && !lists->second.empty())
-          for (const HeadList& list : lists->second) list.save(out, row_of_cell);
-        else
-          for (const HeadList& list : make_lists(layer->shape)) list.save(out, row_of_cell);
+    for (const auto& [index, layer] : layers_) {
+      if (layer->group != &group) continue;
+      const auto lists = sequence.layers.find(index);
+      const bool none = lists == sequence.layers.end() || lists->second.empty();
+      const std::vector<HeadList> empty = none ? make_lists(layer->shape) : std::vector<HeadList>();
+      int head = 0;
+      for (const HeadList& list : none ? empty : lists->second) {
+        // where bytes are only counted, rows need not come from a device
+        const auto read = [&, h = head++, i = index](std::span<const std::int32_t> slots) {
+          return out.target() ? holder_->read_rows(i, h, slots) : std::vector<std::byte>(slots.size() * holder_->row_bytes(i));
+        };
+        list.save(out, row_of_cell, read);
       }
+    }
   }
 }
 
 void CacheStore::save(ByteWriter& out, std::span<const SavedRows> rows,
                       const std::function<Names(std::int64_t)>& names_of) const {
-  require_own_rows("saving a session");
   out.text(fingerprint());
   out.number<std::uint64_t>(layers_.size());
   for (const auto& [index, layer] : layers_) {
@@ -149,7 +156,7 @@ std::shared_ptr<SavedStore> CacheStore::read(ByteReader& in) const {
         if (layer->group != group) continue;
         sequence.layers[index] = make_lists(layer->shape);
         for (HeadList& list : sequence.layers[index]) {
-          list.restore(in, rows);
+          list.restore(in, rows, holder_ ? holder_->row_bytes(index) : 0);
           const auto positions = list.statistics().view().positions;
           for (std::size_t e = 0; e < list.size(); ++e) {
             const auto row = static_cast<std::size_t>(list.cells()[e]);
@@ -193,7 +200,6 @@ void CacheStore::take_cells(Group& group, int stream, std::span<const std::int32
 
 std::vector<std::pair<std::int64_t, CacheStore::Names>> CacheStore::install(const std::shared_ptr<SavedStore>& saved,
                                                                             std::span<const SavedRows> rows) {
-  require_own_rows("restoring a session");
   settle_all();
   const auto group_of = [&](int layer) { return layers_.at(layer)->group; };
   bool fits = saved->parts.size() == rows.size();
@@ -203,6 +209,15 @@ std::vector<std::pair<std::int64_t, CacheStore::Names>> CacheStore::install(cons
 
   std::vector<std::pair<std::int64_t, Names>> out;
   std::map<std::pair<int, std::int32_t>, std::int64_t> primary_keys;  // by stream and saved number
+  std::vector<std::pair<Group*, std::int64_t>> made;
+  const auto undo = [&] {  // where a device has no memory: the cells are free, the runtime forgets them, too
+    for (const auto& [group, key] : made) group->sequences.erase(key);
+    for (std::size_t p = 0; p < rows.size(); ++p) {
+      CellMap& map = group_of(saved->parts[p].lowest_layer)->cells[rows[p].stream];
+      for (const std::int32_t cell : rows[p].cells)
+        if (static_cast<std::size_t>(cell) < map.owner.size()) map.take(static_cast<std::size_t>(cell));
+    }
+  };
   for (const bool first_cache : {true, false})
     for (std::size_t p = 0; p < rows.size(); ++p) {
       SavedStore::Part& part = saved->parts[p];
@@ -227,9 +242,16 @@ std::vector<std::pair<std::int64_t, CacheStore::Names>> CacheStore::install(cons
         sequence.exact_from = std::min<std::int64_t>(from.exact_from, sequence.tokens_seen);
         sequence.oldest_seen = std::min(from.oldest_seen, map.newest.back());
         sequence.kv_bytes_peak = from.kv_bytes_peak;
+        made.emplace_back(&group, key);
         sequence.layers = std::move(from.layers);
         for (auto& [index, lists] : sequence.layers)
           for (HeadList& list : lists) list.move_to(rows[p].cells);
+        try {
+          if (holder_) put_rows(group, stream, sequence);
+        } catch (...) {
+          undo();
+          throw;
+        }
         if (first_cache) {
           primary_keys[{stream, from.number}] = key;
           out.emplace_back(key, std::move(from.names));

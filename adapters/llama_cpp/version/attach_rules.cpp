@@ -12,7 +12,6 @@ using Words = Rule::Words;
 constexpr unsigned kCommon = kServer | kCli | kCompletion | kOther;
 constexpr std::string_view kDrafts = "drafted tokens are taken back, evicted ones are not";
 constexpr std::string_view kMoved = "cached keys cannot be moved to other positions";
-constexpr std::string_view kUnsaved = "a cache in device memory cannot be saved yet; with --no-kv-offload it can";
 constexpr std::string_view kHost = "the policy's cache lives in host memory";
 
 const Words kOn = {"on", "1", "true", "enabled"};
@@ -40,9 +39,6 @@ const Rule kRules[] = {
      true,
      false},
     {kBench, {"-nkvo", "--no-kv-offload"}, "", true, {"1"}, {"-nkvo", "1"}, kHost, true, false},
-    {kServer | kCli, {"-cram", "--cache-ram"}, "LLAMA_ARG_CACHE_RAM", true, {"0"}, {"--cache-ram", "0"}, kUnsaved, false, true},
-    {kServer, {"--slot-save-path"}, "LLAMA_ARG_SLOT_SAVE_PATH", true, {}, {}, kUnsaved, false, true},
-    {kCompletion, {"--prompt-cache"}, "", true, {}, {}, kUnsaved, false, true},
     {kServer | kCli | kCompletion, {"--context-shift"}, "LLAMA_ARG_CONTEXT_SHIFT", false, kOff, {}, kMoved},
     {kServer | kCli,
      {"-ctxcp", "--ctx-checkpoints", "--swa-checkpoints"},
