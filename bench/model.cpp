@@ -37,6 +37,7 @@ Sample run_once(const ModelBenchSettings& settings, const Way& way, std::size_t 
   llama::LlamaHostSettings host_settings;
   host_settings.context_tokens = static_cast<int>(length) + settings.decode_tokens + 1;
   host_settings.threads = settings.threads;
+  if (settings.on_device) host_settings.holder = llama::CacheHolder::device;
   host_settings.stock = way.memory == nullptr;
   host_settings.stock_flash_attention = way.flash_attention;
   llama::LlamaHost host(settings.model, host_settings);

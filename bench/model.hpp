@@ -32,12 +32,13 @@ struct ModelBenchSettings {
   std::string policy_name, budget_text;
   std::vector<CachePolicy> memories;  ///< the policy under its budget, or none
   std::vector<std::size_t> lengths;
+  bool on_device = false;  ///< all caches, llama.cpp's too, are where the model's layers are
   int threads = 1, decode_tokens = 32, repetitions = 3;
   BenchClock clock = BenchClock::wall;
 };
 
 /// Reads a made-up text of every length and decodes greedily: plain llama.cpp with flash attention and without, our
-/// backend with the full cache, our backend with the policy, in turns. A new context for every run, so that its memory counts.
+/// cache with everything kept, our cache with the policy, in turns. A new context for every run, so that its memory counts.
 /// `go_on` is told what is next; if it returns false, the lengths that are complete are returned.
 ModelBench bench_model(const ModelBenchSettings& settings, const std::function<bool(const std::string& next)>& go_on);
 

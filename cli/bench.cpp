@@ -3,6 +3,7 @@
 #include <optional>
 #include <stdexcept>
 
+#include "adapters/llama_cpp/store/row_holder.hpp"
 #include "base/atomic_file.hpp"
 #include "base/json_lines.hpp"
 #include "base/nearest_names.hpp"
@@ -11,6 +12,7 @@
 #include "bench/report.hpp"
 #include "cli/command.hpp"
 #include "cli/interrupt.hpp"
+#include "cli/model_options.hpp"
 #include "cli/options.hpp"
 #include "cli/own_policy.hpp"
 #include "cli/progress_bar.hpp"
@@ -34,6 +36,7 @@ po::options_description bench_options() {
   options.add_options()("model,m", po::value<std::string>()->value_name("FILE"),
                         "a GGUF file: prefill and decode, stock llama.cpp with and without flash attention beside ours; without "
                         "--kernel no kernels");
+  add_offload(options, "layers whose weights, and the KV caches of both sides, go to the GPU (--model), 99 for all");
   options.add_options()("policy,p", po::value<std::string>()->value_name("NAME"),
                         "policy to attach (--model): a name, a policy file, or own, which was made for this model");
   options.add_options()("budget,b", po::value<std::string>()->value_name("B"), "its budget; default: the policy file's own");
@@ -94,7 +97,12 @@ bench::ModelBenchSettings model_settings_from(const po::variables_map& values, b
     throw std::invalid_argument(option + ": must be given with --policy, is given without; name a policy, for example --policy " +
                                 std::string(kDefaultPolicyName));
   }
-  out.model = llama::LlamaModel::load(values["model"].as<std::string>());
+  const llama::Offload offload = offload_from(values);
+  out.on_device = offload.gpu_layers > 0;
+  for (const CachePolicy& memory : out.memories)
+    if (const std::string why = out.on_device ? llama::why_not_held_elsewhere(memory) : std::string(); !why.empty())
+      throw std::invalid_argument(why);
+  out.model = llama::LlamaModel::load(values["model"].as<std::string>(), offload);
   return out;
 }
 
@@ -135,9 +143,10 @@ int run_bench(const std::vector<std::string>& arguments) {
   results.clock = clock == "wall" ? bench::BenchClock::wall : bench::BenchClock::processor;
   require_at_least("--threads", results.threads, 1);
   require_at_least("--repetitions", results.repetitions, 1);
-  const std::string option = values->contains("policy")        ? "--policy"
-                             : !(*values)["store"].defaulted() ? "--store"
-                                                               : given_memory_option(*values);
+  const std::string option = values->contains("policy")               ? "--policy"
+                             : !(*values)["store"].defaulted()        ? "--store"
+                             : (*values)["gpu-layers"].as<int>() != 0 ? "--gpu-layers"
+                                                                      : given_memory_option(*values);
   if (!option.empty() && !values->contains("model"))
     throw std::invalid_argument(option + ": must be given with --model, which is missing; name a GGUF file");
   const std::vector<const bench::BenchKernel*> kernels = kernels_from(*values);

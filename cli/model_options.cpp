@@ -23,13 +23,13 @@ void add_model(po::options_description& options, int default_workers, bool neede
                         "prompts evaluated side by side, over one copy of the weights; results do not depend on it");
   options.add_options()("context", po::value<int>()->default_value(0)->value_name("TOKENS"),
                         "longest sequence; 0 = as long as needed");
-  add_offload(options);
+  add_offload(options,
+              "layers whose weights go to the GPU, 99 for all; the KV cache stays in host memory unless --attachment (run, "
+              "eval) says otherwise");
 }
 
-void add_offload(po::options_description& options) {
-  options.add_options()("gpu-layers", po::value<int>()->default_value(0)->value_name("N"),
-                        "layers whose weights go to the GPU, 99 for all; the KV cache stays in host memory unless --attachment "
-                        "says otherwise");
+void add_offload(po::options_description& options, const char* help) {
+  options.add_options()("gpu-layers", po::value<int>()->default_value(0)->value_name("N"), help);
   options.add_options()("device", po::value<std::string>()->default_value("")->value_name("NAMES"),
                         "devices of --gpu-layers, with commas (CUDA0,CUDA1); default: all GPUs");
 }

@@ -26,8 +26,8 @@ struct ModelOptions {
 /// `needed` false: --model may be left out.
 void add_model(po::options_description& options, int default_workers, bool needed = true);
 ModelOptions model_from(const po::variables_map& values);
-/// --gpu-layers and --device alone.
-void add_offload(po::options_description& options);
+/// --gpu-layers, of which `help` says what goes there, and --device.
+void add_offload(po::options_description& options, const char* help);
 llama::Offload offload_from(const po::variables_map& values);
 /// The model with its layers where they belong. Throws what LlamaModel::load throws.
 std::shared_ptr<const llama::LlamaModel> load_model(const ModelOptions& options);

@@ -1,3 +1,4 @@
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "tests/support/program.hpp"
@@ -82,6 +83,46 @@ TEST_CASE("bench of a model sets llama.cpp with and without flash attention, the
   CHECK(bench.at("runs").at(7).at("kv_bytes") < bench.at("runs").at(6).at("kv_bytes"));
 }
 
+TEST_CASE("bench of a model on a GPU has both caches there") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  setenv("GGML_BACKEND_PATH", NAMM_EMULATED, 1);
+  const std::vector<std::string> words = {"bench",
+                                          "--model",
+                                          host,
+                                          "--gpu-layers",
+                                          "99",
+                                          "--device",
+                                          "EMU0",
+                                          "--budget",
+                                          "25%",
+                                          "--length",
+                                          "200",
+                                          "--decode",
+                                          "3",
+                                          "--interval",
+                                          "64",
+                                          "--repetitions",
+                                          "1",
+                                          "--json",
+                                          folder / "b.json",
+                                          "--policy"};
+  const auto with = [&](const char* policy) {
+    std::vector<std::string> out = words;
+    out.emplace_back(policy);
+    return out;
+  };
+  const Outcome outcome = run_program(with("streaming")), refused = run_program(with("namm"));
+  unsetenv("GGML_BACKEND_PATH");
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  const auto runs = nlohmann::json::parse(read(folder / "b.json")).at("models").at(0).at("runs");
+  REQUIRE(runs.size() == 4);
+  CHECK(runs.at(3).at("kv_bytes") > 0);
+  CHECK(runs.at(3).at("kv_bytes") <= runs.at(2).at("kv_bytes"));
+  check_refused(refused, 2, {"policy namm", "device memory"});
+}
+
 TEST_CASE("bench refuses what it cannot measure") {
   check_refused(run_program({"bench", "--kernel", "bma"}), 2, {"--kernel", "\"bma\"", "bam"});
   check_refused(run_program({"bench", "--threads", "0"}), 2, {"--threads", "is 0"});
@@ -89,6 +130,7 @@ TEST_CASE("bench refuses what it cannot measure") {
   check_refused(run_program({"bench", "--clock", "sun"}), 2, {"--clock", "sun", "processor"});
   check_refused(run_program({"bench", "--policy", "h2o"}), 2, {"--policy", "--model"});
   check_refused(run_program({"bench", "--interval", "64"}), 2, {"--interval", "--model"});
+  check_refused(run_program({"bench", "--gpu-layers", "99"}), 2, {"--gpu-layers", "--model"});
   check_refused(run_program({"bench", "--model", "unused.gguf", "--budget", "25%"}), 2, {"--budget", "--policy"});
   check_refused(run_program({"bench", "--model", "unused.gguf", "--protect-sinks", "4"}), 2, {"--protect-sinks", "--policy"});
   check_refused(run_program({"bench", "--model", "unused.gguf", "--decode", "2147483647"}), 2, {"--decode", "at most"});

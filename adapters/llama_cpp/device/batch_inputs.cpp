@@ -230,8 +230,9 @@ bool BatchInputs::change_mask(const LayerTask& task, const LayerInputs& layer, c
     }
     return true;
   };
+  const std::span<const std::int64_t> written = written_cells(task);
   for (std::int64_t q = 0; q < layer.queries; ++q) {
-    for (const std::int64_t cell : written_cells(task))
+    for (const std::int64_t cell : written)
       if (!set(q, cell)) return false;
     const std::size_t row = static_cast<std::size_t>(q) * cells;
     const std::uint16_t *const now = runtimes_mask(task) + row, *const before = seen.mask.data() + row;
@@ -239,8 +240,11 @@ bool BatchInputs::change_mask(const LayerTask& task, const LayerInputs& layer, c
     for (std::size_t at = 0; at < cells; at += kPiece) {
       const std::size_t end = std::min(cells, at + kPiece);
       if (std::memcmp(now + at, before + at, (end - at) * sizeof *now) == 0) continue;
-      for (std::size_t c = at; c < end; ++c)
-        if (now[c] != before[c] && !set(q, sight.cell_of(q, static_cast<std::int64_t>(c)))) return false;
+      for (std::size_t c = at; c < end; ++c) {
+        if (now[c] == before[c]) continue;
+        const std::int64_t cell = sight.cell_of(q, static_cast<std::int64_t>(c));
+        if (std::find(written.begin(), written.end(), cell) == written.end() && !set(q, cell)) return false;
+      }
     }
   }
   return true;
