@@ -56,6 +56,7 @@ llama_context_params small_context() {
   params.n_ctx = params.n_batch = 512;
   params.n_ubatch = 64;
   params.n_threads = params.n_threads_batch = 1;
+  params.offload_kqv = false;  // the weights are on the device, the cache is not
   return params;
 }
 
@@ -131,7 +132,7 @@ TEST_CASE("what the store cannot reach is refused with the context", "[device]")
   REQUIRE(model);
   llama_context_params params = small_context();
   params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
-  params.offload_kqv = true;  // namm::llama::attach() would not
+  params.offload_kqv = true;
   CachePolicy policy = load_policy("h2o-mean").with_budget("40");
   policy.observer = std::make_shared<Reader>();
   llama::AttachScope scope(policy);
