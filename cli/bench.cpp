@@ -146,6 +146,7 @@ int run_bench(const std::vector<std::string>& arguments) {
   const std::string option = values->contains("policy")               ? "--policy"
                              : !(*values)["store"].defaulted()        ? "--store"
                              : (*values)["gpu-layers"].as<int>() != 0 ? "--gpu-layers"
+                             : !(*values)["device"].defaulted()       ? "--device"
                                                                       : given_memory_option(*values);
   if (!option.empty() && !values->contains("model"))
     throw std::invalid_argument(option + ": must be given with --model, which is missing; name a GGUF file");

@@ -45,7 +45,7 @@ nlohmann::json settings_of(const po::variables_map& values, const ModelOptions& 
   // results without these are resumed as they always were
   if (model.holder != llama::CacheHolder::backend) out["attachment"] = text("attachment");
   if (model.holder == llama::CacheHolder::callback) out["cells"] = model.cells;
-  if (model.offload.gpu_layers > 0) out["gpu_layers"] = model.offload.gpu_layers;
+  if (model.holder != llama::CacheHolder::callback && model.offload.gpu_layers > 0) out["gpu_layers"] = model.offload.gpu_layers;
   if (values.contains("data"))
     out["data"] = eval::file_fingerprint(text("data"));
   else
@@ -265,7 +265,13 @@ int run_eval(const std::vector<std::string>& arguments) {
   if (resume && json.empty())
     throw std::invalid_argument("--resume: must be given with --json, is alone; name the file to go on with");
   std::vector<Candidate> candidates = candidates_from(*values);
-  for (const Candidate& candidate : candidates) check_cache_holder(model_options, candidate.memory);
+  for (const Candidate& candidate : candidates) {
+    check_cache_holder(model_options, candidate.memory);
+    if (candidate.hindsight && model_options.holder == llama::CacheHolder::device)
+      throw std::invalid_argument("--policy " + candidate.name +
+                                  ": must read the prompt's attention first, which --attachment device cannot show; give "
+                                  "--attachment backend");
+  }
   CachePolicy full;
   full.policy = make_policy("full");
   candidates.insert(candidates.begin(), Candidate{"full", full});

@@ -40,6 +40,10 @@ std::string given_prompt_option(const po::variables_map& values) {
 void read_traces(const po::variables_map& values, TraceFiles& traces, EvolveOptions& out) {
   if (values.contains("traces")) {
     out.traces = values["traces"].as<std::string>();
+    if (!values.contains("model") && values["gpu-layers"].as<int>() > 0)
+      throw std::invalid_argument(
+          "--gpu-layers: must be given with --model, is given with --traces alone, which runs no model; "
+          "leave it out");
     out.trace = traces.open(out.traces);
     return;
   }

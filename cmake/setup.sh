@@ -64,8 +64,6 @@ done
 if ((cuda)); then
   [[ -z $checkout ]] || { echo "setup: --cuda and --llama exclude each other; a llama.cpp of yours is built with CUDA by yourself" >&2; exit 2; }
   ((llama)) || { echo "setup: --packages-only and --cuda exclude each other" >&2; exit 2; }
-  export PATH=$PATH:/usr/local/cuda/bin
-  command -v nvcc > /dev/null || { echo "setup: --cuda needs nvcc, which is not on the PATH; install the CUDA toolkit" >&2; exit 1; }
 fi
 ((packages || llama)) || { echo "setup: --packages-only and --llama-only exclude each other" >&2; exit 2; }
 
@@ -92,8 +90,9 @@ if [[ -z $checkout && -z $archive && $cuda == 0 && -f $stamp && $(<"$stamp") == 
 fi
 if [[ $checkout == pinned ]]; then
   checkout=''
-elif [[ -z $checkout ]] && { ((cuda)) || [[ -f $stamp && $(<"$stamp") == "$wanted cuda" ]]; }; then
+elif [[ -z $checkout ]] && { ((cuda)) || [[ -f $stamp && $(<"$stamp") == "$llama_package "*' cuda' ]]; }; then
   wanted+=' cuda'
+  cuda=1
 elif [[ -n $checkout && $wanted != checkout\ * ]]; then
   wanted="checkout $(fingerprint) $checkout"
 fi
@@ -193,11 +192,15 @@ unpack_source() {
 
 # Builds in build/llama.partial and renames at the end: build/llama is whole or absent at every instant.
 build_llama() {
+  if ((cuda)); then
+    export PATH=$PATH:/usr/local/cuda/bin
+    command -v nvcc > /dev/null || fail "--cuda needs nvcc, which is not on the PATH; install the CUDA toolkit, or give '--llama pinned'"
+  fi
   echo "setup: building llama.cpp (minutes; log in build/llama.log)"
   # llama.cpp asks git for its version and would find this repository's
   local log=$root/build/llama.log
   local commit=() backends=()
-  if [[ $wanted == *' cuda' ]]; then
+  if ((cuda)); then
     backends=(-DGGML_CUDA=ON -DGGML_CUDA_NCCL=OFF "-DCMAKE_CUDA_ARCHITECTURES=${NAMM_CUDA_ARCHITECTURES:-native}")
   fi
   if [[ -n $checkout && -e $checkout/.git ]]; then

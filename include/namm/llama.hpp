@@ -71,14 +71,15 @@ class Attached {
   std::unique_ptr<Parts> parts_;
 };
 
-/// Creates a context of the model with the policy attached. `params` as for llama_init_from_model; flash attention is switched on.
-/// With offload_kqv (llama.cpp's default) the cache of a model whose layers are on GPUs is in their memory (docs/gpu.md has what
-/// works there); else it is in host memory. n_ctx must hold the whole text, also what will be dropped: cells without tokens cost
-/// no memory. The model must outlive the context.
+/// Creates a context of the model with the policy attached. `params` as for llama_init_from_model; flash attention is switched
+/// on. With offload_kqv (llama.cpp's default) the cache of a model whose layers are on GPUs is in their memory (docs/gpu.md has
+/// what works there); else it is in host memory. n_ctx must hold the whole text, also what will be dropped: cells without tokens
+/// cost no memory. The model must outlive the context.
 ///
 /// Everything is checked before the first batch. Throws std::invalid_argument for what the caller can change: flash attention
-/// switched off, a cache type other than f16, bf16, f32 and q8_0, a policy that drops without a budget, a policy calibrated on
-/// another model, what does not work in device memory. Throws std::runtime_error for models that no policy attaches to (docs/backbones.md has them).
+/// switched off, a cache type other than f16, bf16, f32 and q8_0, a policy that drops without a budget, that was calibrated on
+/// another model, or that cannot be in device memory. Throws std::runtime_error for models that no policy attaches to
+/// (docs/backbones.md has them), and for what does not work in device memory: types other than f16, layers on both sides.
 Attached attach(llama_model* model, const llama_context_params& params, const CachePolicy& policy);
 
 /// What was made for a model on this machine by `namm calibrate` or `namm tune` and is kept in the user's data folder ('namm

@@ -129,6 +129,9 @@ TEST_CASE("layers go to a GPU, and the cache beside them if it is asked for") {
   check_refused(run_program({"run", "--model", host, "--policy", "namm", "--budget", "25%", "--prompt", "a b c", "--gpu-layers",
                              "99", "--attachment", "device"}),
                 2, {"policy namm", "device memory"});
+  check_refused(run_program({"eval", "--model", host, "--policy", "kvzip", "--budget", "25%", "--gpu-layers", "99",
+                             "--attachment", "device"}),
+                2, {"kvzip", "--attachment backend"});
   check_refused(run_program({"run", "--model", host, "--policy", "knorm", "--budget", "25%", "--prompt", "a b c", "--gpu-layers",
                              "99", "--device", "CUDA7"}),
                 1, {"--device", "CUDA7", "EMU0"});

@@ -131,6 +131,7 @@ TEST_CASE("bench refuses what it cannot measure") {
   check_refused(run_program({"bench", "--policy", "h2o"}), 2, {"--policy", "--model"});
   check_refused(run_program({"bench", "--interval", "64"}), 2, {"--interval", "--model"});
   check_refused(run_program({"bench", "--gpu-layers", "99"}), 2, {"--gpu-layers", "--model"});
+  check_refused(run_program({"bench", "--device", "CUDA0"}), 2, {"--device", "--model"});
   check_refused(run_program({"bench", "--model", "unused.gguf", "--budget", "25%"}), 2, {"--budget", "--policy"});
   check_refused(run_program({"bench", "--model", "unused.gguf", "--protect-sinks", "4"}), 2, {"--protect-sinks", "--policy"});
   check_refused(run_program({"bench", "--model", "unused.gguf", "--decode", "2147483647"}), 2, {"--decode", "at most"});

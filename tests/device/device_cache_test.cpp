@@ -251,6 +251,28 @@ TEST_CASE("sequences that share a device's cache are as if each were alone", "[d
   CHECK(relative_difference(of_second, alone(second)) < nearly(1e-3));
 }
 
+TEST_CASE("single tokens of two caches in turn see their own sequence", "[device][sequences]") {
+  TinyShape shape;
+  const auto model = write_tiny_model(shape);
+  const auto first = random_tokens(28, shape.vocabulary, 9), second = random_tokens(28, shape.vocabulary, 10);
+  Placement together = on_device(policy_named("full"));
+  together.sequences = 3;
+  together.unified = false;
+  PlacedContext one(model, on_device(policy_named("full"))), two(model, on_device(policy_named("full"))), both(model, together);
+  std::vector<std::vector<float>> expected, got;
+  const auto keep = [](std::vector<std::vector<float>>& to, Logits from) {
+    for (auto& row : from) to.push_back(std::move(row));
+  };
+  for (std::size_t at = 0; at < 28; at += at < 20 ? 20 : 1) {
+    const std::size_t count = at < 20 ? 20 : 1;
+    keep(expected, one.evaluate(std::span(first).subspan(at, count), count));
+    keep(expected, two.evaluate(std::span(second).subspan(at, count), count));
+    keep(got, both.evaluate(std::span(first).subspan(at, count), count, 0));
+    keep(got, both.evaluate(std::span(second).subspan(at, count), count, 2));
+  }
+  CHECK(relative_difference(got, expected) < nearly(1e-3));
+}
+
 TEST_CASE("a cleared cache is not looked for where it lay before", "[device][exact]") {
   TinyShape shape;
   const auto model = write_tiny_model(shape);

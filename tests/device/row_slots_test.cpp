@@ -1,7 +1,11 @@
 #include "adapters/llama_cpp/store/row_slots.hpp"
 
 #include <memory>
+#include <span>
+#include <vector>
 
+#include "adapters/llama_cpp/store/head_list.hpp"
+#include "base/bytes.hpp"
 #include "tests/check.hpp"
 
 using namespace namm::llama;
@@ -67,6 +71,32 @@ TEST_CASE("lists of two streams count their own cells", "[device][slots]") {
   second = RowLease(std::move(second));
   second.release(Numbers{0});
   CHECK(cells_of(*slots) == Numbers{0, 1, RowSlots::kFree, 101});
+}
+
+TEST_CASE("restored rows of a device must be finite: others are multiplied with them", "[device][slots]") {
+  for (const std::uint16_t half : std::vector<std::uint16_t>{0x3c00, 0x7c00, 0xfe00}) {  // 1, infinity, not a number
+    const auto slots = std::make_shared<RowSlots>();
+    const auto list = [&] { return HeadList(4, 4, {}, RowLease(slots), std::make_shared<PageRegion>()); };
+    HeadList saved = list();
+    saved.append(Numbers{0, 1}, Numbers{0, 1}, {}, {});
+    const auto rows = [&](std::span<const std::int32_t> held) {
+      std::vector<std::uint16_t> halves(held.size() * 8, 0x3c00);
+      halves.back() = half;
+      const auto bytes = std::as_bytes(std::span(halves));
+      return std::vector<std::byte>(bytes.begin(), bytes.end());
+    };
+    namm::ByteWriter size;
+    saved.save(size, Numbers{0, 1}, rows);
+    std::vector<std::byte> state(size.count());
+    namm::ByteWriter out(state);
+    saved.save(out, Numbers{0, 1}, rows);
+    namm::ByteReader in(state);
+    HeadList restored = list();
+    if (half == 0x3c00)
+      CHECK_NOTHROW(restored.restore(in, 2, 16));
+    else
+      CHECK_THROWS_WITH(restored.restore(in, 2, 16), Catch::Contains("must be finite"));
+  }
 }
 
 TEST_CASE("gaps are closed in the order of slots", "[device][slots]") {

@@ -13,6 +13,7 @@ import pathlib
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -53,7 +54,11 @@ def run(a, name, options):
         peak = Peak()
         peak.start()
         began = time.time()
-        done = subprocess.run(command, capture_output=True, text=True, timeout=a.timeout)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=a.timeout)
+        except subprocess.TimeoutExpired:
+            peak.end()
+            return {"name": name, "code": 124, "lengths": [], "said": f"longer than {a.timeout} s"}
         out = {"name": name, "seconds": round(time.time() - began, 1), "peak_mib": peak.end(), "code": done.returncode, "lengths": []}
         for line in done.stdout.splitlines():
             if line.startswith("{"):
@@ -91,7 +96,7 @@ def main():
 
     print(f"{'':22}" + "".join(f"{n + ' read/s':>16}{'generated/s':>13}" for n in a.lengths.split(",")) + f"{'peak MiB':>10}")
     for name, _ in variants(a):
-        mine = [r for r in runs if r["name"] == name and r["code"] == 0]
+        mine = [r for r in runs if r["name"] == name and r["code"] == 0 and r["lengths"]]
         if not mine:
             print(f"{os.path.basename(name):22} failed: " + next(r.get("said", "") for r in runs if r["name"] == name)[-300:])
             continue
@@ -100,7 +105,8 @@ def main():
             for rate, width in (("read_per_second", 16), ("generated_per_second", 13)):
                 print(f"{statistics.median(r['lengths'][i][rate] for r in mine):{width}.1f}", end="")
         print(f"{max(r['peak_mib'] or 0 for r in mine):10}")
+    return int(any(r["code"] or not r["lengths"] for r in runs))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

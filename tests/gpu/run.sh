@@ -42,6 +42,10 @@ while (($#)); do
   shift
 done
 
+for name in ${parts//,/ }; do
+  [[ ,kernels,sanitizer,device,rates, == *,$name,* ]] || { echo "gpu: --only must name kernels, sanitizer, device or rates, has '$name'" >&2; exit 2; }
+done
+
 architectures=${NAMM_CUDA_ARCHITECTURES:-90}
 if ((!only)); then
   gpus=$(nvidia-smi --query-gpu=name,driver_version,compute_cap --format=csv,noheader 2> /dev/null) || gpus=''
@@ -54,7 +58,11 @@ export PATH=$PATH:/usr/local/cuda/bin
 
 if [[ ! -x $build/tests/device/namm_test_device ]]; then
   command -v nvcc > /dev/null || fail "nvcc must be there to build for CUDA, is not; install the CUDA toolkit, or bring $build from where it is"
-  compgen -G "$llama/lib/libggml-cuda.so*" > /dev/null || NAMM_CUDA_ARCHITECTURES=$architectures bash "$root/cmake/setup.sh" --with-server --cuda
+  if [[ $llama == "$root/build/llama" ]]; then
+    NAMM_CUDA_ARCHITECTURES=$architectures bash "$root/cmake/setup.sh" --with-server --cuda
+  elif ! compgen -G "$llama/lib/libggml-cuda.so*" > /dev/null || [[ ! -x $llama/bin/llama-batched-bench ]]; then
+    fail "--llama must be an installed llama.cpp with CUDA and llama-batched-bench in its bin, is $llama; build it with GGML_CUDA=ON"
+  fi
   mkdir -p "$build"
   if ! {
     cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DNAMM_WITH_CUDA=ON "-DCMAKE_PREFIX_PATH=$llama" \
@@ -93,7 +101,7 @@ rates() {
   local probe=/dev/shm/namm-random-probe.json
   if [[ -z $model ]]; then
     model=/dev/shm/namm-random-8b.gguf
-    [[ -f $model && -f $probe ]] || python3 "$root/tests/gpu/random_model.py" --model "$model" --policy "$probe"
+    [[ -f $model && -f $probe ]] || python3 "$root/tests/gpu/random_model.py" --model "$model" --policy "$probe" || return
     policies=streaming,$probe,h2o-mean
   fi
   python3 "$root/tests/gpu/rates.py" --namm "$build/namm" --bench "$llama/bin/llama-batched-bench" --model "$model" \

@@ -198,7 +198,7 @@ Attached attach(llama_model* model, const llama_context_params& params, const Ca
 std::string why_not_attachable(llama_model* model) {
   if (!model) return "model: must be loaded, is null";
   llama_context_params params = llama_context_default_params();
-  params.offload_kqv = false;  // there, most can be
+  params.offload_kqv = false;  // host memory takes the most models
   params.n_ctx = params.n_batch = params.n_ubatch = 256;
   try {
     create_with_store(model, params, {}, name_of(model));

@@ -70,7 +70,8 @@ class Sight {
 void BatchInputs::compare(const LayerTask& task, Seen& seen) {
   const auto& heads = task.rows->slots();
   const std::span<const std::int64_t> written = written_cells(task);
-  seen.only_written = seen.layer == task.part.layer && seen.slots.size() == heads.size();
+  seen.only_written =
+      seen.layer == task.part.layer && seen.first_stream == task.first_stream && seen.slots.size() == heads.size();
   for (std::size_t h = 0; seen.only_written && h < heads.size(); ++h)
     seen.only_written = heads[h]->changes() == RowSlots::Changes{seen.slots[h].taken + written.size(), seen.slots[h].other};
   if (seen.only_written) {
@@ -88,6 +89,7 @@ void BatchInputs::compare(const LayerTask& task, Seen& seen) {
     for (std::size_t s = 0; seen.in_order && s < first.size(); ++s) seen.in_order = first[s] == static_cast<std::int32_t>(s);
   }
   seen.layer = task.part.layer;
+  seen.first_stream = task.first_stream;
   seen.slots.clear();
   for (const auto& head : heads) seen.slots.push_back(head->changes());
 }

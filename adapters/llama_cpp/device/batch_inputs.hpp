@@ -65,7 +65,7 @@ class BatchInputs {
  private:
   /// A layer as it was when it was looked at last, to tell what has changed.
   struct Seen {
-    int layer = -1;
+    int layer = -1, first_stream = 0;
     std::vector<RowSlots::Changes> slots;  // [KV head]
     bool alike = false;                    // all heads hold the same cells in the same slots
     bool in_order = false;                 // and slots are cells

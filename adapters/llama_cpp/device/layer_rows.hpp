@@ -43,8 +43,8 @@ class LayerRows {
 
   /// Makes room for all slots in use. Throws std::runtime_error if the device has none.
   void grow(const DeviceStream& stream);
-  /// Moves rows together and frees what that leaves, if it is a step and an eighth of the rows at least: else the next part of a
-  /// prompt would have to ask for it again.
+  /// Moves rows together and frees what that leaves, if that is at least a step and at least an eighth of the rows: else the
+  /// next part of a prompt would have to ask for it again.
   void shrink(const DeviceStream& stream);
   /// Bytes of a key, a value and what is read of their token.
   std::size_t row_bytes() const;

@@ -1,9 +1,34 @@
 // One head's list as bytes, for saved sessions.
+#include <cmath>
+#include <cstring>
 #include <utility>
+
 #include "adapters/llama_cpp/store/head_list.hpp"
 #include "base/bytes.hpp"
 
 namespace namm::llama {
+namespace {
+
+/// Rows of a device are multiplied with those of others, also where nobody sees them: halves up to `halves` bytes, then floats.
+void require_finite(std::span<const std::byte> rows, std::size_t width, std::size_t halves) {
+  for (std::size_t row = 0; row + width <= rows.size(); row += width) {
+    bool finite = true;
+    for (std::size_t at = 0; at < halves; at += sizeof(std::uint16_t)) {
+      std::uint16_t half;
+      std::memcpy(&half, rows.data() + row + at, sizeof half);
+      finite = finite && (half & 0x7c00u) != 0x7c00u;
+    }
+    for (std::size_t at = halves; at < width; at += sizeof(float)) {
+      float number;
+      std::memcpy(&number, rows.data() + row + at, sizeof number);
+      finite = finite && std::isfinite(number);
+    }
+    if (!finite)
+      throw std::runtime_error("saved state: keys and values must be finite, are not; the file is damaged, save it again");
+  }
+}
+
+}  // namespace
 
 void HeadList::save(ByteWriter& out, std::span<const std::int32_t> row_of_cell, const ReadRows& read) const {
   const auto row = [&](std::int32_t cell) {
@@ -50,7 +75,10 @@ void HeadList::restore(ByteReader& in, std::size_t row_count, std::size_t held_r
   const auto bytes = in.take(count, width);
   cells_ = std::move(rows);
   reserve(cells_.size());
-  if (lease_) restored_.assign(bytes.begin(), bytes.end());
+  if (lease_) {
+    require_finite(bytes, width, (key_size_ + value_size_) * sizeof(std::uint16_t));
+    restored_.assign(bytes.begin(), bytes.end());
+  }
   for (std::size_t e = 0; !lease_ && e < cells_.size(); ++e)
     put(e, bytes.data() + e * width, bytes.data() + e * width + key_bytes());
   statistics_.restore(in);

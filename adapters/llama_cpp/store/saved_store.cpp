@@ -20,6 +20,8 @@ namespace {
 
 constexpr std::int32_t kMostPosition = 1 << 30;  // as many tokens may follow before they are more than can be counted
 
+constexpr std::string_view kInDevice = ", in device memory";  // of a fingerprint
+
 [[noreturn]] void damaged(const std::string& what) {
   throw std::runtime_error(std::string("saved state: ").append(what).append("; the file is damaged, save it again"));
 }
@@ -29,7 +31,7 @@ constexpr std::int32_t kMostPosition = 1 << 30;  // as many tokens may follow be
 /// What statistics and lists were made by; two policies with different weights differ.
 std::string CacheStore::fingerprint() const {
   std::string held = memory_.store == RowFormats() ? "" : ", held as " + to_string(memory_.store);
-  if (holder_) held += ", in device memory";
+  if (holder_) held += kInDevice;
   if (!memory_.policy) return "full" + held;
   const std::string_view name = memory_.policy->name();
   const nlohmann::json made_by = {memory_.policy->to_json(), memory_.spectrogram.decay, statistics_.window_queries};
@@ -120,8 +122,13 @@ void CacheStore::save(ByteWriter& out, std::span<const SavedRows> rows,
 }
 
 std::shared_ptr<SavedStore> CacheStore::read(ByteReader& in) const {
-  if (const std::string saved_by = in.text(); saved_by != fingerprint())
-    throw std::runtime_error("saved state: must have been saved with the policy attached now (" + fingerprint() + "), was with " +
+  const std::string saved_by = in.text(), own = fingerprint(), device(kInDevice);
+  if (holder_ ? saved_by + device == own : saved_by == own + device)
+    throw std::runtime_error(std::string("saved state: must be of a cache in ") + (holder_ ? "device" : "host") +
+                             " memory, as the one here is, is of one in " + (holder_ ? "host" : "device") +
+                             " memory; keep the cache where it was (--no-kv-offload or not), or begin anew");
+  if (saved_by != own)
+    throw std::runtime_error("saved state: must have been saved with the policy attached now (" + own + "), was with " +
                              detail::one_line(saved_by) + "; attach that policy, or begin anew");
   if (in.number<std::uint64_t>() != layers_.size())
     throw std::runtime_error("saved state: must be of this model, has another number of layers; load it with its own model");
@@ -210,56 +217,56 @@ std::vector<std::pair<std::int64_t, CacheStore::Names>> CacheStore::install(cons
   std::vector<std::pair<std::int64_t, Names>> out;
   std::map<std::pair<int, std::int32_t>, std::int64_t> primary_keys;  // by stream and saved number
   std::vector<std::pair<Group*, std::int64_t>> made;
-  const auto undo = [&] {  // where a device has no memory: the cells are free, the runtime forgets them, too
+  const auto put = [&](std::size_t p, bool first_cache) {
+    SavedStore::Part& part = saved->parts[p];
+    Group& group = *group_of(part.lowest_layer);
+    if ((&group == primary()) != first_cache) return;
+    const int stream = rows[p].stream;
+    CellMap& map = group.cells[stream];
+    map.cuts = cuts_;
+    for (SavedStore::Sequence& from : part.sequences) {
+      const auto number = static_cast<std::int32_t>(map.newest.size());
+      map.newest.push_back(-1);
+      map.held.push_back(0);
+      for (std::size_t i = 0; i < part.owner.size(); ++i)
+        if (part.owner[i] == from.number) {
+          map.give(static_cast<std::size_t>(rows[p].cells[i]), number, part.position[i]);
+          map.newest.back() = std::max(map.newest.back(), part.position[i]);
+        }
+      const std::int64_t key = sequence_key(stream, number);
+      made.emplace_back(&group, key);
+      Sequence& sequence = group.sequences[key];
+      sequence.tokens_seen = map.newest.back() + 1;
+      sequence.exact_from = std::min<std::int64_t>(from.exact_from, sequence.tokens_seen);
+      sequence.oldest_seen = std::min(from.oldest_seen, map.newest.back());
+      sequence.kv_bytes_peak = from.kv_bytes_peak;
+      sequence.layers = std::move(from.layers);
+      for (auto& [index, lists] : sequence.layers)
+        for (HeadList& list : lists) list.move_to(rows[p].cells);
+      if (holder_) put_rows(group, stream, sequence);
+      if (first_cache) {
+        primary_keys[{stream, from.number}] = key;
+        out.emplace_back(key, std::move(from.names));
+      } else if (const auto found = primary_keys.find({stream, from.primary}); found != primary_keys.end()) {
+        primary()->sequences.at(found->second).peers[&group] = key;
+      }
+    }
+  };
+  try {
+    for (std::size_t p = 0; p < rows.size(); ++p)
+      take_cells(*group_of(saved->parts[p].lowest_layer), rows[p].stream, rows[p].cells);
+    for (const bool first_cache : {true, false})
+      for (std::size_t p = 0; p < rows.size(); ++p) put(p, first_cache);
+  } catch (...) {  // no memory: the cells are free, as they are for the runtime, which forgets what it has restored
     for (const auto& [group, key] : made) group->sequences.erase(key);
     for (std::size_t p = 0; p < rows.size(); ++p) {
       CellMap& map = group_of(saved->parts[p].lowest_layer)->cells[rows[p].stream];
       for (const std::int32_t cell : rows[p].cells)
         if (static_cast<std::size_t>(cell) < map.owner.size()) map.take(static_cast<std::size_t>(cell));
     }
-  };
-  for (const bool first_cache : {true, false})
-    for (std::size_t p = 0; p < rows.size(); ++p) {
-      SavedStore::Part& part = saved->parts[p];
-      Group& group = *group_of(part.lowest_layer);
-      if ((&group == primary()) != first_cache) continue;
-      const int stream = rows[p].stream;
-      take_cells(group, stream, rows[p].cells);
-      CellMap& map = group.cells[stream];
-      map.cuts = cuts_;
-      for (SavedStore::Sequence& from : part.sequences) {
-        const auto number = static_cast<std::int32_t>(map.newest.size());
-        map.newest.push_back(-1);
-        map.held.push_back(0);
-        for (std::size_t i = 0; i < part.owner.size(); ++i)
-          if (part.owner[i] == from.number) {
-            map.give(static_cast<std::size_t>(rows[p].cells[i]), number, part.position[i]);
-            map.newest.back() = std::max(map.newest.back(), part.position[i]);
-          }
-        const std::int64_t key = sequence_key(stream, number);
-        Sequence& sequence = group.sequences[key];
-        sequence.tokens_seen = map.newest.back() + 1;
-        sequence.exact_from = std::min<std::int64_t>(from.exact_from, sequence.tokens_seen);
-        sequence.oldest_seen = std::min(from.oldest_seen, map.newest.back());
-        sequence.kv_bytes_peak = from.kv_bytes_peak;
-        made.emplace_back(&group, key);
-        sequence.layers = std::move(from.layers);
-        for (auto& [index, lists] : sequence.layers)
-          for (HeadList& list : lists) list.move_to(rows[p].cells);
-        try {
-          if (holder_) put_rows(group, stream, sequence);
-        } catch (...) {
-          undo();
-          throw;
-        }
-        if (first_cache) {
-          primary_keys[{stream, from.number}] = key;
-          out.emplace_back(key, std::move(from.names));
-        } else if (const auto found = primary_keys.find({stream, from.primary}); found != primary_keys.end()) {
-          primary()->sequences.at(found->second).peers[&group] = key;
-        }
-      }
-    }
+    tidy();
+    throw;
+  }
   find_windows();
   return out;
 }
