@@ -252,14 +252,15 @@ std::vector<std::pair<std::int64_t, CacheStore::Names>> CacheStore::install(cons
       }
     }
   };
+  std::size_t taken = 0;  // parts whose cells are no longer anybody else's
   try {
-    for (std::size_t p = 0; p < rows.size(); ++p)
-      take_cells(*group_of(saved->parts[p].lowest_layer), rows[p].stream, rows[p].cells);
+    for (; taken < rows.size(); ++taken)
+      take_cells(*group_of(saved->parts[taken].lowest_layer), rows[taken].stream, rows[taken].cells);
     for (const bool first_cache : {true, false})
       for (std::size_t p = 0; p < rows.size(); ++p) put(p, first_cache);
   } catch (...) {  // no memory: the cells are free, as they are for the runtime, which forgets what it has restored
     for (const auto& [group, key] : made) group->sequences.erase(key);
-    for (std::size_t p = 0; p < rows.size(); ++p) {
+    for (std::size_t p = 0; p < taken; ++p) {
       CellMap& map = group_of(saved->parts[p].lowest_layer)->cells[rows[p].stream];
       for (const std::int32_t cell : rows[p].cells)
         if (static_cast<std::size_t>(cell) < map.owner.size()) map.take(static_cast<std::size_t>(cell));
