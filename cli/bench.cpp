@@ -3,7 +3,6 @@
 #include <optional>
 #include <stdexcept>
 
-#include "adapters/llama_cpp/store/row_holder.hpp"
 #include "base/atomic_file.hpp"
 #include "base/json_lines.hpp"
 #include "base/nearest_names.hpp"
@@ -99,9 +98,9 @@ bench::ModelBenchSettings model_settings_from(const po::variables_map& values, b
   }
   const llama::Offload offload = offload_from(values);
   out.on_device = offload.gpu_layers > 0;
-  for (const CachePolicy& memory : out.memories)
-    if (const std::string why = out.on_device ? llama::why_not_held_elsewhere(memory) : std::string(); !why.empty())
-      throw std::invalid_argument(why);
+  ModelOptions where;
+  if (out.on_device) where.holder = llama::CacheHolder::device;
+  for (const CachePolicy& memory : out.memories) check_cache_holder(where, memory);
   out.model = llama::LlamaModel::load(values["model"].as<std::string>(), offload);
   return out;
 }

@@ -6,6 +6,7 @@
 #include "cli/command.hpp"
 #include "cli/completion_words.hpp"
 #include "cli/help.hpp"
+#include "cli/options.hpp"
 
 namespace namm::cli {
 namespace {
@@ -16,12 +17,6 @@ std::string spellings(const po::option_description& option) {
   out += option.long_name();
   const std::string short_name = option.canonical_display_name(po::command_line_style::allow_dash_for_short);
   if (short_name.size() == 2 && short_name[0] == '-') out.append(" ").append(short_name);
-  return out;
-}
-
-std::string joined(const std::vector<std::string>& words, const char* between) {
-  std::string out;
-  for (const std::string& word : words) out.append(out.empty() ? "" : between).append(word);
   return out;
 }
 

@@ -2,7 +2,6 @@
 
 #include <spdlog/spdlog.h>
 
-#include <sstream>
 #include <stdexcept>
 #include <string>
 
@@ -38,9 +37,7 @@ llama::Offload offload_from(const po::variables_map& values) {
   llama::Offload out;
   out.gpu_layers = values["gpu-layers"].as<int>();
   require_at_least("--gpu-layers", out.gpu_layers, 0);
-  std::istringstream names(values["device"].as<std::string>());
-  for (std::string name; std::getline(names, name, ',');)
-    if (!name.empty()) out.devices.push_back(name);
+  if (const std::string names = values["device"].as<std::string>(); !names.empty()) out.devices = split_list(names, "--device");
   if (!out.devices.empty() && out.gpu_layers == 0)
     throw std::invalid_argument("--device: must be given with --gpu-layers, is given without; for example --gpu-layers 99");
   return out;

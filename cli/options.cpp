@@ -227,6 +227,12 @@ TaskOptions tasks_from(const po::variables_map& values, tasks::FileSplits splits
   return out;
 }
 
+std::string joined(const std::vector<std::string>& words, const char* between) {
+  std::string out;
+  for (const std::string& word : words) out.append(out.empty() ? "" : between).append(word);
+  return out;
+}
+
 std::vector<std::string> split_list(const std::string& text, const std::string& option) {
   const auto refuse = [&] {
     throw std::invalid_argument(

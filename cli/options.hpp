@@ -78,6 +78,8 @@ TaskOptions tasks_from(const po::variables_map& values, tasks::FileSplits splits
 
 /// "a,b,c" -> parts; throws std::invalid_argument naming the option if a part is empty.
 std::vector<std::string> split_list(const std::string& text, const std::string& option);
+/// The reverse, with anything between them.
+std::string joined(const std::vector<std::string>& words, const char* between);
 /// A number of tokens from 32 to tasks::kMostLengthTokens. Throws std::invalid_argument naming --length.
 std::size_t parse_length(const std::string& text);
 std::vector<Budget> parse_budgets(const std::string& text);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/format.hpp"
+#include "cli/options.hpp"
 #include "core/policies/key_probe.hpp"
 #include "core/policy_file.hpp"
 
@@ -15,17 +16,11 @@ namespace {
 constexpr const char* kEvolveTasks = "passkey,niah-single-3,niah-multivalue,kv-recall,code-retrieval,text";
 constexpr const char* kHeldOutTasks = "niah-multikey-1,vt,passage-retrieval,code-completion,multi-turn,text";
 
-std::string joined(const std::vector<std::string>& names) {
-  std::string out;
-  for (const std::string& name : names) out.append(out.empty() ? "" : ",").append(name);
-  return out;
-}
-
 std::vector<std::string> with_common(const Tuning& tuning, std::vector<std::string> words, bool model) {
   if (model) {
     words.insert(words.end(), {"--model", tuning.model.string(), "--workers", std::to_string(tuning.workers), "--threads",
                                std::to_string(tuning.threads), "--gpu-layers", std::to_string(tuning.offload.gpu_layers)});
-    if (!tuning.offload.devices.empty()) words.insert(words.end(), {"--device", joined(tuning.offload.devices)});
+    if (!tuning.offload.devices.empty()) words.insert(words.end(), {"--device", joined(tuning.offload.devices, ",")});
   }
   if (tuning.quiet) words.emplace_back("--quiet");
   return words;

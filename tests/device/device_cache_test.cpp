@@ -5,7 +5,6 @@
 #include <memory>
 #include <tuple>
 
-#include "adapters/llama_cpp/host/llama_model.hpp"
 #include "namm/llama.hpp"
 #include "namm/policy.hpp"
 #include "tests/check.hpp"
@@ -292,10 +291,7 @@ TEST_CASE("a cleared cache is not looked for where it lay before", "[device][exa
 
 TEST_CASE("attach() leaves the cache where the context's parameters put it", "[device][api]") {
   TinyShape shape;
-  const auto path = write_tiny_model(shape);
-  device_count();  // the devices are there
-  const auto model =
-      llama::LlamaModel::load(path, {99, on_real_devices() ? std::vector<std::string>{} : std::vector<std::string>{"EMU0"}});
+  const auto model = load_on_device(write_tiny_model(shape));
   auto tokens = random_tokens(kTokens, shape.vocabulary, 4);
   std::vector<std::vector<HeadContent>> kept;
   for (const bool on_device : {true, false}) {

@@ -64,6 +64,11 @@ int device_count() {
   return static_cast<int>(test_devices().size());
 }
 
+std::shared_ptr<const llama::LlamaModel> load_on_device(const std::filesystem::path& model) {
+  start();
+  return llama::LlamaModel::load(model, {99, on_real_devices() ? std::vector<std::string>{} : std::vector<std::string>{"EMU0"}});
+}
+
 std::int64_t free_memory(int device) {
   std::size_t free = 0, total = 0;
   ggml_backend_dev_memory(test_devices().at(static_cast<std::size_t>(device)), &free, &total);

@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "adapters/llama_cpp/host/llama_model.hpp"
 #include "adapters/llama_cpp/store/cache_store.hpp"
 #include "namm/cache_policy.hpp"
 #include "tests/support/decode_steps.hpp"
@@ -18,6 +19,8 @@ namespace namm::test {
 bool on_real_devices();
 /// Devices that tests may use.
 int device_count();
+/// A model with all layers on the first emulated device, or on the GPUs of this machine.
+std::shared_ptr<const llama::LlamaModel> load_on_device(const std::filesystem::path& model);
 /// Bytes that the driver of a device says are free.
 std::int64_t free_memory(int device);
 /// How far apart, as a share, may be what is equal to the bit on emulated devices, and what is `apart` there: a GPU has kernels

@@ -1,5 +1,4 @@
 // Sessions of a cache in device memory, saved and restored.
-#include "adapters/llama_cpp/host/llama_model.hpp"
 #include "namm/llama.hpp"
 #include "namm/policy.hpp"
 #include "tests/check.hpp"
@@ -52,10 +51,7 @@ std::vector<float> read(llama::Attached& attached, std::span<const std::int32_t>
 
 TEST_CASE("a sequence saved from device memory goes on in another context as it would have", "[device][saved]") {
   TinyShape shape;
-  const auto path = write_tiny_model(shape);
-  device_count();  // the devices are there
-  const auto model =
-      llama::LlamaModel::load(path, {99, on_real_devices() ? std::vector<std::string>{} : std::vector<std::string>{"EMU0"}});
+  const auto model = load_on_device(write_tiny_model(shape));
   const auto tokens = random_tokens(280, shape.vocabulary, 4), others = random_tokens(90, shape.vocabulary, 5);
   llama_context_params params = llama_context_default_params();
   params.n_ctx = 1024;

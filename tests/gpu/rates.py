@@ -85,11 +85,10 @@ def main():
     parser.add_argument("--lengths", default="4096,16384,32768", help="of the prompts (%(default)s)")
     parser.add_argument("--generate", type=int, default=64, help="tokens behind each (%(default)s)")
     parser.add_argument("--policies", default="streaming,h2o-mean", help="names and policy files (%(default)s)")
-    parser.add_argument("--budget", default="25%%", help="of each policy (%(default)s)")
+    parser.add_argument("--budget", default="25%", help="of each policy (%(default)s)")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--timeout", type=int, default=300, help="seconds of one process (%(default)s)")
     a = parser.parse_args()
-    a.budget = a.budget.replace("%%", "%")
     runs = [run(a, name, options) for _ in range(a.repetitions) for name, options in variants(a)]
     report = {"model": os.path.basename(a.model), "budget": a.budget, "runs": runs}
     pathlib.Path(a.out).write_text(json.dumps(report, indent=1) + "\n")

@@ -100,7 +100,7 @@ LayerInputs BatchInputs::look_at(ggml_cgraph* graph, const LayerTask& task, Seen
   out.streams = task.streams;
   out.rows = static_cast<std::int64_t>(task.wanted.queries.size());
   out.sums = task.wanted.sums;
-  out.queries = static_cast<std::int64_t>(task.cells->size() / sizeof(std::int64_t));
+  out.queries = static_cast<std::int64_t>(written_cells(task).size());
   out.some = out.rows < out.queries;
   out.slot_count = task.rows->extent();
   out.mask_cells = static_cast<std::int64_t>(task.mask->size() / sizeof(std::uint16_t)) / out.queries;
@@ -219,7 +219,8 @@ bool BatchInputs::change(std::size_t number, std::uint16_t value) {
 /// The columns of a layer's masks that the batch has changed. False if it takes a new mask.
 bool BatchInputs::change_mask(const LayerTask& task, const LayerInputs& layer, const Seen& seen) {
   const auto cells = static_cast<std::size_t>(layer.mask_cells);
-  if (!seen.only_written || seen.mask.size() != cells * static_cast<std::size_t>(layer.queries)) return false;
+  if (!seen.only_written || !seen.mask || seen.mask->size() != task.mask->size()) return false;
+  const auto* const shown = reinterpret_cast<const std::uint16_t*>(seen.mask->data());
   const Sight sight(task, layer);
   const std::size_t first = (layer.mask_at - masks_at_) / sizeof(std::uint16_t);
   const auto set = [&](std::int64_t query, std::int64_t cell) {
@@ -237,7 +238,7 @@ bool BatchInputs::change_mask(const LayerTask& task, const LayerInputs& layer, c
     for (const std::int64_t cell : written)
       if (!set(q, cell)) return false;
     const std::size_t row = static_cast<std::size_t>(q) * cells;
-    const std::uint16_t *const now = runtimes_mask(task) + row, *const before = seen.mask.data() + row;
+    const std::uint16_t *const now = runtimes_mask(task) + row, *const before = shown + row;
     constexpr std::size_t kPiece = 256;
     for (std::size_t at = 0; at < cells; at += kPiece) {
       const std::size_t end = std::min(cells, at + kPiece);
@@ -266,12 +267,7 @@ std::span<const char> BatchInputs::fill(std::span<const LayerTask> tasks, bool f
     for (std::size_t i = 0; i < tasks.size(); ++i)
       if (layers_[i].kind == MaskKind::uploaded) fill_mask(tasks[i], layers_[i]);
   }
-  for (std::size_t i = 0; i < tasks.size(); ++i) {
-    seen_[i].mask.clear();
-    if (layers_[i].kind != MaskKind::uploaded) continue;
-    const std::uint16_t* const mask = runtimes_mask(tasks[i]);
-    seen_[i].mask.assign(mask, mask + layers_[i].queries * layers_[i].mask_cells);
-  }
+  for (std::size_t i = 0; i < tasks.size(); ++i) seen_[i].mask = layers_[i].kind == MaskKind::uploaded ? tasks[i].mask : nullptr;
   // the node has a number of changes that it makes with every batch: the rest say what is so anyway
   const auto* const masks = reinterpret_cast<const std::uint16_t*>(staging_.data() + masks_at_);
   while (changed_ < changes_)

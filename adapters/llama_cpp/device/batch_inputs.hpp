@@ -33,7 +33,6 @@ struct LayerInputs {
   bool turn = false;                                    ///< gathered: the device makes the columns
   std::size_t slots_at = 0, mask_at = 0, columns_at = 0, cells_at = 0, query_ids_at = 0, mask_ids_at = 0;
   std::size_t sums_at = 0, rows_at = 0;  ///< in what is read back
-  bool operator==(const LayerInputs&) const = default;
 };
 
 /// Which slots rows go to and who sees what, for one graph: laid out in one piece, filled by the host.
@@ -70,7 +69,7 @@ class BatchInputs {
     bool alike = false;                    // all heads hold the same cells in the same slots
     bool in_order = false;                 // and slots are cells
     bool only_written = false;             // since the time before, nothing but the cells of the batch came
-    std::vector<std::uint16_t> mask;       // the runtime's, when masks were filled
+    InputBytes mask;                       // the runtime's, when masks were filled
   };
   LayerInputs look_at(ggml_cgraph* graph, const LayerTask& task, Seen& seen) const;
   static void compare(const LayerTask& task, Seen& seen);

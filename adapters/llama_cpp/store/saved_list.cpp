@@ -9,21 +9,13 @@
 namespace namm::llama {
 namespace {
 
-/// Rows of a device are multiplied with those of others, also where nobody sees them: halves up to `halves` bytes, then floats.
+/// Rows of a device are multiplied with those of others, also where nobody sees them: halves, then what was read of the token.
 void require_finite(std::span<const std::byte> rows, std::size_t width, std::size_t halves) {
   for (std::size_t row = 0; row + width <= rows.size(); row += width) {
-    bool finite = true;
-    for (std::size_t at = 0; at < halves; at += sizeof(std::uint16_t)) {
-      std::uint16_t half;
-      std::memcpy(&half, rows.data() + row + at, sizeof half);
-      finite = finite && (half & 0x7c00u) != 0x7c00u;
-    }
-    for (std::size_t at = halves; at < width; at += sizeof(float)) {
-      float number;
-      std::memcpy(&number, rows.data() + row + at, sizeof number);
-      finite = finite && std::isfinite(number);
-    }
-    if (!finite)
+    const std::size_t beside = row + halves * sizeof(std::uint16_t);
+    float content = 0;
+    if (beside + sizeof content <= row + width) std::memcpy(&content, rows.data() + beside, sizeof content);
+    if (!kernels::row_is_finite(RowFormat::f16, rows.data() + row, halves) || !std::isfinite(content))
       throw std::runtime_error("saved state: keys and values must be finite, are not; the file is damaged, save it again");
   }
 }
@@ -46,14 +38,15 @@ void HeadList::save(ByteWriter& out, std::span<const std::int32_t> row_of_cell, 
     std::vector<std::int32_t> held;
     for (const std::int32_t entry : entries) held.push_back(slot_of(static_cast<std::size_t>(entry)));
     out.numbers(read(held));
-  }
-  std::vector<std::byte> key(key_bytes()), value(value_bytes());
-  for (const std::int32_t entry : lease_ ? std::vector<std::int32_t>() : entries) {
-    const auto e = static_cast<std::size_t>(entry);
-    kernels::take_key(keys_.data(), formats_.keys, key_size_, e, key.data());
-    kernels::take_value(values_.data(), formats_.values, value_size_, e, value.data());
-    out.numbers(key);
-    out.numbers(value);
+  } else {
+    std::vector<std::byte> key(key_bytes()), value(value_bytes());
+    for (const std::int32_t entry : entries) {
+      const auto e = static_cast<std::size_t>(entry);
+      kernels::take_key(keys_.data(), formats_.keys, key_size_, e, key.data());
+      kernels::take_value(values_.data(), formats_.values, value_size_, e, value.data());
+      out.numbers(key);
+      out.numbers(value);
+    }
   }
   if (entries.size() == size()) return statistics_.save(out);
   HeadStatistics part = statistics_;
@@ -76,7 +69,7 @@ void HeadList::restore(ByteReader& in, std::size_t row_count, std::size_t held_r
   cells_ = std::move(rows);
   reserve(cells_.size());
   if (lease_) {
-    require_finite(bytes, width, (key_size_ + value_size_) * sizeof(std::uint16_t));
+    require_finite(bytes, width, key_size_ + value_size_);
     restored_.assign(bytes.begin(), bytes.end());
   }
   for (std::size_t e = 0; !lease_ && e < cells_.size(); ++e)

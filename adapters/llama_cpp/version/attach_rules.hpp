@@ -22,9 +22,9 @@ struct Rule {
   Words allowed;   ///< values that do not conflict; none: the flag itself conflicts; "any": it is what is wanted
   Words supplied;  ///< appended where the user gave no such flag
   std::string_view why;
-  bool host = true, device = true;  ///< whether it is asked for with the cache there
+  bool device = true;  ///< whether it is asked for with the cache in device memory, too
   bool applies(unsigned program, CachePlace place) const {
-    return (programs & program) != 0 && (place == CachePlace::host ? host : device);
+    return (programs & program) != 0 && (place == CachePlace::host || device);
   }
 };
 
