@@ -221,16 +221,17 @@ std::vector<std::byte> LayerRows::read(const DeviceStream& stream, int kv_head, 
 void LayerRows::write(const DeviceStream& stream, int kv_head, std::span<const std::int32_t> slots,
                       std::span<const std::byte> rows) {
   if (slots.empty()) return;
-  const auto [first, last] = std::minmax_element(slots.begin(), slots.end());
+  const auto ends = std::minmax_element(slots.begin(), slots.end());
+  const std::int32_t first = *ends.first, last = *ends.second;
   std::vector<std::byte> all;
   ggml_backend_synchronize(stream.backend);
   for_each_tensor([&](ggml_tensor* tensor, std::size_t bytes, std::size_t at) {
     // between them are others' rows
-    const std::size_t begin = static_cast<std::size_t>(kv_head) * tensor->nb[2] + static_cast<std::size_t>(*first) * bytes;
-    all.resize(static_cast<std::size_t>(*last - *first + 1) * bytes);
+    const std::size_t begin = static_cast<std::size_t>(kv_head) * tensor->nb[2] + static_cast<std::size_t>(first) * bytes;
+    all.resize(static_cast<std::size_t>(last - first + 1) * bytes);
     ggml_backend_tensor_get(tensor, all.data(), begin, all.size());
     for (std::size_t i = 0; i < slots.size(); ++i)
-      std::memcpy(all.data() + static_cast<std::size_t>(slots[i] - *first) * bytes, rows.data() + i * row_bytes() + at, bytes);
+      std::memcpy(all.data() + static_cast<std::size_t>(slots[i] - first) * bytes, rows.data() + i * row_bytes() + at, bytes);
     ggml_backend_tensor_set(tensor, all.data(), begin, all.size());
   });
 }
