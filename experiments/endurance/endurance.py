@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Mixed load on the real llama-server for a while, alone and with `namm attach`: does anything grow, leak or stop?
+"""Mixed load on the real llama-server for a while, alone and with `namm attach` side by side: does anything grow, leak or stop?
 
 Kinds of request: chats that go on, streamed answers that are hung up on, malformed bodies, several answers to one prompt (n: 2), answers
 under a grammar, embeddings (a server without --embeddings refuses them), slots saved and restored. Fails (exit code 1) if
@@ -10,8 +10,9 @@ under a grammar, embeddings (a server without --embeddings refuses them), slots 
   unattached server has not come to rest itself, by more than it and that;
 - open files (descriptors) at the end are more than at the quarter.
 
-Latencies (median and 99th percentile, of each kind) are printed beside the unattached server's. Two minutes each by default, an hour
-with `--seconds 3600`. Standard library only.
+Latencies (median and 99th percentile, of each kind) are printed beside the unattached server's, which runs at the same time under the
+same kind of load, so that whatever else the machine does meets both. Two minutes by default, an hour with `--seconds 3600`. Standard
+library only.
 """
 import argparse, collections, json, os, pathlib, random, statistics, sys, tempfile, threading, time
 
@@ -99,10 +100,10 @@ class Client(threading.Thread):
 class Load:
     """One server under load for `seconds`."""
 
-    def __init__(self, arguments, attached, folder):
+    def __init__(self, arguments, attached, folder, port):
         self.arguments, self.several_may_fail, self.refused = arguments, bool(attached), 0
         self.latencies, self.problems, self.samples, self.lock = collections.defaultdict(list), [], [], threading.Lock()
-        words = [arguments.server, "-m", arguments.model, "--port", str(arguments.port), "-c", str(2 * arguments.slots * arguments.slot_tokens),
+        words = [arguments.server, "-m", arguments.model, "--port", str(port), "-c", str(2 * arguments.slots * arguments.slot_tokens),
                  "-t", "1", "-tb", "1", "-np", str(arguments.slots), "--slots", "--metrics", "--cache-ram", "0",
                  "--slot-save-path", str(folder)] + arguments.server_flags.split()
         if attached:
@@ -111,7 +112,7 @@ class Load:
             words = command + ["--"] + words
         else:
             words += ["-fa", "on", "-ctxcp", "0"]
-        self.server = Server(words, arguments.port, str(folder / "server.log"))
+        self.server = Server(words, port, str(folder / "server.log"))
 
     def note(self, kind, seconds, problem):
         with self.lock:
@@ -170,14 +171,14 @@ def main():
     parser.add_argument("--policy", default="h2o-mean")
     parser.add_argument("--budget", default="25%")
     parser.add_argument("--interval", type=int, default=128)
-    parser.add_argument("--seconds", type=float, default=120, help="for each server")
+    parser.add_argument("--seconds", type=float, default=120, help="of load")
     parser.add_argument("--clients", type=int, default=6)
     parser.add_argument("--slots", type=int, default=4)
     parser.add_argument("--slot-tokens", type=int, default=1024)
     parser.add_argument("--server-flags", default="--kv-unified")
     parser.add_argument("--growth", type=float, default=0.01)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--port", type=int, default=8997)
+    parser.add_argument("--port", type=int, default=8997, help="of the server alone; the attached one has the next")
     parser.add_argument("--json", help="writes the figures there")
     arguments = parser.parse_args()
     if not os.path.exists(arguments.server):
@@ -185,17 +186,24 @@ def main():
 
     loads, out, failed = {}, {}, False
     with tempfile.TemporaryDirectory(prefix="namm-endurance-") as folder:
-        for name, attached in {"alone": None, arguments.policy: (arguments.policy, arguments.budget)}.items():
-            place = pathlib.Path(folder) / ("alone" if attached is None else "attached")
-            place.mkdir()
-            load = loads[name] = Load(arguments, attached, place)
-            load.run()
+        folder = pathlib.Path(folder)
+        for name in ("alone", "attached"):
+            (folder / name).mkdir()
+        loads["alone"] = alone = Load(arguments, None, folder / "alone", arguments.port)
+        try:
+            loads[arguments.policy] = attached = Load(arguments, (arguments.policy, arguments.budget), folder / "attached", arguments.port + 1)
+        except SystemExit:
+            alone.server.process.kill()
+            raise
+        threads = [threading.Thread(target=load.run) for load in loads.values()]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for name, load in loads.items():
             if not hasattr(load, "memory"):
-                print(f"{name}: {load.problems[-1]}", file=sys.stderr)
-                sys.exit(1)
-            if attached:
-                load.records = sum(1 for _ in open(place / "stats.jsonl"))
-    alone, attached = loads["alone"], loads[arguments.policy]
+                sys.exit(f"{name}: {load.problems[-1] if load.problems else 'the load was broken off'}")
+        attached.records = sum(1 for _ in open(folder / "attached" / "stats.jsonl"))
     for name, load in loads.items():
         if load is attached and load.growth() > arguments.growth + max(alone.growth(), 0):
             load.problems.append(f"resident memory grew by {100 * load.growth():.2f} % from the second quarter to the last")
