@@ -92,6 +92,17 @@ TEST_CASE("a session that was saved on a device goes on where it was", "[preload
   CHECK(apart(from_file, straight) < 4e-3);
 }
 
+TEST_CASE("a copy in another stream of a device's cache is a sequence of its own", "[preload][device]") {
+  const WithDevice device;
+  const std::string model = model_file();
+  const Words policy = GENERATE(kFull, kStreaming);
+  const Outcome straight = attached(model, {"streams:2", "eval:0:200:1", "step:0:6:2", "logits"}, policy);
+  const Outcome copied = attached(model, {"streams:2", "eval:0:200:1", "copy:0:1", "rm:0", "step:1:6:1", "logits"}, policy);
+  CAPTURE(copied.err);
+  CHECK(apart(copied, straight) < 4e-3);  // rows lie in another order, and add up in F16
+  CHECK(copied.err.find("must not be copied") == std::string::npos);
+}
+
 TEST_CASE("what a program does to a device's cache that cannot be followed is refused", "[preload][device]") {
   const WithDevice device;
   const std::string model = model_file();

@@ -30,7 +30,7 @@ const char* type_name(ggml_backend_buffer_type_t type) {
   return static_cast<EmulatedDevice*>(type->context)->name.c_str();
 }
 
-void free_memory(ggml_backend_buffer_t buffer) {
+void release_memory(ggml_backend_buffer_t buffer) {
   Memory& memory = memory_of(buffer);
   munmap(memory.seen, memory.mapped);
   munmap(memory.reached, memory.mapped);
@@ -46,7 +46,7 @@ bool copy_within(ggml_backend_buffer_t, const ggml_tensor* from, ggml_tensor* to
 
 ggml_backend_buffer_i functions() {
   ggml_backend_buffer_i out{};
-  out.free_buffer = free_memory;
+  out.free_buffer = release_memory;
   out.get_base = [](ggml_backend_buffer_t buffer) -> void* { return memory_of(buffer).seen; };
   out.memset_tensor = [](ggml_backend_buffer_t, ggml_tensor* tensor, std::uint8_t value, std::size_t offset, std::size_t size) {
     std::memset(reach(tensor) + offset, value, size);
@@ -108,7 +108,7 @@ std::size_t room_to_end(const ggml_tensor* tensor) {
 
 bool on_emulated_device(const ggml_tensor* tensor) {
   ggml_backend_buffer_t const buffer = buffer_of(tensor);
-  return buffer && buffer->iface.free_buffer == free_memory;
+  return buffer && buffer->iface.free_buffer == release_memory;
 }
 
 char* reach(const ggml_tensor* tensor) {

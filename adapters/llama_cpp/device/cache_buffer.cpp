@@ -66,6 +66,10 @@ ggml_backend_buffer_t make_cache_buffer(ggml_backend_buffer_type_t type, std::si
     tell_of_rows(tensor);
     std::memset(to, 0, bytes);
   };
+  // a sequence on its way to another stream: both are empty, and the store has its own copy (CacheStore::copy_stream)
+  functions.cpy_tensor = [](ggml_backend_buffer_t, const ggml_tensor* from, ggml_tensor*) {
+    return device_owner_of(root(from)) != nullptr;
+  };
   return ggml_backend_buffer_init(type, functions, new CacheBuffer{base, size, owner}, size);
 }
 

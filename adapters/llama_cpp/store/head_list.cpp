@@ -144,16 +144,17 @@ void HeadList::keep(std::span<const std::int32_t> kept) {
   reserve(kept.size());
 }
 
-HeadList HeadList::duplicate(const std::shared_ptr<PageRegion>& region) const {
+HeadList HeadList::duplicate(const std::shared_ptr<PageRegion>& region, std::vector<std::byte> held) const {
   HeadList out(key_size_, value_size_, statistics_.settings(), region, formats_);
   out.cells_ = cells_;
   out.statistics_ = statistics_;
   out.values_overflow_ = values_overflow_;
+  out.restored_ = std::move(held);
+  if (lease_ || size() == 0) return out;
   out.reserve(size());
-  if (size() == 0) return out;
-  const std::size_t held = kernels::blocks_of(size()) * kBlock;
-  std::memcpy(out.keys_.data(), keys_.data(), held * key_bytes());
-  std::memcpy(out.values_.data(), values_.data(), held * value_bytes());
+  const std::size_t rows = kernels::blocks_of(size()) * kBlock;
+  std::memcpy(out.keys_.data(), keys_.data(), rows * key_bytes());
+  std::memcpy(out.values_.data(), values_.data(), rows * value_bytes());
   return out;
 }
 

@@ -58,12 +58,13 @@ class HeadList {
   /// elsewhere take `held_row_bytes` each.
   void restore(ByteReader& in, std::size_t row_count, std::size_t held_row_bytes = 0);
   void move_to(std::span<const std::int32_t> cell_of_row);
-  /// Takes slots for a restored list's entries. Returns their rows, which have to be put there.
+  /// Takes slots for the entries of a list that was restored or duplicated. Returns their rows, which have to be put there.
   std::vector<std::byte> take_slots(RowLease lease);
   std::vector<std::int32_t> slots() const;
 
-  /// The same list once more, with its statistics; of one that is not open.
-  HeadList duplicate(const std::shared_ptr<PageRegion>& region) const;
+  /// The same list once more, with its statistics; of one that is not open. `held`: the rows of slots(), of one whose rows are held
+  /// elsewhere; the copy then waits for take_slots().
+  HeadList duplicate(const std::shared_ptr<PageRegion>& region, std::vector<std::byte> held = {}) const;
   /// A list of the entries with these ascending indices, without statistics.
   HeadList copy(std::span<const std::int32_t> kept, const std::shared_ptr<PageRegion>& region) const;
 
@@ -94,7 +95,7 @@ class HeadList {
   std::vector<std::int32_t> cells_;
   HeadStatistics statistics_;
   RowLease lease_;                   // if the rows are held elsewhere
-  std::vector<std::byte> restored_;  // the same, between restore() and take_slots()
+  std::vector<std::byte> restored_;  // the same, between restore() or duplicate() and take_slots()
 
   /// What take_back() needs, and what waits for commit().
   struct Open {

@@ -151,7 +151,7 @@ void CacheStore::observe(int index, const SlotAttention& attention) {
   }
 }
 
-/// Of a restored sequence: slots are taken, and its rows put there.
+/// Of a sequence that was restored or copied: slots are taken, and its rows put there.
 void CacheStore::put_rows(const Group& group, int stream, Sequence& sequence) {
   const auto first_cell = static_cast<std::int32_t>(stream * static_cast<std::int64_t>(group.cells_per_stream));
   for (auto& [index, lists] : sequence.layers)
