@@ -31,8 +31,8 @@ Fact make_fact(tasks::Rng& rng) {
   constexpr std::string_view things[] = {"locker", "parcel",  "invoice", "ticket",  "vault", "channel",
                                          "flight", "account", "voucher", "licence", "badge", "crate"};
   constexpr std::string_view colours[] = {"amber", "violet", "scarlet", "ivory", "indigo", "olive", "crimson", "teal"};
-  const std::string label =
-      std::string(colours[rng.below(std::size(colours))]) + " " + std::string(things[rng.below(std::size(things))]);
+  const std::string_view thing = things[rng.below(std::size(things))];
+  const std::string label = std::string(colours[rng.below(std::size(colours))]) + " " + std::string(thing);
   const std::string answer = std::to_string(rng.between(10000, 9999999));
   return {"\nNote: " + label + " -> " + answer + "\n", "\nNote: " + label + " ->", " " + answer};
 }

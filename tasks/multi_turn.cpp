@@ -37,7 +37,8 @@ class Turns final : public SentenceSource {
   explicit Turns(std::unique_ptr<SentenceSource> sentences) : sentences_(std::move(sentences)) {}
   Sentence next() override {
     const std::string said = sentences_->next().text;
-    return turn(said + " " + sentences_->next().text, sentences_->next().text);
+    const std::string reply = sentences_->next().text;  // before the rest of what is said: prompts are published
+    return turn(said + " " + sentences_->next().text, reply);
   }
   Sentence next_short() override {
     const std::string said = sentences_->next_short().text;

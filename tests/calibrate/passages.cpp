@@ -2,6 +2,7 @@
 
 #include "calibrate/targets.hpp"
 #include "scripted_host.hpp"
+#include "tasks/random.hpp"
 #include "tests/check.hpp"
 
 using namespace namm;
@@ -59,6 +60,7 @@ TEST_CASE("Planted facts are in the context and asked for in the tail") {
   CHECK(std::count(context.begin(), context.end(), '.') == 300);
   REQUIRE(passage.queries.size() == 6);
   for (const PositionRange& range : passage.queries) CHECK_THAT(context, Contains(written(host, passage, range)));
+  CHECK(tasks::hash_text(context) == 0x1f47671458a05fcb);  // whatever compiler built it
   CHECK(make_passage(host, Target::planted, {body, "", ""}, 0, true, 7).context == passage.context);
   CHECK(make_passage(host, Target::planted, {body, "", ""}, 0, true, 8).context != passage.context);
 }
