@@ -84,6 +84,7 @@ void TokenProbe::read(const LayerTokens& tokens, std::span<float> out) const {
 
 void TokenProbe::add(const ProbeLayer& layer, const Numbers& numbers, const float* weights, std::size_t weight_stride,
                      float* scores, std::size_t score_stride) const {
+  if (numbers.count == 0) return;  // nothing, which may be nowhere
   const std::size_t bytes = numbers.width * sizeof(float);
   if (input_ == ProbeInput::layer)
     return kernels::probe_rows({numbers.data, kernels::RowType::f32, bytes, numbers.count, numbers.width},
