@@ -10,12 +10,13 @@ source "$root/adapters/llama_cpp/version/pinned.bash"
 
 usage() {
   cat <<'HELP'
-usage: bash cmake/setup.sh [--packages-only | --llama-only] [--with-server] [--cuda] [--archive FILE | --llama PATH]
+usage: bash cmake/setup.sh [--packages-only | --llama-only] [--with-server] [--with-clang] [--cuda] [--archive FILE | --llama PATH]
 
   --packages-only   install the missing system packages and stop
   --llama-only      build llama.cpp into build/llama and leave the system packages alone
   --with-server     build llama-server, llama-cli, llama-completion, llama-bench and llama-batched-bench, too, into
                     build/llama/bin (10 to 15 minutes on two cores); a library that is there already stays as it is
+  --with-clang      install Clang with its sanitizers and OpenMP, too: what the presets `sanitize`, `tsan` and `fuzz` are built with
   --cuda            build llama.cpp with its CUDA backend for the GPUs of this machine (or, without one, for those in
                     NAMM_CUDA_ARCHITECTURES, 90 for example); needs the CUDA toolkit, takes up to an hour on two cores. Later calls
                     keep it until `--llama pinned`
@@ -32,12 +33,13 @@ fail() {
   exit 1
 }
 
-packages=1 llama=1 server=0 cuda=0 archive='' checkout=''
+packages=1 llama=1 server=0 clang=0 cuda=0 archive='' checkout=''
 while (($#)); do
   case $1 in
     --packages-only) llama=0 ;;
     --llama-only) packages=0 ;;
     --with-server) server=1 ;;
+    --with-clang) clang=1 ;;
     --cuda) cuda=1 ;;
     --archive)
       archive=${2:-}
@@ -59,6 +61,7 @@ while (($#)); do
   esac
   shift
 done
+((packages || !clang)) || { echo "setup: --llama-only and --with-clang exclude each other" >&2; exit 2; }
 ((llama || !server)) || { echo "setup: --packages-only and --with-server exclude each other" >&2; exit 2; }
 [[ -z $checkout ]] || { ((llama)) && [[ -z $archive ]]; } || { echo "setup: --llama excludes --packages-only and --archive" >&2; exit 2; }
 if ((cuda)); then
@@ -110,6 +113,18 @@ all_present() {
   llama_present && { ((!server)) || server_present; }
 }
 
+# Whether what the presets need can be compiled and linked.
+clang_is_whole() {
+  local place
+  place=$(mktemp -d)
+  echo 'int main() {}' > "$place/main.cpp"
+  clang++ -fsanitize=address,undefined -shared-libasan -fopenmp "$place/main.cpp" -o "$place/main" 2> /dev/null &&
+    clang++ -fsanitize=thread "$place/main.cpp" -o "$place/main" 2> /dev/null
+  local code=$?
+  rm -rf "$place"
+  return "$code"
+}
+
 install_packages() {
   local needed=(ca-certificates catch2 libboost-dev libboost-program-options-dev libeigen3-dev libhwy-dev
     libopenblas-serial-dev libspdlog-dev nlohmann-json3-dev libopenmpi-dev openmpi-bin)
@@ -118,6 +133,9 @@ install_packages() {
   command -v ninja > /dev/null || needed+=(ninja-build)
   command -v c++ > /dev/null || needed+=(g++)
   command -v git > /dev/null || needed+=(git)
+  if ((clang)) && ! clang_is_whole; then
+    needed+=(clang libclang-rt-dev libomp-dev)
+  fi
   if ((llama)) && [[ -z $archive && -z $checkout ]] && ! all_present; then
     python3 -m pip --version > /dev/null 2>&1 || needed+=(python3-pip)
   fi

@@ -6,19 +6,19 @@ usage() {
   cat <<'HELP'
 usage: bash tests/run.sh [--sanitize | --threads | --python] [CMAKE-OPTION...]
 
-  --sanitize      the preset `sanitize` (AddressSanitizer, UndefinedBehaviorSanitizer) instead of `release`
+  --sanitize      the preset `sanitize` (AddressSanitizer, UndefinedBehaviorSanitizer) instead of `release`; with Clang, which is installed
   --python        the Python package alone, in a virtual environment under build/python-tests; downloads torch (1 GB packed) once.
                   NAMM_TRANSFORMERS=4.57.6, for example, is another version of Transformers in an environment of its own
-  --threads       the preset `tsan` (ThreadSanitizer): what runs in threads of our own, without the rest
+  --threads       the preset `tsan` (ThreadSanitizer): what runs in threads of our own, without the rest; with Clang
   CMAKE-OPTION    passed to the configuration, for example -DNAMM_WERROR=ON
 HELP
 }
 
-preset=release options=()
+preset=release options=() setup=()
 while (($#)); do
   case $1 in
-    --sanitize) preset=sanitize ;;
-    --threads) preset=tsan ;;
+    --sanitize) preset=sanitize setup=(--with-clang) ;;
+    --threads) preset=tsan setup=(--with-clang) ;;
     --python) exec bash "$(dirname "${BASH_SOURCE[0]}")/python/run.sh" ;;
     -h | --help) usage; exit 0 ;;
     -D?*) options+=("$1") ;;
@@ -29,7 +29,7 @@ done
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 SECONDS=0
-bash cmake/setup.sh
+bash cmake/setup.sh "${setup[@]}"
 echo "== set-up: $SECONDS s"
 cmake --preset "$preset" "${options[@]}"
 cmake --build --preset "$preset"

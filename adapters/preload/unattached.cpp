@@ -178,10 +178,10 @@ void tell_looked_up() {
 /// Shells end by it, without what on_exit() registered.
 #pragma GCC visibility push(default)
 extern "C" {
-[[noreturn]] void _exit(int status) {
+void _exit(int status) {
   namm::preload::leave(namm::preload::judged(status));
 }
-[[noreturn]] void _Exit(int status) noexcept {
+void _Exit(int status) noexcept {
   namm::preload::leave(namm::preload::judged(status));
 }
 }

@@ -12,7 +12,7 @@ usage: bash tests/fuzz/run.sh [--executions N] [--seconds N] [--jobs N] [TARGET.
   TARGET           all by default; 'list' names them
 
 What is found is written to build/fuzz/found and ends the run with code 1. Put the file into tests/fuzz/cases/TARGET: the test reads
-it from then on. Corpora stay in build/fuzz/corpus. Needs Clang with its runtimes and OpenMP (Debian: clang libomp-dev).
+it from then on. Corpora stay in build/fuzz/corpus. Needs Clang (bash cmake/setup.sh --with-clang).
 HELP
 }
 
