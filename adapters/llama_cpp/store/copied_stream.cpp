@@ -40,7 +40,8 @@ std::vector<std::int64_t> CacheStore::copy_stream(int source, int target) {
     std::erase_if(groups_[g]->sequences, [&](const auto& entry) { return stream_of(entry.first) == target; });
     groups_[g]->cells.erase(target);
   }
-  for (std::size_t g = 0; holder_ && g < groups_.size(); ++g)  // their slots are free now; if there is no memory, the copy is gone
+  for (std::size_t g = 0; holder_ && g < groups_.size();
+       ++g)  // their slots are free now; if there is no memory, the copy is gone
     for (auto& [key, sequence] : sequences[g]) put_rows(*groups_[g], target, sequence);
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     groups_[g]->cells.merge(cells[g]);

@@ -62,8 +62,8 @@ class HeadList {
   std::vector<std::byte> take_slots(RowLease lease);
   std::vector<std::int32_t> slots() const;
 
-  /// The same list once more, with its statistics; of one that is not open. `held`: the rows of slots(), of one whose rows are held
-  /// elsewhere; the copy then waits for take_slots().
+  /// The same list once more, with its statistics; of one that is not open. `held`: the rows of slots(), of one whose rows are
+  /// held elsewhere; the copy then waits for take_slots().
   HeadList duplicate(const std::shared_ptr<PageRegion>& region, std::vector<std::byte> held = {}) const;
   /// A list of the entries with these ascending indices, without statistics.
   HeadList copy(std::span<const std::int32_t> kept, const std::shared_ptr<PageRegion>& region) const;
