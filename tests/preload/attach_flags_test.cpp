@@ -5,10 +5,11 @@
 #include <filesystem>
 
 #include "tests/check.hpp"
+#include "tests/preload/attached.hpp"
 #include "tests/support/folder.hpp"
 
 using namm::preload::attach_flags;
-using Words = std::vector<std::string>;
+using namm::test::Words;
 
 namespace {
 
