@@ -3,6 +3,11 @@
 import copy
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import namm
 import numpy as np
@@ -36,7 +41,7 @@ class Stop:
     def count(self, *args):
         self.left -= 1
         if self.left == 0:
-            raise self.error
+            raise self.error("on purpose")
 
     def __enter__(self):
         return self
@@ -194,16 +199,16 @@ def test_a_longer_run_is_gone_on_with(recalling, tokenizer, tmp_path):
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole") and policy.generations == 5
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("on purpose")], ids=["ctrl-c", "error"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError], ids=["ctrl-c", "error"])
 @pytest.mark.parametrize("share", [0.5, 0.9])
 def test_what_is_stopped_is_gone_on_with(error, share, tokenizer, tmp_path, capsys):
     model = recalling_model().train()
     with Stop(model, -1, error) as passes:
         namm.evolve(model, tokenizer, tmp_path / "whole", **QUICK)
-    with Stop(model, int(-passes.left * share), error), pytest.raises(type(error)):
+    with Stop(model, int(-passes.left * share), error), pytest.raises(error, match="on purpose"):
         namm.evolve(model, tokenizer, tmp_path / "stopped", **{**QUICK, "progress": True})
     said = capsys.readouterr().err
-    assert ("resume=True goes on" in said) == isinstance(error, KeyboardInterrupt)
+    assert ("resume=True goes on" in said) == (error is KeyboardInterrupt)
     assert namm.Policy(str(tmp_path / "stopped")).name == "linear"  # what there was
     assert model.training and "forward" not in model.__dict__ and "Traceback" not in said
     namm.evolve(model, tokenizer, tmp_path / "stopped", resume=True, **QUICK)
@@ -212,7 +217,7 @@ def test_what_is_stopped_is_gone_on_with(error, share, tokenizer, tmp_path, caps
 
 def test_what_is_stopped_before_the_start_is_validated_leaves_nothing(tokenizer, tmp_path, capsys):
     model = recalling_model()
-    with Stop(model, 2, KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):
+    with Stop(model, 2, KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
         namm.evolve(model, tokenizer, tmp_path / "run", **{**QUICK, "progress": True})
     assert not (tmp_path / "run").exists() and "nothing is written" in capsys.readouterr().err
     namm.evolve(model, tokenizer, tmp_path / "run", **QUICK)
@@ -240,6 +245,31 @@ def test_ctrl_c_while_prompts_are_made_and_in_what_is_called_back(recalling, tmp
     assert len((tmp_path / "run" / "log.jsonl").read_text().splitlines()) == 2
     namm.evolve(recalling, Characters(), tmp_path / "whole", **QUICK)
     namm.evolve(recalling, Characters(), tmp_path / "run", resume=True, **QUICK)
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+def test_ctrl_c_on_the_keyboard(tmp_path):
+    """A process of its own, and the signal."""
+    code = """
+import namm, sys
+from conftest import Characters
+from recalling import recalling_model
+from test_evolve import QUICK
+namm.evolve(recalling_model(), Characters(), sys.argv[1], **{**QUICK, "generations": 8, "progress": True}, resume=len(sys.argv) > 2)
+"""
+    here = {"cwd": Path(__file__).parent, "stderr": subprocess.PIPE, "text": True, "env": {**os.environ, "OMP_NUM_THREADS": "1"}}
+    call = [sys.executable, "-c", code]
+    subprocess.run([*call, tmp_path / "whole"], check=True, **here)
+    with subprocess.Popen([*call, tmp_path / "run"], **here) as process:
+        for line in process.stderr:
+            if "generation 3 " in line:
+                process.send_signal(signal.SIGINT)
+                break
+        said = process.stderr.read()
+        assert process.wait() != 0 and "resume=True goes on" in said and said.rstrip().endswith("KeyboardInterrupt")
+    assert 4 <= len((tmp_path / "run" / "log.jsonl").read_text().splitlines()) < 9
+    assert json.loads((tmp_path / "run" / "policy.json").read_text())["provenance"]["generations"] < 8
+    subprocess.run([*call, tmp_path / "run", "again"], check=True, **here)
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
 
 

@@ -90,7 +90,7 @@ def _check_resumable(folder: Path) -> None:
         raise ValueError(f"output {folder}: must hold a checkpoint.json to go on from, holds none; begin the run without resume")
     try:
         begun_with = json.loads((folder / "run.json").read_text(encoding="utf-8")).get("isa")
-    except (OSError, ValueError, AttributeError):  # the checkpoint has what counts
+    except (OSError, ValueError, AttributeError, RecursionError):  # the checkpoint has what counts
         return
     if begun_with and begun_with != isa_name():
         raise RuntimeError(
