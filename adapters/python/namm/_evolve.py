@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from pathlib import Path
 from typing import Any, Callable, Sequence
@@ -16,7 +15,7 @@ from ._core import EvolutionSettings, Policy
 from ._fitted import FittedPolicy
 from ._host import TransformersHost
 from ._model import evaluating, weights_fingerprint
-from ._options import budget_text, finite, whole, with_options
+from ._options import finite, whole, with_options
 from ._progress import EvolutionProgress
 from ._prompts import set_prompts
 from ._run import in_force_of, origin_of, run_folder
@@ -49,7 +48,7 @@ def evolve(
     recent: int | None = None,
     tasks: "str | Sequence[str]" = "basic",
     data: "str | os.PathLike[str] | Sequence[str | dict[str, Any]] | None" = None,
-    lengths: "Sequence[int] | None" = None,
+    lengths: "int | Sequence[int] | None" = None,
     chat_template: bool = True,
     question_after: bool = True,
     fitness: str = "answer-likelihood",
@@ -95,17 +94,16 @@ def evolve(
     the model, RuntimeError for files that are damaged or of another run, and what the model raises.
     """
     start, is_new = _start(policy, features)
-    budgets = [budget_text(one) for one in ([budget] if isinstance(budget, (str, float, int)) else budget)]
+    budgets = [budget] if isinstance(budget, (str, float, int)) else list(budget)
     if not budgets:
         raise ValueError("budget: must be at least one, is none; write for example 0.25")
-    start = with_options(start, budgets[0], mode, interval, sinks, recent)
-    host = TransformersHost(model, tokenizer, start, chat_template)
-    under = [start.with_budget(one) for one in budgets]
+    under = [with_options(start, one, mode, interval, sinks, recent) for one in budgets]
+    host = TransformersHost(model, tokenizer, under[0], chat_template)
     for one in under:
         _core.Sequence(one, host.layers, host.bytes_per_number)  # what it refuses, it refuses now
     settings = EvolutionSettings()
-    settings.set_start(start, is_new)
-    settings.set_budgets(budgets)
+    settings.set_start(under[0], is_new)
+    settings.set_budgets([one.budget for one in under])
     settings.set_protocol(bool(chat_template), bool(question_after))
     sources = set_prompts(settings, tasks, data, lengths, prompts, training_pool, validation)
     _check_lengths(settings.lengths, host.train_context)
@@ -116,8 +114,8 @@ def evolve(
     settings.seed = whole("seed", seed, 0, 2**63 - 1)
     settings.generations = whole("generations", generations, 0)
     settings.validate_every = whole("validate_every", validate_every, 1)
-    stop = {
-        "stop_at": None if stop_at is None else finite("stop_at", stop_at, -math.inf),
+    stop: dict[str, Any] = {
+        "stop_at": None if stop_at is None else finite("stop_at", stop_at),
         "stop_stagnant": whole("stop_stagnant", stop_stagnant, 0),
         "stop_after_minutes": finite("stop_after_minutes", stop_after_minutes, 0),
     }

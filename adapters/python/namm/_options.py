@@ -8,7 +8,7 @@ from typing import Any
 from ._core import Policy
 
 
-def budget_text(budget: "float | int | str") -> str:
+def budget_text(budget: Any) -> str:
     """As the core reads it. A float is a share of the tokens seen, an int tokens per layer and KV head. Raises ValueError."""
     if isinstance(budget, bool) or not isinstance(budget, (int, float, str)):
         raise ValueError(f"budget: must be a share (float), tokens (int) or text, is {budget!r}; write for example 0.25")
@@ -37,10 +37,12 @@ def whole(name: str, value: Any, least: int, most: int = 2**31 - 1) -> int:
     return value
 
 
-def finite(name: str, value: Any, least: float) -> float:
+def finite(name: str, value: Any, least: float | None = None) -> float:
     """A number that is not below `least`. Raises ValueError."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < least:
-        raise ValueError(f"{name}: must be a number from {least:g} on, is {value!r}")
+    good = not isinstance(value, bool) and isinstance(value, (int, float)) and math.isfinite(value)
+    if not good or (least is not None and value < least):
+        rule = "a finite number" if least is None else f"a number from {least:g} on"
+        raise ValueError(f"{name}: must be {rule}, is {value!r}")
     return float(value)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any
+from typing import Any, TypeVar
+
+_Shown = TypeVar("_Shown", bound="Progress")
 
 
 def clock(seconds: float) -> str:
@@ -39,7 +41,7 @@ class Progress:
         else:
             self.say(text)
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self: "_Shown") -> "_Shown":
         return self
 
     def __exit__(self, *error: Any) -> None:

@@ -7,27 +7,28 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any, Iterator, Sequence
+from typing import Any, Iterable, Iterator, Sequence
 
 from ._core import EvolutionSettings, fingerprint
 from ._options import whole
 
 _LENGTH = 512  # tokens of a context where nothing is said
 _PROMPTS, _VALIDATION = 4, 8  # per task, as far as there are so many
-_LONGEST = 2**24
+_LONGEST = 2**24  # tokens
+_ENDLESS = 2**31 - 1  # different prompts
 
 
 def set_prompts(
     settings: EvolutionSettings,
     tasks: "str | Sequence[str]",
     data: Any,
-    lengths: "Sequence[int] | None",
+    lengths: "int | Sequence[int] | None",
     prompts: int | None,
     training_pool: int,
     validation: int | None,
 ) -> dict[str, str]:
     """Gives what tells these prompts from others of their name. Raises ValueError."""
-    there = {"prompts": _LONGEST, "validation": _LONGEST, "training_pool": _LONGEST}
+    there = dict.fromkeys(("prompts", "validation", "training_pool"), _ENDLESS)
     plain = False
     if data is None:
         names = [tasks] if isinstance(tasks, str) else list(tasks)
@@ -57,7 +58,7 @@ def set_prompts(
     return sources
 
 
-def _lengths(lengths: "Sequence[int] | None", whole_contexts: bool) -> list[int]:
+def _lengths(lengths: "int | Sequence[int] | None", whole_contexts: bool) -> list[int]:
     """Tokens of the contexts; 0: all of it."""
     if lengths is None:
         return [0] if whole_contexts else [_LENGTH]
@@ -84,6 +85,8 @@ def _file_of(data: Any) -> Iterator[tuple[str, Path]]:
         path = Path(data)
         yield path.stem, path
         return
+    if isinstance(data, dict) or not isinstance(data, Iterable):
+        raise ValueError(f"data: must be a file or a list of texts or dicts, is a {type(data).__name__}; give [...]")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "data.jsonl"
         path.write_text("".join(_line(number, one) + "\n" for number, one in enumerate(data)), encoding="utf-8")

@@ -67,16 +67,16 @@ def run_folder(output: "str | os.PathLike[str] | None", resume: bool) -> Iterato
     if output is None:
         if resume:
             raise ValueError("resume: must be given with output, the folder of the run, which is missing")
-        with tempfile.TemporaryDirectory() as folder:
-            yield Path(folder)
+        with tempfile.TemporaryDirectory() as name:
+            yield Path(name)
         return
     folder = Path(output)
     if resume:
         _check_resumable(folder)
     else:
-        for name in ("checkpoint.json", "log.jsonl", "policy.json"):
-            if (folder / name).exists():
-                raise ValueError(f"output {folder}: must not hold another run, has a {name}; resume=True goes on with it, or choose another folder")
+        for file in ("checkpoint.json", "log.jsonl", "policy.json"):
+            if (folder / file).exists():
+                raise ValueError(f"output {folder}: must not hold another run, has a {file}; resume=True goes on with it, or choose another folder")
     new = not folder.exists()
     try:
         yield folder
