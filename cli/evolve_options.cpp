@@ -3,10 +3,10 @@
 #include <stdexcept>
 
 #include "base/registry.hpp"
-#include "cli/evolve_settings.hpp"
 #include "cli/model_options.hpp"
 #include "core/features/feature_set.hpp"
 #include "evolve/fitness.hpp"
+#include "evolve/strategy_choice.hpp"
 #include "namm/strategy.hpp"
 
 namespace namm::cli {
@@ -94,10 +94,10 @@ po::options_description evolve_option_list() {
   add_tasks(options, "512");
   options.add_options()("fitness", po::value<std::string>()->default_value("answer-likelihood")->value_name("NAME"),
                         names_of(evolve::fitness_registry()).c_str());
-  options.add_options()(
-      "strategy", po::value<std::string>()->default_value(kAutoStrategy)->value_name("NAME"),
-      ("auto (cma below " + std::to_string(kFewParameters) + " parameters, else sep-cma-tpa), " + names_of(strategy_registry()))
-          .c_str());
+  options.add_options()("strategy", po::value<std::string>()->default_value(evolve::kAutoStrategy)->value_name("NAME"),
+                        ("auto (cma below " + std::to_string(evolve::kFewParameters) + " parameters, else sep-cma-tpa), " +
+                         names_of(strategy_registry()))
+                            .c_str());
   options.add_options()("population", po::value<int>()->default_value(0)->value_name("N"),
                         "offspring per generation; 0 = 4 + 3 ln n");
   options.add_options()("step-size", po::value<double>()->default_value(0)->value_name("S"),

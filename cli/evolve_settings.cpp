@@ -12,6 +12,7 @@
 #include "eval/fingerprint.hpp"
 #include "eval/model_fingerprint.hpp"
 #include "evolve/settings_limits.hpp"
+#include "evolve/strategy_choice.hpp"
 
 namespace namm::cli {
 namespace {
@@ -75,12 +76,11 @@ void set_policy(const EvolveOptions& options, evolve::RunSettings& settings) {
 /// Where 0 and "auto" stand for what suits the number of parameters.
 void set_strategy(const EvolveOptions& options, evolve::RunSettings& settings) {
   const std::size_t parameters = settings.prototype->parameter_count();
-  settings.strategy = options.strategy;
-  if (settings.strategy == kAutoStrategy) settings.strategy = parameters < kFewParameters ? "cma" : "sep-cma-tpa";
+  settings.strategy = evolve::chosen_strategy(options.strategy, parameters);
   if (!(options.step_size >= 0) || !std::isfinite(options.step_size))
     throw std::invalid_argument("--step-size: must be positive (or 0 for the default), is " + std::to_string(options.step_size) +
                                 "; for example 0.3");
-  settings.step_size = options.step_size > 0 ? options.step_size : parameters < 100 ? 0.3 : 0.065;
+  settings.step_size = options.step_size > 0 ? options.step_size : evolve::default_step_size(parameters);
   require_at_least("--population", options.population, 0);
   settings.population = options.population;
   settings.seed = options.seed;

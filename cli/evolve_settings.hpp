@@ -9,11 +9,6 @@
 
 namespace namm::cli {
 
-/// --strategy that goes by the number of parameters: from `kFewParameters` on, a few dozen generations teach a full covariance
-/// nothing, and its decompositions cost (docs/strategies.md).
-inline constexpr const char* kAutoStrategy = "auto";
-inline constexpr std::size_t kFewParameters = 30;
-
 /// All but the folder. Throws std::invalid_argument for what no run can have, in the words of the options.
 evolve::RunSettings settings_from(const EvolveOptions& options);
 

@@ -70,6 +70,9 @@ RunConfig load_run_config(const std::filesystem::path& path, const po::options_d
     throw std::runtime_error(subject + error.what());
   }
   if (!json.is_object()) throw std::runtime_error(subject + "must be a JSON object, is not; for example {\"model\": \"a.gguf\"}");
+  if (json.contains(kRuntimeField))
+    throw std::invalid_argument(subject + "must be of a run of the program, is of one in Python (" +
+                                json[kRuntimeField].dump().substr(0, 80) + "); go on there: namm.evolve(..., resume=True)");
   if (json.contains(kIsaField)) {
     const nlohmann::json& isa = json[kIsaField];
     if (!isa.is_string())

@@ -22,6 +22,8 @@ struct RunConfig {
 
 /// The field of a run's file that says which instruction set its kernels used.
 inline constexpr const char* kIsaField = "isa";
+/// Runs of the Python package name Transformers and torch in it; the program cannot go on with them.
+inline constexpr const char* kRuntimeField = "runtime";
 
 /// `of_process`: options that must not differ between stages. Throws std::runtime_error if the file cannot be read or is not
 /// JSON, std::invalid_argument if it is of another form or has a name that is no option (and names the nearest).

@@ -29,6 +29,13 @@ TEST_CASE("a run file that is nested too deep is refused, not a crash") {
   CHECK(folder.names() == std::vector<std::string>{"run.json"});
 }
 
+TEST_CASE("a run of the Python package is gone on with there") {
+  const Folder folder;
+  write(folder / "run.json", json{{"runtime", "transformers 5.24.0, torch 2.15.0"}, {"seed", 1}}.dump());
+  check_refused(run_program({"evolve", "--resume", folder / ""}), 2,
+                {"run.json", "in Python (\"transformers 5.24.0", "resume=True"});
+}
+
 TEST_CASE("a run goes on with the instruction set it was begun with") {
   NAMM_NEED_HOST(host);
   const Folder folder;

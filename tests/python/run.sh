@@ -11,7 +11,7 @@ bash cmake/setup.sh --packages-only
 if [[ ! -x $python ]]; then
   "${PYTHON:-python3}" -m venv "$environment"
 fi
-"$python" -m pip install -q torch pytest "transformers${version:+==$version}"
+"$python" -m pip install -q torch pytest nbclient ipykernel "transformers${version:+==$version}"
 echo "== environment: $SECONDS s"
 "$python" -m pip install -q --force-reinstall --no-deps .
 echo "== environment and package: $SECONDS s"

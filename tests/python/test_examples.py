@@ -19,6 +19,16 @@ def test_example(path):
     assert done.stdout.strip() and "Traceback" not in done.stderr
 
 
+def test_notebook(monkeypatch):
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    notebook = nbformat.read(EXAMPLES[0].parent / "first_steps.ipynb", as_version=4)
+    stored = [bool(cell.outputs) for cell in notebook.cells if cell.cell_type == "code"]
+    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3").execute()  # raises what a cell raises
+    said = "".join(output.get("text", "") for output in notebook.cells[-2].outputs)
+    assert all(stored) and "generation 2" in said and "nat on the text above" in said
+
+
 def test_the_lines_of_the_readme():
     import namm
     import torch

@@ -2,8 +2,8 @@
 rounding of llama.cpp's F16 cache.
 
 Needs NAMM_KEPT_POSITIONS (build/release/tests/llama/namm_kept_positions), NAMM_TEST_MODEL (a GGUF of floats, SmolLM2 for example;
-quantised weights are multiplied in other ways by the two) and, for a calibrated policy, NAMM_TEST_POLICY; for the comparison of two
-calibrations NAMM_PROGRAM (build/release/namm); the packages gguf and accelerate. Skipped where they are missing.
+quantised weights are multiplied in other ways by the two) and, for a calibrated policy, NAMM_TEST_POLICY; for the comparisons of two
+calibrations and two evolutions NAMM_PROGRAM (build/release/namm); the packages gguf and accelerate. Skipped where they are missing.
 """
 
 import json
@@ -80,3 +80,29 @@ def test_the_same_calibration(model, tmp_path):
         heads = [(layer, head) for layer in memory.shape.attention_layers for head in range(memory.shape.kv_heads)]
         kept.append({(layer, head, position) for layer, head in heads for position in memory.positions(layer, head)})
     assert len(kept[0]) == len(kept[1]) and len(kept[0] & kept[1]) >= 0.995 * len(kept[0])
+
+
+# -- two evolutions --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not NAMM, reason="NAMM_PROGRAM is not set")
+def test_the_same_evolution(model, tmp_path):
+    """Prompts, candidates and their order are the same; values differ by the rounding of llama.cpp's F16 cache."""
+    path = Path(MODEL)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
+    both = dict(population=4, generations=2, prompts=2, validation=2, interval=64, seed=3)
+    words = [word for name, value in both.items() for word in (f"--{name}", str(value))]
+    words += ["--tasks", "passkey,text", "--length", "128", "--budget", "25%", "--validate-every", "1", "--no-chat", "--workers", "1"]
+    subprocess.run([NAMM, "evolve", "--model", MODEL, "--output", tmp_path / "cpp", *words], check=True, capture_output=True)
+    policy = namm.evolve(
+        model, tokenizer, tasks=["passkey", "text"], lengths=[128], budget=0.25, validate_every=1, chat_template=False, progress=False, **both
+    )
+    of_cpp = [json.loads(line) for line in (tmp_path / "cpp" / "log.jsonl").read_text().splitlines()]
+    for ours, cpp in zip(policy.history, of_cpp, strict=True):
+        assert ours["step_size"] == cpp["step_size"]  # follows from the order of the candidates
+        for part in ("validation", "fitness"):
+            for name in ("mean", "best", "candidate"):
+                if name in cpp.get(part, {}):
+                    assert ours[part][name] == pytest.approx(cpp[part][name], abs=0.02), f"{part} {name} of generation {cpp['generation']}"
+    assert policy.best_generation == json.loads((tmp_path / "cpp" / "policy.json").read_text())["provenance"]["best_generation"]
+    np.testing.assert_allclose(policy.parameters, namm.Policy(str(tmp_path / "cpp")).parameters, rtol=0, atol=1e-5)

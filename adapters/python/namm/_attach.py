@@ -16,6 +16,7 @@ from ._chunks import forward_in_chunks
 from ._core import Policy, Sequence
 from ._generate import require_generation
 from ._model import ModelShape
+from ._options import with_options
 from ._usage import Usage, usage_of
 
 _IMPLEMENTATION = "namm"
@@ -43,18 +44,7 @@ def attach(
     Raises ValueError for what can be changed in the call, NotImplementedError with the reason if no policy attaches to the model.
     """
     chosen = policy if isinstance(policy, Policy) else Policy(policy)
-    if budget is not None:
-        if isinstance(budget, bool) or not isinstance(budget, (int, float, str)):
-            raise ValueError(f"budget: must be a share (float), tokens (int) or text, is {budget!r}; write for example 0.25")
-        if isinstance(budget, float) and not 0 < budget <= 1:
-            raise ValueError(f"budget: a share must be above 0 and at most 1, is {budget}; an int is a number of tokens")
-        chosen = chosen.with_budget(f"{budget:.12f}" if isinstance(budget, float) else str(budget))
-    if mode is not None:
-        chosen = chosen.with_mode(mode)
-    if interval is not None:
-        chosen = chosen.with_interval(interval)
-    if sinks is not None or recent is not None:
-        chosen = chosen.with_protection(chosen.sinks if sinks is None else sinks, chosen.recent if recent is None else recent)
+    chosen = with_options(chosen, budget, mode, interval, sinks, recent)
     if chosen.drops and chosen.budget == "none" and chosen.mode in ("uniform", "pooled"):
         raise ValueError(f"policy {chosen.name}: must have a budget, has none; give budget=0.25, for example")
     return Memory(model, chosen)

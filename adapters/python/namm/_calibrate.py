@@ -15,24 +15,22 @@ import torch
 import transformers
 from torch import nn
 
-from ._core import Calibration, Policy, __version__, commit, today, write_file
+from ._core import Calibration, __version__, commit, today, write_file
+from ._fitted import FittedPolicy
+from ._model import evaluating, model_name
+from ._options import whole
 from ._progress import Progress, clock
 from ._recording import Recording
 from ._texts import Tokeniser, add_texts, lengths_of, own_texts
 
 
-class CalibratedPolicy(Policy):
+class CalibratedPolicy(FittedPolicy):
     """The policy that calibrate() fitted, and how well it did."""
 
     explained: float  # share of the variance of held-out targets, over all heads; NaN of one text, of which none can be held out
     explained_by_layer: list[float]
     penalty: float  # of the ridge regression, per row of standardised inputs
     seconds: float
-    provenance: dict[str, Any]
-
-    def save(self, path: "str | os.PathLike[str]", provenance: str | None = None) -> None:
-        """Writes a policy file that says where it comes from."""
-        super().save(os.fspath(path), json.dumps(self.provenance) if provenance is None else provenance)
 
 
 def calibrate(
@@ -74,7 +72,7 @@ def calibrate(
     plan = calibration.plan(lengths is None)
     _check_plan(plan, trained)
     settings = {
-        "model": _name(model),
+        "model": model_name(model),
         "runtime": f"transformers {transformers.__version__}, torch {torch.__version__}",
         "dtype": str(model.dtype).removeprefix("torch."),
         "target": target,
@@ -92,7 +90,7 @@ def calibrate(
         start = time.monotonic()
         bar = Progress(progress)
         bar.say(f"{plan['texts']} texts, {plan['tokens']} tokens, {plan['bytes'] / 2**20:.0f} MiB beside the model and its cache")
-        with _evaluating(model), torch.no_grad(), recording, bar:
+        with evaluating(model), torch.no_grad(), recording, bar:
             for index in range(plan["texts"]):
                 recording.record(calibration, index)
                 calibration.add()
@@ -116,8 +114,7 @@ def _check(target: str, recency: float, seed: int) -> None:
         raise ValueError(f"target: must be reconstruction, later or planted, is {target!r}; answers are for `namm calibrate`")
     if not 0 <= recency <= 4:
         raise ValueError(f"recency: must be from 0 to 4, is {recency}")
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
-        raise ValueError(f"seed: must be a whole number from 0 to 2^63 - 1, is {seed!r}")
+    whole("seed", seed, 0, 2**63 - 1)
 
 
 def _check_plan(plan: dict[str, Any], trained: int) -> None:
@@ -131,18 +128,6 @@ def _check_plan(plan: dict[str, Any], trained: int) -> None:
             f"calibrate: the probes of a model must have at most {plan['most_numbers']} numbers to fit into a policy file, have "
             f'{plan["numbers"]}; give input="key", or read_out="linear" if that halves it enough'
         )
-
-
-@contextlib.contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Without dropout; afterwards every module is as it was."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 @contextlib.contextmanager
@@ -176,12 +161,6 @@ def _write(folder: str, policy: CalibratedPolicy, summary: dict[str, Any]) -> No
         summary["peak_rss_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     policy.save(os.path.join(folder, "policy.json"))
     write_file(os.path.join(folder, "calibration.json"), json.dumps(summary, indent=1, sort_keys=True) + "\n")
-
-
-def _name(model: Any) -> str:
-    """The model's name on the hub, or of its folder."""
-    name = str(getattr(model, "name_or_path", "") or getattr(model.config, "_name_or_path", ""))
-    return os.path.basename(os.path.normpath(name)) if os.path.exists(name) else name or type(model).__name__
 
 
 def _explained(share: float) -> str:

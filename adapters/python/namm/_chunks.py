@@ -87,7 +87,7 @@ def _ends(memory: "Memory", kwargs: dict[str, Any], seen: int, new: int) -> list
     if kwargs.get("output_router_logits") or getattr(memory.shape.config, "output_router_logits", False):
         cuttable = False
     # recurrent layers of Transformers read a piece with what came before only token by token
-    if not memory.policy.drops or not cuttable or memory.shape.has_recurrent_layers:
+    if not memory.policy.updates or not cuttable or memory.shape.has_recurrent_layers:
         return [new]
     ends = list(range(interval - seen % interval, new, interval))
     return [*ends, new]

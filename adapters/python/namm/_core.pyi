@@ -1,11 +1,12 @@
-"""Policies, what they know of a sequence, and the fit of calibrated ones, as they are in C++.
+"""Policies, what they know of a sequence, the fit of calibrated ones and evolution, as they are in C++.
 
 Arrays come from NumPy or from torch (on the CPU, detached). float32 and int32 in C order are read where they are, others are
 converted.
 Wrong arguments raise ValueError, damaged or missing files RuntimeError: subject, rule, value seen, remedy.
 """
 
-from typing import Any, Callable, Sequence as _Sequence, overload
+from pathlib import Path
+from typing import Any, Callable, Protocol, Sequence as _Sequence, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +71,9 @@ class Policy:
     def recent(self) -> int: ...
     @property
     def drops(self) -> bool: ...
+    @property
+    def updates(self) -> bool:
+        """Whether an update is anybody's business: the policy drops, or is watched."""
     @property
     def reads_attention(self) -> bool: ...
     @property
@@ -159,3 +163,127 @@ def today() -> str:
 
 def write_file(path: str, content: str) -> None:
     """Replaces the file as a whole: never half of one."""
+
+def fingerprint(content: bytes) -> str:
+    """16 hexadecimal digits that tell contents apart, nothing more."""
+
+def isa_name() -> str:
+    """The instruction set that kernels use: the best of this machine, or what NAMM_ISA names."""
+
+def strategy_names() -> list[str]:
+    """Names that Strategy() knows (docs/strategies.md)."""
+
+class Strategy:
+    """An evolution strategy as ask and tell. Minimises, unless it is told to maximise; only the order of values counts.
+
+        strategy = namm.Strategy("cma", np.zeros(9), step_size=0.3, seed=1)
+        for generation in range(50):
+            candidates = strategy.ask()                              # [population, parameters]
+            strategy.tell(candidates, [f(x) for x in candidates])
+        strategy.mean
+    """
+
+    def __init__(
+        self,
+        name: str,
+        parameters: int | Any,
+        *,
+        step_size: float,
+        population: int = 0,
+        seed: int = 1,
+        maximise: bool = False,
+    ) -> None:
+        """name: of strategy_names(). parameters: the numbers to begin with, or how many (zeros). step_size: the first standard deviation
+        of a candidate's numbers. population: candidates per generation; 0: 4 + 3 ln(parameters)."""
+    def ask(self) -> NDArray[np.float64]:
+        """[population, parameters]; the same until they are told."""
+    def tell(self, candidates: Any | None, values: Any) -> None:
+        """One value per candidate, NaN counts as worst. candidates: those of ask(), or None for them; "cma" and "sep-cma" also learn
+        from candidates that come from elsewhere, [population, parameters]."""
+    def save(self) -> str:
+        """JSON; a strategy that is restored from it goes on bit for bit. Whether it maximises is not in it."""
+    def restore(self, saved: str) -> None:
+        """Raises RuntimeError, and changes nothing, if it is damaged or of another strategy, number of parameters or population."""
+    @property
+    def name(self) -> str: ...
+    @property
+    def dimension(self) -> int: ...
+    @property
+    def population(self) -> int: ...
+    @property
+    def generation(self) -> int:
+        """How often it was told."""
+    @property
+    def step_size(self) -> float: ...
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Of the distribution that candidates come from."""
+
+def new_policy(name: str, features: str) -> Policy:
+    """A policy with parameters ("linear", "namm", "namm-mlp"), all zero."""
+
+def fitness_names() -> list[str]:
+    """Those that a Host can be measured by."""
+
+class EvolutionSettings:
+    """A run of evolution; evolve/loop.hpp says what each is."""
+
+    tasks: list[str]  # names; read only
+    lengths: list[int]
+    prompts: int
+    training_pool: int
+    validation: int
+    validate_every: int
+    fitness: str
+    strategy: str
+    population: int
+    step_size: float
+    seed: int
+    generations: int
+    output: Path
+    resume: bool
+
+    def __init__(self) -> None: ...
+    def set_start(self, policy: Policy, is_new: bool) -> None:
+        """Where it begins. is_new: its normalisation is still to be gathered."""
+    def set_budgets(self, budgets: _Sequence[str]) -> None: ...
+    def set_tasks(self, names: _Sequence[str]) -> None:
+        """Names of tasks and families."""
+    def set_data(self, name: str, file: str) -> tuple[bool, int, int, int]:
+        """Prompts of a file. Whether they are plain texts, how many different ones train and validate, and how many documents there are."""
+    def set_sources(self, json: str) -> None: ...
+    def set_provenance(self, json: str) -> None: ...
+    def set_protocol(self, chat_template: bool, question_after: bool) -> None: ...
+    def set_stop(self, stop_after_minutes: float, stop_at: float | None, stop_stagnant: int) -> None: ...
+    def complete(self) -> None:
+        """Replaces the strategy "auto" and a step size of 0 by what suits the policy. Raises ValueError for what no run can have."""
+
+class Host(Protocol):
+    """A model that evolve() can ask; one sequence at a time."""
+
+    name: str
+    architecture: str
+    all_layers: int
+    query_heads: int
+    train_context: int  # tokens; 0 = unknown
+    bytes_per_number: float  # of keys and values
+    layers: list[tuple[int, int, int, int, int]]  # as of Sequence
+    turn: tuple[str, str]  # what stands before and behind the user's words
+    ends: list[int]  # tokens that end an answer
+
+    def tokenize(self, text: str, add_special: bool, of_template: bool) -> list[int]: ...
+    def detokenize(self, ids: list[int]) -> str: ...
+    def reset(self, policy: Policy) -> None: ...
+    def evaluate(self, tokens: NDArray[np.int32], every: bool) -> NDArray[np.float32]:
+        """Logits behind the last token or, with `every`, behind each: [1 or tokens, vocabulary]."""
+    def update(self) -> None: ...
+
+def evolve(
+    settings: EvolutionSettings,
+    model: Host,
+    progress: Callable[[str, int, int, float], None],
+    generation: Callable[[str], None],
+    beginning: Callable[[], None],
+) -> dict[str, Any]:
+    """Runs it. progress(stage, done, all, share of the run), generation(line of the log), beginning(): before the first checkpoint is
+    written. A KeyboardInterrupt of any of these and of the model comes out once everything is written."""

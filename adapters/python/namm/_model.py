@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import inspect
+import os
 import sys
-from typing import Any
+from typing import Any, Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
@@ -126,3 +129,33 @@ def _refuse_model(model: Any, config: Any) -> None:
         raise NotImplementedError(f"model {kind}: each layer must have keys and values of its own, {config.num_kv_shared_layers} share them; no policy attaches to it")
     if getattr(config, "alibi", False) or kind in {"bloom", "mpt"}:
         raise NotImplementedError(f"model {kind}: attention must not be biased by where a token lies in the cache, is (ALiBi); no policy attaches to it")
+
+
+@contextlib.contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Without dropout; afterwards every module is as it was."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def model_name(model: Any) -> str:
+    """The model's name on the hub, or of its folder."""
+    name = str(getattr(model, "name_or_path", "") or getattr(model.config, "_name_or_path", ""))
+    return os.path.basename(os.path.normpath(name)) if os.path.exists(name) else name or type(model).__name__
+
+
+def weights_fingerprint(model: nn.Module) -> str:
+    """Tells models of one name apart: names, shapes and types of all parameters, and some hundred numbers of each."""
+    state = hashlib.sha256()
+    for name, parameter in model.named_parameters():
+        state.update(f"{name} {tuple(parameter.shape)} {parameter.dtype}\n".encode())
+        if parameter.is_meta or parameter.numel() == 0:  # weights that are somewhere else
+            continue
+        numbers = parameter.detach().flatten()[:: max(1, parameter.numel() // 128)]
+        state.update(numbers.to("cpu", torch.float32).numpy().tobytes())
+    return state.hexdigest()[:16]

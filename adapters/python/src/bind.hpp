@@ -41,5 +41,7 @@ nanobind::ndarray<nanobind::numpy, T, nanobind::ndim<1>> to_array(std::vector<T>
 void bind_policy(nanobind::module_& module);
 void bind_sequence(nanobind::module_& module);
 void bind_calibration(nanobind::module_& module);
+void bind_strategy(nanobind::module_& module);
+void bind_evolution(nanobind::module_& module);
 
 }  // namespace namm::python

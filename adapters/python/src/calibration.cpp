@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "adapters/python/src/bind.hpp"
+#include "adapters/python/src/tokeniser.hpp"
 #include "base/atomic_file.hpp"
 #include "base/date.hpp"
 #include "base/version.hpp"
@@ -27,43 +28,6 @@ using namespace nb::literals;
 
 namespace namm::python {
 namespace {
-
-[[noreturn]] void no_model() {
-  throw std::logic_error("calibration: the model is Python's");
-}
-
-/// Python's tokeniser, as passages are made with it. Python evaluates the model, so there is nothing else to a host here.
-class Tokeniser final : public Host {
- public:
-  Tokeniser(HostDescription description, ChatTemplate turn, nb::callable tokenize, nb::callable detokenize)
-      : description_(std::move(description)),
-        turn_(std::move(turn)),
-        tokenize_(std::move(tokenize)),
-        detokenize_(std::move(detokenize)) {}
-  const HostDescription& description() const override { return description_; }
-  std::vector<Token> tokenize(std::string_view text, bool add_special) const override { return tokens(text, add_special, false); }
-  std::vector<Token> tokenize_template(std::string_view text) const override { return tokens(text, false, true); }
-  std::string detokenize(std::span<const Token> tokens) const override {
-    return nb::cast<std::string>(detokenize_(std::vector<Token>(tokens.begin(), tokens.end())));
-  }
-  ChatTemplate chat_template() const override { return turn_; }
-
-  void reset(const CachePolicy&) override { no_model(); }
-  void evaluate(std::span<const Token>) override { no_model(); }
-  void update() override { no_model(); }
-  std::vector<double> log_likelihood(std::span<const Token>) override { no_model(); }
-  Generation generate(int, bool) override { no_model(); }
-  CacheUsage usage() const override { no_model(); }
-
- private:
-  std::vector<Token> tokens(std::string_view text, bool add_special, bool of_template) const {
-    return nb::cast<std::vector<Token>>(tokenize_(nb::str(text.data(), text.size()), add_special, of_template));
-  }
-
-  HostDescription description_;
-  ChatTemplate turn_;
-  nb::callable tokenize_, detokenize_;
-};
 
 /// One calibration: texts are added, each is begun, recorded by append() and observe() and added to the sums, which are fitted.
 class Calibration {
@@ -192,7 +156,7 @@ class Calibration {
   }
 
   calibrate::Settings settings_;
-  std::unique_ptr<Tokeniser> host_;
+  std::unique_ptr<Tokeniser> host_;  // Python evaluates the model, so there is nothing else to a host here
   std::optional<calibrate::Recorder> recorder_;
   std::optional<calibrate::ProbeFit> fit_;  // made with the first recording: its sums can be large
   std::size_t index_ = 0;

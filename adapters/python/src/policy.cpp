@@ -129,6 +129,7 @@ void bind_policy(nb::module_& module) {
       .def_prop_ro("sinks", [](const PolicyObject& p) { return p.policy.selection.sinks; })
       .def_prop_ro("recent", [](const PolicyObject& p) { return p.policy.selection.recent; })
       .def_prop_ro("drops", [](const PolicyObject& p) { return p.policy.drops(); })
+      .def_prop_ro("updates", [](const PolicyObject& p) { return p.policy.updates(); })
       .def_prop_ro("reads_attention", [](const PolicyObject& p) { return p.policy.reads_attention(); })
       .def_prop_ro("reads_plain_keys", [](const PolicyObject& p) { return p.policy.reader() != nullptr; })
       .def_prop_ro("reads_keys",

@@ -1,0 +1,50 @@
+"""Arguments that attach() and evolve() share, and checks of numbers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ._core import Policy
+
+
+def budget_text(budget: Any) -> str:
+    """As the core reads it. A float is a share of the tokens seen, an int tokens per layer and KV head. Raises ValueError."""
+    if isinstance(budget, bool) or not isinstance(budget, (int, float, str)):
+        raise ValueError(f"budget: must be a share (float), tokens (int) or text, is {budget!r}; write for example 0.25")
+    if isinstance(budget, float) and not 0 < budget <= 1:
+        raise ValueError(f"budget: a share must be above 0 and at most 1, is {budget}; an int is a number of tokens")
+    return f"{budget:.12f}" if isinstance(budget, float) else str(budget)
+
+
+def with_options(policy: Policy, budget: Any, mode: str | None, interval: int | None, sinks: int | None, recent: int | None) -> Policy:
+    """The policy with what is given in place of what it says. Raises ValueError."""
+    if budget is not None:
+        policy = policy.with_budget(budget_text(budget))
+    if mode is not None:
+        policy = policy.with_mode(mode)
+    if interval is not None:
+        policy = policy.with_interval(interval)
+    if sinks is not None or recent is not None:
+        policy = policy.with_protection(policy.sinks if sinks is None else sinks, policy.recent if recent is None else recent)
+    return policy
+
+
+def whole(name: str, value: Any, least: int, most: int = 2**31 - 1) -> int:
+    """A whole number in a range. Raises ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{name}: must be a whole number from {least} to {_power(most)}, is {value!r}")
+    return value
+
+
+def finite(name: str, value: Any, least: float | None = None) -> float:
+    """A number that is not below `least`. Raises ValueError."""
+    good = not isinstance(value, bool) and isinstance(value, (int, float)) and math.isfinite(value)
+    if not good or (least is not None and value < least):
+        rule = "a finite number" if least is None else f"a number from {least:g} on"
+        raise ValueError(f"{name}: must be {rule}, is {value!r}")
+    return float(value)
+
+
+def _power(most: int) -> str:
+    return f"2^{(most + 1).bit_length() - 1} - 1" if most > 2**30 else str(most)
