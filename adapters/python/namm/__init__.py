@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from ._attach import Memory, attach
     from ._calibrate import CalibratedPolicy, calibrate
     from ._checkpoint import export_checkpoint, import_checkpoint
+    from ._episode import Episode
 
 __all__ = [
     "CalibratedPolicy",
+    "Episode",
     "Memory",
     "Policy",
     "Sequence",
@@ -37,6 +39,7 @@ __all__ = [
 _LAZY = {
     "attach": "_attach",
     "Memory": "_attach",
+    "Episode": "_episode",
     "calibrate": "_calibrate",
     "CalibratedPolicy": "_calibrate",
     "import_checkpoint": "_checkpoint",

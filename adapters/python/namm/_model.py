@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
@@ -16,6 +16,12 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 _INTERLEAVED = {"gptj", "codegen", "cohere", "cohere2", "glm", "glm4", "ernie4_5", "helium", "deepseek_v2", "deepseek_v3", "llama4_text"}
 # llama.cpp keeps keys of these in another order of their numbers, in which calibrated policies read them.
 _PERMUTED_IN_GGUF = {"llama", "mistral", "mixtral"}
+
+
+def cached_part(model: Any) -> Any:
+    """What of a model has the KV cache: the model, but for a decision transformer the GPT-2 within, whose inputs it makes."""
+    is_decision_transformer = getattr(getattr(model, "config", None), "model_type", "") == "decision_transformer"
+    return model.encoder if is_decision_transformer and hasattr(model, "embed_timestep") else model
 
 
 class ModelShape:
@@ -68,6 +74,9 @@ class ModelShape:
         self.kv_heads = int(getattr(self.config, "num_key_value_heads", None) or heads)
         self.key_size = int(getattr(self.config, "head_dim", None) or self.config.hidden_size // heads)
         self.value_size = self.key_size
+        parts = (model, getattr(model, "model", None))
+        self.language_model: Any = next((part.language_model for part in parts if isinstance(getattr(part, "language_model", None), nn.Module)), None)
+        self.counts_pictures = any(hasattr(part, "rope_deltas") for part in parts)
         self.bytes_per_number = float(torch.finfo(model.dtype).bits // 8)
         self.cache_argument = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
 
@@ -102,6 +111,11 @@ class ModelShape:
     def plain_keys(self, keys: Tensor, rotation: tuple[Tensor, Tensor] | None) -> Tensor:
         """keys [rows, KV heads, new, size] turned back to what they were before rotary embedding, in llama.cpp's order."""
         if rotation is not None:
+            if rotation[0].ndim != 3:  # M-RoPE before Transformers 5: one rotation for each of three coordinates
+                raise NotImplementedError(
+                    f"model {self.model_type}: a calibrated policy needs keys before rotary embedding, which has three coordinates that "
+                    "this version of Transformers does not put together; use 5.24 or newer, or a policy that reads no keys (h2o-mean, default)"
+                )
             cos, sin = (part.unsqueeze(1).to(torch.float32) for part in rotation)
             width = cos.shape[-1]
             turned, rest = keys[..., :width].to(torch.float32), keys[..., width:].to(torch.float32)
@@ -120,6 +134,8 @@ def _refuse_model(model: Any, config: Any) -> None:
         raise NotImplementedError("model: must not be compiled, is (torch.compile); lists of changing length would be compiled anew every time")
     if getattr(model.config, "is_encoder_decoder", False):
         raise NotImplementedError(f"model {kind}: must be a causal language model, is an encoder with a decoder; no policy attaches to it")
+    if getattr(config, "add_cross_attention", False):
+        raise NotImplementedError(f"model {kind}: must read its own text alone, also attends to another model (cross-attention); no policy attaches to it")
     if getattr(config, "attention_chunk_size", None):
         raise NotImplementedError(f"model {kind}: attention must be causal with or without a window, is chunked; no policy attaches to it")
     if getattr(config, "num_kv_shared_layers", 0):
