@@ -127,6 +127,7 @@ def main():
     parser.add_argument("model", type=Path, nargs="?")
     parser.add_argument("--lengths", default="2000,8000")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--ways", default=";".join(WAYS), help="some of them, separated by ';'")
     parser.add_argument("--output", type=Path, default=Path("generate.jsonl"))
     parser.add_argument("--table", type=Path)
     parser.add_argument("--cell", nargs=2, metavar=("WAY", "TOKENS"), help="one cell in this process")
@@ -140,7 +141,7 @@ def main():
     rounds = 1 + max((json.loads(line)["round"] for line in open(options.output)), default=0) if options.output.exists() else 1
     for number in range(rounds, rounds + options.rounds):
         for tokens in options.lengths.split(","):
-            for way in WAYS:
+            for way in options.ways.split(";"):
                 command = [sys.executable, __file__, str(folder), "--cell", way, tokens]
                 done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
                 record = {"round": number, **json.loads(done.stdout.splitlines()[-1])}

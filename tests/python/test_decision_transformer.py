@@ -10,8 +10,19 @@ STEPS, STATE, ACTION = 40, 5, 3
 HEADS = [(layer, head) for layer in range(3) for head in range(2)]
 
 
+BACKEND = getattr(transformers.DecisionTransformerModel, "_supports_attention_backend", False)
+
+
+@pytest.mark.skipif(BACKEND, reason="of older versions of Transformers")
+def test_a_version_whose_attention_cannot_be_replaced_is_refused():
+    with pytest.raises(NotImplementedError, match="AttentionInterface"):
+        namm.attach(transformers.DecisionTransformerModel(transformers.DecisionTransformerConfig(n_layer=1)), "full")
+
+
 @pytest.fixture(scope="module")
 def model():
+    if not BACKEND:
+        pytest.skip("attention of decision transformers cannot be replaced in this version")
     torch.manual_seed(3)
     settings = transformers.DecisionTransformerConfig(
         state_dim=STATE, act_dim=ACTION, hidden_size=32, max_ep_len=50, n_layer=3, n_head=2, attn_implementation="eager"

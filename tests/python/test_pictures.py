@@ -1,6 +1,8 @@
 """Models that see: tokens of pictures and of text lie in one cache, and positions are those of the whole text whatever was dropped."""
 
 import contextlib
+import inspect
+import sys
 
 import namm
 import pytest
@@ -9,6 +11,8 @@ import transformers
 from conftest import _SMALL
 from reference import masked, step
 
+OLD = transformers.__version__.startswith("4.")
+ASKED_FOR_KINDS = "mm_token_type_ids" in inspect.signature(transformers.Qwen2VLForConditionalGeneration.forward).parameters
 PICTURE, START, END = 96, 95, 94
 TOKENS = {"llava": slice(5, 21), "qwen2_vl": slice(6, 30)}  # of the picture, in a prompt of 100 tokens
 HEADS = [(layer, head) for layer in range(3) for head in range(2)]
@@ -55,7 +59,7 @@ def inputs_of(name, tokens):
     ids[0, 5], ids[0, 30] = START, END
     patches = torch.randn(96, 48, generator=torch.Generator().manual_seed(2))  # 8 x 12 of 4 x 4 pixels: 4 x 6 tokens
     inputs = {"input_ids": ids, "pixel_values": patches, "image_grid_thw": torch.tensor([[1, 8, 12]])}
-    if not transformers.__version__.startswith("4."):
+    if ASKED_FOR_KINDS:
         inputs["mm_token_type_ids"] = (ids == PICTURE).int()
     return inputs
 
@@ -105,7 +109,8 @@ def test_evictions_equal_a_mask_over_the_whole_cache(name, policy, mode, make_se
         parts = [model(**inputs)]
         assert memory.cache.peak_entries <= (14 + 32) * 6  # never the whole prompt
         for i in range(20):
-            parts.append(model(input_ids=later[:, i : i + 1], **{memory.shape.cache_argument: memory.cache}))
+            where = {"cache_position": torch.tensor([100 + i])} if OLD else {}
+            parts.append(model(input_ids=later[:, i : i + 1], **where, **{memory.shape.cache_argument: memory.cache}))
     got = torch.cat([part.logits for part in parts], dim=1)
 
     with torch.no_grad():  # embeddings with the picture among them, as the language model is given them
@@ -167,7 +172,9 @@ def test_two_rows_with_padding_and_pictures(make_seeing, tokens):
     ids = torch.cat([one["input_ids"], short])
     mask = torch.ones_like(ids)
     mask[1, :40] = 0
-    both = {**one, "input_ids": ids, "attention_mask": mask, "mm_token_type_ids": (ids == PICTURE).int()}
+    both = {**one, "input_ids": ids, "attention_mask": mask}
+    if ASKED_FOR_KINDS:
+        both["mm_token_type_ids"] = (ids == PICTURE).int()
     expected = model.generate(**both, max_new_tokens=12, do_sample=False)
     with namm.attach(model, "h2o", budget="100%", interval=16) as memory:
         assert torch.equal(model.generate(**both, max_new_tokens=12, do_sample=False), expected)
@@ -176,6 +183,10 @@ def test_two_rows_with_padding_and_pictures(make_seeing, tokens):
 
 def test_a_calibrated_policy_reads_keys_without_their_three_coordinates(make_seeing, tokens, tokenizer):
     model, inputs = make_seeing("qwen2_vl"), inputs_of("qwen2_vl", tokens)
+    if hasattr(sys.modules[type(model).__module__], "apply_multimodal_rotary_pos_emb"):
+        with pytest.raises(NotImplementedError, match="three coordinates"):
+            namm.calibrate(model, tokenizer, texts=4, lengths=[96], progress=False)
+        return
     module = model.model.language_model.layers[1].self_attn
     plain, rotation = [], []
     keys = module.k_proj.register_forward_hook(lambda module, args, out: plain.append(out))

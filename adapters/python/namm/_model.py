@@ -99,23 +99,24 @@ class ModelShape:
                 f"model {self.model_type}: a calibrated policy needs keys before rotary embedding, which turns neighbouring numbers "
                 "here; policies that read no keys attach (h2o-mean, default)"
             )
+        if self._own_file_has("apply_multimodal_rotary_pos_emb"):  # puts three coordinates together behind what the hook sees
+            raise NotImplementedError(
+                f"model {self.model_type}: a calibrated policy needs keys before rotary embedding, which has three coordinates that this "
+                "version of Transformers puts together within attention; use 5.24 or newer, or a policy that reads no keys (h2o-mean, default)"
+            )
 
     def _turns_neighbours(self) -> bool:
         """Asks the function of the model's own file: halves give [-2, -3, 0, 1]."""
-        for module in self.attention_modules.values():
-            turn = getattr(sys.modules[type(module).__module__], "rotate_half", None)
-            if turn is not None:
-                return bool((turn(torch.arange(4.0)) != torch.tensor([-2.0, -3.0, 0.0, 1.0])).any())
-        return False
+        turn = self._own_file_has("rotate_half")
+        return turn is not None and bool((turn(torch.arange(4.0)) != torch.tensor([-2.0, -3.0, 0.0, 1.0])).any())
+
+    def _own_file_has(self, function: str) -> Any:
+        files = (sys.modules[type(module).__module__] for module in self.attention_modules.values())
+        return next((getattr(file, function) for file in files if hasattr(file, function)), None)
 
     def plain_keys(self, keys: Tensor, rotation: tuple[Tensor, Tensor] | None) -> Tensor:
         """keys [rows, KV heads, new, size] turned back to what they were before rotary embedding, in llama.cpp's order."""
         if rotation is not None:
-            if rotation[0].ndim != 3:  # M-RoPE before Transformers 5: one rotation for each of three coordinates
-                raise NotImplementedError(
-                    f"model {self.model_type}: a calibrated policy needs keys before rotary embedding, which has three coordinates that "
-                    "this version of Transformers does not put together; use 5.24 or newer, or a policy that reads no keys (h2o-mean, default)"
-                )
             cos, sin = (part.unsqueeze(1).to(torch.float32) for part in rotation)
             width = cos.shape[-1]
             turned, rest = keys[..., :width].to(torch.float32), keys[..., width:].to(torch.float32)
