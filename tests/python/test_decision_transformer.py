@@ -138,7 +138,7 @@ def test_the_action_that_was_taken_is_what_is_read(model):
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_what_is_wrong_is_said(model, make_model):
+def test_what_is_wrong_is_said(model, make_model, tokenizer):
     states, wanted = surroundings()
     with namm.attach(model, "h2o", budget=20, interval=16, sinks=2, recent=4) as memory:
         episode = memory.episode()
@@ -159,6 +159,8 @@ def test_what_is_wrong_is_said(model, make_model):
             episode.act(1.0, states[:, 0])
     with pytest.raises(NotImplementedError, match="decision transformer"):
         namm.attach(make_model("llama"), "full").episode()
+    with pytest.raises(NotImplementedError, match="must read text"):
+        namm.calibrate(model, tokenizer, progress=False)
     crossed = transformers.DecisionTransformerModel(transformers.DecisionTransformerConfig(hidden_size=32, n_layer=1, add_cross_attention=True))
     with pytest.raises(NotImplementedError, match="cross-attention"):
         namm.attach(crossed, "full")
