@@ -45,6 +45,10 @@ def layer_by_layer():
     return presses
 
 
+def label_of(policy):
+    return "calibrated" if policy.endswith(".json") or Path(policy).is_dir() else policy
+
+
 class Compressed:
     """A cache as a press leaves it: per layer keys, values and what kvpress hides of them (None: nothing)."""
 
@@ -158,7 +162,6 @@ class Bench:
         with reading.attached():
             cache = self.read(context)
         saved = reading.observed.sequences[0].save()
-        label = "calibrated" if name.endswith(".json") or Path(name).is_dir() else name
         for mode in MODES:
             for ratio in RATIOS:
                 sequence = Sequence(NAMMPress(name, ratio, mode=mode).chosen(), shape.layer_tuples(), shape.bytes_per_number)
@@ -173,8 +176,22 @@ class Bench:
                         one.add(layer.keys, layer.values)
                     else:
                         one.add(layer.keys, layer.values, _dropped(kept, len(context)))
-                out[f"namm {label}, {mode}", ratio] = one
+                out[f"namm {label_of(name)}, {mode}", ratio] = one
         return out
+
+    def attached(self, context, question, answer, name, ratio):
+        """(share kept, bytes of keys and values, log-likelihood) of a pooled budget in a cache that can hold it."""
+        import namm
+
+        torch = self.torch
+        with namm.attach(self.model, name, budget=1 - ratio, mode="pooled", interval=1 << 20) as memory:
+            self.model(input_ids=torch.tensor([context]), logits_to_keep=1)
+            memory.update()  # once, behind the context
+            usage = memory.usage()
+            later = torch.tensor([question + answer[:-1]])
+            logits = self.model(input_ids=later, past_key_values=memory.cache, logits_to_keep=len(answer)).logits[0]
+        chances = torch.log_softmax(logits.float(), dim=-1)
+        return 1 - usage.logical_saving, usage.kv_bytes, chances[torch.arange(len(answer)), torch.tensor(answer)].mean().item()
 
     # -- asking -------------------------------------------------------------------------------------------------------------------
 
@@ -210,17 +227,25 @@ class Bench:
         cells = {} if self.only_ours else {**self.by_layer(context), **self.kvzip(context)}
         for name in self.policies:
             cells.update(self.ours(context, name))
-        for (press, ratio), compressed in cells.items():
+        measured = {
+            key: (one.entries() / full.entries(), one.bytes(), self.answer_log_likelihood(one, context, question, answer))
+            for key, one in cells.items()
+        }
+        if self.only_ours:
+            for name in self.policies:
+                for ratio in RATIOS:
+                    measured[f"namm {label_of(name)}, pooled, attached", ratio] = self.attached(context, question, answer, name, ratio)
+        for (press, ratio), (kept, held, log_likelihood) in measured.items():
             yield {
                 "task": prompt["task"],
                 "prompt": prompt["id"],
                 "tokens": len(context),
                 "press": press,
                 "compression_ratio": ratio,
-                "kept": compressed.entries() / full.entries(),
-                "bytes": compressed.bytes() / full.bytes(),
+                "kept": kept,
+                "bytes": held / full.bytes(),
                 "full_log_likelihood": best,
-                "answer_log_likelihood": self.answer_log_likelihood(compressed, context, question, answer),
+                "answer_log_likelihood": log_likelihood,
             }
 
     def check(self, prompt):
@@ -279,7 +304,7 @@ def main():
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--policies", default="default,h2o-mean,snapkv")
-    parser.add_argument("--only-ours", action="store_true", help="policies alone, beside records that are there")
+    parser.add_argument("--only-ours", action="store_true", help="policies alone, beside records that are there, and attached, too")
     parser.add_argument("--shard", default="0/1", help="these of the prompts, for several processes")
     options = parser.parse_args()
     if options.table:
