@@ -285,15 +285,16 @@ def table(paths):
         print("| press | " + " | ".join(f"{100 * (1 - ratio):g} % kept" for ratio in RATIOS) + " | bytes still held at 25 % |\n|---|---|---|---|---|")
         rows = []
         for press in {record["press"]: None for record in of_task}:
-            cells, held = [], 1.0
+            cells, held, counted = [], 1.0, 0
             for ratio in RATIOS:
                 of = [record for record in of_task if record["press"] == press and record["compression_ratio"] == ratio]
+                counted = len(of)
                 losses = [record["answer_log_likelihood"] - record["full_log_likelihood"] for record in of]
                 mean, half = statistics.mean(losses), t.ppf(0.975, len(losses) - 1) * statistics.stdev(losses) / len(losses) ** 0.5
                 cells.append((mean, half))
                 if ratio == 0.75:
                     held = statistics.mean(record["bytes"] for record in of)
-            rows.append((cells[1][0], press, cells, held))
+            rows.append((cells[1][0], press if counted == len(prompts) else f"{press} ({counted} prompts)", cells, held))
         for _, press, cells, held in sorted(rows, reverse=True):
             shown = " | ".join(f"{mean:+.3f} [{mean - half:+.3f}, {mean + half:+.3f}]" for mean, half in cells)
             print(f"| {press} | {shown} | {100 * held:.0f} % |")
