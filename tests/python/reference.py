@@ -14,7 +14,7 @@ _state = {}
 @contextmanager
 def masked(model, policy, windows):
     """Within it, step(model, ids) evaluates one row of tokens. windows: layer -> window or 0, of the layers with attention."""
-    config = model.config
+    config = model.config.get_text_config(decoder=True)
     heads = getattr(config, "num_key_value_heads", config.num_attention_heads)
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     layers = [(layer, heads, size, size, window) for layer, window in sorted(windows.items())]
@@ -74,17 +74,18 @@ def _attention(module, query, key, value, mask, scaling=None, dropout=0.0, softc
     return out.transpose(0, 1).unsqueeze(0), None
 
 
-def step(model, ids):
-    """Logits of the new tokens, behind which an update may come."""
-    new = ids.shape[1]
-    positions = torch.arange(_state["seen"], _state["seen"] + new).unsqueeze(0)
+def step(model, ids=None, **inputs):
+    """Logits of the new tokens, behind which an update may come. inputs: what else the model is given, or gets in place of ids."""
+    if ids is not None:
+        inputs.setdefault("position_ids", torch.arange(_state["seen"], _state["seen"] + ids.shape[1]).unsqueeze(0))
+        inputs["input_ids"] = ids
     with torch.no_grad():
-        out = model(input_ids=ids, position_ids=positions, use_cache=False)
-    _state["seen"] += new
+        out = model(**inputs, use_cache=False)
+    _state["seen"] += (ids if ids is not None else inputs["inputs_embeds"]).shape[1]
     sequence = _state["sequence"]
     if sequence.due:
         sequence.update()
         for (layer, head), held in _state["held"].items():
             if not _state["windows"][layer]:
                 _state["held"][layer, head] = held[torch.from_numpy(sequence.kept(layer, head)).long()]
-    return out.logits
+    return out.logits if "logits" in out else out.last_hidden_state

@@ -217,30 +217,3 @@ def test_pipelines_work(make_model):
         out = generate(" ".join(f"w{i % 90 + 2}" for i in range(60)), max_new_tokens=20, do_sample=False)
     assert "w60" in out[0]["generated_text"] and memory.usage().tokens_seen == 79
     assert memory.usage().updates == 4
-
-
-def test_pictures_lie_in_the_same_cache(tokens):
-    import transformers
-    from conftest import _SMALL
-
-    torch.manual_seed(1)
-    seen = transformers.CLIPVisionConfig(
-        hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2, image_size=24, patch_size=6, projection_dim=16
-    )
-    settings = transformers.LlavaConfig(
-        vision_config=seen, text_config=transformers.LlamaConfig(**_SMALL), image_token_index=96, vision_feature_layer=-1
-    )
-    model = transformers.LlavaForConditionalGeneration(settings).eval()
-    ids, picture = tokens(60) % 90 + 2, torch.randn(1, 3, 24, 24)
-    ids[0, 5:21] = 96  # 16 tokens
-    with torch.no_grad():
-        expected = model(input_ids=ids, pixel_values=picture).logits
-        with namm.attach(model, "h2o", budget="100%", interval=16):
-            got = model(input_ids=ids, pixel_values=picture).logits
-    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
-    with namm.attach(model, "h2o", budget=20, interval=16, sinks=2, recent=4) as memory:
-        out = model.generate(input_ids=ids, pixel_values=picture, max_new_tokens=30, do_sample=False)
-    assert out.shape == (1, 90) and memory.usage().tokens_seen == 89
-    held = [memory.positions(layer, head) for layer in range(3) for head in range(2)]
-    assert all(len(one) == 20 + 9 for one in held)  # 80 tokens at the last update
-    assert 0 < sum(5 <= position < 21 for one in held for position in one) < 16 * 6  # some of the picture went, not all

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from ._attach import Memory, attach
     from ._calibrate import CalibratedPolicy, calibrate
     from ._checkpoint import export_checkpoint, import_checkpoint
+    from ._episode import Episode
     from ._evolve import EvolvedPolicy, evolve
 
 __all__ = [
     "CalibratedPolicy",
+    "Episode",
     "EvolvedPolicy",
     "Memory",
     "Policy",
@@ -43,6 +45,7 @@ __all__ = [
 _LAZY = {
     "attach": "_attach",
     "Memory": "_attach",
+    "Episode": "_episode",
     "calibrate": "_calibrate",
     "CalibratedPolicy": "_calibrate",
     "evolve": "_evolve",

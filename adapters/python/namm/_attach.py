@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import functools
-from typing import Any
+from typing import Any, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +14,10 @@ from transformers.masking_utils import AttentionMaskInterface
 from ._cache import PolicyCache, PolicyLayer
 from ._chunks import forward_in_chunks
 from ._core import Policy, Sequence
+from ._episode import Episode
 from ._generate import require_generation
-from ._model import ModelShape
+from ._kinds import kept_shares
+from ._model import ModelShape, cached_part
 from ._options import with_options
 from ._usage import Usage, usage_of
 
@@ -54,9 +56,10 @@ class Memory:
     """A policy attached to a model: what attach() gives. Attached within its with block; usage() can be asked behind it, too."""
 
     def __init__(self, model: Any, policy: Policy) -> None:
-        self.model: Any = model
+        self.whole_model: Any = model
+        self.model: Any = cached_part(model)
         self.policy = policy
-        self.shape = ModelShape(model)
+        self.shape = ModelShape(self.model)
         if self._reads_plain_keys():
             self.shape.require_plain_keys()
         Sequence(policy, self.shape.layer_tuples(), self.shape.bytes_per_number)  # what it refuses, it refuses now
@@ -79,6 +82,22 @@ class Memory:
             raise ValueError(f"row: must be of a text that was read, is {row}; call the model first")
         held = self.cache.policy_layer(layer).store.head(row, kv_head)[0].shape[0]  # window layers drop between updates, too
         return self.cache.sequences[row].positions(layer, kv_head).tolist()[-held:]
+
+    def kept_shares(self, kinds: Mapping[str, Any], row: int = 0) -> dict[str, float]:
+        """Share of each kind of token that is still held, over all layers and KV heads that the policy decides about.
+
+        kinds: name -> mask, bool [tokens], over the first tokens of the row's text (padding not counted): {"picture": ids[0] ==
+        picture_token}. Tokens in no mask, and those behind a mask's end, do not count; a kind without tokens has NaN.
+        """
+        if self.cache is None or row >= len(self.cache.sequences):
+            raise ValueError(f"row: must be of a text that was read, is {row}; call the model first")
+        return kept_shares(self.cache, kinds, row)
+
+    def episode(self) -> Episode:
+        """A new rollout of a decision transformer, read step by step."""
+        if self.model is self.whole_model:
+            raise NotImplementedError(f"model {self.shape.model_type}: must be a decision transformer to have episodes; generate() is for the others")
+        return Episode(self)
 
     def update(self) -> None:
         """Brings the newest text's cache to its budget now, between two intervals."""

@@ -35,28 +35,31 @@ def attend(
     kv_heads, entries = keys.shape[1], keys.shape[2]
     group = query_heads // kv_heads
     if rows is None and softcap is None and sinks is None:
-        mask = None if new == 1 and not window else visible(new, entries, 0, new, window, queries.device)
+        from_the_start = new == entries and not window  # then torch knows the mask, and skips what it hides
+        mask = None if from_the_start or (new == 1 and not window) else visible(new, entries, 0, new, window, queries.device)
         return F.scaled_dot_product_attention(
-            queries, keys, values, attn_mask=mask, scale=scale, enable_gqa=group > 1
+            queries, keys, values, attn_mask=mask, is_causal=from_the_start, scale=scale, enable_gqa=group > 1
         )
     grouped = queries.reshape(batch, kv_heads, group, new, size)
     out = queries.new_empty((batch, kv_heads, group, new, values.shape[-1]))
     for first in range(0, new, TILE):
         last = min(first + TILE, new)
-        logits = torch.matmul(grouped[:, :, :, first:last].flatten(2, 3), keys.transpose(2, 3)) * scale
-        logits = logits.view(batch, kv_heads, group, last - first, entries)
+        seen = entries - new + last  # entries behind them nobody here sees
+        logits = torch.matmul(grouped[:, :, :, first:last].flatten(2, 3), keys[:, :, :seen].transpose(2, 3)) * scale
+        logits = logits.view(batch, kv_heads, group, last - first, seen)
         if softcap is not None:
             logits = softcap * torch.tanh(logits / softcap)
-        logits = logits.masked_fill(~visible(new, entries, first, last, window, queries.device), float("-inf"))
+        if new > 1 or window:
+            logits.masked_fill_(~visible(last, seen, first, last, window, queries.device), float("-inf"))
         if sinks is None:
             probabilities = torch.softmax(logits, dim=-1, dtype=torch.float32)
         else:
             extra = sinks.to(logits.dtype).view(1, kv_heads, group, 1, 1).expand(batch, -1, -1, last - first, 1)
             probabilities = torch.softmax(torch.cat([logits, extra], dim=-1), dim=-1, dtype=torch.float32)[..., :-1]
         if rows is not None:
-            rows(first, probabilities.mean(dim=2))
+            rows(first, F.pad(probabilities.mean(dim=2), (0, entries - seen)))
         weights = probabilities.to(values.dtype).flatten(2, 3)
-        out[:, :, :, first:last] = torch.matmul(weights, values).view(batch, kv_heads, group, last - first, -1)
+        out[:, :, :, first:last] = torch.matmul(weights, values[:, :, :seen]).view(batch, kv_heads, group, last - first, -1)
     return out.view(batch, query_heads, new, -1)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Iterator
 
 import torch
 from torch import Tensor
@@ -48,10 +50,21 @@ def forward_in_chunks(memory: "Memory", forward: Any, args: tuple[Any, ...], kwa
     new, seen = tokens.shape[1], cache.get_seq_length()
     mask = _two_dimensional(kwargs.get("attention_mask"), seen + new)
     ends = _ends(memory, kwargs, seen, new)
-    if labels is not None and len(ends) == 1:
+    cuttable = _cuttable(memory, kwargs)
+    # A model that shows pictures to a language model puts them together as a whole; so does one that counts positions of pictures
+    # (M-RoPE), which it can only do with the whole text before it.
+    within = memory.shape.language_model is not None and len(ends) > 1 and (not cuttable or memory.shape.counts_pictures)
+    if not cuttable:
+        ends = ends if within else [new]
+    whole = within or len(ends) == 1
+    if labels is not None and whole:
         kwargs["labels"] = labels  # the model's own loss, with whatever it adds
-    out = _run_all(memory, forward, cache, kwargs, mask, ends, seen)
-    if labels is not None and len(ends) > 1:
+    if within:
+        with _pieces_within(memory, cache, mask, ends, seen):
+            out = forward(**kwargs)
+    else:
+        out = _run_all(memory, forward, cache, kwargs, mask, ends, seen)
+    if labels is not None and not whole:
         loss = memory.model.loss_function(logits=out.logits, labels=labels, vocab_size=memory.shape.config.vocab_size)
         out = type(out)(loss=loss, **{key: value for key, value in out.items() if key != "loss"})  # in its place, the first
     return out.to_tuple() if as_tuple else out
@@ -74,23 +87,49 @@ def _two_dimensional(mask: Any, total: int) -> Tensor | None:
 
 
 def _ends(memory: "Memory", kwargs: dict[str, Any], seen: int, new: int) -> list[int]:
-    """Where pieces end, counted in the new tokens."""
+    """Where pieces are to end, counted in the new tokens."""
     interval = memory.policy.interval
-    cuttable = all(
+    # losses of experts are of all tokens together
+    as_a_whole = kwargs.get("output_router_logits") or getattr(memory.shape.config, "output_router_logits", False)
+    # recurrent layers of Transformers read a piece with what came before only token by token
+    if as_a_whole or not memory.policy.updates or memory.shape.has_recurrent_layers:
+        return [new]
+    return [*range(interval - seen % interval, new, interval), new]
+
+
+def _cuttable(memory: "Memory", kwargs: dict[str, Any]) -> bool:
+    """Whether each argument is cut along the tokens or says nothing about single ones: pictures are neither."""
+    return all(
         key in _CUT | _WHOLE
         or key in ("attention_mask", "logits_to_keep", memory.shape.cache_argument)
         or value is None
-        or isinstance(value, (bool, int, float, str))  # pictures, and whatever else belongs to certain tokens
+        or isinstance(value, (bool, int, float, str))
         for key, value in kwargs.items()
     )
-    # losses of experts are of all tokens together
-    if kwargs.get("output_router_logits") or getattr(memory.shape.config, "output_router_logits", False):
-        cuttable = False
-    # recurrent layers of Transformers read a piece with what came before only token by token
-    if not memory.policy.updates or not cuttable or memory.shape.has_recurrent_layers:
-        return [new]
-    ends = list(range(interval - seen % interval, new, interval))
-    return [*ends, new]
+
+
+@contextlib.contextmanager
+def _pieces_within(memory: "Memory", cache: PolicyCache, mask: Tensor | None, ends: list[int], seen: int) -> Iterator[None]:
+    """Within it the language model of a larger model reads the embeddings it is given in pieces."""
+    inner = memory.shape.language_model
+    stock = inner.forward
+    replaced = inner.__dict__.get("forward")
+
+    @functools.wraps(stock)
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        kwargs = _named(stock, args, kwargs)
+        if isinstance(kwargs.get("attention_mask"), dict):
+            raise NotImplementedError("attention_mask: must be [rows, tokens] while a policy is attached, is the model's own; no policy attaches to it")
+        return _run_all(memory, stock, cache, kwargs, mask, ends if _cuttable(memory, kwargs) else ends[-1:], seen)
+
+    inner.__dict__["forward"] = forward
+    try:
+        yield
+    finally:
+        if replaced is None:
+            del inner.__dict__["forward"]
+        else:
+            inner.__dict__["forward"] = replaced
 
 
 def _run_all(

@@ -21,6 +21,12 @@ _INTERLEAVED = {"gptj", "codegen", "cohere", "cohere2", "glm", "glm4", "ernie4_5
 _PERMUTED_IN_GGUF = {"llama", "mistral", "mixtral"}
 
 
+def cached_part(model: Any) -> Any:
+    """What of a model has the KV cache: the model, but for a decision transformer the GPT-2 within, whose inputs it makes."""
+    is_decision_transformer = getattr(getattr(model, "config", None), "model_type", "") == "decision_transformer"
+    return model.encoder if is_decision_transformer and hasattr(model, "embed_timestep") else model
+
+
 class ModelShape:
     """The layers with a KV cache of one model. Raises NotImplementedError with the reason if no policy attaches."""
 
@@ -71,6 +77,9 @@ class ModelShape:
         self.kv_heads = int(getattr(self.config, "num_key_value_heads", None) or heads)
         self.key_size = int(getattr(self.config, "head_dim", None) or self.config.hidden_size // heads)
         self.value_size = self.key_size
+        parts = (model, getattr(model, "model", None))
+        self.language_model: Any = next((part.language_model for part in parts if isinstance(getattr(part, "language_model", None), nn.Module)), None)
+        self.counts_pictures = any(hasattr(part, "rope_deltas") for part in parts)
         self.bytes_per_number = float(torch.finfo(model.dtype).bits // 8)
         self.cache_argument = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
 
@@ -93,14 +102,20 @@ class ModelShape:
                 f"model {self.model_type}: a calibrated policy needs keys before rotary embedding, which turns neighbouring numbers "
                 "here; policies that read no keys attach (h2o-mean, default)"
             )
+        if self._own_file_has("apply_multimodal_rotary_pos_emb"):  # puts three coordinates together behind what the hook sees
+            raise NotImplementedError(
+                f"model {self.model_type}: a calibrated policy needs keys before rotary embedding, which has three coordinates that this "
+                "version of Transformers puts together within attention; use 5.24 or newer, or a policy that reads no keys (h2o-mean, default)"
+            )
 
     def _turns_neighbours(self) -> bool:
         """Asks the function of the model's own file: halves give [-2, -3, 0, 1]."""
-        for module in self.attention_modules.values():
-            turn = getattr(sys.modules[type(module).__module__], "rotate_half", None)
-            if turn is not None:
-                return bool((turn(torch.arange(4.0)) != torch.tensor([-2.0, -3.0, 0.0, 1.0])).any())
-        return False
+        turn = self._own_file_has("rotate_half")
+        return turn is not None and bool((turn(torch.arange(4.0)) != torch.tensor([-2.0, -3.0, 0.0, 1.0])).any())
+
+    def _own_file_has(self, function: str) -> Any:
+        files = (sys.modules[type(module).__module__] for module in self.attention_modules.values())
+        return next((getattr(file, function) for file in files if hasattr(file, function)), None)
 
     def plain_keys(self, keys: Tensor, rotation: tuple[Tensor, Tensor] | None) -> Tensor:
         """keys [rows, KV heads, new, size] turned back to what they were before rotary embedding, in llama.cpp's order."""
@@ -123,6 +138,8 @@ def _refuse_model(model: Any, config: Any) -> None:
         raise NotImplementedError("model: must not be compiled, is (torch.compile); lists of changing length would be compiled anew every time")
     if getattr(model.config, "is_encoder_decoder", False):
         raise NotImplementedError(f"model {kind}: must be a causal language model, is an encoder with a decoder; no policy attaches to it")
+    if getattr(config, "add_cross_attention", False):
+        raise NotImplementedError(f"model {kind}: must read its own text alone, also attends to another model (cross-attention); no policy attaches to it")
     if getattr(config, "attention_chunk_size", None):
         raise NotImplementedError(f"model {kind}: attention must be causal with or without a window, is chunked; no policy attaches to it")
     if getattr(config, "num_kv_shared_layers", 0):

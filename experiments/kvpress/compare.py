@@ -1,0 +1,334 @@
+#!/usr/bin/env python3
+"""kvpress's presses and our policies on the same prompts: a context is compressed once, without its question, then the question is
+asked and the gold answer's log-likelihood is taken.
+
+  python experiments/kvpress/compare.py MODEL PROMPTS.jsonl OUTPUT.jsonl [--policies default,snapkv,FILE] [--shard 0/2]
+  python experiments/kvpress/compare.py --table OUTPUT.jsonl...
+
+MODEL is a folder of Transformers (float32), PROMPTS what `namm prompts` prints. Prompts that are in OUTPUT already are left out.
+Needs namm, kvpress 0.5.5 with its Transformers (below 5.3), torch and SciPy.
+
+A context is read once for all presses that score layer by layer: the hook below calls their compress() as BasePress's hook does, for
+every press and ratio. KVzip reads by itself, once for all ratios; so does each of our policies.
+"""
+
+import argparse
+import copy
+import json
+import logging
+import statistics
+import sys
+from pathlib import Path
+
+RATIOS = [0.5, 0.75, 0.875]
+MODES = ["uniform", "pooled"]
+
+
+def layer_by_layer():
+    import kvpress as kv
+
+    made = {
+        "Random": kv.RandomPress(seed=1),
+        "Knorm": kv.KnormPress(),
+        "KeyDiff": kv.KeyDiffPress(),
+        "TOVA": kv.TOVAPress(),
+        "SnapKV": kv.SnapKVPress(),
+        "ChunkKV (SnapKV)": kv.ChunkKVPress(kv.SnapKVPress()),
+        "ExpectedAttention": kv.ExpectedAttentionPress(),
+        "AdaKV (ExpectedAttention)": kv.AdaKVPress(kv.ExpectedAttentionPress()),
+    }
+    presses = {}
+    for name, press in made.items():
+        for ratio in RATIOS:
+            presses[name, ratio] = one = copy.deepcopy(press)
+            one.compression_ratio = ratio
+    return presses
+
+
+def label_of(policy):
+    return "calibrated" if policy.endswith(".json") or Path(policy).is_dir() else policy
+
+
+class Compressed:
+    """A cache as a press leaves it: per layer keys, values and what kvpress hides of them (None: nothing)."""
+
+    def __init__(self):
+        self.layers = []
+
+    def add(self, keys, values, hidden=None):
+        self.layers.append((keys, values, hidden))
+
+    def bytes(self):
+        return sum(tensor.untyped_storage().nbytes() for keys, values, _ in self.layers for tensor in (keys, values))
+
+    def entries(self):
+        return sum(keys.shape[1] * keys.shape[2] - (0 if hidden is None else len(hidden[0])) for keys, _, hidden in self.layers)
+
+
+class Bench:
+    def __init__(self, folder, policies, only_ours):
+        import torch
+        import transformers
+
+        torch.set_num_threads(1)
+        self.torch, self.transformers = torch, transformers
+        self.model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa").eval()
+        self.tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        self.layers = [layer.self_attn for layer in self.model.model.layers]
+        self.policies, self.only_ours = policies, only_ours
+
+    # -- prompts, in the parts of host/protocol.hpp -------------------------------------------------------------------------------
+
+    def encode(self, prompt):
+        mark = "#" * 40
+        template = self.tokenizer.apply_chat_template([{"role": "user", "content": mark}], add_generation_prompt=True, tokenize=False)
+        before, after = template.split(mark)
+        ids = lambda text: self.tokenizer.encode(text, add_special_tokens=False) if text else []
+        shown = prompt["answer_prefix"] or prompt["question"] + after
+        answer = ("" if shown[-1:].isspace() else " ") + prompt["answers"][0]
+        question = ids(prompt["question"]) + ids(after) + ids(prompt["answer_prefix"])
+        return ids(before) + ids(prompt["context"]), question, ids(answer)
+
+    # -- compressing --------------------------------------------------------------------------------------------------------------
+
+    def read(self, context):
+        """The cache of a context, as plain tensors."""
+        cache = self.transformers.DynamicCache()
+        self.model.model(input_ids=self.torch.tensor([context]), past_key_values=cache)
+        return cache
+
+    def full(self, context):
+        full = Compressed()
+        for layer in self.read(context).layers:
+            full.add(layer.keys, layer.values)
+        return full
+
+    def by_layer(self, context):
+        """{(press, ratio): Compressed} of the presses that compress a layer when it has been read."""
+        presses = layer_by_layer()
+        out = {key: Compressed() for key in presses}
+
+        def hook(module, args, kwargs, output):
+            held = kwargs["past_key_values"].layers[module.layer_idx]
+            for key, press in presses.items():
+                module.masked_key_indices = None
+                keys, values = press.compress(module, kwargs["hidden_states"], held.keys, held.values, output[1], kwargs)
+                out[key].add(keys, values, module.masked_key_indices)
+            module.masked_key_indices = None
+
+        for press in presses.values():
+            press.post_init_from_model(self.model)
+        hooks = []
+        for module in self.layers:
+            module.rotary_emb = self.model.model.rotary_emb
+            hooks.append(module.register_forward_hook(hook, with_kwargs=True))
+        try:
+            self.read(context)
+        finally:
+            for one in hooks:
+                one.remove()
+        return out
+
+    def kvzip(self, context):
+        import kvpress
+
+        bench, hidden = self, {}
+
+        class AllRatios(kvpress.KVzipPress):
+            def compress_post(self, model):
+                for ratio in RATIOS:
+                    self.compression_ratio = ratio
+                    super().compress_post(model)
+                    hidden[ratio] = [module.masked_key_indices for module in bench.layers]
+
+        with AllRatios(compression_ratio=RATIOS[0])(self.model):
+            cache = self.read(context)
+        return {("KVzip", ratio): self.hiding(cache, hidden[ratio]) for ratio in RATIOS}
+
+    def hiding(self, cache, hidden):
+        out = Compressed()
+        for layer, indices in zip(cache.layers, hidden, strict=True):
+            out.add(layer.keys, layer.values, indices)
+        return out
+
+    def ours(self, context, name):
+        """A policy's statistics are of one reading; a budget and a mode only say what is done with them."""
+        from namm import Sequence
+        from namm._model import ModelShape
+        from namm.kvpress import NAMMPress, _dropped, _gather, _Reading
+
+        shape, out = ModelShape(self.model), {}
+        reading = _Reading(NAMMPress(name, 0.5, mode="uniform").chosen(), shape)
+        with reading.attached():
+            cache = self.read(context)
+        saved = reading.observed.sequences[0].save()
+        for mode in MODES:
+            for ratio in RATIOS:
+                sequence = Sequence(NAMMPress(name, ratio, mode=mode).chosen(), shape.layer_tuples(), shape.bytes_per_number)
+                sequence.restore(saved)
+                sequence.update()
+                one = Compressed()
+                for index, layer in enumerate(cache.layers):
+                    kept = [[self.torch.from_numpy(sequence.kept(index, head)).long() for head in range(shape.kv_heads)]]
+                    if mode == "uniform":
+                        layer = copy.copy(layer)
+                        _gather(layer, kept)
+                        one.add(layer.keys, layer.values)
+                    else:
+                        one.add(layer.keys, layer.values, _dropped(kept, len(context)))
+                out[f"namm {label_of(name)}, {mode}", ratio] = one
+        return out
+
+    def attached(self, context, question, answer, name, ratio):
+        """(share kept, bytes of keys and values, log-likelihood) of a pooled budget in a cache that can hold it."""
+        import namm
+
+        torch = self.torch
+        with namm.attach(self.model, name, budget=1 - ratio, mode="pooled", interval=1 << 20) as memory:
+            self.model(input_ids=torch.tensor([context]), logits_to_keep=1)
+            memory.update()  # once, behind the context
+            usage = memory.usage()
+            later = torch.tensor([question + answer[:-1]])
+            logits = self.model(input_ids=later, past_key_values=memory.cache, logits_to_keep=len(answer)).logits[0]
+        chances = torch.log_softmax(logits.float(), dim=-1)
+        return 1 - usage.logical_saving, usage.kv_bytes, chances[torch.arange(len(answer)), torch.tensor(answer)].mean().item()
+
+    # -- asking -------------------------------------------------------------------------------------------------------------------
+
+    def answer_log_likelihood(self, compressed, context, question, answer):
+        """Mean over the answer's tokens, nat. Where kvpress hides entries, the answer goes in one token at a time, as it generates."""
+        torch = self.torch
+        cache = self.transformers.DynamicCache()
+        hides = False
+        for index, (keys, values, hidden) in enumerate(compressed.layers):
+            cache.update(keys.clone(), values.clone(), index)
+            self.layers[index].masked_key_indices = hidden
+            hides = hides or hidden is not None
+        parts = [question, *([token] for token in answer[:-1])] if hides else [question + answer[:-1]]
+        at, rows = len(context), []
+        for part in parts:
+            out = self.model(
+                input_ids=torch.tensor([part]),
+                position_ids=torch.arange(at, at + len(part)).unsqueeze(0),
+                past_key_values=cache,
+                logits_to_keep=1 if hides else len(answer),
+            )
+            rows.append(out.logits[0])
+            at += len(part)
+        for module in self.layers:
+            module.masked_key_indices = None
+        chances = torch.log_softmax(torch.cat(rows).float(), dim=-1)
+        return chances[torch.arange(len(answer)), torch.tensor(answer)].mean().item()
+
+    def measure(self, prompt):
+        context, question, answer = self.encode(prompt)
+        full = self.full(context)
+        best = self.answer_log_likelihood(full, context, question, answer)
+        cells = {} if self.only_ours else {**self.by_layer(context), **self.kvzip(context)}
+        for name in self.policies:
+            cells.update(self.ours(context, name))
+        measured = {
+            key: (one.entries() / full.entries(), one.bytes(), self.answer_log_likelihood(one, context, question, answer))
+            for key, one in cells.items()
+        }
+        if self.only_ours:
+            for name in self.policies:
+                for ratio in RATIOS:
+                    measured[f"namm {label_of(name)}, pooled, attached", ratio] = self.attached(context, question, answer, name, ratio)
+        for (press, ratio), (kept, held, log_likelihood) in measured.items():
+            yield {
+                "task": prompt["task"],
+                "prompt": prompt["id"],
+                "tokens": len(context),
+                "press": press,
+                "compression_ratio": ratio,
+                "kept": kept,
+                "bytes": held / full.bytes(),
+                "full_log_likelihood": best,
+                "answer_log_likelihood": log_likelihood,
+            }
+
+    def check(self, prompt):
+        """What is read together is what each press does alone: one press of each kind, kept keys and hidden places."""
+        import kvpress
+        from namm.kvpress import NAMMPress
+
+        context = self.encode(prompt)[0][:200]
+        together = {**self.by_layer(context), **self.kvzip(context), **self.ours(context, "snapkv")}
+        alone = {
+            "SnapKV": kvpress.SnapKVPress(0.75),
+            "AdaKV (ExpectedAttention)": kvpress.AdaKVPress(kvpress.ExpectedAttentionPress(0.75)),
+            "KVzip": kvpress.KVzipPress(0.75),
+            "namm snapkv, uniform": NAMMPress("snapkv", 0.75, mode="uniform"),
+            "namm snapkv, pooled": NAMMPress("snapkv", 0.75, mode="pooled"),
+        }
+        for name, press in alone.items():
+            with press(self.model):
+                cache = self.read(context)
+            for module, layer, (keys, values, hidden) in zip(self.layers, cache.layers, together[name, 0.75].layers, strict=True):
+                places = lambda indices: None if indices is None else sorted(zip(*(index.tolist() for index in indices)))
+                assert self.torch.equal(layer.keys, keys) and self.torch.equal(layer.values, values), name
+                assert places(getattr(module, "masked_key_indices", None)) == places(hidden), name
+                module.masked_key_indices = None
+
+
+def table(paths):
+    """Loss against the full cache, nat per token of the answer, with the 95 % t interval of the paired differences."""
+    from scipy.stats import t
+
+    records = [json.loads(line) for path in paths for line in open(path)]
+    for task in sorted({record["task"] for record in records}):
+        of_task = [record for record in records if record["task"] == task]
+        prompts = {record["prompt"] for record in of_task}
+        full = statistics.mean({record["prompt"]: record["full_log_likelihood"] for record in of_task}.values())
+        print(f"\n{task}, {len(prompts)} prompts; full cache {full:.3f} nat per token of the answer\n")
+        print("| press | " + " | ".join(f"{100 * (1 - ratio):g} % kept" for ratio in RATIOS) + " | bytes still held at 25 % |\n|---|---|---|---|---|")
+        rows = []
+        for press in {record["press"]: None for record in of_task}:
+            cells, held, counted = [], 1.0, 0
+            for ratio in RATIOS:
+                of = [record for record in of_task if record["press"] == press and record["compression_ratio"] == ratio]
+                counted = len(of)
+                losses = [record["answer_log_likelihood"] - record["full_log_likelihood"] for record in of]
+                mean, half = statistics.mean(losses), t.ppf(0.975, len(losses) - 1) * statistics.stdev(losses) / len(losses) ** 0.5
+                cells.append((mean, half))
+                if ratio == 0.75:
+                    held = statistics.mean(record["bytes"] for record in of)
+            rows.append((cells[1][0], press if counted == len(prompts) else f"{press} ({counted} prompts)", cells, held))
+        for _, press, cells, held in sorted(rows, reverse=True):
+            shown = " | ".join(f"{mean:+.3f} [{mean - half:+.3f}, {mean + half:+.3f}]" for mean, half in cells)
+            print(f"| {press} | {shown} | {100 * held:.0f} % |")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--policies", default="default,h2o-mean,snapkv")
+    parser.add_argument("--only-ours", action="store_true", help="policies alone, beside records that are there, and attached, too")
+    parser.add_argument("--shard", default="0/1", help="these of the prompts, for several processes")
+    options = parser.parse_args()
+    if options.table:
+        return table(options.files)
+    folder, prompts, output = options.files
+    import torch
+
+    logging.disable(logging.WARNING)
+    shard, shards = map(int, options.shard.split("/"))
+    prompts = [json.loads(line) for line in open(prompts)][shard::shards]
+    done = {json.loads(line)["prompt"] for line in open(output)} if output.exists() else set()
+    print(f"{len(prompts)} prompts, {sum(prompt['id'] in done for prompt in prompts)} of them done", file=sys.stderr)
+    bench = Bench(str(folder), options.policies.split(","), options.only_ours)
+    with torch.no_grad():
+        bench.check(prompts[0])
+        for prompt in prompts:
+            if prompt["id"] in done:
+                continue
+            records = list(bench.measure(prompt))
+            with open(output, "a") as file:
+                file.writelines(json.dumps(record) + "\n" for record in records)
+            print(prompt["id"], file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
