@@ -9,6 +9,7 @@
 #include <random>
 
 #include "tests/check.hpp"
+#include "tests/support/sanitizers.hpp"
 
 using namespace namm;
 
@@ -175,7 +176,7 @@ TEST_CASE("rows from queries and keys agree with probabilities in double, with s
   }
 }
 
-#if !defined(__SANITIZE_THREAD__)  // refuses to run threads in a child of a process that had some
+#if !defined(NAMM_TSAN)  // refuses to run threads in a child of a process that had some
 TEST_CASE("a forked child observes queries", "[c]") {
   const CachePolicy policy = load_policy("h2o").with_budget("10").with_protection(1, 2).with_interval(1000);
   const auto observe = [&] {

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "tests/support/program.hpp"
+#include "tests/support/sanitizers.hpp"
 
 using namespace namm::test;
 
@@ -65,7 +66,7 @@ TEST_CASE("evolve on 1, 2 and 4 ranks writes the same bytes; killed, it goes on 
   REQUIRE(run_program(small_run(host, "--output", folder / "alone")).code == 0);
   const std::vector<std::string> alone = contents(folder, "alone");
   CHECK_FALSE(alone.front().empty());
-#ifdef __SANITIZE_ADDRESS__
+#ifdef NAMM_ASAN
   const std::vector<int> counts = {2};  // instrumented programs take their time
 #else
   const std::vector<int> counts = {1, 2, 4};

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "tests/support/faults.hpp"
+#include "tests/support/sanitizers.hpp"
 
 using namespace namm::test;
 namespace fs = std::filesystem;
@@ -96,7 +97,7 @@ constexpr int kMostCalls = 2000;  ///< that one command makes: beyond, it is not
 
 }  // namespace
 
-#ifndef __SANITIZE_ADDRESS__  // its library would have to come first
+#ifndef NAMM_ASAN  // its library would have to come first
 TEST_CASE("evolve: a fault of any file costs one line, and the run goes on to the same bytes", "[faults]") {
   NAMM_NEED_HOST(host);
   const auto begin = [&](const std::string& folder) -> Words {

@@ -7,6 +7,7 @@
 
 #include "core/policy_file.hpp"
 #include "tests/support/program.hpp"
+#include "tests/support/sanitizers.hpp"
 
 using namespace namm::test;
 using nlohmann::json;
@@ -85,7 +86,7 @@ TEST_CASE("tune makes a policy, says what it costs, and keeps it for the model; 
   CHECK(run_program({"tune", "--resume", folder / "tuned"}, kept).code == 0);
   CHECK(std::filesystem::last_write_time(folder / "tuned/report.html") == before);
 
-#ifndef __SANITIZE_ADDRESS__  // ten times slower there, and nothing new
+#ifndef NAMM_ASAN  // ten times slower there, and nothing new
   // another, which is stopped again and again
   begin_small(host, folder / "stopped");
   Outcome stopped;

@@ -6,6 +6,7 @@
 #include "namm/policy.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
+#include "tests/support/sanitizers.hpp"
 #include "tests/support/tiny_model.hpp"
 
 using namespace namm;
@@ -13,7 +14,7 @@ using namespace namm::test;
 
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(NAMM_ASAN) || defined(NAMM_TSAN)
 constexpr int kStep = 4;  // of the nodes that batches are stopped at: five times as slow
 #else
 constexpr int kStep = 1;

@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <new>
 
+#include "tests/support/sanitizers.hpp"
+
 extern "C" char __executable_start, etext;  // of this program, by the linker
 
 namespace {
@@ -38,7 +40,7 @@ int allow_allocations() {
 
 }  // namespace namm::test
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !defined(NAMM_ASAN) && !defined(NAMM_TSAN)
 __attribute__((noinline)) void* operator new(std::size_t size) {
   const auto* const caller = static_cast<const char*>(__builtin_return_address(0));
   if (caller >= &__executable_start && caller < &etext && refused()) throw std::bad_alloc();

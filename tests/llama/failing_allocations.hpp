@@ -1,8 +1,10 @@
 #pragma once
 
+#include "tests/support/sanitizers.hpp"
+
 namespace namm::test {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(NAMM_ASAN) || defined(NAMM_TSAN)
 inline constexpr bool kAllocationsFail = false;  // sanitizers bring an operator new of their own
 #else
 inline constexpr bool kAllocationsFail = true;

@@ -4,6 +4,7 @@
 
 #include "tests/check.hpp"
 #include "tests/llama/operation_fuzz.hpp"
+#include "tests/support/sanitizers.hpp"
 #include "tests/support/tiny_model.hpp"
 
 using namespace namm;
@@ -11,7 +12,7 @@ using namespace namm::test;
 
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(NAMM_ASAN) || defined(NAMM_TSAN)
 constexpr unsigned kFuzzRuns = 1;
 #else
 constexpr unsigned kFuzzRuns = 3;

@@ -4,6 +4,8 @@
 #include <fstream>
 #include <string>
 
+#include "tests/support/sanitizers.hpp"
+
 namespace namm::test {
 
 /// A line "Name:   123 kB" of a file under /proc/self, in bytes; -1 if it is not there.
@@ -48,7 +50,7 @@ inline bool reset_peak() {
   return static_cast<bool>(out << "5" << std::flush);
 }
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(NAMM_ASAN)
 inline constexpr bool kFreedMemoryIsHeld = true;  // the sanitizer's quarantine
 #else
 inline constexpr bool kFreedMemoryIsHeld = false;

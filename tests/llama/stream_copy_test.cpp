@@ -5,6 +5,7 @@
 #include "namm/policy.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
+#include "tests/support/sanitizers.hpp"
 #include "tests/support/tiny_model.hpp"
 
 using namespace namm;
@@ -84,7 +85,7 @@ TEST_CASE("a copy in another stream goes on as if it had been read", "[llama][se
   if (name != "full") CHECK_THROWS_WITH(copied.attached.remove(2, 90), Contains("behind the last eviction"));
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they map memory of their own
+#if !defined(NAMM_ASAN) && !defined(NAMM_TSAN)  // they map memory of their own
 TEST_CASE("a copy for which there is no memory is refused, and the copy with it", "[llama][sequences]") {
   const auto model = llama::LlamaModel::load(write_tiny_model({}));
   Streams program(*model, full_memory());

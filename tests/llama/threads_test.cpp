@@ -15,6 +15,7 @@
 #include "namm/policy.hpp"
 #include "tests/check.hpp"
 #include "tests/llama/context.hpp"
+#include "tests/support/sanitizers.hpp"
 #include "tests/support/tiny_model.hpp"
 
 using namespace namm;
@@ -139,7 +140,7 @@ TEST_CASE("models and contexts are made and freed while others evaluate", "[llam
   CHECK(different == 0);
 }
 
-#if !defined(__SANITIZE_THREAD__)  // refuses to run threads in a child of a process that had some
+#if !defined(NAMM_TSAN)  // refuses to run threads in a child of a process that had some
 TEST_CASE("a forked child goes on", "[llama][threads]") {
   const auto model = llama::LlamaModel::load(write_tiny_model({}));
   const auto spy = std::make_shared<ThreadSpy>();

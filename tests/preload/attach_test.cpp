@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "tests/preload/attached.hpp"
+#include "tests/support/sanitizers.hpp"
 #include "tests/support/tiny_model.hpp"
 
 using namespace namm::test;
@@ -65,7 +66,7 @@ TEST_CASE("every position above the one that is told can be cut", "[preload][att
   }
 }
 
-#ifndef __SANITIZE_ADDRESS__  // it keeps freed memory back
+#ifndef NAMM_ASAN  // it keeps freed memory back
 TEST_CASE("memory of removed sequences is released", "[preload][attach]") {
   TinyShape shape;
   shape.query_heads = shape.kv_heads = 6;

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "tests/preload/attached.hpp"
+#include "tests/support/sanitizers.hpp"
 
 using namespace namm::test;
 
@@ -24,7 +25,7 @@ TEST_CASE("the ggml that this is built with has the layout it says", "[preload][
   CHECK(namm::llama::layout_problem().empty());
 }
 
-#ifndef __SANITIZE_ADDRESS__  // its library would have to come first
+#ifndef NAMM_ASAN  // its library would have to come first
 TEST_CASE("a ggml with more callbacks or other numbers is refused with the context", "[preload][layout]") {
   const Outcome same = with_other_ggml("none");
   CAPTURE(same.err);

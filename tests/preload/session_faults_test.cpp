@@ -2,11 +2,12 @@
 // on and says so, what was saved before is still whole, and afterwards the same bytes are written.
 #include "tests/preload/attached.hpp"
 #include "tests/support/faults.hpp"
+#include "tests/support/sanitizers.hpp"
 
 using namespace namm::test;
 namespace fs = std::filesystem;
 
-#ifndef __SANITIZE_ADDRESS__  // its library would have to come first
+#ifndef NAMM_ASAN  // its library would have to come first
 TEST_CASE("a session that cannot be saved leaves the one before", "[preload][session][faults]") {
   const Folder folder;
   const std::string model = model_file();

@@ -161,6 +161,8 @@ def test_what_is_wrong_is_said(model, make_model, tokenizer):
         namm.attach(make_model("llama"), "full").episode()
     with pytest.raises(NotImplementedError, match="must read text"):
         namm.calibrate(model, tokenizer, progress=False)
+    with pytest.raises(NotImplementedError, match="must read text"):
+        namm.evolve(model, tokenizer, progress=False)
     crossed = transformers.DecisionTransformerModel(transformers.DecisionTransformerConfig(hidden_size=32, n_layer=1, add_cross_attention=True))
     with pytest.raises(NotImplementedError, match="cross-attention"):
         namm.attach(crossed, "full")

@@ -93,6 +93,14 @@ class Memory:
             raise ValueError(f"row: must be of a text that was read, is {row}; call the model first")
         return kept_shares(self.cache, kinds, row)
 
+    def require_text(self) -> None:
+        """Raises NotImplementedError if the model reads something else, with which nothing is fitted or evolved here."""
+        if self.model is not self.whole_model:
+            raise NotImplementedError(
+                f"model {self.shape.model_type}: must read text for a policy to be made on it, reads states and returns; policies that are "
+                "there already attach to it (h2o-mean, default)"
+            )
+
     def episode(self) -> Episode:
         """A new rollout of a decision transformer, read step by step."""
         if self.model is self.whole_model:

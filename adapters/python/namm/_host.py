@@ -25,6 +25,7 @@ class TransformersHost(Memory):
 
     def __init__(self, model: Any, tokenizer: Any, policy: Policy, chat_template: bool) -> None:
         super().__init__(model, policy)
+        self.require_text()
         tokeniser = Tokeniser(tokenizer)
         self.tokenize, self.detokenize = tokeniser.tokenize, tokeniser.detokenize
         self.turn = tokeniser.turn(chat_template)

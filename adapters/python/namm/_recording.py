@@ -22,11 +22,7 @@ class Recording(Memory):
 
     def __init__(self, model: Any) -> None:
         super().__init__(model, Policy("full"))
-        if self.model is not self.whole_model:
-            raise NotImplementedError(
-                f"model {self.shape.model_type}: must read text to be calibrated, reads states and returns; policies that are not fitted "
-                "attach to it (h2o-mean, default)"
-            )
+        self.require_text()
         self.layers = [layer for layer in self.shape.layer_tuples() if layer[4] == 0]
         self._options = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(model.forward).parameters else {}
 
