@@ -16,7 +16,7 @@ usage: bash cmake/setup.sh [--packages-only | --llama-only] [--with-server] [--w
   --llama-only      build llama.cpp into build/llama and leave the system packages alone
   --with-server     build llama-server, llama-cli, llama-completion, llama-bench and llama-batched-bench, too, into
                     build/llama/bin (10 to 15 minutes on two cores); a library that is there already stays as it is
-  --with-clang      install Clang with its sanitizers and OpenMP, too: what the presets `sanitize`, `tsan` and `fuzz` are built with
+  --with-clang      install Clang with its sanitizers and OpenMP, too: what the presets `tsan` and `fuzz` are built with
   --cuda            build llama.cpp with its CUDA backend for the GPUs of this machine (or, without one, for those in
                     NAMM_CUDA_ARCHITECTURES, 90 for example); needs the CUDA toolkit, takes up to an hour on two cores. Later calls
                     keep it until `--llama pinned`

@@ -47,6 +47,7 @@ struct Place {
 
 /// The scales behind the codes of all blocks.
 void compact_scales(std::byte* blocks, std::size_t size, std::size_t block_bytes, std::span<const std::int32_t> kept) {
+  if (kept.empty()) return;  // there may be no block
   compact_blocks(reinterpret_cast<std::uint16_t*>(blocks + kBlock * size), scales_of(size), block_bytes, kept);
 }
 

@@ -6,10 +6,10 @@ usage() {
   cat <<'HELP'
 usage: bash tests/run.sh [--sanitize | --threads | --python] [CMAKE-OPTION...]
 
-  --sanitize      the preset `sanitize` (AddressSanitizer, UndefinedBehaviorSanitizer) instead of `release`; with Clang, which is installed
+  --sanitize      the preset `sanitize` (AddressSanitizer, UndefinedBehaviorSanitizer) instead of `release`
   --python        the Python package alone, in a virtual environment under build/python-tests; downloads torch (1 GB packed) once.
                   NAMM_TRANSFORMERS=4.57.6, for example, is another version of Transformers in an environment of its own
-  --threads       the preset `tsan` (ThreadSanitizer): what runs in threads of our own, without the rest; with Clang
+  --threads       the preset `tsan` (ThreadSanitizer): what runs in threads of our own, without the rest; built by Clang
   CMAKE-OPTION    passed to the configuration, for example -DNAMM_WERROR=ON
 HELP
 }
@@ -17,7 +17,7 @@ HELP
 preset=release options=() setup=()
 while (($#)); do
   case $1 in
-    --sanitize) preset=sanitize setup=(--with-clang) ;;
+    --sanitize) preset=sanitize ;;
     --threads) preset=tsan setup=(--with-clang) ;;
     --python) exec bash "$(dirname "${BASH_SOURCE[0]}")/python/run.sh" ;;
     -h | --help) usage; exit 0 ;;

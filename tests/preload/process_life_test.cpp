@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/preload/attached.hpp"
+#include "tests/support/sanitizers.hpp"
 
 using namespace namm::test;
 namespace fs = std::filesystem;
@@ -38,7 +39,11 @@ Outcome attached_as(const std::string& program, const Words& actions) {
 
 TEST_CASE("a program that exits without freeing its context has its last request reported", "[preload][attach][exit]") {
   const std::string model = model_file();
-  for (const Words& way : {Words{"leave"}, Words{"fork", "leave"}}) {
+  std::vector<Words> ways = {{"leave"}};
+#ifndef NAMM_TSAN  // whose OpenMP tool does not outlive a fork
+  ways.push_back({"fork", "leave"});
+#endif
+  for (const Words& way : ways) {
     const Folder folder;
     Words actions = {"eval:0:40:1", "step:0:5:2"};
     actions.insert(actions.end(), way.begin(), way.end());
