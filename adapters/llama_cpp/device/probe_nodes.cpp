@@ -1,6 +1,7 @@
 #include "adapters/llama_cpp/device/probe_nodes.hpp"
 
 #include "adapters/llama_cpp/device/placed_nodes.hpp"
+#include "adapters/llama_cpp/version/nodes.hpp"
 
 namespace namm::llama {
 namespace {
@@ -17,7 +18,7 @@ class PartNodes : public PlacedNodes {
     ggml_tensor* const squares = placed(ggml_sub(context_, rows, part.centre), Room::squares);
     ggml_tensor* const scaled = done(ggml_mul_inplace(context_, squares, part.scale));
     ggml_tensor* const raised = done(ggml_sqr_inplace(context_, scaled));
-    ggml_tensor* const bounded = done(ggml_clamp_inplace(context_, raised, 0, SquareScale::kLargestSquare));
+    ggml_tensor* const bounded = done(clamp_in_place(context_, raised, 0, SquareScale::kLargestSquare));
     ggml_tensor* const more = placed(ggml_mul_mat(context_, part.square_weights, bounded), Room::square_scores);
     return done(ggml_add_inplace(context_, sum, more));
   }
