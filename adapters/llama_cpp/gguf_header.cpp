@@ -135,9 +135,9 @@ std::uint64_t GgufHeader::weights_offset() const {
 double GgufHeader::parameters() const {
   double total = 0;
   for (std::int64_t i = 0; i < tensors(); ++i) {
-    const std::int64_t* const size = gguf_get_tensor_ne(context_.get(), i);
-    total +=
-        static_cast<double>(size[0]) * static_cast<double>(size[1]) * static_cast<double>(size[2]) * static_cast<double>(size[3]);
+    const ggml_type type = gguf_get_tensor_type(context_.get(), i);
+    total += static_cast<double>(gguf_get_tensor_size(context_.get(), i) / ggml_type_size(type)) *
+             static_cast<double>(ggml_blck_size(type));
   }
   return total;
 }

@@ -4,6 +4,7 @@
 
 #include "adapters/llama_cpp/device/placed_nodes.hpp"
 #include "adapters/llama_cpp/version/cache_tensor.hpp"
+#include "adapters/llama_cpp/version/nodes.hpp"
 
 namespace namm::llama {
 namespace {
@@ -39,7 +40,7 @@ class AttentionNodes : PlacedNodes {
     ggml_tensor* const held =
         alias_as(context_, keys, {keys->ne[0], in_.slots, keys->ne[2], 1}, {keys->nb[1], keys->nb[2], keys->nb[3]});
     ggml_tensor* products = ggml_mul_mat(context_, held, queries);
-    ggml_prec_set_acc(products, GGML_PREC_F32);
+    add_up_in_f32(products, 0);
     placed(products, Room::products);
     float scale = parameter(in_.attention, 0);
     if (const float softcap = parameter(in_.attention, 2); softcap != 0) {
