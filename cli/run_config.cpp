@@ -15,7 +15,7 @@ namespace {
 constexpr std::uintmax_t kMostBytes = 1 << 20;
 
 [[noreturn]] void refuse(const RunConfig& config, const std::string& name, const std::string& why) {
-  throw std::invalid_argument("config " + config.path.string() + ": \"" + name + "\" " + why);
+  throw std::invalid_argument("config " + config.path.string() + ": \"" + detail::one_line(name) + "\" " + why);
 }
 
 bool is_switch(const po::option_description& option) {
@@ -25,7 +25,12 @@ bool is_switch(const po::option_description& option) {
 /// The words that would stand behind the option.
 std::vector<std::string> words_of(const RunConfig& config, const std::string& name, const nlohmann::json& value) {
   const auto word = [&](const nlohmann::json& one) -> std::string {
-    if (one.is_string()) return one.get<std::string>();
+    if (one.is_string()) {
+      const std::string& text = one.get_ref<const std::string&>();
+      if (std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }))
+        refuse(config, name, "must be visible text, has a control character in it; remove it");  // errors show it
+      return text;
+    }
     if (one.is_number()) return one.dump();
     refuse(config, name, "must be a text, a number or a list of these, is " + one.dump().substr(0, 60) + "; see --help");
   };
