@@ -118,7 +118,7 @@ clang_is_whole() {
   local place
   place=$(mktemp -d)
   echo 'int main() {}' > "$place/main.cpp"
-  clang++ -fsanitize=address,undefined -shared-libasan -fopenmp "$place/main.cpp" -o "$place/main" 2> /dev/null &&
+  clang++ -fsanitize=address,undefined -fopenmp "$place/main.cpp" -o "$place/main" 2> /dev/null &&
     clang++ -fsanitize=thread "$place/main.cpp" -o "$place/main" 2> /dev/null
   local code=$?
   rm -rf "$place"

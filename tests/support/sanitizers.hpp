@@ -1,17 +1,14 @@
 #pragma once
 // NAMM_ASAN and NAMM_TSAN where the tests are built with these sanitizers, of which GCC tells by macros and Clang by features.
 
-#ifndef __has_feature
-#define __has_feature(name) 0
-#define NAMM_NO_FEATURES
-#endif
-#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#if defined(__SANITIZE_ADDRESS__)
 #define NAMM_ASAN
-#endif
-#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
+#elif defined(__SANITIZE_THREAD__)
+#define NAMM_TSAN
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define NAMM_ASAN
+#elif __has_feature(thread_sanitizer)
 #define NAMM_TSAN
 #endif
-#ifdef NAMM_NO_FEATURES
-#undef __has_feature
-#undef NAMM_NO_FEATURES
 #endif

@@ -40,7 +40,7 @@ class AttentionNodes : PlacedNodes {
     ggml_tensor* const held =
         alias_as(context_, keys, {keys->ne[0], in_.slots, keys->ne[2], 1}, {keys->nb[1], keys->nb[2], keys->nb[3]});
     ggml_tensor* products = ggml_mul_mat(context_, held, queries);
-    add_up_in_f32(products, 0);
+    add_up_in_f32(products);
     placed(products, Room::products);
     float scale = parameter(in_.attention, 0);
     if (const float softcap = parameter(in_.attention, 2); softcap != 0) {

@@ -16,13 +16,13 @@ inline ggml_tensor* clamp_in_place(ggml_context* context, ggml_tensor* numbers, 
 }
 
 /// Products are added up in F32: by ggml_prec_set_acc(), or where there is none yet (0.16), by the function that it has replaced.
+/// A template, so that only the one that is there has to be.
 template <class Tensor>
-auto add_up_in_f32(Tensor* products, int) -> decltype(ggml_prec_set_acc(products, GGML_PREC_F32), void()) {
-  ggml_prec_set_acc(products, GGML_PREC_F32);
-}
-template <class Tensor>
-void add_up_in_f32(Tensor* products, long) {
-  ggml_mul_mat_set_prec(products, GGML_PREC_F32);
+void add_up_in_f32(Tensor* products) {
+  if constexpr (requires { ggml_prec_set_acc(products, GGML_PREC_F32); })
+    ggml_prec_set_acc(products, GGML_PREC_F32);
+  else
+    ggml_mul_mat_set_prec(products, GGML_PREC_F32);
 }
 
 }  // namespace namm::llama
