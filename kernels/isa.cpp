@@ -19,6 +19,7 @@ std::string lower(std::string text) {
 
 std::vector<std::string> names_of(const std::vector<std::int64_t>& targets) {
   std::vector<std::string> names;
+  names.reserve(targets.size() + 1);
   for (const std::int64_t target : targets) names.push_back(lower(hwy::TargetName(target)));
   if (names.empty() || names.back() != "scalar") names.emplace_back("scalar");  // Highway may have one of that name
   return names;

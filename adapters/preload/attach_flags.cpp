@@ -23,7 +23,7 @@ unsigned kind_of(const std::string& program) {
   if (name == "llama-cli") return kCli;
   if (name == "llama-completion") return kCompletion;
   if (name == "llama-bench") return kBench;
-  return name.starts_with("llama-") ? unsigned{kOther} : 0u;
+  return name.starts_with("llama-") ? kOther : 0u;
 }
 
 bool among(const Words& words, std::string_view word) {

@@ -7,7 +7,7 @@
 namespace namm::preload {
 
 /// Programs of llama.cpp, as bits: they differ in the flags they know.
-enum Programs : unsigned { kServer = 1, kCli = 2, kCompletion = 4, kBench = 8, kOther = 16 };
+inline constexpr unsigned kServer = 1, kCli = 2, kCompletion = 4, kBench = 8, kOther = 16;
 
 /// Where the KV cache of the program will be.
 enum class CachePlace { host, device };
