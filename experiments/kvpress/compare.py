@@ -313,6 +313,9 @@ def main():
     folder, prompts, output = options.files
     import torch
 
+    import transformers
+
+    transformers.logging.disable_progress_bar()
     logging.disable(logging.WARNING)
     shard, shards = map(int, options.shard.split("/"))
     prompts = [json.loads(line) for line in open(prompts)][shard::shards]
