@@ -38,20 +38,23 @@ else()
     message(FATAL_ERROR "llama.cpp: the header ggml-backend-impl.h is not installed with it. Give "
       "-DNAMM_GGML_IMPL_DIR=<llama.cpp source>/ggml/src of the same version.")
   endif()
+  list(TRANSFORM GGML_AVAILABLE_BACKENDS PREPEND ggml:: OUTPUT_VARIABLE backends)
+  set_property(TARGET llama ${backends} PROPERTY INTERFACE_COMPILE_FEATURES "")  # c_std_90: projects without C could not link them
   message(STATUS "llama.cpp ${LLAMA_VERSION}: ${LLAMA_LIB_DIR}")
   set(NAMM_LLAMA_TARGETS llama ggml::ggml ggml::ggml-base)
 endif()
 
 # A llama.cpp that the including project adds behind us would be a second one.
-function(namm_check_order)
+function(namm_check_order ours)
   if(TARGET llama)
     get_target_property(imported llama IMPORTED)
     if(NOT imported)
-      message(FATAL_ERROR "namm was configured with the llama.cpp in ${LLAMA_LIB_DIR}, and this project builds another; add llama.cpp "
+      message(FATAL_ERROR "namm was configured with the llama.cpp in ${ours}, and this project builds another; add llama.cpp "
         "before namm (add_subdirectory)")
     endif()
   endif()
 endfunction()
 if(NOT PROJECT_IS_TOP_LEVEL AND NOT NAMM_LLAMA_IS_A_TARGET)
-  cmake_language(DEFER DIRECTORY ${CMAKE_SOURCE_DIR} CALL namm_check_order)
+  # EVAL: a deferred call sees the variables of that folder, not ours
+  cmake_language(EVAL CODE "cmake_language(DEFER DIRECTORY [[${CMAKE_SOURCE_DIR}]] CALL namm_check_order [[${LLAMA_LIB_DIR}]])")
 endif()

@@ -60,7 +60,11 @@ void GgufHeader::Free::operator()(gguf_context* context) const {
 
 GgufHeader::GgufHeader(const std::filesystem::path& path) {
   std::string problem;
-  if (std::error_code failed; std::filesystem::file_size(path, failed) == 0 && !failed)
+  std::error_code failed;
+  const std::uintmax_t bytes = std::filesystem::file_size(path, failed);
+  if (failed == std::errc::no_such_file_or_directory)
+    throw std::runtime_error(path.string() + ": must be a GGUF file, is not there; correct the path");
+  if (bytes == 0 && !failed)
     throw std::runtime_error(path.string() + ": must be a GGUF file, is empty; copy or download it anew");
   ggml_log_set(keep_first_error, &problem);
   try {

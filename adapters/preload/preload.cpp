@@ -28,7 +28,7 @@ const Hooks* load_module() {
   if (const char* const what = problem ? problem() : "no check of it") {
     std::fprintf(
         stderr,
-        "namm: attach: the program's ggml must have the layout of the one that namm was built with, has not (%s); use the "
+        "namm: attach: the program's ggml must have the layout of the one that namm was built with, has another (%s); use the "
         "llama.cpp that namm was built with, or build namm against the program's\n",
         what);
     return nullptr;

@@ -47,7 +47,7 @@ class Policy {
 
 /// How a policy is made by its name.
 struct PolicyEntry {
-  std::string name;     ///< small letters, digits and '-'
+  std::string name;     ///< 1 to 64 lower-case letters, digits and hyphens
   std::string summary;  ///< one line for --help, with the source
   /// Builds the policy from its part of a policy file (Policy::to_json); an empty object means defaults (all-zero weights for
   /// networks). Policies that are `fitted` have none: they exist in files only. Throws std::runtime_error when the content is

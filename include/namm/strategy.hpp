@@ -54,7 +54,7 @@ class Strategy {
 
 /// How a strategy is made by its name.
 struct StrategyEntry {
-  std::string name;     ///< small letters, digits and '-'
+  std::string name;     ///< 1 to 64 lower-case letters, digits and hyphens
   std::string summary;  ///< one line for --help, with the source
   /// Called with a population that is not 0. Throws std::invalid_argument on wrong settings: subject, rule, value seen, remedy.
   std::function<std::unique_ptr<Strategy>(const StrategySettings& settings)> make;

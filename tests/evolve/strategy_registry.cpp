@@ -65,7 +65,7 @@ TEST_CASE("a registered strategy evolves by its name and can be resumed", "[stra
 
   CHECK_THROWS_WITH(register_strategy({"own", "", make_own}), Contains("strategy 'own'") && Contains("registered already"));
   CHECK_THROWS_WITH(register_strategy({"auto", "", make_own}), Contains("registered already"));
-  CHECK_THROWS_WITH(register_strategy({"Own", "", make_own}), Contains("small letters"));
+  CHECK_THROWS_WITH(register_strategy({"Own", "", make_own}), Contains("lower-case letters"));
   CHECK_THROWS_WITH(register_strategy({"other", "", nullptr}), Contains("must have a function"));
 }
 

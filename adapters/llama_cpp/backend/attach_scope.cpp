@@ -109,7 +109,7 @@ AttachScope::AttachScope(CachePolicy memory) : memory_(std::move(memory)) {
   static std::once_flag once;
   std::call_once(once, [] {
     if (const std::string problem = layout_problem(); !problem.empty())
-      throw std::runtime_error("llama.cpp: its ggml must have the layout of the one that namm was built with, has not (" +
+      throw std::runtime_error("llama.cpp: its ggml must have the layout of the one that namm was built with, has another (" +
                                problem + "); run with the llama.cpp that namm was built with, or build namm against this one");
     if (!ggml_backend_reg_by_name("NAMM")) ggml_backend_register(backend_registry());  // ggml_backend_load has done it elsewhere
     clear_cpu_buffers_lazily();
@@ -123,7 +123,9 @@ AttachScope::~AttachScope() {
 }
 
 CacheStore& AttachScope::finish(const ContextFacts& facts) {
-  if (!instance_) throw std::runtime_error("model: no context was created to attach a policy to");
+  if (!instance_) 
+    throw std::runtime_error(
+        "model: must have weights and a KV cache to attach a policy to, no cache was made; was it loaded with vocab_only?");
   CacheStore& store = *instance_->store;
   store.expect(facts.window_tokens, true);
   ModelTraits traits = facts.traits;

@@ -146,6 +146,9 @@ void Attached::clear() {
 
 void Attached::remove(llama_seq_id sequence, llama_pos from) {
   require_sequence(sequence, context());
+  if (from < 0)
+    throw std::invalid_argument("from: must be a position, at least 0, is " + std::to_string(from) +
+                                "; 0 removes the whole sequence");
   parts_->followed.catch_up();
   if (from > 0 && !parts_->followed.can_cut(sequence, from))
     throw std::runtime_error("sequence " + std::to_string(sequence) +

@@ -101,6 +101,7 @@ std::size_t write_state(const StateSource& source, std::int32_t sequence, std::s
 }
 
 std::size_t state_bytes(std::span<const std::byte> from) {
+  if (from.empty()) throw std::runtime_error("saved state: must be what was saved, is empty; give what was saved");
   ByteReader in(from);
   const auto magic = from.size() < kStateMagic.size() ? std::vector<char>() : in.numbers<char>(kStateMagic.size());
   if (std::string_view(magic.data(), magic.size()) == kStateMagicBefore)
@@ -133,7 +134,11 @@ std::vector<std::pair<std::int64_t, CacheStore::Names>> read_state(const StateSo
   for (std::uint64_t i = 0; i < count; ++i) {
     Cut cut;
     cut.offset = in.number<std::uint64_t>("place of a row", end, kLargestRest + most_rows);
-    cut.length = in.number<std::uint64_t>("length of rows", 0, most_rows - length);
+    cut.length = in.number<std::uint64_t>();
+    if (cut.length > most_rows - length)
+      throw std::runtime_error("saved state: its rows must fit into the context, which has room for " + std::to_string(most_rows) +
+                               " bytes of the runtime's, take " + std::to_string(cut.length) +
+                               " and more; load it into a context with the n_ctx, model and cache types that it was saved with");
     end = cut.offset + cut.length;
     length += cut.length;
     cuts.push_back(cut);

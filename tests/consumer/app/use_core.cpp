@@ -5,6 +5,10 @@
 #include <numeric>
 #include <vector>
 
+#ifdef _OPENMP
+#error "namm must leave the flags of who links it as they were, has added OpenMP"
+#endif
+
 int main() {
   std::vector<std::int32_t> positions(100);
   std::iota(positions.begin(), positions.end(), 0);

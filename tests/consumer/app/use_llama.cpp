@@ -136,8 +136,42 @@ int main(int, char** argv) {
   check(says(thrown<std::invalid_argument>([&] { namm::llama::attach(model, q4, policy.with_budget("25%")); }),
              "type_k: must be f16"),
         "cache type");
+  for (const int number : {-1, static_cast<int>(GGML_TYPE_COUNT), 9999}) {
+    q4.type_k = static_cast<ggml_type>(number);
+    check(says(thrown<std::invalid_argument>([&] { namm::llama::attach(model, q4, policy.with_budget("25%")); }),
+               ("is the number " + std::to_string(number)).c_str()),
+          "a number that is no type");
+  }
+  off.flash_attn_type = static_cast<llama_flash_attn_type>(17);
+  check(says(thrown<std::invalid_argument>([&] { namm::llama::attach(model, off, policy.with_budget("25%")); }), "is 17"),
+        "a number that is no kind of attention");
+  llama_context_params nothing = params;
+  nothing.n_batch = 0;
+  check(says(thrown<std::invalid_argument>([&] { namm::llama::attach(model, nothing, policy.with_budget("25%")); }), "n_batch"),
+        "no batch");
+  {
+    auto attached = namm::llama::attach(model, params, namm::load_policy("full"));
+    attached.decode(batch_of(tokens));
+    const std::vector<std::byte> saved = attached.save(0);
+    check(says(thrown<std::invalid_argument>([&] { attached.remove(0, -7); }), "at least 0, is -7"), "positions");
+    check(says(thrown<std::runtime_error>([&] { attached.load({}, 0); }), "is empty"), "an empty state");
+    llama_context_params small = params;
+    small.n_ctx = 256;
+    auto smaller = namm::llama::attach(model, small, namm::load_policy("full"));
+    check(says(thrown<std::runtime_error>([&] { smaller.load(saved, 0); }), "n_ctx"), "a state that is too large");
+    check(smaller.usage().entries == 0, "of which nothing is left");
+  }
+  namm::register_policy({"none", "a factory that makes nothing", [](const nlohmann::json&) { return nullptr; }});
+  check(says(thrown<std::invalid_argument>([] { namm::load_policy("none"); }), "policy none: must be made"), "no policy made");
+  check(says(thrown<std::runtime_error>([] { namm::llama::policy_for("missing.gguf"); }), "is not there"), "no model file");
+  llama_model_params words = llama_model_default_params();
+  words.vocab_only = true;
+  llama_model* const vocabulary_alone = llama_model_load_from_file(argv[1], words);
+  check(says(namm::llama::why_not_attachable(vocabulary_alone), "vocab_only"), "no weights");
+  llama_model_free(vocabulary_alone);
   check(says(thrown<std::invalid_argument>([&] { namm::llama::attach(nullptr, params, policy); }), "must be loaded"), "no model");
   check(says(thrown<std::invalid_argument>([] { namm::load_policy("h20"); }), "nearest: h2o"), "names");
+  check(says(thrown<std::invalid_argument>([] { namm::load_policy("defualt"); }), "nearest: default"), "the shipped policy's, too");
   check(says(thrown<std::invalid_argument>([&] { policy.with_budget("250%"); }), "budget"), "budgets");
   check(namm::llama::why_not_attachable(model).empty(), "this model can be attached to");
   llama_model_free(model);
