@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <stdexcept>
 
@@ -14,24 +15,43 @@ namespace {
 
 using nlohmann::json;
 
+std::size_t packed_count(const json& value) {
+  return value.get_binary().size() / value.get_binary().subtype();
+}
+
+double packed_number(const json& value, std::size_t index) {
+  const auto& bytes = value.get_binary();
+  float narrow = 0;
+  double wide = 0;
+  if (bytes.subtype() == sizeof wide) {
+    std::memcpy(&wide, bytes.data() + index * sizeof wide, sizeof wide);
+    return wide;
+  }
+  std::memcpy(&narrow, bytes.data() + index * sizeof narrow, sizeof narrow);
+  return narrow;
+}
+
 /// The value as an error shows it: short, one line.
 std::string describe(const json* value) {
   if (value == nullptr) return "missing";
   if (value->is_array()) return "a list of " + std::to_string(value->size());
+  if (value->is_binary()) return "a list of " + std::to_string(packed_count(*value));
   if (value->is_object()) return "an object";
   std::string text = value->dump(-1, ' ', true, json::error_handler_t::replace);
   if (text.size() > 40) text = text.substr(0, 40) + "...";
   return text;
 }
 
-bool read_float(const json& value, float& out) {
-  if (!value.is_number()) return false;
-  const double wide = value.get<double>();
+bool read_float(double wide, float& out) {
   // 9 digits of the largest float are a little above it; from the middle to the next power of two on, it is another number
   constexpr double largest = std::numeric_limits<float>::max();
   if (!(std::abs(wide) < 0x1.ffffffp127)) return false;
   out = static_cast<float>(std::clamp(wide, -largest, largest));
   return true;
+}
+
+bool read_float(const json& value, float& out) {
+  return value.is_number() && read_float(value.get<double>(), out);
 }
 
 }  // namespace
@@ -124,14 +144,16 @@ std::string JsonFields::text_or_empty(std::string_view name) const {
 
 std::vector<float> JsonFields::numbers(std::string_view name, std::size_t count) const {
   const json* value = find(name);
-  if (value == nullptr || !value->is_array() || value->size() != count) {
+  const bool packed = value != nullptr && value->is_binary();
+  if (value == nullptr || !(packed || value->is_array()) || (packed ? packed_count(*value) : value->size()) != count) {
     refuse(name, "a list of " + std::to_string(count) + " numbers");
   }
   std::vector<float> out(count);
   for (std::size_t i = 0; i < count; ++i) {
-    if (read_float((*value)[i], out[i])) continue;
+    if (packed ? read_float(packed_number(*value, i), out[i]) : read_float((*value)[i], out[i])) continue;
+    const json seen = packed ? json(packed_number(*value, i)) : (*value)[i];
     throw std::runtime_error("field " + path_ + std::string(name) + "[" + std::to_string(i) + "] must be a finite number, is " +
-                             describe(&(*value)[i]) + "; correct it or write the file anew");
+                             describe(&seen) + "; correct it or write the file anew");
   }
   return out;
 }
@@ -156,6 +178,23 @@ json numbers_of(const std::vector<float>& values) {
   json list = json::array();
   for (const float value : values) list.push_back(number_of(value));
   return list;
+}
+
+json packed_numbers(std::string_view bytes, std::size_t number_bytes) {
+  return json::binary(std::vector<std::uint8_t>(bytes.begin(), bytes.end()), number_bytes);
+}
+
+json with_lists(json value) {
+  if (value.is_binary()) {
+    const bool narrow = value.get_binary().subtype() == sizeof(float);
+    json list = json::array();
+    for (std::size_t i = 0; i < packed_count(value); ++i)
+      list.push_back(narrow ? number_of(static_cast<float>(packed_number(value, i))) : json(packed_number(value, i)));
+    return list;
+  }
+  if (value.is_structured())
+    for (json& child : value) child = with_lists(std::move(child));
+  return value;
 }
 
 }  // namespace namm::detail

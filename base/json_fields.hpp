@@ -29,7 +29,7 @@ class JsonFields {
   double number_or_nan(std::string_view name) const;
   /// "" where the field is missing or null.
   std::string text_or_empty(std::string_view name) const;
-  /// `count` finite float32 values.
+  /// `count` finite float32 values, of a list or packed.
   std::vector<float> numbers(std::string_view name, std::size_t count) const;
   JsonFields object(std::string_view name) const;
 
@@ -46,5 +46,11 @@ nlohmann::json number_or_null(double value);
 /// A float32 as the JSON number of its 9 significant digits, which reads back as the same bits.
 nlohmann::json number_of(float value);
 nlohmann::json numbers_of(const std::vector<float>& values);
+
+/// A list of float32 or float64 (`number_bytes` 4 or 8, little-endian) as one value, which JsonFields::numbers() reads without
+/// looking at every number as JSON: binary, with the size of a number as its subtype. JSON text has no such values.
+nlohmann::json packed_numbers(std::string_view bytes, std::size_t number_bytes);
+/// The same value with lists in the place of packed numbers, float32 as number_of().
+nlohmann::json with_lists(nlohmann::json value);
 
 }  // namespace namm::detail

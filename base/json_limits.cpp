@@ -1,6 +1,8 @@
 #include "base/json_limits.hpp"
 
+#include <set>
 #include <stdexcept>
+#include <vector>
 
 namespace namm::detail {
 namespace {
@@ -8,7 +10,8 @@ namespace {
 /// Reads along without storing anything.
 class LimitReader : public nlohmann::json_sax<nlohmann::json> {
  public:
-  LimitReader(std::size_t bytes, std::size_t most_values) : bytes_(bytes), most_values_(most_values) {}
+  LimitReader(std::size_t bytes, std::size_t most_values, RepeatedNames repeated)
+      : bytes_(bytes), most_values_(most_values), repeated_(repeated) {}
   bool null() override { return count(); }
   bool boolean(bool) override { return count(); }
   bool number_integer(number_integer_t) override { return count(); }
@@ -16,9 +19,20 @@ class LimitReader : public nlohmann::json_sax<nlohmann::json> {
   bool number_float(number_float_t, const string_t&) override { return count(); }
   bool string(string_t&) override { return count(); }
   bool binary(binary_t&) override { return count(); }
-  bool key(string_t&) override { return count(); }
-  bool start_object(std::size_t) override { return enter(); }
-  bool end_object() override { return leave(); }
+  bool key(string_t& name) override {
+    if (repeated_ == RepeatedNames::refused && !names_.back().insert(name).second)
+      throw std::runtime_error("must have every name once, has \"" + one_line(name.substr(0, 60)) +
+                               "\" twice; copy or write the file anew");
+    return count();
+  }
+  bool start_object(std::size_t) override {
+    if (repeated_ == RepeatedNames::refused) names_.emplace_back();
+    return enter();
+  }
+  bool end_object() override {
+    if (repeated_ == RepeatedNames::refused) names_.pop_back();
+    return leave();
+  }
   bool start_array(std::size_t) override { return enter(); }
   bool end_array() override { return leave(); }
   bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception&) override {
@@ -46,12 +60,14 @@ class LimitReader : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
   std::size_t bytes_, most_values_, values_ = 0, depth_ = 0;
+  RepeatedNames repeated_;
+  std::vector<std::set<std::string>> names_;  // of the objects that are open, if they must be looked at
 };
 
 }  // namespace
 
-nlohmann::json parse_json(std::string_view text, std::size_t most_values) {
-  LimitReader reader(text.size(), most_values);
+nlohmann::json parse_json(std::string_view text, std::size_t most_values, RepeatedNames repeated) {
+  LimitReader reader(text.size(), most_values, repeated);
   nlohmann::json::sax_parse(text.begin(), text.end(), &reader);
   return nlohmann::json::parse(text.begin(), text.end());
 }

@@ -38,7 +38,7 @@ int run_average(const std::vector<std::string>& arguments) {
   po::options_description options("Options", 100);
   const auto positional = add_files(options, "policy files of several runs, at least two");
   options.add_options()("output,o", po::value<std::string>()->required()->value_name("FILE"),
-                        "the policy file to write; a file there is replaced")(
+                        "the policy file to write, in binary form if it ends in .safetensors; a file there is replaced")(
       "recency", po::value<float>()->value_name("R"),
       "calibrated policies: the recency of the result, 0 to 4; default: the first file's");
   add_general(options);

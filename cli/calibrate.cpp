@@ -41,6 +41,10 @@ po::options_description calibrate_options() {
   po::options_description options("Options", 100);
   options.add_options()("output,o", po::value<std::string>()->value_name("DIR"),
                         "new folder for policy.json and calibration.json");
+  options.add_options()(
+      "format", po::value<std::string>()->default_value("json")->value_name("NAME"),
+      "of the policy: json (policy.json) or safetensors (policy.safetensors: for millions of numbers, four times "
+      "as many, loaded in milliseconds)");
   options.add_options()("resume", po::value<std::string>()->value_name("DIR"),
                         "continues the calibration in this folder (same settings, taken from its run.json)");
   add_model(options, 1);
@@ -86,18 +90,29 @@ po::options_description calibrate_options() {
   return options;
 }
 
+/// "policy.json" or "policy.safetensors"
+std::string policy_name_from(const po::variables_map& values) {
+  const auto format = values["format"].as<std::string>();
+  if (format == "json") return kPolicyFileName;
+  if (format == "safetensors") return kBinaryPolicyFileName;
+  throw std::invalid_argument("--format: must be json or safetensors, is \"" + format + "\"");
+}
+
 /// A policy that no command could read is not worth the work.
-void check_size(const calibrate::ProbeSettings& probe, const HostDescription& host) {
+void check_size(const calibrate::ProbeSettings& probe, const HostDescription& host, const std::string& policy_name) {
   const std::size_t numbers = calibrate::ProbeFit::probe_numbers(probe, host);
-  if (numbers <= kMostPolicyNumbers) return;
+  const bool binary = policy_name == kBinaryPolicyFileName;
+  const std::size_t most = binary ? kMostBinaryPolicyNumbers : kMostPolicyNumbers;
+  if (numbers <= most) return;
   const bool key = probe.input == ProbeInput::key, linear = probe.read_out == calibrate::ReadOut::linear;
-  throw std::invalid_argument("calibrate: the probes of a model must have at most " + std::to_string(kMostPolicyNumbers) +
+  throw std::invalid_argument("calibrate: the probes of a model must have at most " + std::to_string(most) +
                               " numbers to fit into a policy file, have " + std::to_string(numbers) + " with --input " +
                               std::string(to_string(probe.input)) + " --read-out " +
                               std::string(calibrate::to_string(probe.read_out)) +
-                              (key && linear ? "; the model is too large for probes"
-                               : key         ? "; give --read-out linear"
-                                             : "; give --input key, or --read-out linear if that halves it enough"));
+                              (!binary && numbers <= kMostBinaryPolicyNumbers ? "; give --format safetensors"
+                               : key && linear                                ? "; the model is too large for probes"
+                               : key                                          ? "; give --read-out linear"
+                                     : "; give --input key, or --read-out linear if that halves it enough"));
 }
 
 /// What it will cost, measured on a few tokens.
@@ -186,7 +201,7 @@ std::filesystem::path folder_from(const po::variables_map& values, bool resume) 
   if (!resume && unfinished)
     throw std::runtime_error("output " + folder.string() + ": holds an unfinished calibration; `namm calibrate --resume " +
                              folder.string() + "` goes on with it, or choose another folder");
-  if (!resume && std::filesystem::exists(folder / "policy.json"))
+  if (!resume && policy_file_in(folder) != folder)
     throw std::runtime_error("output " + folder.string() + ": holds a policy already; `namm eval --policy " + folder.string() +
                              "` measures it, or choose another folder");
   return folder;
@@ -232,7 +247,7 @@ void write_policy(const std::filesystem::path& path, const calibrate::Outcome& o
 /// A policy that lies in its folder is made, whether or not it can be kept.
 void keep_as_own(const std::filesystem::path& policy, const std::filesystem::path& model) {
   try {
-    ModelPolicies().keep(llama::model_key(model), kCalibratedName, load_policy_file(policy));
+    ModelPolicies().keep(llama::model_key(model), kCalibratedName, load_policy_file(policy), policy.extension().string());
     std::printf("kept as this model's own: run, eval and attach use it where no policy is named ('namm policies')\n");
   } catch (const std::exception& error) {
     spdlog::warn("{}; the policy is not kept as this model's own", error.what());
@@ -259,6 +274,7 @@ int run_calibrate(const std::vector<std::string>& arguments) {
   defaults.selection.mode = SelectionMode::pooled;
   const CachePolicy memory = make_memory(defaults, memory_from(*values), parse_budget((*values)["budget"].as<std::string>()));
   const std::filesystem::path folder = folder_from(*values, settings.resume);
+  const std::string policy_name = policy_name_from(*values);
   settings.state = folder / kStateFile;
 
   warn_of_few_tokens({&memory.selection.budget, 1});
@@ -272,7 +288,7 @@ int run_calibrate(const std::vector<std::string>& arguments) {
                                    : calibrate::plan(*tokeniser, settings);
   HostPool pool(host_factory(model, model_options, static_cast<int>(plan.longest) + 1), model_options.workers);
   const HostDescription& host = pool.host().description();
-  check_size(settings.probe, host);
+  check_size(settings.probe, host, policy_name);
   settings.identity = identity_of(*values, settings, host.model);
   std::error_code failed;
   std::filesystem::create_directories(folder, failed);
@@ -298,7 +314,7 @@ int run_calibrate(const std::vector<std::string>& arguments) {
         "calibrate: stopped before the first text was recorded; nothing of it is kept, the same command begins it again");
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const auto recency = (*values)["recency"].as<float>();
-  write_policy(folder / "policy.json", outcome, recency, memory, settings.identity, host.architecture);
+  write_policy(folder / policy_name, outcome, recency, memory, settings.identity, host.architecture);
   write_file_atomically(
       folder / "calibration.json",
       summary_of(outcome, settings.identity, recency, seconds).dump(1, ' ', false, nlohmann::json::error_handler_t::replace) +
@@ -307,7 +323,7 @@ int run_calibrate(const std::vector<std::string>& arguments) {
               outcome.recordings, settings.sources.size(), format_seconds(seconds).c_str(),
               format_bytes(static_cast<double>(eval::peak_resident_bytes())).c_str(),
               explained_text(outcome.fit.explained).c_str());
-  std::printf("policy: %s\n", (folder / "policy.json").c_str());
+  std::printf("policy: %s\n", (folder / policy_name).c_str());
   if (outcome.stopped) {
     constexpr std::string_view kFolder[] = {"output", "resume"};
     // what a first call was given stands in the folder
@@ -318,7 +334,7 @@ int run_calibrate(const std::vector<std::string>& arguments) {
   if (keeps && !std::isfinite(outcome.fit.explained))
     std::printf("not kept as this model's own: nothing is known of how good it is\n");
   else if (keeps)
-    keep_as_own(folder / kPolicyFileName, model_options.model);
+    keep_as_own(folder / policy_name, model_options.model);
   std::fflush(stdout);
   if (!outcome.stopped) std::filesystem::remove(settings.state, failed);
   return outcome.stopped ? 1 : 0;

@@ -69,6 +69,7 @@ Words known_words(std::string_view command, std::string_view name) {
       {"counter", {"words", "chars/4", "chars"}},
       {"budget", {"50%", "25%", "12.5%"}}};
   if (command == "prompts" && name == "split") return {"train", "validation", "test"};
+  if (command == "calibrate" && name == "format") return {"json", "safetensors"};
   if (command == "evolve" && name == "start") return {"zeros", "least-squares"};
   for (const Known& known : kKnown)
     if (known.name == name) return known.words;

@@ -56,13 +56,11 @@ PolicyFile containing(const EvolveOptions& options) {
 
 bool is_existing_policy(const std::string& policy) {
   if (recorded_policy(policy) == kDefaultPolicyName) return true;
-  std::error_code ignored;
-  return !is_policy_name(policy) && (policy.ends_with(".json") || std::filesystem::exists(policy, ignored));
+  return !is_policy_name(policy) && names_policy_file(policy);
 }
 
 bool is_start_file(const std::string& start) {
-  std::error_code ignored;
-  return start != kZeros && start != kLeastSquares && (start.ends_with(".json") || std::filesystem::exists(start, ignored));
+  return start != kZeros && start != kLeastSquares && names_policy_file(start);
 }
 
 EvolveStart start_from(const EvolveOptions& options) {

@@ -15,6 +15,7 @@
 #include "base/json_fields.hpp"
 #include "base/json_limits.hpp"
 #include "base/line_reader.hpp"
+#include "base/safetensors.hpp"
 #include "core/policies/network_policy.hpp"
 #include "core/policy_file.hpp"
 #include "eval/details_file.hpp"
@@ -240,11 +241,12 @@ nlohmann::ordered_json file_facts(const std::filesystem::path& path) {
     throw std::runtime_error(path.string() + ": must be a file or the folder of a run, is a device or pipe; give a file");
   std::ifstream in(path, std::ios::binary);
   if (!in) throw std::runtime_error(path.string() + ": cannot be read; check its permissions");
-  char magic[4] = {};
-  in.read(magic, sizeof magic);
-  if (in.gcount() == 0)
-    throw std::runtime_error(path.string() + ": must be a model, policy, run, result or prompt file, is empty");
-  if (std::string_view(magic, sizeof magic) == "GGUF") return model_facts(path);
+  char head[16] = {};
+  in.read(head, sizeof head);
+  const std::string_view begin(head, static_cast<std::size_t>(in.gcount()));
+  if (begin.empty()) throw std::runtime_error(path.string() + ": must be a model, policy, run, result or prompt file, is empty");
+  if (begin.starts_with("GGUF")) return model_facts(path);
+  if (is_safetensors(begin)) return policy_facts(path);  // refuses others
   if (trace::Reader::is_trace(path)) return trace_facts(path);
   if (path.filename() == "checkpoint.json") return run_facts(path);
   const nlohmann::json content = whole_object(path);

@@ -30,7 +30,8 @@ std::string key_from(const po::variables_map& values) {
 std::string need_key(const po::variables_map& values, const std::string& action) {
   const std::string key = key_from(values);
   if (key.empty())
-    throw std::invalid_argument("policies " + action + ": --model FILE must be given, or --key of 'namm policies list'");
+    throw std::invalid_argument("policies " + action + ": --model FILE must be given, or --key of 'namm policies list'" +
+                                (action == "export" ? ", or --file POLICY" : ""));
   return key;
 }
 
@@ -83,8 +84,10 @@ int export_to(const po::variables_map& values, const ModelPolicies& policies) {
   if (output.empty()) throw std::invalid_argument("policies export: --output FILE must be given; for example --output own.json");
   std::error_code ignored;
   if (fs::exists(output, ignored)) throw std::runtime_error("--output " + output + ": must not exist, does; choose another name");
-  const Kept kept = one_from(values, policies, "export");
-  save_policy_file(output, load_policy_file(kept.file));
+  const std::string file = given(values, "file");
+  if (!file.empty() && (values.contains("model") || values.contains("key") || values.contains("name")))
+    throw std::invalid_argument("--file: must be given without --model, --key and --name; choose the file or what is kept");
+  save_policy_file(output, load_policy_file(file.empty() ? one_from(values, policies, "export").file : fs::path(file)));
   std::cout << "policy: " << output << '\n';
   return 0;
 }
@@ -97,7 +100,7 @@ int add(const po::variables_map& values, const ModelPolicies& policies) {
   PolicyFile policy = load_policy_file(file);
   if (!policy.provenance.contains("model")) policy.provenance["model"] = fs::path(model).filename().string();
   const std::string name = given(values, "name").empty() ? std::string(kCalibratedName) : given(values, "name");
-  std::cout << "kept: " << policies.keep(key, name, policy).file.string() << '\n';
+  std::cout << "kept: " << policies.keep(key, name, policy, fs::path(file).extension().string()).file.string() << '\n';
   return 0;
 }
 
@@ -119,12 +122,14 @@ constexpr Action kActions[] = {{"list", list}, {"show", show}, {"export", export
 int run_policies(const std::vector<std::string>& arguments) {
   po::options_description options("Options", 100);
   options.add_options()("action", po::value<std::string>()->default_value("list")->value_name("ACTION"),
-                        "list, show, export (to --output), add (--file, for --model) or remove; the name of the option may be "
-                        "left out")("model,m", po::value<std::string>()->value_name("FILE"), "the model, a GGUF file")(
+                        "list, show, export (to --output, of what is kept or of --file), add (--file, for --model) or remove; "
+                        "the name of the option may be left out")("model,m", po::value<std::string>()->value_name("FILE"),
+                                                                  "the model, a GGUF file")(
       "key", po::value<std::string>()->value_name("KEY"), "of a model whose file is not at hand, as list prints it")(
       "name", po::value<std::string>()->value_name("NAME"), "calibrated, or tuned-B for the budget B (tuned-25%)")(
-      "file", po::value<std::string>()->value_name("FILE"), "the policy to add")(
-      "output,o", po::value<std::string>()->value_name("FILE"), "where to export to; must not exist");
+      "file", po::value<std::string>()->value_name("FILE"), "the policy to add, or to export in another form")(
+      "output,o", po::value<std::string>()->value_name("FILE"),
+      "where to export to; must not exist; in binary form if it ends in .safetensors");
   add_general(options);
   po::positional_options_description positional;
   positional.add("action", 1);

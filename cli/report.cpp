@@ -7,6 +7,7 @@
 #include "cli/command.hpp"
 #include "cli/file_facts.hpp"
 #include "cli/options.hpp"
+#include "core/policy_file.hpp"
 #include "report/content.hpp"
 #include "report/render.hpp"
 
@@ -50,7 +51,7 @@ void say_what_folder(const std::string& input) {
                              : "name the files in it that `namm eval --json` wrote";
   if (fs::exists(folder / "stage-1", ignored))
     remedy = "name its stages, " + (folder / "stage-1").string() + " and so on";
-  else if (fs::exists(folder / "policy.json", ignored))
+  else if (policy_file_in(folder) != folder)
     remedy = "`namm eval --policy " + input + " --json FILE` measures the policy in it";
   throw std::runtime_error(input + ": must be the folder of a run of `namm evolve`, " +
                            (empty ? "is empty" : "is not (it has no checkpoint.json)") + "; " + remedy);

@@ -4,12 +4,15 @@
 #include <cstdlib>
 #include <stdexcept>
 
+#include "core/policy_tensors.hpp"
+
 namespace namm {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kTuned = "tuned-", kEnding = ".json";
+constexpr std::string_view kTuned = "tuned-";
+constexpr std::string_view kEndings[] = {".json", kBinaryPolicyEnding};
 constexpr std::size_t kKeyDigits = 16;
 
 bool is_key(std::string_view text) {
@@ -55,11 +58,14 @@ std::vector<ModelPolicies::Kept> ModelPolicies::of(std::string_view key) const {
   if (folder_.empty() || !is_key(key)) return out;
   for (fs::directory_iterator entry(folder_ / key, failed), end; !failed && entry != end; entry.increment(failed)) {
     const std::string file = entry->path().filename().string();
-    if (!file.ends_with(kEnding)) continue;
-    const std::string name = file.substr(0, file.size() - kEnding.size());
-    if (is_kept_name(name)) out.push_back({std::string(key), name, entry->path()});
+    for (const std::string_view ending : kEndings)
+      if (file.ends_with(ending) && is_kept_name(file.substr(0, file.size() - ending.size())))
+        out.push_back({std::string(key), file.substr(0, file.size() - ending.size()), entry->path()});
   }
-  std::sort(out.begin(), out.end(), [](const Kept& a, const Kept& b) { return a.name < b.name; });
+  std::sort(out.begin(), out.end(), [](const Kept& a, const Kept& b) { return a.file < b.file; });
+  std::stable_sort(out.begin(), out.end(), [](const Kept& a, const Kept& b) { return a.name < b.name; });
+  // of two with one name, which a writer that was killed can leave, the first is all that counts
+  out.erase(std::unique(out.begin(), out.end(), [](const Kept& a, const Kept& b) { return a.name == b.name; }), out.end());
   return out;
 }
 
@@ -88,7 +94,8 @@ std::optional<ModelPolicies::Kept> ModelPolicies::best(std::string_view key, con
   return named(std::string(kCalibratedName));
 }
 
-ModelPolicies::Kept ModelPolicies::keep(std::string_view key, std::string_view name, const PolicyFile& policy) const {
+ModelPolicies::Kept ModelPolicies::keep(std::string_view key, std::string_view name, const PolicyFile& policy,
+                                        std::string_view ending) const {
   if (!is_key(key) || !is_kept_name(name))
     throw std::invalid_argument("kept policy: must be called calibrated or tuned-B for a budget B, is called \"" +
                                 std::string(name) + "\"; for example tuned-25%");
@@ -97,8 +104,11 @@ ModelPolicies::Kept ModelPolicies::keep(std::string_view key, std::string_view n
   std::error_code failed;
   fs::create_directories(folder_ / key, failed);
   if (failed) throw std::runtime_error("kept policies: " + (folder_ / key).string() + ": cannot be made: " + failed.message());
-  Kept out{std::string(key), std::string(name), folder_ / key / (std::string(name) + std::string(kEnding))};
+  const bool binary = ending == kBinaryPolicyEnding;
+  const auto file = [&](bool second) { return folder_ / key / (std::string(name).append(kEndings[second ? 1 : 0])); };
+  Kept out{std::string(key), std::string(name), file(binary)};
   save_policy_file(out.file, policy);
+  fs::remove(file(!binary), failed);  // an earlier one in the other form
   return out;
 }
 

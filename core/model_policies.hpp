@@ -10,8 +10,8 @@
 namespace namm {
 
 /// Policies that were made for models of this user, kept so that they are found when the model is used again:
-/// FOLDER/KEY/NAME.json, the key that of the model's file (adapters/llama_cpp/model_key.hpp). Two kinds of name: "calibrated",
-/// for any budget, and "tuned-B" for the budget B, written as to_string(Budget) has it.
+/// FOLDER/KEY/NAME.json or NAME.safetensors, the key that of the model's file (adapters/llama_cpp/model_key.hpp). Two kinds of
+/// name: "calibrated", for any budget, and "tuned-B" for the budget B, written as to_string(Budget) has it.
 class ModelPolicies {
  public:
   struct Kept {
@@ -31,9 +31,9 @@ class ModelPolicies {
   /// there is just one, else the calibrated one.
   std::optional<Kept> best(std::string_view key, const std::optional<Budget>& budget) const;
 
-  /// Writes it, replacing an earlier one of that name, and returns where it lies. Throws std::runtime_error if that fails or
-  /// there is no folder, std::invalid_argument if the name is none of the two kinds.
-  Kept keep(std::string_view key, std::string_view name, const PolicyFile& policy) const;
+  /// Writes it, replacing an earlier one of that name, and returns where it lies; in binary form if `ending` says so. Throws
+  /// std::runtime_error if that fails or there is no folder, std::invalid_argument if the name is none of the two kinds.
+  Kept keep(std::string_view key, std::string_view name, const PolicyFile& policy, std::string_view ending = ".json") const;
   /// Throws std::runtime_error if it cannot be removed.
   void remove(const Kept& kept) const;
 

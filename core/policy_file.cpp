@@ -10,7 +10,10 @@
 #include "base/json_fields.hpp"
 #include "base/json_limits.hpp"
 #include "base/named_pipe.hpp"
+#include "base/safetensors.hpp"
+#include "core/policies/make.hpp"
 #include "core/policies/network_policy.hpp"
+#include "core/policy_tensors.hpp"
 #include "namm/policy.hpp"
 #include "shipped.hpp"
 
@@ -68,7 +71,8 @@ std::shared_ptr<const Policy> read_policy(const JsonFields& fields) {
   const JsonFields part = fields.object("policy");
   std::shared_ptr<const Policy> policy;
   try {
-    policy = make_policy(kind, fields.need("policy"));
+    policy = takes_packed_numbers(kind) ? make_policy(kind, fields.need("policy"))
+                                        : make_policy(kind, detail::with_lists(fields.need("policy")));
   } catch (const std::invalid_argument& error) {
     throw std::runtime_error("field kind: " + std::string(error.what()));
   }
@@ -79,8 +83,8 @@ std::shared_ptr<const Policy> read_policy(const JsonFields& fields) {
   return policy;
 }
 
-PolicyFile read_policy_file(const std::string& text) {
-  const json content = detail::parse_json(text);
+PolicyFile read_policy_file(const std::string& bytes) {
+  const json content = is_safetensors(bytes) ? unpack_policy(bytes) : detail::parse_json(bytes);
   const JsonFields fields(content, "");
   if (!fields.has("format") || fields.text("format") != kFormat)
     fields.refuse("format", "\"namm-policy\"", "is it a policy file?");
@@ -129,7 +133,14 @@ void save_policy_file(const std::filesystem::path& path, const PolicyFile& file)
                           {"recent", file.selection.recent}};
   content["policy"] = file.policy->to_json();
   content["provenance"] = file.provenance;
-  write_file_atomically(path, content.dump(1, ' ', false, json::error_handler_t::replace) + "\n");
+  const bool binary = path.extension() == kBinaryPolicyEnding;
+  const std::string bytes =
+      binary ? pack_policy(std::move(content)) : content.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
+  if (bytes.size() > kLargestPolicyFile)
+    throw std::runtime_error(path.string() + ": must be at most 64 MiB to be read again, would be " +
+                             std::to_string(bytes.size()) + " bytes" +
+                             (binary ? "" : "; a name that ends in .safetensors takes about a quarter of that"));
+  write_file_atomically(path, bytes);
 }
 
 PolicyFile resolve_policy(const std::string& name_or_path) {
@@ -140,13 +151,13 @@ PolicyFile resolve_policy(const std::string& name_or_path) {
     file.policy = make_policy(name);
     return file;
   }
-  std::error_code ignored;
-  if (name_or_path.ends_with(".json") || std::filesystem::exists(name_or_path, ignored)) return load_policy_file(name_or_path);
+  if (names_policy_file(name_or_path)) return load_policy_file(name_or_path);
   try {
     make_policy(name_or_path);  // throws, with the nearest names
   } catch (const std::invalid_argument& error) {
-    throw std::invalid_argument(std::string(error.what()) +
-                                "; `default` is the policy that comes with the program; a policy file ends in .json or exists");
+    throw std::invalid_argument(
+        std::string(error.what()) +
+        "; `default` is the policy that comes with the program; a policy file ends in .json or .safetensors, or exists");
   }
   return {};
 }

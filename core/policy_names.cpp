@@ -2,6 +2,7 @@
 
 #include "base/folded_name.hpp"
 #include "core/policy_file.hpp"
+#include "core/policy_tensors.hpp"
 #include "namm/policy.hpp"
 
 namespace namm {
@@ -35,10 +36,21 @@ bool is_policy_name(std::string_view text) {
   return !policy_name_of(text).empty();
 }
 
+bool has_policy_ending(std::string_view text) {
+  return text.ends_with(".json") || text.ends_with(kBinaryPolicyEnding);
+}
+
+bool names_policy_file(const std::string& text) {
+  std::error_code ignored;
+  return has_policy_ending(text) || std::filesystem::exists(text, ignored);
+}
+
 std::filesystem::path policy_file_in(const std::filesystem::path& path) {
   std::error_code ignored;
-  const std::filesystem::path inside = path / kPolicyFileName;
-  return std::filesystem::is_directory(path, ignored) && std::filesystem::exists(inside, ignored) ? inside : path;
+  if (!std::filesystem::is_directory(path, ignored)) return path;
+  for (const char* const name : {kPolicyFileName, kBinaryPolicyFileName})
+    if (std::filesystem::exists(path / name, ignored)) return path / name;
+  return path;
 }
 
 std::string recorded_policy(const std::string& name_or_path) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "core/policy_file.hpp"
 #include "evolve/candidates.hpp"
 #include "evolve/strategies/coefficients.hpp"
 
@@ -16,6 +17,13 @@ void require(bool good, const char* rule, const std::string& seen) {
 
 void require(bool good, SettingRule rule, const char* text, const std::string& seen) {
   if (!good) throw BrokenRule(rule, std::string(text) + ", is " + seen);
+}
+
+std::size_t numbers_in(const nlohmann::json& value) {
+  if (!value.is_structured()) return value.is_number() ? 1 : 0;
+  std::size_t out = 0;
+  for (const nlohmann::json& child : value) out += numbers_in(child);
+  return out;
 }
 
 /// Found out now rather than at a restart in the middle of the run.
@@ -37,6 +45,11 @@ void check_settings(const RunSettings& s) {
   require(s.prototype != nullptr, "policy: must be given", "null");
   require(s.prototype->parameter_count() > 0, "policy: must have parameters to evolve (namm, namm-mlp, linear)",
           std::string(s.prototype->name()));
+  const std::size_t numbers = numbers_in(s.prototype->to_json());
+  if (numbers > kMostPolicyNumbers)
+    throw std::invalid_argument("policy: must have at most " + std::to_string(kMostPolicyNumbers) +
+                                " numbers to evolve, whose files are JSON, has " + std::to_string(numbers) +
+                                "; calibrate with a smaller probe (--input key or --read-out linear)");
   require(!s.tasks.empty() && std::all_of(s.tasks.begin(), s.tasks.end(), [](const auto& task) { return task != nullptr; }),
           "tasks: must be at least one", "empty");
   require(!s.lengths_tokens.empty(), "lengths: must be at least one", "empty");

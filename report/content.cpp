@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "core/policy_file.hpp"
 #include "eval/record_file.hpp"
 #include "report/means.hpp"
 #include "report/policy_labels.hpp"
@@ -76,7 +77,7 @@ void label_policies(ReportContent& out) {
   for (const eval::RetentionDetails& retention : out.details.retentions) names.push_back(retention.policy);
   const auto labels = policy_labels(names);
   for (const auto& [name, label] : labels)
-    if (std::filesystem::path(name).extension() == ".json") out.from_file.insert(label);
+    if (has_policy_ending(name)) out.from_file.insert(label);
   for (eval::ResultRecord& record : out.records) record.policy = labels.at(record.policy);
   for (eval::RetentionDetails& retention : out.details.retentions) retention.policy = labels.at(retention.policy);
   tell_apart(out);

@@ -3,12 +3,14 @@
 #include <filesystem>
 #include <set>
 
+#include "core/policy_file.hpp"
+
 namespace namm::report {
 namespace {
 
 std::string label_of(const std::string& policy) {
   const std::filesystem::path path(policy);
-  if (path.extension() != ".json") return policy;
+  if (!has_policy_ending(policy)) return policy;
   const std::string folder = path.parent_path().filename().string();
   return path.stem() == "policy" && !folder.empty() ? folder : path.stem().string();
 }

@@ -62,6 +62,9 @@ class PolicySequence {
   /// Of the newest update: ascending indices into what the head held before. Throws std::invalid_argument if there was none since
   /// the sequence began or was restored.
   std::span<const std::int32_t> kept(int layer, int kv_head) const;
+  /// What the policy gives for each token that the head holds, as an update now would see it: higher = keep. Throws
+  /// std::invalid_argument for a layer with a window, about which it is not asked, and for `full`, which has no scores.
+  std::vector<float> scores(int layer, int kv_head) const;
   /// Positions of what the head holds, ascending.
   std::span<const std::int32_t> positions(int layer, int kv_head) const;
   /// Everything is forgotten but the settings and the peaks.
@@ -87,6 +90,7 @@ class PolicySequence {
   bool decides(std::size_t layer) const { return layers_[layer].window == 0; }
   double bytes_per_token(bool decided_only) const;
   std::string fingerprint() const;
+  HeadTokens view(std::size_t layer, int kv_head) const;
   void select_by_policy();
   void leave_windows();
   void note_peaks();

@@ -7,6 +7,28 @@
 
 namespace namm {
 
+HeadTokens PolicySequence::view(std::size_t layer, int kv_head) const {
+  HeadTokens out = heads_[states_[layer].first_head + static_cast<std::size_t>(kv_head)].view();
+  out.layer = layers_[layer].layer;
+  out.kv_head = kv_head;
+  out.tokens_seen = tokens_seen();
+  return out;
+}
+
+std::vector<float> PolicySequence::scores(int layer, int kv_head) const {
+  const std::size_t index = layer_index(layer);
+  head_index(layer, kv_head);  // refuses what is none
+  if (!decides(index))
+    throw std::invalid_argument("scores: layer " + std::to_string(layer) +
+                                " must have no window, has one; no policy decides there");
+  if (!policy_.policy || policy_.policy->keeps_everything())
+    throw std::invalid_argument("scores: the policy must be one that scores, is full; it keeps everything");
+  const HeadTokens tokens = view(index, kv_head);
+  std::vector<float> out(tokens.size());
+  policy_.policy->score(tokens, out);
+  return out;
+}
+
 void PolicySequence::select_by_policy() {
   std::vector<HeadTokens> views;
   std::vector<std::size_t> numbers;
@@ -14,10 +36,7 @@ void PolicySequence::select_by_policy() {
     if (!decides(l)) continue;
     for (int h = 0; h < layers_[l].kv_heads; ++h) {
       numbers.push_back(states_[l].first_head + static_cast<std::size_t>(h));
-      views.push_back(heads_[numbers.back()].view());
-      views.back().layer = layers_[l].layer;
-      views.back().kv_head = h;
-      views.back().tokens_seen = tokens_seen();
+      views.push_back(view(l, h));
     }
   }
   Selection selection = update_heads(policy_, views, tokens_seen(), bytes_per_token(true));

@@ -4,7 +4,8 @@
 //   0  ln(1 + age)                    2, 3  key, value norm, z-scored over the tokens that the head holds now
 //   1  ln(1e-6 + mean attention)      4, 5  these, mean of 7 neighbours     6, 7  mean of 15 neighbours
 //
-// Neighbours are the cached ones, centred, clipped at the ends.
+// Neighbours are the cached ones, centred, clipped at the ends. Norms that are the same to rounding (keys that the model
+// normalises) are not blown up to z-scores of it: the deviation counts as a thousandth of the mean at least.
 #include <algorithm>
 #include <cmath>
 
@@ -14,6 +15,9 @@
 namespace namm {
 namespace {
 
+// rounding moves norms by 1e-6 (float32) to 1e-4 (f16) of themselves; those of keys and values that vary do so by 1e-2 and more
+constexpr double kSmallestSpread = 1e-3;
+
 std::vector<double> z_scores(std::span<const float> values) {
   std::vector<double> out(values.begin(), values.end());
   if (out.empty()) return out;
@@ -21,7 +25,7 @@ std::vector<double> z_scores(std::span<const float> values) {
   for (const double value : out) mean += value;
   mean /= static_cast<double>(out.size());
   for (const double value : out) variance += (value - mean) * (value - mean);
-  const double sigma = std::max(std::sqrt(variance / static_cast<double>(out.size())), 1e-7);
+  const double sigma = std::max({std::sqrt(variance / static_cast<double>(out.size())), kSmallestSpread * std::abs(mean), 1e-7});
   for (double& value : out) value = (value - mean) / sigma;
   return out;
 }

@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <string_view>
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -22,5 +23,8 @@ std::unique_ptr<Policy> make_tova(const nlohmann::json& settings);
 std::unique_ptr<Policy> make_tova_layer(const nlohmann::json& settings);
 std::unique_ptr<Policy> make_snapkv(const nlohmann::json& settings);
 std::unique_ptr<Policy> make_knorm(const nlohmann::json& settings);
+
+/// Whether lists of numbers may come to it packed (base/json_fields.hpp): to those above. Registered ones read JSON.
+bool takes_packed_numbers(std::string_view name);
 
 }  // namespace namm

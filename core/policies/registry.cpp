@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -8,8 +9,8 @@
 namespace namm {
 namespace {
 
-std::deque<PolicyEntry>& entries() {
-  static std::deque<PolicyEntry> all = {
+struct Entries {
+  std::deque<PolicyEntry> all = {
       {"full", "keeps every token", make_full},
       {"namm", "backward attention memory over attention spectrograms (arXiv 2410.13166)", make_namm},
       {"namm-mlp", "the NAMM without attention between tokens (arXiv 2410.13166, appendix)", make_namm_mlp},
@@ -25,7 +26,16 @@ std::deque<PolicyEntry>& entries() {
       {"snapkv", "attention received from the newest queries, pooled over neighbours (SnapKV, arXiv 2404.14469)", make_snapkv},
       {"knorm", "small key norm is kept (arXiv 2406.11430)", make_knorm},
   };
+  const std::size_t ours = all.size();  // others are registered behind them
+};
+
+Entries& known() {
+  static Entries all;
   return all;
+}
+
+std::deque<PolicyEntry>& entries() {
+  return known().all;
 }
 
 }  // namespace
@@ -36,6 +46,11 @@ void register_policy(PolicyEntry entry) {
 
 const std::deque<PolicyEntry>& policy_registry() {
   return entries();
+}
+
+bool takes_packed_numbers(std::string_view name) {
+  const auto end = entries().begin() + static_cast<std::ptrdiff_t>(known().ours);
+  return std::any_of(entries().begin(), end, [&](const PolicyEntry& entry) { return entry.name == name; });
 }
 
 std::unique_ptr<Policy> make_policy(std::string_view name) {

@@ -51,8 +51,9 @@ struct CachePolicy {
   bool reads_attention() const;  ///< probabilities, for statistics or as they are
 };
 
-/// "default" (comes with the library), a registered name ("h2o-mean"), or the path of a policy file or a run's folder. Throws
-/// std::invalid_argument for an unknown name, with the nearest ones, and std::runtime_error for a file that is not one.
+/// "default" (comes with the library), a registered name ("h2o-mean"), or the path of a policy file (JSON or safetensors,
+/// told apart by their content) or a run's folder. Throws std::invalid_argument for an unknown name, with the nearest ones, and
+/// std::runtime_error for a file that is not one.
 CachePolicy load_policy(const std::string& name_or_path);
 
 /// Throws std::invalid_argument (subject, rule, value seen, remedy) for a policy that cannot work as it is: an interval below 1,

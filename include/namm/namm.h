@@ -47,7 +47,8 @@ NAMM_API const char* namm_version(void);
 
 typedef struct namm_policy namm_policy;
 
-/* "default", a registered name ("h2o-mean", "snapkv"), or the path of a policy file or of a run's folder. */
+/* "default", a registered name ("h2o-mean", "snapkv"), or the path of a policy file (JSON or safetensors)
+   or of a run's folder. */
 NAMM_API namm_code namm_policy_load(const char* name_or_path, namm_policy** out);
 /* Null is ignored. Sequences made with the policy go on. */
 NAMM_API void namm_policy_free(namm_policy* policy);

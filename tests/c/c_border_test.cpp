@@ -4,8 +4,10 @@
 #include <thread>
 #include <vector>
 
+#include "core/policy_file.hpp"
 #include "namm/namm.h"
 #include "tests/check.hpp"
+#include "tests/support/folder.hpp"
 
 TEST_CASE("rows that nobody reads may be missing", "[c]") {
   namm_policy* policy = nullptr;
@@ -20,6 +22,24 @@ TEST_CASE("rows that nobody reads may be missing", "[c]") {
   REQUIRE(namm_sequence_observe(sequence, 0, 1, 1, nullptr, 0, 0) == NAMM_INVALID_ARGUMENT);  // there is no such head
   namm_sequence_free(sequence);
   namm_policy_free(policy);
+}
+
+TEST_CASE("policies are read from either form, and damaged ones refused with a sentence", "[c]") {
+  const namm::test::Folder folder;
+  const std::string file = folder / "policy.safetensors";
+  namm::save_policy_file(file, namm::resolve_policy("default"));
+  namm_policy* policy = nullptr;
+  REQUIRE(namm_policy_load(file.c_str(), &policy) == NAMM_OK);
+  namm_needs needs = {};
+  needs.size = sizeof needs;
+  REQUIRE(namm_policy_needs(policy, &needs) == NAMM_OK);
+  CHECK(needs.attention == 1);
+  namm_policy_free(policy);
+  policy = nullptr;
+  std::filesystem::resize_file(file, std::filesystem::file_size(file) - 1);
+  CHECK(namm_policy_load(file.c_str(), &policy) == NAMM_FAILED);
+  CHECK(policy == nullptr);
+  CHECK(std::string(namm_last_error()).find("data_offsets must be ascending and within the") != std::string::npos);
 }
 
 TEST_CASE("a handle is shared by threads", "[c]") {

@@ -222,6 +222,20 @@ TEST_CASE("a restored sequence goes on bit for bit; others' bytes and cut ones c
   REQUIRE_THROWS_AS(other.restore(saved), std::runtime_error);
 }
 
+TEST_CASE("scores are the policy's, of what each head holds", "[c]") {
+  const CachePolicy policy = load_policy("knorm").with_budget("30").with_protection(1, 1);
+  PolicySequence sequence(policy, {{0, 2, 2, 2, 0}, {1, 2, 2, 2, 8}});
+  const std::vector<float> keys = {3, 4, 0, 1, 6, 8, 0, 2, 5, 12, 0, 3};  // norms 5, 10, 13 and 1, 2, 3
+  const TokenRows rows{keys.data(), 4, nullptr, 0};
+  CHECK(sequence.scores(0, 0).empty());
+  for (const int layer : {0, 1}) sequence.append(layer, positions_from(0, 3), rows);
+  CHECK(sequence.scores(0, 0) == std::vector<float>{-5, -10, -13});
+  CHECK(sequence.scores(0, 1) == std::vector<float>{-1, -2, -3});
+  REQUIRE_THROWS_AS(sequence.scores(0, 2), std::invalid_argument);
+  REQUIRE_THROWS_AS(sequence.scores(1, 0), std::invalid_argument);  // a window: nobody decides
+  REQUIRE_THROWS_AS(PolicySequence(load_policy("full"), {{0, 1, 4, 4, 0}}).scores(0, 0), std::invalid_argument);
+}
+
 TEST_CASE("sequences refuse shapes and tokens that cannot be", "[c]") {
   const CachePolicy policy = load_policy("knorm").with_budget("30");
   REQUIRE_THROWS_AS(PolicySequence(policy, {}), std::invalid_argument);

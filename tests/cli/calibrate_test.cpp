@@ -57,6 +57,34 @@ TEST_CASE("calibrate fits a policy that loses nothing at a quarter of the cache,
   }
 }
 
+TEST_CASE("calibrate writes the same policy in binary form, which is kept, measured and replaced like the other") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  Surroundings kept;
+  kept.data = folder / "data";
+  const auto words = [&](const char* name, const char* format) {
+    return std::vector<std::string>{"calibrate", "--model",  host,      "--output", folder / name, "--texts",
+                                    "2",         "--length", "200,250", "--format", format,        "--quiet"};
+  };
+  const Outcome outcome = run_program(words("a", "safetensors"), kept);
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK_THAT(outcome.out, Contains("a/policy.safetensors") && Contains("kept as this model's own"));
+  const auto kept_files = [&] {
+    std::vector<std::string> out;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(kept.data))
+      if (entry.is_regular_file()) out.push_back(entry.path().filename().string());
+    return out;
+  };
+  CHECK(kept_files() == std::vector<std::string>{"calibrated.safetensors"});
+  REQUIRE(run_program(words("b", "json"), kept).code == 0);
+  CHECK(namm::load_policy_file(folder / "a").policy->to_json() == namm::load_policy_file(folder / "b").policy->to_json());
+  CHECK(kept_files() == std::vector<std::string>{"calibrated.json"});  // in the first's place
+  CHECK_THAT(run_program({"policies"}, kept).out, Contains("calibrated"));
+  check_refused(run_program(words("a", "json"), kept), 1, {"holds a policy already"});
+  check_refused(run_program(words("c", "pickle"), kept), 2, {"--format", "json or safetensors", "pickle"});
+}
+
 TEST_CASE("evolution on a probe begins as the probe and never ends below it on validation prompts") {
   NAMM_NEED_HOST(host);
   const Folder folder;

@@ -92,6 +92,28 @@ TEST_CASE("policies lists, exports and removes what is kept") {
   check_refused(run_program({"policies", "forget"}, kept), 2, {"list, show, export, add or remove", "forget"});
 }
 
+TEST_CASE("a policy file is exported in the form that the name says, and back") {
+  const Folder folder;
+  write_policy(folder / "linear.json");
+  REQUIRE(run_program({"policies", "export", "--file", folder / "linear.json", "--output", folder / "linear.safetensors"}).code ==
+          0);
+  CHECK_THAT(read(folder / "linear.safetensors"), Contains("__metadata__") && Contains("policy.weights"));
+  REQUIRE(run_program({"policies", "export", "--file", folder / "linear.safetensors", "--output", folder / "back.json"}).code ==
+          0);
+  CHECK(read(folder / "back.json") == read(folder / "linear.json"));
+  const Outcome text = run_program({"inspect", folder / "linear.json"});
+  Outcome binary = run_program({"inspect", folder / "linear.safetensors"});
+  REQUIRE(binary.code == 0);
+  binary.out.replace(binary.out.find("linear.safetensors"), 18, "linear.json");
+  CHECK(binary.out == text.out);
+  check_refused(run_program({"policies", "export", "--file", folder / "linear.json", "--key", "0123456789abcdef", "--output",
+                             folder / "new.json"}),
+                2, {"--file", "without"});
+  write(folder / "weights.safetensors", std::string("\x02\0\0\0\0\0\0\0{}", 10));
+  check_refused(run_program({"inspect", folder / "weights.safetensors"}), 1,
+                {"weights.safetensors", "is it the weights of a model?"});
+}
+
 TEST_CASE("own is refused for a model without one, with the way to make it") {
   NAMM_NEED_HOST(host);
   check_refused(run_program({"eval", "--model", host, "--policy", "own", "--tasks", "passkey"}), 1, {"own", "namm calibrate"});

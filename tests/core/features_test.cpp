@@ -58,6 +58,26 @@ TEST_CASE("The extended features are what they say") {
   CHECK(all[39 * 34 + 31] == Approx(last).margin(1e-5));
 }
 
+TEST_CASE("Norms that are the same to rounding say nothing, those that vary are z-scored") {
+  const FeatureSet& light = feature_set("light");
+  std::mt19937 random(5);
+  std::normal_distribution<float> normal;
+  const auto largest = [&](float spread) {
+    HeadStatistics statistics = fed(40);
+    HeadTokens tokens = statistics.view();
+    std::vector<float> norms(40);
+    for (float& norm : norms) norm = 4 * (1 + spread * normal(random));
+    tokens.key_norm = norms;
+    std::vector<float> out(40 * light.width);
+    light.compute(tokens, {}, out);
+    float most = 0;
+    for (std::size_t token = 0; token < 40; ++token) most = std::max(most, std::abs(out[token * light.width + 2]));
+    return most;
+  };
+  CHECK(largest(1e-6f) < 0.01f);
+  CHECK(largest(1e-2f) > 1.0f);
+}
+
 TEST_CASE("Feature sets take no, one and equal tokens") {
   for (const FeatureSet& set : feature_sets()) {
     INFO(set.name);

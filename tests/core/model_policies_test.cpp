@@ -51,6 +51,21 @@ TEST_CASE("the policy that was tuned for a budget is found before the calibrated
   CHECK_FALSE(std::filesystem::exists(folder.path() / kOtherKey));
 }
 
+TEST_CASE("a policy is kept in either form, one of each name") {
+  const Folder folder;
+  const ModelPolicies policies(folder.path());
+  for (const char* const ending : {".json", ".safetensors", ".json", ".safetensors"}) {
+    const auto kept = policies.keep(kKey, "calibrated", some_policy(ending), ending);
+    CHECK(kept.file.extension() == ending);
+    REQUIRE(policies.of(kKey).size() == 1);
+    CHECK(policies.best(kKey, std::nullopt)->file == kept.file);
+    CHECK(load_policy_file(kept.file).provenance["model"] == ending);
+  }
+  // as a writer leaves it that was killed before it removed the other
+  save_policy_file(folder.path() / kKey / "calibrated.json", some_policy("other"));
+  CHECK(policies.of(kKey).size() == 1);
+}
+
 TEST_CASE("names and keys that could leave the folder are refused, files of other names are not looked at") {
   const Folder folder;
   const ModelPolicies policies(folder.path());

@@ -208,20 +208,22 @@ TEST_CASE("Policy matrix: parameters are counted, checked and set") {
 }
 
 TEST_CASE("Policy matrix: a policy file gives the same policy back, bit for bit") {
-  const std::filesystem::path path =
-      std::filesystem::temp_directory_path() / ("namm_matrix_" + std::to_string(::getpid()) + ".json");
-  for (const PolicyEntry& entry : policy_registry()) {
-    INFO(entry.name);
-    PolicyFile file;
-    file.policy = made(entry);
-    save_policy_file(path, file);
-    const PolicyFile back = load_policy_file(path);
-    CHECK(back.policy->name() == entry.name);
-    CHECK(back.policy->required() == file.policy->required());
-    CHECK(same_bits(back.policy->parameters(), file.policy->parameters()));
-    CHECK(back.policy->to_json() == file.policy->to_json());
-    const HeadStatistics statistics = fed(*file.policy, 120);
-    CHECK(same_bits(scored(*back.policy, statistics.view()), scored(*file.policy, statistics.view())));
+  for (const char* const ending : {".json", ".safetensors"}) {
+    const std::filesystem::path path =
+        std::filesystem::temp_directory_path() / ("namm_matrix_" + std::to_string(::getpid()) + ending);
+    for (const PolicyEntry& entry : policy_registry()) {
+      INFO(entry.name);
+      PolicyFile file;
+      file.policy = made(entry);
+      save_policy_file(path, file);
+      const PolicyFile back = load_policy_file(path);
+      CHECK(back.policy->name() == entry.name);
+      CHECK(back.policy->required() == file.policy->required());
+      CHECK(same_bits(back.policy->parameters(), file.policy->parameters()));
+      CHECK(back.policy->to_json() == file.policy->to_json());
+      const HeadStatistics statistics = fed(*file.policy, 120);
+      CHECK(same_bits(scored(*back.policy, statistics.view()), scored(*file.policy, statistics.view())));
+    }
+    std::filesystem::remove(path);
   }
-  std::filesystem::remove(path);
 }

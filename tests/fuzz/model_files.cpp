@@ -4,6 +4,7 @@
 #include "adapters/llama_cpp/model_facts.hpp"
 #include "base/crc32c.hpp"
 #include "calibrate/state_file.hpp"
+#include "core/policies/key_probe.hpp"
 #include "core/policy_file.hpp"
 #include "tests/calibrate/scripted_host.hpp"
 #include "tests/fuzz/targets.hpp"
@@ -38,6 +39,45 @@ void read_policy(const std::filesystem::path& file) {
 void write_policies(const std::filesystem::path& folder) {
   for (const char* name : {"default", "h2o", "snapkv", "random", "namm", "namm-mlp"})
     save_policy_file(folder / name, resolve_policy(name));
+}
+
+/// The same, in binary form; a probe among them, whose tensors lie deep.
+void write_tensors(const std::filesystem::path& folder) {
+  const std::filesystem::path named = folder / "named.safetensors";
+  const auto write = [&](const PolicyFile& file, const char* name) {
+    save_policy_file(named, file);  // the form follows the name
+    std::filesystem::rename(named, folder / name);
+  };
+  for (const char* name : {"default", "h2o", "namm-mlp"}) write(resolve_policy(name), name);
+  PolicyFile probe;
+  const SquareScale scale{{0, 0, 0, 0}, {1, 1, 1, 1}};
+  probe.policy = std::make_shared<KeyProbePolicy>(
+      std::make_shared<TokenProbe>(ProbeInput::layer, std::vector<ProbeLayer>{{0, 1, 2, 2, {1, 2, 3, 4, 5}, scale, {1, 2, 3, 4}},
+                                                                              {2, 1, 1, 1, {1, 2, 3}}}),
+      1.0f);
+  write(probe, "probe");
+}
+
+/// The length is that of the header's object and the blanks behind it, whatever became of it.
+std::string repair_tensors(std::string content) {
+  constexpr std::size_t first = sizeof(std::uint64_t);
+  std::size_t at = first, depth = 0;
+  bool quoted = false;
+  for (; at < content.size(); ++at) {
+    const char c = content[at];
+    if (quoted && c == '\\')
+      ++at;
+    else if (c == '"')
+      quoted = !quoted;
+    else if (!quoted && c == '{')
+      ++depth;
+    else if (!quoted && c == '}' && --depth == 0)
+      break;
+  }
+  if (at >= content.size()) return content;
+  for (++at; at % first != 0 && at < content.size() && content[at] == ' ';) ++at;
+  const std::uint64_t right = at - first;
+  return content.replace(0, first, reinterpret_cast<const char*>(&right), first);
 }
 
 calibrate::ProbeSettings small_probe() {
@@ -82,6 +122,9 @@ Target gguf_target() {
 }
 Target policy_target() {
   return {"policy", read_policy, write_policies};
+}
+Target tensors_target() {
+  return {"policy-tensors", read_policy, write_tensors, repair_tensors};
 }
 Target calibration_target() {
   return {"calibration", read_calibration, write_calibration, repair_calibration};

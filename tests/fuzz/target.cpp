@@ -46,9 +46,9 @@ void check_refusal(const Target& target, const std::string& message) {
 }  // namespace
 
 std::span<const Target> targets() {
-  static const Target all[] = {gguf_target(),        policy_target(),  checkpoint_target(), trace_target(),
-                               calibration_target(), prompts_target(), results_target(),    details_target(),
-                               slot_target(),        session_target(), sequence_target(),   config_target()};
+  static const Target all[] = {gguf_target(),        policy_target(),   tensors_target(), checkpoint_target(), trace_target(),
+                               calibration_target(), prompts_target(),  results_target(), details_target(),    slot_target(),
+                               session_target(),     sequence_target(), config_target()};
   return all;
 }
 

@@ -5,6 +5,7 @@ namespace namm::fuzz {
 
 Target gguf_target();         ///< headers of models
 Target policy_target();       ///< policy.json
+Target tensors_target();      ///< policies in binary form
 Target checkpoint_target();   ///< checkpoint.json of evolution
 Target trace_target();        ///< traces
 Target calibration_target();  ///< calibration.state

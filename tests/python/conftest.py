@@ -10,6 +10,8 @@ import transformers
 
 torch.set_num_threads(1)
 
+BEFORE_5_24 = tuple(int(part) for part in transformers.__version__.split(".")[:2]) < (5, 24)
+
 _SMALL = dict(
     vocab_size=97,
     hidden_size=32,
@@ -62,8 +64,8 @@ def make_model():
     made = {}
 
     def make(name: str):
-        if name == "jamba" and transformers.__version__.startswith("4."):
-            pytest.skip("hybrids have a cache of their own in Transformers 4")
+        if name == "jamba" and BEFORE_5_24:
+            pytest.skip("hybrids have a cache of their own in versions before 5.24 that were tried")
         if name not in made:
             torch.manual_seed(3)
             settings = config(name)

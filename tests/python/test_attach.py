@@ -1,12 +1,14 @@
 """A policy on small models: nothing dropped equals stock; dropped equals a mask; memory is really given back."""
 
 import namm
+import numpy as np
 import pytest
 import torch
 from conftest import NAMES
 from reference import masked, step
 
 RECURRENT = {"jamba"}  # read in one piece
+SAME_SCORE = 1e-4  # between attention in float32 and in double, of scores about 1
 
 
 def stock(model, ids, **kwargs):
@@ -56,6 +58,9 @@ def test_evictions_equal_a_mask_over_the_whole_cache(name, policy, mode, make_mo
                 assert held == list(range(120 - len(held), 120)) and len(held) == window - 1
             else:
                 assert held == state["held"][layer, head].tolist()
+                # not by luck: what decides is the same to rounding
+                scores = [one.scores(layer, head) for one in (memory.cache.sequences[0], state["sequence"])]
+                np.testing.assert_allclose(*scores, rtol=SAME_SCORE, atol=SAME_SCORE)
     lengths = {len(memory.positions(layer, head)) for layer, window in windows.items() if not window for head in range(memory.shape.kv_heads)}
     assert len(lengths) == 1 if mode == "uniform" else len(lengths) > 1  # pooled heads really differ
     torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-3 * expected.abs().max().item())

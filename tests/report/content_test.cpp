@@ -86,6 +86,8 @@ TEST_CASE("report: two files of one name are told apart, by their folders or by 
   using Labels = std::map<std::string, std::string>;
   CHECK(policy_labels(Names{"h2o", "a/policy.json", "b/best.json"}) ==
         Labels{{"h2o", "h2o"}, {"a/policy.json", "a"}, {"b/best.json", "best"}});
+  CHECK(policy_labels(Names{"a/policy.safetensors", "b/best.safetensors"}) ==
+        Labels{{"a/policy.safetensors", "a"}, {"b/best.safetensors", "best"}});
   CHECK(policy_labels(Names{"x/a/policy.json", "y/a/policy.json"}) ==
         Labels{{"x/a/policy.json", "x/a/policy.json"}, {"y/a/policy.json", "y/a/policy.json"}});
   const Folder folder;

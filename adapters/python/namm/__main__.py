@@ -1,4 +1,4 @@
-"""python -m namm import CKPT.pt POLICY.json | export POLICY CKPT.pt"""
+"""python -m namm import CKPT.pt POLICY | export POLICY CKPT.pt"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     reads = commands.add_parser("import", help="a checkpoint (ckpt.pt) becomes a policy file")
     reads.add_argument("checkpoint")
-    reads.add_argument("policy", help="the file to write")
+    reads.add_argument("policy", help="the file to write: JSON, or binary if it ends in .safetensors")
     reads.add_argument("--best-member", action="store_true", help="the best member instead of the mean of the distribution")
     writes = commands.add_parser("export", help="a policy file of kind `namm` becomes a checkpoint")
     writes.add_argument("policy")

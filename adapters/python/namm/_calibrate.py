@@ -47,6 +47,7 @@ def calibrate(
     value_weight: float = 1.0,
     recency: float = 1.0,
     chat_template: bool = True,
+    format: str = "json",
     progress: bool = True,
 ) -> CalibratedPolicy:
     """Fits what a token will add to the output of a head of `model`, from its key and value: the policy `key-probe`.
@@ -56,13 +57,14 @@ def calibrate(
     lengths: tokens of the texts, taken in turns; by default 512, 512, 1024 and 2048, less where the model was trained for less.
     target: "reconstruction" (the model repeats each text), "later" or "planted". input: "layer" or "key". read_out: "quadratic" or
     "linear". value_weight, recency: 0 to 4. chat_template: texts as the user's turn. progress: lines on stderr.
+    format: "json" or "safetensors" (policy.safetensors, for millions of numbers; docs/policies.md).
 
     The same arguments give the same policy on the same machine. Ctrl-C leaves no file behind. Raises ValueError for what can be
     changed in the call, NotImplementedError with the reason if no calibrated policy attaches to the model.
     """
     recording = Recording(model)
     tokeniser, texts = Tokeniser(tokenizer), own_texts(texts)
-    _check(target, recency, seed)
+    _check(target, recency, seed, format)
     trained = int(getattr(recording.shape.config, "max_position_embeddings", 0) or 0)
     calibration = Calibration(
         recording.layers, trained, target, input, read_out, float(value_weight), lengths_of(lengths), seed, tokeniser.turn(chat_template),
@@ -70,7 +72,7 @@ def calibrate(
     )  # fmt: skip
     add_texts(calibration, texts, tokeniser)
     plan = calibration.plan(lengths is None)
-    _check_plan(plan, trained)
+    _check_plan(plan, trained, output is None or format == "safetensors")
     settings = {
         "model": model_name(model),
         "runtime": f"transformers {transformers.__version__}, torch {torch.__version__}",
@@ -104,12 +106,14 @@ def calibrate(
         architecture = recording.shape.model_type
         policy.provenance = {**settings, **origin, "architecture": architecture, "recorded": plan["texts"], "date": today()}
         if output is not None:
-            _write(os.fspath(output), policy, {**origin, "settings": settings, "texts": plan["texts"]})
+            _write(os.fspath(output), format, policy, {**origin, "settings": settings, "texts": plan["texts"]})
         bar.say(f"calibrated on {plan['texts']} texts in {clock(policy.seconds)}: {_explained(explained)}")
     return policy
 
 
-def _check(target: str, recency: float, seed: int) -> None:
+def _check(target: str, recency: float, seed: int, format: str) -> None:
+    if format not in ("json", "safetensors"):
+        raise ValueError(f"format: must be json or safetensors, is {format!r}")
     if target not in ("reconstruction", "later", "planted"):
         raise ValueError(f"target: must be reconstruction, later or planted, is {target!r}; answers are for `namm calibrate`")
     if not 0 <= recency <= 4:
@@ -117,16 +121,18 @@ def _check(target: str, recency: float, seed: int) -> None:
     whole("seed", seed, 0, 2**63 - 1)
 
 
-def _check_plan(plan: dict[str, Any], trained: int) -> None:
+def _check_plan(plan: dict[str, Any], trained: int, binary: bool) -> None:
     if trained and plan["longest"] > trained:
         raise ValueError(
             f"lengths: a text and what follows it must be within the {trained} tokens that the model was made for, take {plan['longest']}; "
             "give shorter ones"
         )
-    if plan["numbers"] > plan["most_numbers"]:
+    most = plan["most_binary_numbers" if binary else "most_numbers"]
+    if plan["numbers"] > most:
+        smaller = 'input="key", or read_out="linear" if that halves it enough'
+        remedy = 'format="safetensors"' if plan["numbers"] <= plan["most_binary_numbers"] else smaller
         raise ValueError(
-            f"calibrate: the probes of a model must have at most {plan['most_numbers']} numbers to fit into a policy file, have "
-            f'{plan["numbers"]}; give input="key", or read_out="linear" if that halves it enough'
+            f"calibrate: the probes of a model must have at most {most} numbers to fit into a policy file, have {plan['numbers']}; give {remedy}"
         )
 
 
@@ -136,7 +142,7 @@ def _folder(output: "str | os.PathLike[str] | None") -> Iterator[None]:
     if output is None:
         yield
         return
-    if os.path.exists(os.path.join(output, "policy.json")):
+    if any(os.path.exists(os.path.join(output, f"policy.{ending}")) for ending in ("json", "safetensors")):
         raise ValueError(f"output {os.fspath(output)}: holds a policy already; choose another folder")
     new = not os.path.exists(output)
     os.makedirs(output, exist_ok=True)
@@ -147,7 +153,7 @@ def _folder(output: "str | os.PathLike[str] | None") -> Iterator[None]:
             os.rmdir(output)
 
 
-def _write(folder: str, policy: CalibratedPolicy, summary: dict[str, Any]) -> None:
+def _write(folder: str, format: str, policy: CalibratedPolicy, summary: dict[str, Any]) -> None:
     def known(number: float) -> float | None:
         return number if math.isfinite(number) else None
 
@@ -159,7 +165,7 @@ def _write(folder: str, policy: CalibratedPolicy, summary: dict[str, Any]) -> No
         import resource
 
         summary["peak_rss_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    policy.save(os.path.join(folder, "policy.json"))
+    policy.save(os.path.join(folder, f"policy.{format}"))
     write_file(os.path.join(folder, "calibration.json"), json.dumps(summary, indent=1, sort_keys=True) + "\n")
 
 

@@ -35,7 +35,8 @@ class Policy:
     def with_protection(self, sinks: int, recent: int) -> Policy:
         """Tokens that are never dropped: the first `sinks` and the newest `recent`."""
     def save(self, path: str, provenance: str = "{}") -> None:
-        """Writes a policy file, as `namm evolve` does: never half of one. provenance: a JSON object, where the policy comes from."""
+        """Writes a policy file: JSON, or binary if the name ends in .safetensors; never half of one. provenance: a JSON object, where
+        the policy comes from."""
     def score(
         self,
         positions: _Ints,
@@ -102,6 +103,8 @@ class Sequence:
     def clear(self) -> None: ...
     def kept(self, layer: int, kv_head: int) -> NDArray[np.int32]:
         """Of the newest update: indices into what the head held before."""
+    def scores(self, layer: int, kv_head: int) -> NDArray[np.float32]:
+        """What the policy gives for each token that the head holds, as an update now would see it: higher = keep."""
     def positions(self, layer: int, kv_head: int) -> NDArray[np.int32]:
         """Of what the head holds now."""
     def usage(self) -> dict[str, int]: ...
@@ -142,7 +145,8 @@ class Calibration:
     def add_text(self, text: str) -> None:
         """A long one in pieces, 60 at most."""
     def plan(self, within_training: bool) -> dict[str, Any]:
-        """What there is to do: texts, tokens, longest, lengths, bytes; numbers and most_numbers of the policy. within_training
+        """What there is to do: texts, tokens, longest, lengths, bytes; numbers of the policy, most_numbers and most_binary_numbers that
+        it can have as JSON and as safetensors. within_training
         shortens the lengths until the longest text, with what follows it, is within train_context."""
     def begin(self, index: int) -> tuple[NDArray[np.int32], int, list[tuple[int, int]]]:
         """Tokens to read, how many of them are the context, and the ranges of positions whose attention counts."""

@@ -63,6 +63,7 @@ class Calibration {
     out["lengths"] = settings_.lengths;
     out["numbers"] = calibrate::ProbeFit::probe_numbers(settings_.probe, host_->description());
     out["most_numbers"] = kMostPolicyNumbers;
+    out["most_binary_numbers"] = kMostBinaryPolicyNumbers;
     out["bytes"] = calibrate::ProbeFit::bytes(settings_.probe, host_->description(), of.longest_context) +
                    recorded * static_cast<double>(of.longest_context) * sizeof(float);
     return out;

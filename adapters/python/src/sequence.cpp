@@ -82,6 +82,9 @@ void bind_sequence(nb::module_& module) {
           "kept", [](const PolicySequence& self, int layer, int kv_head) { return copied(self.kept(layer, kv_head)); }, "layer"_a,
           "kv_head"_a)
       .def(
+          "scores", [](const PolicySequence& self, int layer, int kv_head) { return to_array(self.scores(layer, kv_head)); },
+          "layer"_a, "kv_head"_a)
+      .def(
           "positions", [](const PolicySequence& self, int layer, int kv_head) { return copied(self.positions(layer, kv_head)); },
           "layer"_a, "kv_head"_a)
       .def("usage", &usage)
