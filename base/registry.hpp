@@ -39,7 +39,9 @@ void add_entry(std::string_view what, Entries& entries, Entry entry, std::string
   const auto fits = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
   if (entry.name.empty() || entry.name.size() > 64 || entry.name.front() == '-' ||
       !std::all_of(entry.name.begin(), entry.name.end(), fits))
-    throw std::invalid_argument(subject + ": a name must have 1 to 64 lower-case letters, digits and hyphens, and must not begin with a hyphen; choose another");
+    throw std::invalid_argument(
+        subject +
+        ": a name must have 1 to 64 lower-case letters, digits and hyphens, and must not begin with a hyphen; choose another");
   const auto same = [&](const auto& other) { return other.name == entry.name; };
   if (entry.name == reserved || std::any_of(entries.begin(), entries.end(), same))
     throw std::invalid_argument(subject + ": is registered already; choose another name");

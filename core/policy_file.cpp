@@ -1,15 +1,18 @@
 #include "core/policy_file.hpp"
 
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <memory>
 #include <stdexcept>
+#include <string_view>
 #include <system_error>
 
 #include "base/atomic_file.hpp"
 #include "base/json_fields.hpp"
 #include "base/json_limits.hpp"
 #include "base/named_pipe.hpp"
+#include "base/nearest_names.hpp"
 #include "base/safetensors.hpp"
 #include "core/policies/make.hpp"
 #include "core/policies/network_policy.hpp"
@@ -152,6 +155,9 @@ PolicyFile resolve_policy(const std::string& name_or_path) {
     return file;
   }
   if (names_policy_file(name_or_path)) return load_policy_file(name_or_path);
+  if (!probable_name(name_or_path, std::array{std::string_view(kDefaultPolicyName)}).empty())  // not in the registry
+    throw std::invalid_argument("policy: must be a registered name, is '" + name_or_path.substr(0, 40) +
+                                "'; nearest: " + std::string(kDefaultPolicyName));
   try {
     make_policy(name_or_path);  // throws, with the nearest names
   } catch (const std::invalid_argument& error) {

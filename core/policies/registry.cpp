@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 #include <utility>
 
 #include "base/registry.hpp"
@@ -58,7 +59,11 @@ std::unique_ptr<Policy> make_policy(std::string_view name) {
 }
 
 std::unique_ptr<Policy> make_policy(std::string_view name, const nlohmann::json& settings) {
-  return find_entry("policy", name, entries()).make(settings);
+  std::unique_ptr<Policy> policy = find_entry("policy", name, entries()).make(settings);
+  if (!policy)
+    throw std::invalid_argument("policy " + std::string(name) +
+                                ": must be made by the function that it was registered with, which returned none");
+  return policy;
 }
 
 }  // namespace namm

@@ -49,8 +49,8 @@ class Attached {
 
   // Sequences, as llama_memory_*: with these the store follows copies and cuts at once, and says what cannot be done.
   void clear();
-  /// Removes a sequence from position `from` on; 0: all of it. Throws std::invalid_argument below 0, std::runtime_error if it was evicted from since: what was
-  /// dropped in view of later tokens cannot come back. Remove the whole sequence and read it again.
+  /// Removes a sequence from position `from` on; 0: all of it. Throws std::invalid_argument below 0, std::runtime_error if it was
+  /// evicted from since: what was dropped in view of later tokens cannot come back. Remove the whole sequence and read it again.
   void remove(llama_seq_id sequence, llama_pos from = 0);
   /// Copies a whole sequence, for branches of one prompt. In one unified cache the copies share one list, its budget and its
   /// statistics: what one of them reads decides about the tokens of all. Where the caches of sequences are apart

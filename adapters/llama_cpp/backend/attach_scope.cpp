@@ -123,7 +123,7 @@ AttachScope::~AttachScope() {
 }
 
 CacheStore& AttachScope::finish(const ContextFacts& facts) {
-  if (!instance_) 
+  if (!instance_)
     throw std::runtime_error(
         "model: must have weights and a KV cache to attach a policy to, no cache was made; was it loaded with vocab_only?");
   CacheStore& store = *instance_->store;

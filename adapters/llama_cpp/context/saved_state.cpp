@@ -136,8 +136,8 @@ std::vector<std::pair<std::int64_t, CacheStore::Names>> read_state(const StateSo
     cut.offset = in.number<std::uint64_t>("place of a row", end, kLargestRest + most_rows);
     cut.length = in.number<std::uint64_t>();
     if (cut.length > most_rows - length)
-      throw std::runtime_error("saved state: its rows must fit into the context, which has room for " + std::to_string(most_rows) +
-                               " bytes of the runtime's, take " + std::to_string(cut.length) +
+      throw std::runtime_error("saved state: its rows must fit into the context, which has room for " +
+                               std::to_string(most_rows) + " bytes of the runtime's, take " + std::to_string(cut.length) +
                                " and more; load it into a context with the n_ctx, model and cache types that it was saved with");
     end = cut.offset + cut.length;
     length += cut.length;
