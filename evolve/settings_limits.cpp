@@ -49,7 +49,7 @@ void check_settings(const RunSettings& s) {
   if (numbers > kMostPolicyNumbers)
     throw std::invalid_argument("policy: must have at most " + std::to_string(kMostPolicyNumbers) +
                                 " numbers to evolve, whose files are JSON, has " + std::to_string(numbers) +
-                                "; calibrate with a smaller probe (--input key or --read-out linear)");
+                                "; calibrate with a smaller probe (input key, or read-out linear)");
   require(!s.tasks.empty() && std::all_of(s.tasks.begin(), s.tasks.end(), [](const auto& task) { return task != nullptr; }),
           "tasks: must be at least one", "empty");
   require(!s.lengths_tokens.empty(), "lengths: must be at least one", "empty");

@@ -1,4 +1,5 @@
 // Everything that can be wrong is one clear line.
+#include "core/policies/key_probe.hpp"
 #include "evolve/loop.hpp"
 #include "tests/check.hpp"
 #include "tests/evolve/loop_fixture.hpp"
@@ -39,6 +40,12 @@ TEST_CASE("wrong settings are refused before anything is written", "[loop]") {
   };
   CHECK_THAT(refused([](RunSettings& s) { s.prototype = make_policy("h2o"); }), Contains("parameters") && Contains("h2o"));
   CHECK_THAT(refused([](RunSettings& s) { s.prototype = nullptr; }), Contains("policy"));
+  CHECK_THAT(refused([](RunSettings& s) {
+               std::vector<ProbeLayer> layers;  // more than JSON holds, which binary policies can have
+               for (int i = 0; i < 57; ++i) layers.push_back({i, 1, 49'999, 1, std::vector<float>(50'000), {}, {}});
+               s.prototype = std::make_shared<KeyProbePolicy>(std::make_shared<TokenProbe>(ProbeInput::key, layers), 0.0f);
+             }),
+             Contains("must have at most 2796202 numbers to evolve") && Contains("has 2850228"));
   CHECK_THAT(refused([](RunSettings& s) { s.tasks.clear(); }), Contains("tasks"));
   CHECK_THAT(refused([](RunSettings& s) { s.budgets.clear(); }), Contains("budgets"));
   CHECK_THAT(refused([](RunSettings& s) { s.lengths_tokens.clear(); }), Contains("lengths"));

@@ -108,6 +108,15 @@ def test_the_same_arguments_write_the_same_bytes(make_model, tokenizer, tmp_path
     assert namm.calibrate(model, tokenizer, seed=2, **QUICK).json != first.json
 
 
+def test_the_policy_in_binary_form_is_the_same(make_model, tokenizer, tmp_path):
+    model, folder = make_model("llama"), tmp_path / "probe"
+    policy = namm.calibrate(model, tokenizer, output=folder, format="safetensors", **QUICK)
+    assert sorted(path.name for path in folder.iterdir()) == ["calibration.json", "policy.safetensors"]
+    assert namm.Policy(str(folder)).json == policy.json
+    with pytest.raises(ValueError, match="holds a policy already"):
+        namm.calibrate(model, tokenizer, output=folder, **QUICK)
+
+
 def test_the_folder_holds_what_the_program_writes(make_model, tokenizer, tmp_path, capsys):
     model = make_model("llama")
     policy = namm.calibrate(model, tokenizer, output=str(tmp_path / "probe"), texts=4, lengths=[64], recency=0.5)
@@ -196,6 +205,7 @@ def test_one_text_says_that_nothing_is_known_of_it(make_model, tokenizer, tmp_pa
         (dict(lengths=[]), "lengths: must be 32 tokens"),
         (dict(lengths=[8]), "lengths: must be 32 tokens"),
         (dict(lengths=[8000]), "lengths: .*4096 tokens"),
+        (dict(format="pickle"), "json or safetensors"),
         (dict(target="answers"), "target: must be"),
         (dict(input="query"), "key or layer"),
         (dict(read_out="cubic"), "linear or quadratic"),
