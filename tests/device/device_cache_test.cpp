@@ -46,17 +46,6 @@ std::vector<LayerDescription> cached_layers(const std::filesystem::path& model) 
   return context.store()->layers();
 }
 
-/// Long and short parts of batches, then single tokens: all ways in which a mask is made.
-std::vector<std::vector<float>> read_all(PlacedContext& context, std::span<const std::int32_t> tokens) {
-  std::vector<std::vector<float>> out;
-  for (std::size_t at = 0; at < tokens.size();) {
-    const std::size_t chunk = at < 300 ? 100 : at < 312 ? 3 : 1, count = std::min(chunk, tokens.size() - at);
-    for (auto& row : context.evaluate(tokens.subspan(at, count), count)) out.push_back(std::move(row));
-    at += count;
-  }
-  return out;
-}
-
 /// Tokens that both keep, as a share of those that one keeps.
 double shared(const llama::CacheStore& a, const llama::CacheStore& b) {
   const auto in_a = a.content(), in_b = b.content();
@@ -85,10 +74,6 @@ void require_same_content(const llama::CacheStore& a, const llama::CacheStore& b
   }
 }
 
-bool has_sinks(const Backbone& backbone) {
-  return backbone.shape.architecture == "gpt-oss";
-}
-
 constexpr std::size_t kTokens = 330;
 
 struct Settings {
@@ -114,7 +99,6 @@ void require_as_in_host_memory(const TinyShape& shape, const CachePolicy& memory
 
 TEST_CASE("with everything kept, a device gives what it gives without a policy", "[device][exact]") {
   const Backbone backbone = GENERATE(from_range(backbones()));
-  if (has_sinks(backbone)) return;  // refused
   INFO(backbone.name);
   const auto model = write_tiny_model(backbone.shape);
   const auto tokens = random_tokens(kTokens, backbone.shape.vocabulary, 3);
@@ -188,7 +172,6 @@ TEST_CASE("a device reads keys and values as the host's store does", "[device][p
 
 TEST_CASE("so it does of each kind of model", "[device][probe]") {
   const Backbone backbone = GENERATE(from_range(backbones()));
-  if (has_sinks(backbone)) return;
   INFO(backbone.name);
   CachePolicy memory = policy_named("random");
   memory.policy = probe_policy(cached_layers(write_tiny_model(backbone.shape)), 7, ProbeInput::layer, true);
@@ -215,7 +198,6 @@ TEST_CASE("policies that read attention keep nearly the same tokens on a device 
 
 TEST_CASE("so it does for each kind of model", "[device][exact]") {
   const Backbone backbone = GENERATE(from_range(backbones()));
-  if (has_sinks(backbone)) return;
   INFO(backbone.name);
   require_as_in_host_memory(backbone.shape, policy_named("random"));
 }

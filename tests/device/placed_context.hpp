@@ -38,7 +38,7 @@ struct Placement {
   bool unified = true;
   bool offload_cache = true;
   bool flash_attention = true;
-  ggml_type cache_type = GGML_TYPE_F16;
+  ggml_type key_type = GGML_TYPE_F16, value_type = GGML_TYPE_F16;
   int gpu_layers = 99;
   bool whole_window_cache = true;
   ggml_backend_sched_eval_callback callback = nullptr;
@@ -74,6 +74,9 @@ class PlacedContext {
   llama::CacheStore* store_ = nullptr;
   std::vector<int> positions_;
 };
+
+/// Long and short parts of batches, then single tokens: all ways in which a mask is made.
+std::vector<std::vector<float>> read_all(PlacedContext& context, std::span<const std::int32_t> tokens);
 
 /// The largest |a - b|, as a share of the largest |b|; infinite if they are not of one shape or something is no number.
 double relative_difference(const std::vector<std::vector<float>>& a, const std::vector<std::vector<float>>& b);

@@ -44,6 +44,8 @@ class DeviceCache final : public RowHolder {
   void read_with(const ContentReader* reader) override;
   std::vector<std::vector<float>> contents(int layer) override;
   std::size_t row_bytes(int layer) const override;
+  std::string row_types() const override;
+  bool are_finite(int layer, std::span<const std::byte> rows) const override;
   std::vector<std::byte> read_rows(int layer, int kv_head, std::span<const std::int32_t> slots) override;
   void write_rows(int layer, int kv_head, std::span<const std::int32_t> slots, std::span<const std::byte> rows) override;
   std::int64_t kv_bytes() const override;
@@ -57,8 +59,10 @@ class DeviceCache final : public RowHolder {
     Substitute substitute;
   };
   bool ours(const ggml_tensor* cache) const;
+  std::string beyond_devices(const CachePolicy& policy) const;
   void announce(const ggml_tensor* attention, bool supported);
-  void measure_peak(std::int64_t before, const LayerRows& rows, std::int64_t rows_before);
+  template <class Work>
+  void measured(const LayerRows& rows, Work move);
   DeviceStream stream_of(const LayerRows& rows) const;
   LayerRows& rows_of(int layer) const;
   const ProbeTensors& probe_of(int layer, const LayerRows& rows);
@@ -69,6 +73,7 @@ class DeviceCache final : public RowHolder {
   std::map<const void*, int> cache_numbers_;  // by buffer
   const TokenProbe* probe_ = nullptr;         // of the policy; null: it reads no tokens
   std::map<int, ProbeTensors> layer_probes_;  // by layer, made when first used
+  std::string why_no_statistics_, why_no_norms_;
   std::int64_t peak_ = 0;
   bool shrink_failed_ = false;
 };

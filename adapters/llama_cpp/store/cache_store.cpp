@@ -96,8 +96,7 @@ void CacheStore::update_sequence(Sequence& sequence) {
       heads.back().kv_head = static_cast<int>(h);
       heads.back().tokens_seen = sequence.tokens_seen;
       if (holder_) elsewhere.back().show(h, heads.back());
-      bytes += static_cast<double>(kernels::row_bytes(memory_.store.keys, shape.key_size) +
-                                   kernels::row_bytes(memory_.store.values, shape.value_size));
+      bytes += static_cast<double>(layer_heads[h].row_bytes());
       halves += 2.0 * static_cast<double>(shape.key_size + shape.value_size);
     }
   }
