@@ -64,9 +64,10 @@ int device_count() {
   return static_cast<int>(test_devices().size());
 }
 
-std::shared_ptr<const llama::LlamaModel> load_on_device(const std::filesystem::path& model) {
+std::shared_ptr<const llama::LlamaModel> load_on_device(const std::filesystem::path& model, int gpu_layers) {
   start();
-  return llama::LlamaModel::load(model, {99, on_real_devices() ? std::vector<std::string>{} : std::vector<std::string>{"EMU0"}});
+  return llama::LlamaModel::load(model,
+                                 {gpu_layers, on_real_devices() ? std::vector<std::string>{} : std::vector<std::string>{"EMU0"}});
 }
 
 std::int64_t free_memory(int device) {

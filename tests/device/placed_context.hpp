@@ -19,8 +19,8 @@ namespace namm::test {
 bool on_real_devices();
 /// Devices that tests may use.
 int device_count();
-/// A model with all layers on the first emulated device, or on the GPUs of this machine.
-std::shared_ptr<const llama::LlamaModel> load_on_device(const std::filesystem::path& model);
+/// A model with its last layers on the first emulated device, or on the GPUs of this machine; the output counts as one.
+std::shared_ptr<const llama::LlamaModel> load_on_device(const std::filesystem::path& model, int gpu_layers = 99);
 /// Bytes that the driver of a device says are free.
 std::int64_t free_memory(int device);
 /// How far apart, as a share, may be what is equal to the bit on emulated devices, and what is `apart` there: a GPU has kernels

@@ -41,7 +41,7 @@ bool supports_attention(const ggml_tensor* node) {
   }
   owner->plain_queries.note(layer_of(k), node->src[0], true);
   owner->store->add_layer(
-      root(k)->buffer,
+      group_of_host(*owner, root(k)),
       {layer_of(k), static_cast<int>(k->ne[2]), static_cast<std::size_t>(k->ne[0]), static_cast<std::size_t>(v->ne[0]),
        CacheType(root(k)->type).bytes_per_number(), CacheType(root(v)->type).bytes_per_number()},
       static_cast<std::size_t>(root(k)->ne[1]), static_cast<int>(root(k)->ne[2]));

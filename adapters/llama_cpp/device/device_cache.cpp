@@ -117,7 +117,7 @@ void DeviceCache::announce(const ggml_tensor* attention, bool supported) {
   owner_.store->add_layer(
       group_of(buffer),
       {layer, static_cast<int>(k->ne[2]), static_cast<std::size_t>(k->ne[0]), static_cast<std::size_t>(v->ne[0]),
-       CacheType(types.keys).bytes_per_number(), CacheType(types.values).bytes_per_number()},
+       CacheType(types.keys).bytes_per_number(), CacheType(types.values).bytes_per_number(), true},
       static_cast<std::size_t>(root(k)->ne[1]), static_cast<int>(root(k)->ne[2]));
 }
 
@@ -142,10 +142,10 @@ std::string DeviceCache::obstacle(const CachePolicy& policy, int window_tokens) 
            kHostInstead;
   const bool one_device = std::all_of(rows_.begin(), rows_.end(),
                                       [&](const auto& entry) { return entry.second->type() == rows_.begin()->second->type(); });
-  if (window_tokens > 0 && !one_device)
+  if (window_tokens > 0 && (!one_device || rows_.size() < owner_.store->layers().size()))
     return std::string(
-               "model: layers with a sliding window must be on one device with the others, are on several "
-               "(--split-mode none)") +
+               "model: layers with a sliding window must be on one device with the others, are on several or in host memory "
+               "(--split-mode none, --n-gpu-layers 99)") +
            kHostInstead;
   return {};
 }

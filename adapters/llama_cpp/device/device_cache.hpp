@@ -22,7 +22,8 @@ class DeviceCache final : public RowHolder {
 
   /// A buffer of the runtime's cache was allocated: of the layers that follow, those of one cache belong together.
   void add_buffer(ggml_backend_buffer_t buffer);
-  /// The store's name for the cache that has this buffer.
+  /// The store's name for the cache that has this buffer; of one in host memory, of layers that are not on a device, that of the
+  /// first: there are no others then.
   const void* group_of(ggml_backend_buffer_t buffer) const;
   /// The context has a backend on a device; it goes.
   void add_backend(ggml_backend_t backend, ComputeGraph own);

@@ -28,11 +28,21 @@ constexpr std::string_view kInDevice = ", in device memory";  // of a fingerprin
 
 }  // namespace
 
+/// Of a store with layers in device memory: which, and as what.
+std::string CacheStore::held_as() const {
+  if (!holder_) return {};
+  std::string out(kInDevice), which;
+  for (const auto& [index, layer] : layers_)
+    if (layer->shape.elsewhere) which += (which.empty() ? " layers " : ",") + std::to_string(index);
+  if (holder_->row_types() != "f16") out += " as " + holder_->row_types();
+  const bool all = std::all_of(layers_.begin(), layers_.end(), [](const auto& layer) { return layer.second->shape.elsewhere; });
+  return all ? out : out + which;
+}
+
 /// What statistics and lists were made by; two policies with different weights differ.
 std::string CacheStore::fingerprint() const {
   std::string held = memory_.store == RowFormats() ? "" : ", held as " + to_string(memory_.store);
-  if (holder_) held += kInDevice;
-  if (holder_ && holder_->row_types() != "f16") held += " as " + holder_->row_types();
+  held += held_as();
   if (!memory_.policy) return "full" + held;
   const std::string_view name = memory_.policy->name();
   const nlohmann::json made_by = {memory_.policy->to_json(), memory_.spectrogram.decay, statistics_.window_queries};
@@ -166,7 +176,8 @@ std::shared_ptr<SavedStore> CacheStore::read(ByteReader& in) const {
         sequence.layers[index] = make_lists(layer->shape);
         for (HeadList& list : sequence.layers[index]) {
           HeldRows held;
-          if (holder_) held = {holder_->row_bytes(index), [&, i = index](auto bytes) { return holder_->are_finite(i, bytes); }};
+          if (layer->shape.elsewhere)
+            held = {holder_->row_bytes(index), [&, i = index](auto bytes) { return holder_->are_finite(i, bytes); }};
           list.restore(in, rows, held);
           const auto positions = list.statistics().view().positions;
           for (std::size_t e = 0; e < list.size(); ++e) {
