@@ -22,10 +22,24 @@ struct Types {
   double bytes;  // of a key's number and a value's
 };
 constexpr double kQ8 = 34.0 / 32;
-const std::vector<Types> kTypes = {{GGML_TYPE_BF16, GGML_TYPE_BF16, 4},
-                                   {GGML_TYPE_Q8_0, GGML_TYPE_Q8_0, 2 * kQ8},
-                                   {GGML_TYPE_F16, GGML_TYPE_Q8_0, 2 + kQ8},
-                                   {GGML_TYPE_Q8_0, GGML_TYPE_BF16, kQ8 + 2}};
+const std::vector<Types> kAllTypes = {{GGML_TYPE_BF16, GGML_TYPE_BF16, 4},
+                                      {GGML_TYPE_Q8_0, GGML_TYPE_Q8_0, 2 * kQ8},
+                                      {GGML_TYPE_F16, GGML_TYPE_Q8_0, 2 + kQ8},
+                                      {GGML_TYPE_Q8_0, GGML_TYPE_BF16, kQ8 + 2}};
+
+/// Those that a device has attention for; CUDA, as it is built by default, has one type for both.
+std::vector<Types> types_here() {
+  std::vector<Types> out = kAllTypes;
+  if (on_real_devices()) std::erase_if(out, [](const Types& types) { return types.keys != types.values; });
+  return out;
+}
+
+/// Real devices take more than the rows for some types.
+void require_bytes(std::int64_t bytes, double rows) {
+  if (!on_real_devices()) CHECK(bytes == std::llround(rows));
+  CHECK(static_cast<double>(bytes) >= rows);
+  CHECK(static_cast<double>(bytes) <= 1.02 * rows + (1 << 16));
+}
 
 CachePolicy evicting(const std::string& name) {
   CachePolicy memory;
@@ -72,7 +86,7 @@ std::string refusal(const std::filesystem::path& model, const Placement& placeme
 }  // namespace
 
 TEST_CASE("of any type, with everything kept, a device gives what it gives without a policy", "[device][types][exact]") {
-  const Types types = GENERATE(from_range(kTypes));
+  const Types types = GENERATE(from_range(types_here()));
   TinyShape shape;
   if (!on_real_devices())
     shape.head_size = GENERATE(32, 64);  // of 64 llama.cpp rotates q8_0 rows; those of 32 are no whole words
@@ -84,12 +98,12 @@ TEST_CASE("of any type, with everything kept, a device gives what it gives witho
   const CacheUsage usage = attached.store()->usage();
   CHECK(usage.entries == usage.entries_full);
   const double row = 3 * 2 * shape.head_size * types.bytes;
-  CHECK(usage.kv_bytes == std::llround(512 * row));
+  require_bytes(usage.kv_bytes, 512 * row);
   CHECK(usage.kv_bytes_full == std::llround(330 * row));
 }
 
 TEST_CASE("of any type, a device keeps the tokens that the host's store keeps", "[device][types]") {
-  const Types types = GENERATE(from_range(kTypes));
+  const Types types = GENERATE(from_range(types_here()));
   TinyShape shape;
   if (!on_real_devices()) shape.head_size = GENERATE(32, 64);
   const std::string name = GENERATE(as<std::string>{}, "streaming", "random");
@@ -110,12 +124,12 @@ TEST_CASE("of any type, a device keeps the tokens that the host's store keeps", 
   device.store()->update();
   const CacheUsage usage = device.store()->usage();
   CHECK(usage.entries == 48 * 3 * 2);
-  CHECK(usage.kv_bytes == std::llround(256 * 3 * 2 * shape.head_size * types.bytes));
+  require_bytes(usage.kv_bytes, 256 * 3 * 2 * shape.head_size * types.bytes);
   CHECK(usage.kv_bytes_peak >= std::llround(256 * 3 * 2 * shape.head_size * types.bytes));
 }
 
 TEST_CASE("policies that read sizes and attention keep nearly the same of a cache of any type", "[device][types]") {
-  const Types types = GENERATE(from_range(kTypes));
+  const Types types = GENERATE(from_range(types_here()));
   const TinyShape shape;
   const std::string name = GENERATE(as<std::string>{}, "knorm", "h2o", "tova");
   INFO(name << ": " << ggml_type_name(types.keys) << " and " << ggml_type_name(types.values));
@@ -137,7 +151,7 @@ TEST_CASE("policies that read sizes and attention keep nearly the same of a cach
 }
 
 TEST_CASE("rows survive moves to the byte", "[device][types][emulated]") {
-  const Types types = GENERATE(from_range(kTypes));
+  const Types types = GENERATE(from_range(types_here()));
   const std::int64_t size = GENERATE(32, 64, 96);
   const Lacking lacking(GENERATE(as<bool (*)(const ggml_tensor*)>{}, nullptr, moving_words));
   INFO(ggml_type_name(types.keys) << " and " << ggml_type_name(types.values) << ", heads of " << size);
@@ -197,7 +211,7 @@ TEST_CASE("rows survive moves to the byte", "[device][types][emulated]") {
 }
 
 TEST_CASE("a number of a saved row that is not finite is found, of any type", "[device][types]") {
-  const Types types = GENERATE(from_range(kTypes));
+  const Types types = GENERATE(from_range(types_here()));
   const llama::LayerRows rows(nullptr, {types.keys, types.values}, 1, 64, 64);
   const std::vector<std::byte> zeros(2 * rows.row_bytes());
   CHECK(rows.are_finite(zeros));

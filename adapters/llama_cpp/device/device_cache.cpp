@@ -92,7 +92,8 @@ void DeviceCache::announce(const ggml_tensor* attention, bool supported) {
   if (rows_.contains(layer)) return;
   std::string why = obstacle_of(attention);
   if (why.empty() && !supported)
-    why = std::string("its device cannot compute flash attention of layer ").append(std::to_string(layer)) + kHostInstead;
+    why = std::string("its device cannot compute flash attention of layer ").append(std::to_string(layer)) + ", whose cache is " +
+          RowTypes{root(k)->type, root(v)->type}.name() + kHostInstead;
   if (!why.empty()) {
     owner_.problem = std::move(why);
     return;

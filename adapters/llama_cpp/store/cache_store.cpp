@@ -165,7 +165,7 @@ void CacheStore::measure() {
       usage_.kv_bytes_full += use.kv_bytes_full;
       usage_.statistics_bytes += use.statistics_bytes;
       for (const auto& [index, heads] : sequence.layers)
-        if (!layer_of(index).shape.elsewhere)
+        if (holder_ && !layer_of(index).shape.elsewhere)
           for (const HeadList& list : heads) own += static_cast<std::int64_t>(list.kv_bytes());
     }
     usage_.tokens_seen = std::max(usage_.tokens_seen, group_tokens);
