@@ -45,6 +45,9 @@ inline constexpr std::string_view kWhyLatent =
 inline constexpr std::string_view kWhyPositionBias =
     "it biases attention by where a token lies in the cache (ALiBi), which dropping tokens changes; use a model with rotary "
     "positions or none";
+inline constexpr std::string_view kWhyRotated =
+    "the KV cache must be of type f16, f32 or bf16 for a policy that reads keys or values, is q8_0, for which llama.cpp rotates "
+    "them; change --cache-type-k and --cache-type-v";
 inline constexpr std::string_view kWhyIndex =
     "it keeps an index beside the cache of keys and values, which would still name dropped tokens; use a model without one";
 

@@ -92,16 +92,19 @@ std::string value_of(const std::vector<std::string>& arguments, std::string_view
 }
 
 /// Whether the program is told, by flag or variable, to put all layers on a device, and nothing keeps their cache from it. "All"
-/// is said as people say it: 99 or more. With fewer layers the cache would be in two kinds of memory.
-bool offloads_all(const std::vector<std::string>& arguments, unsigned kind) {
+/// is said as people say it: 99 or more. With fewer layers the cache is in two kinds of memory, which not every model's can be
+/// (sliding windows): then it takes -kvo, too.
+bool offloads_cache(const std::vector<std::string>& arguments, unsigned kind) {
   const bool reads_variables = kind != kBench;
   const auto set = [&](const char* variable) { return reads_variables ? std::getenv(variable) : nullptr; };
   if (set("LLAMA_ARG_NO_KV_OFFLOAD")) return false;
   if (const char* const offload = set("LLAMA_ARG_KV_OFFLOAD"); offload && among(kOffWords, offload)) return false;
+  bool asked = false;
   std::string layers = set("LLAMA_ARG_N_GPU_LAYERS") ? set("LLAMA_ARG_N_GPU_LAYERS") : "";
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string name = flag_name(arguments[i]);
     if (name == "-nkvo" || name == "--no-kv-offload") return false;
+    asked = asked || name == "-kvo" || name == "--kv-offload";
     if (name != "-ngl" && name != "--gpu-layers" && name != "--n-gpu-layers") continue;
     const std::size_t equals = arguments[i].starts_with("--") ? arguments[i].find('=') : std::string::npos;
     layers = equals != std::string::npos ? arguments[i].substr(equals + 1)
@@ -110,7 +113,7 @@ bool offloads_all(const std::vector<std::string>& arguments, unsigned kind) {
   }
   int count = 0;
   const auto [end, error] = std::from_chars(layers.data(), layers.data() + layers.size(), count);
-  return layers == "all" || (error == std::errc{} && end == layers.data() + layers.size() && count >= 99);
+  return layers == "all" || (error == std::errc{} && end == layers.data() + layers.size() && count >= (asked ? 1 : 99));
 }
 
 /// Files with defaults that llama.cpp's programs read.
@@ -129,7 +132,7 @@ std::vector<std::string> configurations() {
 
 std::vector<std::string> attach_flags(const std::string& program, const std::vector<std::string>& arguments, bool device) {
   const unsigned kind = kind_of(program);
-  const CachePlace place = device && offloads_all(arguments, kind) ? CachePlace::device : CachePlace::host;
+  const CachePlace place = device && offloads_cache(arguments, kind) ? CachePlace::device : CachePlace::host;
   std::vector<std::string> out = arguments;
   for (const Rule& rule : attach_rules()) {
     if (!rule.applies(kind, place) || given(rule, arguments) || set_in_environment(rule, kind)) continue;

@@ -9,6 +9,7 @@
 #include "namm/policy.hpp"
 #include "tests/check.hpp"
 #include "tests/device/placed_context.hpp"
+#include "tests/device/reading.hpp"
 #include "tests/support/emulated_device.hpp"
 #include "tests/support/probe_policy.hpp"
 #include "tests/support/tiny_model.hpp"
@@ -46,17 +47,6 @@ std::vector<LayerDescription> cached_layers(const std::filesystem::path& model) 
   return context.store()->layers();
 }
 
-/// Long and short parts of batches, then single tokens: all ways in which a mask is made.
-std::vector<std::vector<float>> read_all(PlacedContext& context, std::span<const std::int32_t> tokens) {
-  std::vector<std::vector<float>> out;
-  for (std::size_t at = 0; at < tokens.size();) {
-    const std::size_t chunk = at < 300 ? 100 : at < 312 ? 3 : 1, count = std::min(chunk, tokens.size() - at);
-    for (auto& row : context.evaluate(tokens.subspan(at, count), count)) out.push_back(std::move(row));
-    at += count;
-  }
-  return out;
-}
-
 /// Tokens that both keep, as a share of those that one keeps.
 double shared(const llama::CacheStore& a, const llama::CacheStore& b) {
   const auto in_a = a.content(), in_b = b.content();
@@ -85,10 +75,6 @@ void require_same_content(const llama::CacheStore& a, const llama::CacheStore& b
   }
 }
 
-bool has_sinks(const Backbone& backbone) {
-  return backbone.shape.architecture == "gpt-oss";
-}
-
 constexpr std::size_t kTokens = 330;
 
 struct Settings {
@@ -114,7 +100,6 @@ void require_as_in_host_memory(const TinyShape& shape, const CachePolicy& memory
 
 TEST_CASE("with everything kept, a device gives what it gives without a policy", "[device][exact]") {
   const Backbone backbone = GENERATE(from_range(backbones()));
-  if (has_sinks(backbone)) return;  // refused
   INFO(backbone.name);
   const auto model = write_tiny_model(backbone.shape);
   const auto tokens = random_tokens(kTokens, backbone.shape.vocabulary, 3);
@@ -188,7 +173,6 @@ TEST_CASE("a device reads keys and values as the host's store does", "[device][p
 
 TEST_CASE("so it does of each kind of model", "[device][probe]") {
   const Backbone backbone = GENERATE(from_range(backbones()));
-  if (has_sinks(backbone)) return;
   INFO(backbone.name);
   CachePolicy memory = policy_named("random");
   memory.policy = probe_policy(cached_layers(write_tiny_model(backbone.shape)), 7, ProbeInput::layer, true);
@@ -215,7 +199,6 @@ TEST_CASE("policies that read attention keep nearly the same tokens on a device 
 
 TEST_CASE("so it does for each kind of model", "[device][exact]") {
   const Backbone backbone = GENERATE(from_range(backbones()));
-  if (has_sinks(backbone)) return;
   INFO(backbone.name);
   require_as_in_host_memory(backbone.shape, policy_named("random"));
 }
@@ -310,4 +293,68 @@ TEST_CASE("attach() leaves the cache where the context's parameters put it", "[d
   REQUIRE(kept[0].size() == kept[1].size());
   if (on_real_devices()) return;  // near ties may fall either way
   for (std::size_t h = 0; h < kept[0].size(); ++h) CHECK(kept[0][h].positions == kept[1][h].positions);
+}
+
+TEST_CASE("layers on the device and in host memory give what each gives alone", "[device][both]") {
+  TinyShape shape;
+  shape.layers = 4;
+  const auto model = write_tiny_model(shape);
+  const auto tokens = random_tokens(kTokens, shape.vocabulary, 4);
+  const std::string name = GENERATE(as<std::string>{}, "full", "random", "knorm", "h2o", "probe");
+  INFO(name);
+  CachePolicy memory = policy_named(name == "probe" ? "random" : name);
+  if (name == "probe") memory.policy = probe_policy(cached_layers(model), 7, ProbeInput::layer, true);
+  Placement placement = on_device(memory);
+  placement.gpu_layers = GENERATE(2, 3);  // of the output layer and the last ones
+  PlacedContext host(model, on_host(memory)), both(model, placement);
+  const auto expected = read_all(host, tokens);
+  CHECK(relative_difference(read_all(both, tokens), expected) < nearly(name == "h2o" ? 5e-2 : 4e-3));
+  if (name == "h2o")
+    CHECK(shared(*both.store(), *host.store()) >= 0.99);
+  else
+    require_same_content(*both.store(), *host.store());
+  both.store()->verify();
+  const CacheUsage there = host.store()->usage(), here = both.store()->usage();
+  CHECK(here.entries == there.entries);
+  CHECK(here.kv_bytes_full == there.kv_bytes_full);
+  CHECK(here.updates == there.updates);
+  // what is on the device is in whole steps of rows
+  const std::int64_t row = 2 * 2 * (32 + 32), layers = placement.gpu_layers - 1;
+  if (!on_real_devices() && name == "full") {
+    CHECK(here.kv_bytes >= layers * 512 * row + (4 - layers) * 330 * row);
+    CHECK(here.kv_bytes < layers * 512 * row + (4 - layers) * 700 * row);
+  }
+  if (name != "full") {
+    both.store()->update();
+    CHECK(both.store()->usage().kv_bytes < here.kv_bytes_full);
+  }
+  CHECK(both.remove(0, 0));
+  both.store()->forget(both.store()->sequences().front().key);
+  CHECK(both.store()->usage().kv_bytes == 0);
+}
+
+TEST_CASE("sequences with layers on both sides are saved, restored and copied", "[device][both][saved]") {
+  TinyShape shape;
+  shape.layers = 4;
+  const auto path = write_tiny_model(shape);
+  const auto model = load_on_device(path, 3), other = load_on_device(path, 2);
+  const auto tokens = random_tokens(280, shape.vocabulary, 4);
+  llama_context_params params = llama_context_default_params();
+  params.n_ctx = 2 * 512;
+  params.n_seq_max = 2;
+  params.kv_unified = GENERATE(true, false);
+  for (const CachePolicy& policy : held_policies(shape)) {
+    INFO(policy.policy->name() << (params.kv_unified ? ", one cache" : ", a cache for each sequence"));
+    llama::Attached first = llama::attach(model->get(), params, policy), second = llama::attach(model->get(), params, policy);
+    read(first, std::span(tokens).first(200), 0, 0);
+    const std::vector<std::byte> saved = first.save(0);
+    read(second, std::span(tokens).first(60), 1, 0);
+    second.load(saved, 0);
+    if (!params.kv_unified) first.copy(0, 1);
+    const auto expected = read(first, std::span(tokens).subspan(200), 0, 200);
+    CHECK(relative_difference({read(second, std::span(tokens).subspan(200), 0, 200)}, {expected}) <= nearly(4e-3));
+    if (!params.kv_unified)
+      CHECK(relative_difference({read(first, std::span(tokens).subspan(200), 1, 200)}, {expected}) <= nearly(4e-3));
+    CHECK_THROWS_WITH(llama::attach(other->get(), params, policy).load(saved, 0), Catch::Contains("in device memory layers 2,3"));
+  }
 }

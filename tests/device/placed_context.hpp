@@ -19,8 +19,8 @@ namespace namm::test {
 bool on_real_devices();
 /// Devices that tests may use.
 int device_count();
-/// A model with all layers on the first emulated device, or on the GPUs of this machine.
-std::shared_ptr<const llama::LlamaModel> load_on_device(const std::filesystem::path& model);
+/// A model with its last layers on the first emulated device, or on the GPUs of this machine; the output counts as one.
+std::shared_ptr<const llama::LlamaModel> load_on_device(const std::filesystem::path& model, int gpu_layers = 99);
 /// Bytes that the driver of a device says are free.
 std::int64_t free_memory(int device);
 /// How far apart, as a share, may be what is equal to the bit on emulated devices, and what is `apart` there: a GPU has kernels
@@ -38,7 +38,7 @@ struct Placement {
   bool unified = true;
   bool offload_cache = true;
   bool flash_attention = true;
-  ggml_type cache_type = GGML_TYPE_F16;
+  ggml_type key_type = GGML_TYPE_F16, value_type = GGML_TYPE_F16;
   int gpu_layers = 99;
   bool whole_window_cache = true;
   ggml_backend_sched_eval_callback callback = nullptr;
@@ -74,6 +74,9 @@ class PlacedContext {
   llama::CacheStore* store_ = nullptr;
   std::vector<int> positions_;
 };
+
+/// Long and short parts of batches, then single tokens: all ways in which a mask is made.
+std::vector<std::vector<float>> read_all(PlacedContext& context, std::span<const std::int32_t> tokens);
 
 /// The largest |a - b|, as a share of the largest |b|; infinite if they are not of one shape or something is no number.
 double relative_difference(const std::vector<std::vector<float>>& a, const std::vector<std::vector<float>>& b);

@@ -33,6 +33,7 @@ inline std::vector<CachePolicy> held_policies(const TinyShape& shape) {
 /// Reads tokens of a sequence, in batches of 40; the logits behind the last.
 inline std::vector<float> read(llama::Attached& attached, std::span<const std::int32_t> tokens, llama_seq_id sequence, int from) {
   llama_batch batch = llama_batch_init(40, 0, 1);
+  const std::unique_ptr<llama_batch, void (*)(llama_batch*)> freed(&batch, [](llama_batch* b) { llama_batch_free(*b); });
   for (std::size_t at = 0; at < tokens.size(); at += 40) {
     batch.n_tokens = static_cast<std::int32_t>(std::min<std::size_t>(40, tokens.size() - at));
     for (int i = 0; i < batch.n_tokens; ++i) {
@@ -44,7 +45,6 @@ inline std::vector<float> read(llama::Attached& attached, std::span<const std::i
     }
     attached.decode(batch);
   }
-  llama_batch_free(batch);
   const float* const logits = llama_get_logits_ith(attached.context(), -1);
   return {logits, logits + 64};
 }

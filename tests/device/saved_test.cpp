@@ -43,3 +43,25 @@ TEST_CASE("a sequence saved from device memory goes on in another context as it 
       params.offload_kqv = true;
     }
 }
+
+TEST_CASE("a sequence of a cache of another type is saved as it is held", "[device][saved][types]") {
+  TinyShape shape;
+  const auto model = load_on_device(write_tiny_model(shape));
+  const auto tokens = random_tokens(280, shape.vocabulary, 4);
+  llama_context_params params = llama_context_default_params();
+  params.n_ctx = 1024;
+  const ggml_type type = GENERATE(GGML_TYPE_BF16, GGML_TYPE_Q8_0);
+  CachePolicy policy = held_policies(shape)[1];
+  params.type_k = params.type_v = type;
+  llama::Attached first = llama::attach(model->get(), params, policy), second = llama::attach(model->get(), params, policy);
+  read(first, std::span(tokens).first(200), 0, 0);
+  const std::vector<std::byte> saved = first.save(0);
+  second.load(saved, 0);
+  CHECK(second.usage().entries == first.usage().entries);
+  CHECK(second.usage().kv_bytes == first.usage().kv_bytes);
+  const auto expected = read(first, std::span(tokens).subspan(200), 0, 200);
+  CHECK(relative_difference({read(second, std::span(tokens).subspan(200), 0, 200)}, {expected}) <= nearly(4e-3));
+  params.type_k = params.type_v = GGML_TYPE_F16;
+  CHECK_THROWS_WITH(llama::attach(model->get(), params, policy).load(saved, 0),
+                    Catch::Contains(std::string("in device memory as ").append(ggml_type_name(type))));
+}

@@ -130,6 +130,9 @@ TEST_CASE("a program that offloads all layers keeps its cache on the device, if 
     expected.insert(expected.end(), {"-fa", "on", "-nkvo"});
     CHECK(flags("llama-completion", some) == expected);
   }
+  CHECK(flags("llama-completion", {"-ngl", "20", "-kvo"}) == Words{"-ngl", "20", "-kvo", "-fa", "on"});
+  CHECK_THROWS_WITH(flags("llama-completion", {"-ngl", "0", "-kvo"}), Catch::Contains("-kvo"));
+  CHECK_THROWS_WITH(attach_flags("llama-completion", {"-ngl", "20", "-kvo"}, false), Catch::Contains("-kvo"));
   CHECK(flags("llama-completion", {"-ngl", "99", "-nkvo"}) == Words{"-ngl", "99", "-nkvo", "-fa", "on"});
   CHECK(flags("llama-completion", {"-ngl", "99", "--prompt-cache", "x"}) ==
         Words{"-ngl", "99", "--prompt-cache", "x", "-fa", "on"});

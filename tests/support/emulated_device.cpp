@@ -204,14 +204,17 @@ ggml_backend_t new_stream(ggml_backend_dev_t device, const char*) {
   return new ggml_backend{&guid, stream_functions(), device, new Stream{&device_of(device), cpu, {}}};
 }
 
-constexpr std::size_t kMemory = std::size_t{8} << 30;  // a device says it has
+std::size_t free_bytes(ggml_backend_dev_t device) {
+  const std::size_t used = device_of(device).bytes, all = emulated_settings().memory;
+  return used < all ? all - used : 0;
+}
 
 void properties(ggml_backend_dev_t device, ggml_backend_dev_props* out) {
   *out = {};
   out->name = device_of(device).name.c_str();
   out->description = "emulated";
-  out->memory_total = kMemory;
-  out->memory_free = kMemory - device_of(device).bytes;
+  out->memory_total = emulated_settings().memory;
+  out->memory_free = free_bytes(device);
   out->type = GGML_BACKEND_DEVICE_TYPE_GPU;
   out->caps.async = out->caps.events = true;
 }
@@ -221,14 +224,15 @@ ggml_backend_device_i device_functions() {
   out.get_name = [](ggml_backend_dev_t device) { return device_of(device).name.c_str(); };
   out.get_description = [](ggml_backend_dev_t) { return "emulated"; };
   out.get_memory = [](ggml_backend_dev_t device, std::size_t* free, std::size_t* total) {
-    *total = kMemory;
-    *free = kMemory - device_of(device).bytes;
+    *total = emulated_settings().memory;
+    *free = free_bytes(device);
   };
   out.get_type = [](ggml_backend_dev_t) { return GGML_BACKEND_DEVICE_TYPE_GPU; };
   out.get_props = properties;
   out.init_backend = new_stream;
   out.get_buffer_type = [](ggml_backend_dev_t device) { return &device_of(device).type; };
   out.supports_op = [](ggml_backend_dev_t, const ggml_tensor* node) {
+    if (emulated_settings().lacks && emulated_settings().lacks(node)) return false;
     return ggml_backend_dev_supports_op(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU), node);
   };
   out.supports_buft = [](ggml_backend_dev_t device, ggml_backend_buffer_type_t type) { return type == &device_of(device).type; };

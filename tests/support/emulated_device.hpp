@@ -17,6 +17,8 @@ struct EmulatedSettings {
   /// Attention takes room behind its result for its own use, as on CUDA and Metal: a buffer type that asks for more than the
   /// result's bytes, and a kernel that leaves rubbish there.
   bool room_behind_attention = true;
+  std::size_t memory = std::size_t{8} << 30;         ///< bytes that each device has; what goes beyond is refused
+  bool (*lacks)(const ggml_tensor* node) = nullptr;  ///< what it says that it cannot compute; null: it can whatever a CPU can
 };
 
 /// Registers `count` devices EMU0, EMU1, ... with ggml, once per process; later calls change nothing.

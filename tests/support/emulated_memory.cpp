@@ -66,6 +66,8 @@ ggml_backend_buffer_i functions() {
 }
 
 ggml_backend_buffer_t allocate(ggml_backend_buffer_type_t type, std::size_t size) {
+  auto* const device = static_cast<EmulatedDevice*>(type->context);
+  if (device->bytes + size > emulated_settings().memory) return nullptr;
   const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE)), mapped = (size + page - 1) / page * page;
   const int file = memfd_create("emulated-device", 0);
   if (file < 0 || ftruncate(file, static_cast<off_t>(mapped)) != 0) return nullptr;
@@ -75,7 +77,6 @@ ggml_backend_buffer_t allocate(ggml_backend_buffer_type_t type, std::size_t size
   if (seen == MAP_FAILED || reached == MAP_FAILED) return nullptr;
   // what was on a device before is not zero: whoever reads rows that nobody wrote shall see it
   std::memset(reached, 0xff, mapped);
-  auto* const device = static_cast<EmulatedDevice*>(type->context);
   device->bytes += size;
   if (device->bytes > device->peak) device->peak = device->bytes.load();
   return ggml_backend_buffer_init(type, functions(),

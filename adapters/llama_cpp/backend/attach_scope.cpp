@@ -91,14 +91,14 @@ Instance* owner_of(const ggml_tensor* cache) {
   return found == owners.end() ? nullptr : found->second;
 }
 
+const void* group_of_host(const Instance& instance, const ggml_tensor* cache) {
+  return instance.device ? instance.device->group_of(cache->buffer) : cache->buffer;
+}
+
 Instance* adopt(const ggml_tensor* cache) {
   if (Instance* const known = owner_of(cache)) return known;
   if (!active_scope || (cache->buffer && !ggml_backend_buffer_is_host(cache->buffer))) return nullptr;
   Instance* const instance = instance_of_scope();
-  if (instance->device)
-    instance->problem =
-        "some layers have their KV cache in host memory and others in device memory, which is not supported; offload all layers "
-        "(--n-gpu-layers 99), or keep the cache in host memory (--no-kv-offload)";
   const std::lock_guard<std::mutex> lock(mutex);
   owners.emplace(cache, instance);
   watch_rows(cache);

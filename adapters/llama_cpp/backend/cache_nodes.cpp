@@ -14,10 +14,6 @@
 namespace namm::llama {
 namespace {
 
-constexpr const char* kWhyRotated =
-    "must be of type f16, f32 or bf16 for a policy that reads keys, is q8_0, for which llama.cpp rotates them; change "
-    "--cache-type-k and --cache-type-v";
-
 /// What this attention node has that the store cannot do; empty if nothing.
 std::string obstacle(const ggml_tensor* node, const CacheStore& store) {
   const ggml_tensor *k = converted(node->src[1]), *v = converted(node->src[2]), *mask = node->src[3];
@@ -25,7 +21,8 @@ std::string obstacle(const ggml_tensor* node, const CacheStore& store) {
     if (!CacheType::known(root(part)->type))
       return std::string("the KV cache must be of type f16, f32, bf16 or q8_0, is ") + ggml_type_name(root(part)->type) + " (" +
              flag + "); use f16, which evicted holds less than " + ggml_type_name(root(part)->type) + " in full";
-  if (root(k)->type == GGML_TYPE_Q8_0 && store.reads_content()) return std::string("the KV cache ") + kWhyRotated;
+  const bool rotated = root(k)->type == GGML_TYPE_Q8_0 || root(v)->type == GGML_TYPE_Q8_0;
+  if (rotated && store.reads_content()) return std::string(kWhyRotated);
   if (cache_part(v) != CachePart::values) return std::string(kWhyLatent);
   if (!mask || mask->type != GGML_TYPE_F16 || mask->ne[2] != 1)
     return "its attention mask is not one F16 mask for all heads; use a model with plain causal attention";
@@ -44,7 +41,7 @@ bool supports_attention(const ggml_tensor* node) {
   }
   owner->plain_queries.note(layer_of(k), node->src[0], true);
   owner->store->add_layer(
-      root(k)->buffer,
+      group_of_host(*owner, root(k)),
       {layer_of(k), static_cast<int>(k->ne[2]), static_cast<std::size_t>(k->ne[0]), static_cast<std::size_t>(v->ne[0]),
        CacheType(root(k)->type).bytes_per_number(), CacheType(root(v)->type).bytes_per_number()},
       static_cast<std::size_t>(root(k)->ne[1]), static_cast<int>(root(k)->ne[2]));
@@ -64,8 +61,7 @@ void write(Instance& instance, const ggml_tensor* node) {
   const float* data = static_cast<const float*>(rows->data);
   std::size_t stride = rows->nb[1] / sizeof(float);
   std::vector<float> rounded;
-  if (root(node)->type == GGML_TYPE_Q8_0 && instance.store->reads_content())
-    throw std::runtime_error(std::string("KV cache: ") + kWhyRotated);
+  if (root(node)->type == GGML_TYPE_Q8_0 && instance.store->reads_content()) throw std::runtime_error(std::string(kWhyRotated));
   if (const CacheType type(root(node)->type); type.rounds()) {
     rounded = type.round(data, stride, tokens, static_cast<std::size_t>(rows->ne[0]));
     data = rounded.data();

@@ -44,6 +44,9 @@ Instance* owner_of(const ggml_tensor* cache);
 /// The same; a tensor met for the first time goes to the scope that is active on this thread, if any.
 Instance* adopt(const ggml_tensor* cache);
 
+/// The store's name for the cache that a tensor of the instance in host memory belongs to: other layers of it may be on a device.
+const void* group_of_host(const Instance& instance, const ggml_tensor* cache);
+
 /// The instance's, made when first asked for.
 DeviceCache& device_cache_of(Instance& instance);
 /// Whether the instance's context computes on a device that is hooked (device/hooks.hpp).

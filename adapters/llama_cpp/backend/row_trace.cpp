@@ -40,8 +40,8 @@ void tell_of_copy() {
 }
 
 void get(ggml_backend_buffer_t buffer, const ggml_tensor* tensor, void* data, std::size_t offset, std::size_t size) {
-  if (owner_of(root(tensor))) {
-    if (note_if_traced(tensor, offset, data, size, root(tensor)->buffer)) return;
+  if (const Instance* const owner = owner_of(root(tensor))) {
+    if (note_if_traced(tensor, offset, data, size, group_of_host(*owner, root(tensor)))) return;
     tell_of_copy();
   }
   original_of(buffer).get(buffer, tensor, data, offset, size);
@@ -56,8 +56,8 @@ bool within(ggml_backend_buffer_t buffer, const void* data) {
 }
 
 void set(ggml_backend_buffer_t buffer, ggml_tensor* tensor, const void* data, std::size_t offset, std::size_t size) {
-  if (owner_of(root(tensor))) {
-    if (note_if_traced(tensor, offset, data, size, root(tensor)->buffer)) return;
+  if (const Instance* const owner = owner_of(root(tensor))) {
+    if (note_if_traced(tensor, offset, data, size, group_of_host(*owner, root(tensor)))) return;
     if (within(buffer, data)) return;
     tell_of_copy();
   }

@@ -30,7 +30,7 @@ class AttentionNodes : PlacedNodes {
   /// A node whose result is where `result` is.
   ggml_tensor* into(ggml_tensor* node, const ggml_tensor* result) {
     node->data = result->data;
-    node->buffer = result->buffer;
+    node->buffer = root(result)->buffer;
     return done(node);
   }
 
@@ -49,7 +49,19 @@ class AttentionNodes : PlacedNodes {
       scale = softcap;
     }
     ggml_tensor* const by_group = settled(ggml_reshape_4d(context_, products, in_.slots, products->ne[1], group_, kv_heads_));
-    return placed(ggml_soft_max_ext(context_, by_group, mask, scale, 0), Room::products);  // in place
+    if (!in_.attention->src[4]) return placed(ggml_soft_max_ext(context_, by_group, mask, scale, 0), Room::products);  // in place
+    for (std::int64_t h = 0; h < kv_heads_; ++h) {  // sinks are of query heads, masks of KV heads
+      ggml_tensor* const own = head_of(by_group, h);
+      ggml_tensor* const shares = ggml_soft_max_ext(context_, own, head_of(mask, mask->ne[3] == 1 ? 0 : h), scale, 0);
+      ggml_soft_max_add_sinks(shares, sinks_of(context_, in_.attention, h, group_));
+      into(shares, own);
+    }
+    return by_group;
+  }
+  /// Number `h` along dimension 3.
+  ggml_tensor* head_of(ggml_tensor* all, std::int64_t h) {
+    return settled(ggml_view_4d(context_, all, all->ne[0], all->ne[1], all->ne[2], 1, all->nb[1], all->nb[2], all->nb[3],
+                                static_cast<std::size_t>(h) * all->nb[3]));
   }
 
   void rows() {
@@ -59,7 +71,7 @@ class AttentionNodes : PlacedNodes {
       queries = placed(ggml_get_rows(context_, queries, in_.query_ids), Room::queries);
       mask = placed(ggml_get_rows(context_, mask, in_.mask_ids), Room::tile_mask);
     }
-    if (group_ == 1) {
+    if (group_ == 1 && !in_.attention->src[4]) {
       ggml_tensor* const all = probabilities(queries, mask);
       all->data = in_.rows->data;
       all->buffer = in_.rows->buffer;
@@ -109,9 +121,10 @@ std::vector<ggml_tensor*> make_attention_nodes(ggml_context* context, const Atte
   return out;
 }
 
-std::size_t attention_tensors(std::int64_t queries, std::int64_t tile) {
-  constexpr std::size_t kEach = 20;
-  return kEach * static_cast<std::size_t>(1 + (queries + tile - 1) / std::max<std::int64_t>(tile, 1));
+std::size_t attention_tensors(const ggml_tensor* attention, std::int64_t queries, std::int64_t tile) {
+  constexpr std::size_t kEach = 20, kEachHead = 8;
+  const std::size_t heads = attention->src[4] ? static_cast<std::size_t>(attention->src[1]->ne[2]) : 0;
+  return (kEach + kEachHead * heads) * static_cast<std::size_t>(1 + (queries + tile - 1) / std::max<std::int64_t>(tile, 1));
 }
 
 }  // namespace namm::llama

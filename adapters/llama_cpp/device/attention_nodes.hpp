@@ -16,8 +16,8 @@ std::int64_t attention_tile(std::int64_t queries, std::int64_t slots, std::int64
 /// What attention is computed once more of, for the statistics of policies. T queries, H query heads, K KV heads, S slots, M
 /// heads with a mask of their own.
 struct AttentionTensors {
-  const ggml_tensor* attention = nullptr;  ///< the runtime's node: queries F32 [size, T, H], parameters
-  const ggml_tensor* keys = nullptr;       ///< F16 [size, capacity, K]
+  const ggml_tensor* attention = nullptr;  ///< the runtime's node: queries F32 [size, T, H], parameters, sinks
+  const ggml_tensor* keys = nullptr;       ///< [size, capacity, K]
   ggml_tensor* mask = nullptr;             ///< F16 [S, T, 1, M]
   std::int64_t slots = 0;                  ///< S
   std::int64_t tile = 0;                   ///< queries at once, for sums
@@ -31,6 +31,6 @@ struct AttentionTensors {
 std::vector<ggml_tensor*> make_attention_nodes(ggml_context* context, const AttentionTensors& in,
                                                const std::function<void(ggml_tensor*, Room)>& place);
 /// Tensors that are made at most.
-std::size_t attention_tensors(std::int64_t queries, std::int64_t tile);
+std::size_t attention_tensors(const ggml_tensor* attention, std::int64_t queries, std::int64_t tile);
 
 }  // namespace namm::llama

@@ -33,6 +33,7 @@ struct LayerInputs {
   bool turn = false;                                    ///< gathered: the device makes the columns
   std::size_t slots_at = 0, mask_at = 0, columns_at = 0, cells_at = 0, query_ids_at = 0, mask_ids_at = 0;
   std::size_t sums_at = 0, rows_at = 0;  ///< in what is read back
+  bool operator==(const LayerInputs&) const = default;
 };
 
 /// Which slots rows go to and who sees what, for one graph: laid out in one piece, filled by the host.
@@ -45,7 +46,7 @@ struct LayerInputs {
 class BatchInputs {
  public:
   void lay_out(ggml_cgraph* graph, std::span<const LayerTask> tasks);
-  std::span<const LayerInputs> layers() const { return layers_; }
+  const std::vector<LayerInputs>& layers() const { return layers_; }
   std::size_t bytes() const { return columns_end_; }
   /// Of what is read back.
   std::size_t output_bytes() const { return output_bytes_; }

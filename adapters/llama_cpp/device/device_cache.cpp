@@ -8,9 +8,11 @@
 #include <stdexcept>
 
 #include "adapters/llama_cpp/attachable.hpp"
+#include "adapters/llama_cpp/backend/cache_type.hpp"
 #include "adapters/llama_cpp/backend/instance.hpp"
 #include "adapters/llama_cpp/device/cache_buffer.hpp"
 #include "adapters/llama_cpp/device/graph_view.hpp"
+#include "adapters/llama_cpp/device/support.hpp"
 #include "adapters/llama_cpp/version/cache_tensor.hpp"
 #include "ggml-backend-impl.h"
 
@@ -30,13 +32,13 @@ std::string obstacle_of(const ggml_tensor* node) {
   const ggml_tensor *k = node->src[1], *v = node->src[2], *mask = node->src[3];
   if (cache_part(v) != CachePart::values) return std::string(kWhyLatent);
   for (const auto& [part, flag] : {std::pair{k, "--cache-type-k"}, std::pair{v, "--cache-type-v"}})
-    if (root(part)->type != GGML_TYPE_F16)
-      return std::string("the KV cache must be of type f16 in device memory, is ").append(ggml_type_name(root(part)->type)) +
+    if (!RowTypes::known(root(part)->type))
+      return std::string("the KV cache must be of type f16, bf16 or q8_0 in device memory, is ")
+                 .append(ggml_type_name(root(part)->type)) +
              " (" + flag + "); use f16" + kHostInstead;
   if (!mask || mask->type != GGML_TYPE_F16 || mask->ne[2] != 1)
     return "its attention mask is not one F16 mask for all heads; use a model with plain causal attention";
   if (parameter(node, 1) != 0) return std::string(kWhyPositionBias);
-  if (node->src[4]) return std::string("it has attention sinks, which is not supported in device memory") + kHostInstead;
   return {};
 }
 
@@ -90,32 +92,61 @@ void DeviceCache::announce(const ggml_tensor* attention, bool supported) {
   if (rows_.contains(layer)) return;
   std::string why = obstacle_of(attention);
   if (why.empty() && !supported)
-    why = std::string("its device cannot compute flash attention of layer ").append(std::to_string(layer)) + kHostInstead;
+    why = std::string("its device cannot compute flash attention of layer ").append(std::to_string(layer)) + ", whose cache is " +
+          RowTypes{root(k)->type, root(v)->type}.name() + kHostInstead;
   if (!why.empty()) {
     owner_.problem = std::move(why);
     return;
   }
   ggml_backend_buffer_t const buffer = root(k)->buffer;
-  rows_.emplace(layer, std::make_unique<LayerRows>(buffer->buft, root(k)->type, static_cast<int>(k->ne[2]), k->ne[0], v->ne[0]));
+  const RowTypes types{root(k)->type, root(v)->type};
+  LayerSupport support;
+  try {
+    support = support_of_layer(buffer->buft, types, attention);
+  } catch (const std::runtime_error& error) {  // its nodes cannot be made
+    owner_.problem = error.what();
+    return;
+  }
+  if (!support.holding.empty()) {
+    owner_.problem = support.holding + kHostInstead;
+    return;
+  }
+  if (why_no_statistics_.empty()) why_no_statistics_ = std::move(support.attention);
+  if (why_no_norms_.empty()) why_no_norms_ = std::move(support.norms);
+  rows_.emplace(layer, std::make_unique<LayerRows>(buffer->buft, types, static_cast<int>(k->ne[2]), k->ne[0], v->ne[0]));
   rows_.at(layer)->hold_content(probe_ != nullptr);
   owner_.store->add_layer(
       group_of(buffer),
-      {layer, static_cast<int>(k->ne[2]), static_cast<std::size_t>(k->ne[0]), static_cast<std::size_t>(v->ne[0]), 2, 2},
+      {layer, static_cast<int>(k->ne[2]), static_cast<std::size_t>(k->ne[0]), static_cast<std::size_t>(v->ne[0]),
+       CacheType(types.keys).bytes_per_number(), CacheType(types.values).bytes_per_number(), true},
       static_cast<std::size_t>(root(k)->ne[1]), static_cast<int>(root(k)->ne[2]));
+}
+
+/// What a policy asks for that the devices cannot do.
+std::string DeviceCache::beyond_devices(const CachePolicy& policy) const {
+  const StatisticSet needed = policy.required();
+  if (needed.reads_attention() && !why_no_statistics_.empty()) return why_no_statistics_ + kHostInstead;
+  if ((needed.has(Statistic::key_norm) || needed.has(Statistic::value_norm)) && !why_no_norms_.empty())
+    return why_no_norms_ + kHostInstead;
+  for (const auto& [layer, rows] : rows_)
+    if (policy.reads_tokens() && (rows->numbers().keys == GGML_TYPE_Q8_0 || rows->numbers().values == GGML_TYPE_Q8_0))
+      return std::string(kWhyRotated);
+  return {};
 }
 
 std::string DeviceCache::obstacle(const CachePolicy& policy, int window_tokens) const {
   if (std::string why = why_not_held_elsewhere(policy); !why.empty()) return why;
+  if (std::string why = beyond_devices(policy); !why.empty()) return why;
   // it reorders graphs by what their nodes were, and aborts the process where others stand among them
   if (const char* const reorders = std::getenv("GGML_CUDA_GRAPH_OPT"); reorders && std::atoi(reorders) == 1)
     return std::string("GGML_CUDA_GRAPH_OPT must not be 1 where a policy holds the cache in device memory, is; unset it") +
            kHostInstead;
   const bool one_device = std::all_of(rows_.begin(), rows_.end(),
                                       [&](const auto& entry) { return entry.second->type() == rows_.begin()->second->type(); });
-  if (window_tokens > 0 && !one_device)
+  if (window_tokens > 0 && (!one_device || rows_.size() < owner_.store->layers().size()))
     return std::string(
-               "model: layers with a sliding window must be on one device with the others, are on several "
-               "(--split-mode none)") +
+               "model: layers with a sliding window must be on one device with the others, are on several or in host memory "
+               "(--split-mode none, --n-gpu-layers 99)") +
            kHostInstead;
   return {};
 }
@@ -166,9 +197,7 @@ ggml_status DeviceCache::compute(ggml_backend_t backend, ggml_cgraph* graph) {
   }
   for (const GraphPart& part : parts) {  // when all of them know what this part of the batch takes away
     LayerRows& rows = rows_of(part.layer);
-    const std::int64_t before = kv_bytes(), rows_before = rows.bytes();
-    rows.grow({backend, stream.compute});
-    measure_peak(before, rows, rows_before);
+    measured(rows, [&] { rows.grow({backend, stream.compute}); });
   }
   for (LayerTask& task : tasks)
     if (probe_) task.probe = &probe_of(task.part.layer, *task.rows);
@@ -180,21 +209,22 @@ ggml_status DeviceCache::compute(ggml_backend_t backend, ggml_cgraph* graph) {
   return status;
 }
 
-/// The most that was held while rows moved from one buffer to another.
-void DeviceCache::measure_peak(std::int64_t before, const LayerRows& rows, std::int64_t rows_before) {
+/// What may move rows from one buffer to another; the most that was held meanwhile is the peak.
+template <class Work>
+void DeviceCache::measured(const LayerRows& rows, Work move) {
+  const std::int64_t before = kv_bytes(), rows_before = rows.bytes();
+  move();
   peak_ = std::max({peak_, kv_bytes(), rows.bytes() != rows_before ? before - rows_before + rows.peak_bytes() : 0});
 }
 
 void DeviceCache::tidy() {
   for (const auto& [layer, rows] : rows_) {
-    const std::int64_t before = kv_bytes(), rows_before = rows->bytes();
     try {
-      rows->shrink(stream_of(*rows));
+      measured(*rows, [&] { rows->shrink(stream_of(*rows)); });
     } catch (const std::runtime_error& error) {  // then it stays as large as it is
       if (!shrink_failed_) spdlog::warn("{}; what was dropped is not given back yet", error.what());
       shrink_failed_ = true;
     }
-    measure_peak(before, *rows, rows_before);
   }
 }
 
@@ -231,6 +261,14 @@ std::size_t DeviceCache::row_bytes(int layer) const {
   return rows_of(layer).row_bytes();
 }
 
+std::string DeviceCache::row_types() const {
+  return rows_.empty() ? RowTypes().name() : rows_.begin()->second->numbers().name();
+}
+
+bool DeviceCache::are_finite(int layer, std::span<const std::byte> rows) const {
+  return rows_of(layer).are_finite(rows);
+}
+
 std::vector<std::byte> DeviceCache::read_rows(int layer, int kv_head, std::span<const std::int32_t> slots) {
   const LayerRows& rows = rows_of(layer);
   return rows.read(stream_of(rows), kv_head, slots);
@@ -238,9 +276,7 @@ std::vector<std::byte> DeviceCache::read_rows(int layer, int kv_head, std::span<
 
 void DeviceCache::write_rows(int layer, int kv_head, std::span<const std::int32_t> slots, std::span<const std::byte> from) {
   LayerRows& rows = rows_of(layer);
-  const std::int64_t before = kv_bytes(), rows_before = rows.bytes();
-  rows.grow(stream_of(rows));
-  measure_peak(before, rows, rows_before);
+  measured(rows, [&] { rows.grow(stream_of(rows)); });
   rows.write(stream_of(rows), kv_head, slots, from);
 }
 

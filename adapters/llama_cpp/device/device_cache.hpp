@@ -22,7 +22,8 @@ class DeviceCache final : public RowHolder {
 
   /// A buffer of the runtime's cache was allocated: of the layers that follow, those of one cache belong together.
   void add_buffer(ggml_backend_buffer_t buffer);
-  /// The store's name for the cache that has this buffer.
+  /// The store's name for the cache that has this buffer; of one in host memory, of layers that are not on a device, that of the
+  /// first: there are no others then.
   const void* group_of(ggml_backend_buffer_t buffer) const;
   /// The context has a backend on a device; it goes.
   void add_backend(ggml_backend_t backend, ComputeGraph own);
@@ -44,6 +45,8 @@ class DeviceCache final : public RowHolder {
   void read_with(const ContentReader* reader) override;
   std::vector<std::vector<float>> contents(int layer) override;
   std::size_t row_bytes(int layer) const override;
+  std::string row_types() const override;
+  bool are_finite(int layer, std::span<const std::byte> rows) const override;
   std::vector<std::byte> read_rows(int layer, int kv_head, std::span<const std::int32_t> slots) override;
   void write_rows(int layer, int kv_head, std::span<const std::int32_t> slots, std::span<const std::byte> rows) override;
   std::int64_t kv_bytes() const override;
@@ -57,8 +60,10 @@ class DeviceCache final : public RowHolder {
     Substitute substitute;
   };
   bool ours(const ggml_tensor* cache) const;
+  std::string beyond_devices(const CachePolicy& policy) const;
   void announce(const ggml_tensor* attention, bool supported);
-  void measure_peak(std::int64_t before, const LayerRows& rows, std::int64_t rows_before);
+  template <class Work>
+  void measured(const LayerRows& rows, Work move);
   DeviceStream stream_of(const LayerRows& rows) const;
   LayerRows& rows_of(int layer) const;
   const ProbeTensors& probe_of(int layer, const LayerRows& rows);
@@ -69,6 +74,7 @@ class DeviceCache final : public RowHolder {
   std::map<const void*, int> cache_numbers_;  // by buffer
   const TokenProbe* probe_ = nullptr;         // of the policy; null: it reads no tokens
   std::map<int, ProbeTensors> layer_probes_;  // by layer, made when first used
+  std::string why_no_statistics_, why_no_norms_;
   std::int64_t peak_ = 0;
   bool shrink_failed_ = false;
 };

@@ -38,7 +38,9 @@ std::string foreign_use(const ggml_tensor* node, const std::function<bool(const 
            "context instead, and create it anew";
   return std::string("it uses the KV cache with ")
       .append(ggml_op_name(node->op))
-      .append("; enable flash attention, use a cache of type f16, or if both are so, a model without an index beside its cache");
+      .append(
+          "; enable flash attention, use a cache of type f16, bf16 or q8_0, or if both are so, a model without an index beside "
+          "its cache");
 }
 
 std::vector<GraphPart> find_parts(ggml_cgraph* graph, const std::function<bool(const ggml_tensor* cache)>& ours) {

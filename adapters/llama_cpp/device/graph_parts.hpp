@@ -13,6 +13,7 @@ namespace namm::llama {
 struct GraphPart {
   int layer = -1;
   int keys = -1, values = -1, attention = -1;
+  bool operator==(const GraphPart&) const = default;
 };
 
 /// Keys of a batch before they are rotated: there when the node at `before` is about to be computed.

@@ -2,13 +2,27 @@
 
 #include <stdexcept>
 
+#include "adapters/llama_cpp/version/cache_tensor.hpp"
+
 namespace namm::llama {
 namespace {
 
-/// The first `rows` rows of each KV head, heads along dimension 3.
-ggml_tensor* rows_by_head(ggml_context* context, const ggml_tensor* tensor, std::int64_t rows) {
-  return settled(ggml_view_4d(context, alias_of(context, tensor), tensor->ne[0], rows, 1, tensor->ne[2], tensor->nb[1],
-                              tensor->nb[2], tensor->nb[2], 0));
+/// KV heads first .. first + count.
+struct Heads {
+  std::int64_t first, count;
+};
+
+/// The first `rows` rows of these KV heads, heads along dimension 3.
+ggml_tensor* rows_by_head(ggml_context* context, const ggml_tensor* tensor, std::int64_t rows, const Heads& heads) {
+  return settled(ggml_view_4d(context, alias_of(context, tensor), tensor->ne[0], rows, 1, heads.count, tensor->nb[1],
+                              tensor->nb[2], tensor->nb[2], static_cast<std::size_t>(heads.first) * tensor->nb[2]));
+}
+
+/// Of masks [S, T, 1, M] those of these heads.
+ggml_tensor* mask_of(ggml_context* context, ggml_tensor* mask, const Heads& heads) {
+  if (mask->ne[3] == 1 || heads.count == mask->ne[3]) return mask;
+  return settled(ggml_view_4d(context, mask, mask->ne[0], mask->ne[1], 1, heads.count, mask->nb[1], mask->nb[2], mask->nb[3],
+                              static_cast<std::size_t>(heads.first) * mask->nb[3]));
 }
 
 ggml_tensor* write_node(ggml_context* context, const ggml_tensor* rows, const ggml_tensor* to, ggml_tensor* slots) {
@@ -40,6 +54,18 @@ ggml_tensor* turn_mask(ggml_context* context, const ggml_tensor* mask, ggml_tens
   return node;
 }
 
+ggml_tensor* sinks_of(ggml_context* context, const ggml_tensor* attention, std::int64_t kv_head, std::int64_t group) {
+  const ggml_tensor* const sinks = attention->src[4];
+  if (!sinks) return nullptr;
+  return settled(
+      ggml_view_1d(context, alias_of(context, sinks), group, static_cast<std::size_t>(kv_head * group) * sizeof(float)));
+}
+
+std::size_t tensors_of_layer(const ggml_tensor* attention) {
+  constexpr std::size_t kLayer = 96, kEachHead = 16;
+  return kLayer + (attention->src[4] ? kEachHead * static_cast<std::size_t>(attention->src[1]->ne[2]) : 0);
+}
+
 LayerNodes make_nodes(ggml_context* context, const LayerTensors& in, const std::function<void(ggml_tensor*, Room)>& place,
                       const std::function<bool(const ggml_tensor*)>& direct) {
   const ggml_tensor* const result = in.attention;
@@ -68,26 +94,36 @@ LayerNodes make_nodes(ggml_context* context, const LayerTensors& in, const std::
   out.mask = mask;
 
   ggml_tensor* const q = queries_of(context, result);
-  const auto group_stride = static_cast<std::size_t>(group);
-  ggml_tensor* const by_group =
-      settled(ggml_view_4d(context, q, q->ne[0], queries, group, kv_heads, q->nb[1], q->nb[2], group_stride * q->nb[2], 0));
-  ggml_tensor* const keys = rows_by_head(context, in.keys, in.slot_count);
-  ggml_tensor* const values = rows_by_head(context, in.values, in.slot_count);
-  out.attend = ggml_flash_attn_ext(context, by_group, keys, values, mask, 1, 0, 0);
-  for (int p = 0; p < 4; ++p) out.attend->op_params[p] = result->op_params[p];  // scale, bias, soft cap, precision
-  if (queries == 1 && direct(out.attend)) {                                     // [value size, H] either way
-    out.attend->data = result->data;
-    out.attend->buffer = result->buffer;
-    out.attend->extra = result->extra;
-  } else {
-    place(out.attend, Room::attended);
-    ggml_tensor* const where = alias_of(context, result);
-    out.deliver = settled(ggml_cpy(context, out.attend,
-                                   settled(ggml_view_4d(context, where, in.values->ne[0], group, queries, kv_heads, where->nb[1],
-                                                        where->nb[2], group_stride * where->nb[1], 0))));
-  }
-  for (ggml_tensor* const node : {out.write_keys, out.write_values, out.gather, out.halve, out.turn, out.attend, out.deliver})
+  const auto attend = [&](const Heads& heads) {
+    const auto first = static_cast<std::size_t>(heads.first * group), group_stride = static_cast<std::size_t>(group);
+    ggml_tensor* const by_group = settled(ggml_view_4d(context, q, q->ne[0], queries, group, heads.count, q->nb[1], q->nb[2],
+                                                       group_stride * q->nb[2], first * q->nb[2]));
+    ggml_tensor* const node =
+        ggml_flash_attn_ext(context, by_group, rows_by_head(context, in.keys, in.slot_count, heads),
+                            rows_by_head(context, in.values, in.slot_count, heads), mask_of(context, mask, heads), 1, 0, 0);
+    for (int p = 0; p < 4; ++p) node->op_params[p] = result->op_params[p];  // scale, bias, soft cap, precision
+    if (ggml_tensor* const sinks = sinks_of(context, result, heads.first, group)) ggml_flash_attn_ext_add_sinks(node, sinks);
+    out.attend.push_back(node);
+    if (queries == 1 && direct(node)) {  // [value size, H] either way
+      node->data = static_cast<char*>(result->data) + first * result->nb[1];
+      node->buffer = root(result)->buffer;
+      node->extra = result->extra;
+    } else {
+      place(node, Room::attended);
+      ggml_tensor* const where = alias_of(context, result);
+      out.attend.push_back(
+          settled(ggml_cpy(context, node,
+                           settled(ggml_view_4d(context, where, in.values->ne[0], group, queries, heads.count, where->nb[1],
+                                                where->nb[2], group_stride * where->nb[1], first * where->nb[1])))));
+    }
+  };
+  if (!result->src[4])
+    attend({0, kv_heads});
+  else
+    for (std::int64_t h = 0; h < kv_heads; ++h) attend({h, 1});
+  for (ggml_tensor* const node : {out.write_keys, out.write_values, out.gather, out.halve, out.turn})
     if (node) node->flags |= GGML_TENSOR_FLAG_COMPUTE;
+  for (ggml_tensor* const node : out.attend) node->flags |= GGML_TENSOR_FLAG_COMPUTE;
   return out;
 }
 

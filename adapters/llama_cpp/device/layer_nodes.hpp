@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "adapters/llama_cpp/device/own_graph.hpp"
 
@@ -38,12 +39,13 @@ ggml_tensor* queries_of(ggml_context* context, const ggml_tensor* attention);
 /// Nodes of ours for one layer, in the order in which they are to be computed; null where there is none.
 struct LayerNodes {
   ggml_tensor *write_keys = nullptr, *write_values = nullptr;
-  ggml_tensor* gather = nullptr;   ///< gathered: F32 [T, S * M]
-  ggml_tensor* halve = nullptr;    ///< the same in F16: matrices of one type are turned fast
-  ggml_tensor* turn = nullptr;     ///< F16 [S, T, M]
-  ggml_tensor* mask = nullptr;     ///< of `attend`, F16 [S, T, 1, M]: no node
-  ggml_tensor* attend = nullptr;   ///< F32 [value size, H / K, T, K]
-  ggml_tensor* deliver = nullptr;  ///< to where the runtime's node has its result
+  ggml_tensor* gather = nullptr;  ///< gathered: F32 [T, S * M]
+  ggml_tensor* halve = nullptr;   ///< the same in F16: matrices of one type are turned fast
+  ggml_tensor* turn = nullptr;    ///< F16 [S, T, M]
+  ggml_tensor* mask = nullptr;    ///< of `attend`, F16 [S, T, 1, M]: no node
+  /// Attention, F32 [value size, H / K, T, K], and behind it what takes its result to where the runtime's node has its own. With
+  /// sinks, which are of query heads, for each KV head: [value size, H / K, T].
+  std::vector<ggml_tensor*> attend;
 };
 
 /// Room for what is computed on the way. Layers come one after the other: they share it.
@@ -74,7 +76,10 @@ ggml_tensor* turn_mask(ggml_context* context, const ggml_tensor* mask, ggml_tens
 LayerNodes make_nodes(ggml_context* context, const LayerTensors& in, const std::function<void(ggml_tensor*, Room)>& place,
                       const std::function<bool(const ggml_tensor*)>& direct);
 
+/// The part of the runtime's attention sinks [H] that is of one KV head; null: it has none.
+ggml_tensor* sinks_of(ggml_context* context, const ggml_tensor* attention, std::int64_t kv_head, std::int64_t group);
+
 /// Nodes that are made for a layer at most, and the views between them.
-inline constexpr std::size_t kTensorsPerLayer = 96;
+std::size_t tensors_of_layer(const ggml_tensor* attention);
 
 }  // namespace namm::llama

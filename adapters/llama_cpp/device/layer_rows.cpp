@@ -5,73 +5,18 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <functional>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
+#include "adapters/llama_cpp/device/small_graph.hpp"
+
 namespace namm::llama {
-namespace {
 
-/// A small graph of ours on a device, with what it needs beside it. Everything queued before is done before it begins, and it is
-/// done when run() returns.
-class SmallGraph {
- public:
-  explicit SmallGraph(const DeviceStream& stream) : stream_(stream), context_(make_context(32, 16)) {
-    graph_ = ggml_new_graph_custom(context_.get(), 16, false);
-  }
-  ggml_context* context() const { return context_.get(); }
-  void want(ggml_tensor* result) {
-    ggml_set_output(result);
-    ggml_build_forward_expand(graph_, result);
-  }
-  void give(ggml_tensor* tensor, const std::vector<std::int32_t>& numbers) {
-    ggml_set_input(tensor);
-    inputs_.emplace_back(tensor, &numbers);
-  }
-  /// Returns the bytes that intermediate results took.
-  std::size_t run() {
-    const std::unique_ptr<ggml_gallocr, void (*)(ggml_gallocr_t)> room(
-        ggml_gallocr_new(ggml_backend_get_default_buffer_type(stream_.backend)), ggml_gallocr_free);
-    ggml_backend_synchronize(stream_.backend);
-    if (!room || !ggml_gallocr_alloc_graph(room.get(), graph_))
-      throw std::runtime_error("KV cache: the device has no memory to move rows in; use a smaller batch (-ub) or budget");
-    for (const auto& [tensor, numbers] : inputs_)
-      ggml_backend_tensor_set(tensor, numbers->data(), 0, numbers->size() * sizeof(std::int32_t));
-    const ggml_status status = stream_.compute(stream_.backend, graph_);
-    ggml_backend_synchronize(stream_.backend);
-    if (status != GGML_STATUS_SUCCESS) throw std::runtime_error("KV cache: the device could not move rows");
-    fetch_();
-    return ggml_gallocr_get_buffer_size(room.get(), 0);
-  }
-  /// Read before the room of the results goes.
-  void fetch(ggml_tensor* result, std::vector<float>& to) {
-    want(result);
-    fetch_ = [result, &to] {
-      to.resize(static_cast<std::size_t>(ggml_nelements(result)));
-      ggml_backend_tensor_get(result, to.data(), 0, to.size() * sizeof(float));
-    };
-  }
-
- private:
-  const DeviceStream& stream_;
-  GgmlContext context_;
-  ggml_cgraph* graph_;
-  std::vector<std::pair<ggml_tensor*, const std::vector<std::int32_t>*>> inputs_;
-  std::function<void()> fetch_ = [] {};
-};
-
-/// The first rows of each head.
-ggml_tensor* rows_of(ggml_context* context, ggml_tensor* tensor, std::int64_t rows) {
-  return settled(ggml_view_3d(context, tensor, tensor->ne[0], rows, tensor->ne[2], tensor->nb[1], tensor->nb[2], 0));
-}
-
-}  // namespace
-
-LayerRows::LayerRows(ggml_backend_buffer_type_t type, ggml_type number, int kv_heads, std::int64_t key_size,
+LayerRows::LayerRows(ggml_backend_buffer_type_t type, const RowTypes& numbers, int kv_heads, std::int64_t key_size,
                      std::int64_t value_size)
-    : type_(type), number_(number), key_size_(key_size), value_size_(value_size) {
-  for (int h = 0; h < kv_heads; ++h) slots_.push_back(std::make_shared<RowSlots>());
+    : type_(type), numbers_(numbers), key_size_(key_size), value_size_(value_size) {
+  for (int h = 0; h < kv_heads; ++h) slots_.push_back(std::make_shared<RowSlots>(numbers.bytes(key_size, value_size)));
 }
 
 std::int64_t LayerRows::extent() const {
@@ -105,17 +50,6 @@ void LayerRows::shrink(const DeviceStream& stream) {
 void LayerRows::move(const DeviceStream& stream, std::int64_t capacity, const std::vector<std::vector<std::int32_t>>& from) {
   const auto heads = static_cast<std::int64_t>(slots_.size());
   const std::int64_t before = bytes();
-  std::int64_t rows = keys_ ? std::min(keys_->ne[1], capacity) : 0;
-  std::vector<std::int32_t> flat;  // [head][row]
-  if (!from.empty()) {
-    std::size_t longest = 0;
-    for (const auto& head : from) longest = std::max(longest, head.size());
-    rows = static_cast<std::int64_t>(longest);
-    for (const auto& head : from) {
-      flat.insert(flat.end(), head.begin(), head.end());
-      flat.resize(flat.size() + longest - head.size());  // rows that nobody will see
-    }
-  }
   GgmlContext context = make_context(4), content_context = make_context(1);
   GgmlBuffer buffer, content_buffer;
   ggml_tensor *keys = nullptr, *values = nullptr, *content = nullptr;
@@ -128,8 +62,8 @@ void LayerRows::move(const DeviceStream& stream, std::int64_t capacity, const st
     return out;
   };
   if (capacity > 0) {
-    keys = ggml_new_tensor_3d(context.get(), number_, key_size_, capacity, heads);
-    values = ggml_new_tensor_3d(context.get(), number_, value_size_, capacity, heads);
+    keys = ggml_new_tensor_3d(context.get(), numbers_.keys, key_size_, capacity, heads);
+    values = ggml_new_tensor_3d(context.get(), numbers_.values, value_size_, capacity, heads);
     buffer = allocate(context);
   }
   if (capacity > 0 && holds_content_) {
@@ -137,16 +71,19 @@ void LayerRows::move(const DeviceStream& stream, std::int64_t capacity, const st
     content_buffer = allocate(content_context);
   }
   std::size_t beside = 0;
-  if (rows > 0) {
-    SmallGraph graph(stream);
-    ggml_tensor* ids = nullptr;
-    if (!from.empty()) graph.give(ids = ggml_new_tensor_2d(graph.context(), GGML_TYPE_I32, rows, heads), flat);
-    for (const auto& [old, fresh] : {std::pair{keys_, keys}, std::pair{values_, values}, std::pair{content_, content}}) {
-      if (!old || !fresh) continue;
-      ggml_tensor* const source = alias_of(graph.context(), old);
-      ggml_tensor* const moved = ids ? ggml_get_rows(graph.context(), source, ids) : rows_of(graph.context(), source, rows);
-      graph.want(settled(ggml_cpy(graph.context(), moved, rows_of(graph.context(), alias_of(graph.context(), fresh), rows))));
-    }
+  if (keys_ && keys) {
+    std::vector<std::int32_t> rows;  // [head][new row]: all of them, so that what is moved to is in one piece
+    for (std::size_t head = 0; head < slots_.size(); ++head)
+      for (std::int64_t row = 0; row < capacity; ++row) {
+        const auto i = static_cast<std::size_t>(row);
+        const bool moves = from.empty() ? row < keys_->ne[1] : i < from[head].size();
+        rows.push_back(!moves ? 0 : from.empty() ? static_cast<std::int32_t>(row) : from[head][i]);  // 0: nobody will see it
+      }
+    SmallGraph graph(stream, "move rows");
+    ggml_tensor* const ids = ggml_new_tensor_2d(graph.context(), GGML_TYPE_I32, capacity, heads);
+    graph.give(ids, rows);
+    for (const auto& [old, fresh] : {std::pair{keys_, keys}, std::pair{values_, values}, std::pair{content_, content}})
+      if (old && fresh) graph.want(gathered_rows(graph.context(), old, fresh, ids, moved_as_words(type_, old)));
     beside = graph.run();
   } else if (buffer_) {
     ggml_backend_synchronize(stream.backend);  // it may still be attended to
@@ -166,7 +103,7 @@ std::vector<std::vector<float>> LayerRows::norms(const DeviceStream& stream, boo
   for (std::size_t h = 0; h < out.size(); ++h) out[h].resize(slots_[h]->cells().size());
   ggml_tensor* const rows = values ? values_ : keys_;
   if (!rows) return out;
-  SmallGraph graph(stream);
+  SmallGraph graph(stream, "measure keys and values");
   ggml_context* const context = graph.context();
   ggml_tensor* const numbers = ggml_cpy(context, alias_of(context, rows),
                                         ggml_new_tensor_3d(context, GGML_TYPE_F32, rows->ne[0], rows->ne[1], rows->ne[2]));
@@ -191,7 +128,19 @@ std::vector<std::vector<float>> LayerRows::contents(const DeviceStream& stream) 
 }
 
 std::size_t LayerRows::row_bytes() const {
-  return static_cast<std::size_t>(key_size_ + value_size_) * ggml_type_size(number_) + (holds_content_ ? sizeof(float) : 0);
+  return numbers_.bytes(key_size_, value_size_) + (holds_content_ ? sizeof(float) : 0);
+}
+
+bool LayerRows::are_finite(std::span<const std::byte> rows) const {
+  const std::size_t key = ggml_row_size(numbers_.keys, key_size_), halves = numbers_.bytes(key_size_, value_size_);
+  for (; rows.size() >= row_bytes(); rows = rows.subspan(row_bytes())) {
+    float content = 0;
+    if (holds_content_) std::memcpy(&content, rows.data() + halves, sizeof content);
+    if (!is_finite_row(numbers_.keys, rows.first(key)) || !is_finite_row(numbers_.values, rows.subspan(key, halves - key)) ||
+        !std::isfinite(content))
+      return false;
+  }
+  return true;
 }
 
 template <class Visit>

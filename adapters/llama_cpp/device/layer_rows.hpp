@@ -6,15 +6,10 @@
 #include <vector>
 
 #include "adapters/llama_cpp/device/own_graph.hpp"
+#include "adapters/llama_cpp/device/row_types.hpp"
 #include "adapters/llama_cpp/store/row_slots.hpp"
 
 namespace namm::llama {
-
-/// Where a layer's rows are computed with.
-struct DeviceStream {
-  ggml_backend_t backend = nullptr;
-  ComputeGraph compute = nullptr;  ///< the backend's own
-};
 
 /// Keys and values of one layer in tensors of a device: [size, capacity, KV heads] each, a row for each slot. No pointer into
 /// them is followed: they are written, read and moved by operations of the device alone.
@@ -24,7 +19,8 @@ class LayerRows {
   static constexpr std::int64_t kStep = 256;
   static std::int64_t padded(std::size_t rows) { return (static_cast<std::int64_t>(rows) + kStep - 1) / kStep * kStep; }
 
-  LayerRows(ggml_backend_buffer_type_t type, ggml_type number, int kv_heads, std::int64_t key_size, std::int64_t value_size);
+  LayerRows(ggml_backend_buffer_type_t type, const RowTypes& numbers, int kv_heads, std::int64_t key_size,
+            std::int64_t value_size);
 
   /// Whether there is a number for each row, what a policy's reader reads of its token; from the next time that rows are moved.
   void hold_content(bool yes) { holds_content_ = yes; }
@@ -36,7 +32,7 @@ class LayerRows {
   ggml_backend_buffer_type_t type() const { return type_; }
   std::int64_t key_size() const { return key_size_; }
   std::int64_t value_size() const { return value_size_; }
-  ggml_type number() const { return number_; }
+  const RowTypes& numbers() const { return numbers_; }
   std::int64_t capacity() const { return keys_ ? keys_->ne[1] : 0; }
   /// Rows that attention goes over: up to the highest slot in use of any head, padded.
   std::int64_t extent() const;
@@ -48,6 +44,8 @@ class LayerRows {
   void shrink(const DeviceStream& stream);
   /// Bytes of a key, a value and what is read of their token.
   std::size_t row_bytes() const;
+  /// Whether rows, of row_bytes() each, have nothing but finite numbers.
+  bool are_finite(std::span<const std::byte> rows) const;
   /// Rows of a head, [slot of `slots`][row_bytes()]; those in use only.
   std::vector<std::byte> read(const DeviceStream& stream, int kv_head, std::span<const std::int32_t> slots) const;
   /// Puts them there; there is room.
@@ -72,7 +70,7 @@ class LayerRows {
   void move(const DeviceStream& stream, std::int64_t capacity, const std::vector<std::vector<std::int32_t>>& from);
 
   ggml_backend_buffer_type_t type_;
-  ggml_type number_;
+  RowTypes numbers_;
   std::int64_t key_size_, value_size_;
   std::vector<std::shared_ptr<RowSlots>> slots_;
   GgmlContext context_;

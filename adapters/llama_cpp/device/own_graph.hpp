@@ -37,4 +37,10 @@ ggml_tensor* settled(ggml_tensor* view);
 /// What computes a graph on a backend; ours where hooks stand in the place of the backend's own.
 using ComputeGraph = ggml_status (*)(ggml_backend_t, ggml_cgraph*);
 
+/// Where graphs of ours are computed.
+struct DeviceStream {
+  ggml_backend_t backend = nullptr;
+  ComputeGraph compute = nullptr;  ///< the backend's own
+};
+
 }  // namespace namm::llama

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "adapters/llama_cpp/device/graph_view.hpp"
+#include "adapters/llama_cpp/device/support.hpp"
 #include "adapters/llama_cpp/version/cache_tensor.hpp"
 
 namespace namm::llama {
@@ -13,39 +14,29 @@ std::int64_t Substitute::tile_of(const LayerInputs& layer) {
   return attention_tile(layer.queries, layer.slot_count, layer.query_heads);
 }
 
-/// Two batches with the same key are computed by the same nodes.
-std::vector<std::int64_t> Substitute::key_of(ggml_cgraph* graph, std::span<const LayerTask> tasks) const {
-  std::vector<std::int64_t> key;
-  const auto add = [&](const auto& value) { key.push_back(static_cast<std::int64_t>(value)); };
-  add(batch_.changes());
-  const auto add_tensor = [&](const ggml_tensor* tensor) {
-    add(reinterpret_cast<std::intptr_t>(tensor->data));
-    add(reinterpret_cast<std::intptr_t>(root(tensor)->buffer));  // a new one may begin where an old one did
-    for (int d = 0; d < GGML_MAX_DIMS; ++d) add(tensor->ne[d]), add(tensor->nb[d]);
-  };
-  for (std::size_t i = 0; i < tasks.size(); ++i) {
-    const GraphPart& part = tasks[i].part;
-    const LayerInputs& layer = batch_.layers()[i];
-    for (const int number : {part.layer, part.keys, part.values, part.attention}) add(number);
-    add(layer.kind);
-    for (const std::int64_t number : {layer.queries, layer.slot_count, layer.masks, layer.mask_cells, layer.rows, layer.streams})
-      add(number);
-    for (const std::size_t at : {layer.slots_at, layer.mask_at, layer.columns_at, layer.cells_at, layer.query_ids_at,
-                                 layer.mask_ids_at, layer.rows_at, layer.sums_at})
-      add(at);
-    add(layer.sums);
-    const ggml_tensor* const attention = ggml_graph_node(graph, part.attention);
+Substitute::Place Substitute::place_of(const ggml_tensor* tensor) {
+  if (!tensor) return {};
+  Place out{tensor->data, root(tensor)->buffer, {}, {}};  // a new buffer may begin where an old one did
+  std::copy(std::begin(tensor->ne), std::end(tensor->ne), out.shape.begin());
+  std::copy(std::begin(tensor->nb), std::end(tensor->nb), out.strides.begin());
+  return out;
+}
+
+Substitute::Key Substitute::key_of(ggml_cgraph* graph, std::span<const LayerTask> tasks) const {
+  Key key{batch_.changes(), batch_.layers(), {}};
+  for (const LayerTask& task : tasks) {
+    const ggml_tensor* const attention = ggml_graph_node(graph, task.part.attention);
+    LayerKey layer{task.part, task.probe, task.plain.before, {}, {}};
     for (const ggml_tensor* const tensor :
-         {ggml_graph_node(graph, part.keys)->src[0], ggml_graph_node(graph, part.values)->src[0],
-          static_cast<ggml_tensor*>(attention->src[0]), attention->src[3], tasks[i].rows->keys(), tasks[i].rows->values()})
-      add_tensor(tensor);
-    add_tensor(attention);
-    for (int p = 0; p < 4; ++p) add(attention->op_params[p]);
-    if (!tasks[i].probe) continue;
-    add(reinterpret_cast<std::intptr_t>(tasks[i].probe));
-    add(tasks[i].plain.before);
-    add_tensor(tasks[i].plain.rows);
-    add_tensor(tasks[i].rows->content());
+         {static_cast<const ggml_tensor*>(ggml_graph_node(graph, task.part.keys)->src[0]),
+          static_cast<const ggml_tensor*>(ggml_graph_node(graph, task.part.values)->src[0]), attention,
+          static_cast<const ggml_tensor*>(attention->src[0]), static_cast<const ggml_tensor*>(attention->src[3]),
+          static_cast<const ggml_tensor*>(attention->src[4]), static_cast<const ggml_tensor*>(task.rows->keys()),
+          static_cast<const ggml_tensor*>(task.rows->values()), task.plain.rows,
+          static_cast<const ggml_tensor*>(task.rows->content())})
+      layer.places.push_back(place_of(tensor));
+    std::copy_n(attention->op_params, layer.parameters.size(), layer.parameters.begin());
+    key.layers.push_back(std::move(layer));
   }
   return key;
 }
@@ -121,7 +112,7 @@ void Substitute::build_layer(ggml_cgraph* graph, const LayerTask& task, const La
   for (ggml_tensor* const node : probe.last) put(task.part.attention, {node});
   put(task.part.attention, {nodes.gather, nodes.halve, nodes.turn});
   for (ggml_tensor* const node : statistics) put(task.part.attention, {node});
-  put(task.part.attention, {nodes.attend, nodes.deliver});
+  for (ggml_tensor* const node : nodes.attend) put(task.part.attention, {node});
   replaced_.insert(replaced_.end(), {task.part.keys, task.part.values, task.part.attention});
 }
 
@@ -142,15 +133,18 @@ void Substitute::build_changes(int before) {
 
 void Substitute::build(const DeviceStream& stream, ggml_cgraph* graph, std::span<const LayerTask> tasks) {
   type_ = ggml_backend_get_default_buffer_type(stream.backend);
-  key_.clear();
+  key_.reset();
   ours_.clear();
   replaced_.clear();
   turned_.clear();
   std::fill(std::begin(room_), std::end(room_), 0);
   for (const bool measuring : {true, false}) {
     std::size_t tensors = 8;
-    for (const LayerInputs& layer : batch_.layers())
-      tensors += kTensorsPerLayer + attention_tensors(layer.sums ? layer.queries : 0, tile_of(layer));
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+      const LayerInputs& layer = batch_.layers()[i];
+      const ggml_tensor* const attention = ggml_graph_node(graph, tasks[i].part.attention);
+      tensors += tensors_of_layer(attention) + attention_tensors(attention, layer.sums ? layer.queries : 0, tile_of(layer));
+    }
     context_ = make_context(tensors);
     if (!measuring) {
       const std::size_t outputs_at = aligned(batch_.bytes());
@@ -186,22 +180,18 @@ void Substitute::build(const DeviceStream& stream, ggml_cgraph* graph, std::span
   std::sort(replaced_.begin(), replaced_.end());
   for (const auto& [index, node] : ours_) {
     if (!node->data) throw std::logic_error(std::string("KV cache: no room was made for ").append(ggml_op_desc(node)));
-    if (!ggml_backend_dev_supports_op(ggml_backend_get_device(stream.backend), node))
-      throw std::runtime_error(std::string("KV cache: device ")
-                                   .append(ggml_backend_dev_name(ggml_backend_get_device(stream.backend)))
-                                   .append(" cannot compute ")
-                                   .append(ggml_op_desc(node))
-                                   .append(" as a policy needs it; keep the cache in host memory (--no-kv-offload)"));
+    if (const std::string why = why_not_computed(ggml_backend_get_device(stream.backend), node); !why.empty())
+      throw std::runtime_error("KV cache: " + why + "; keep the cache in host memory (--no-kv-offload)");
   }
 }
 
 ggml_status Substitute::compute(const DeviceStream& stream, ggml_cgraph* graph, std::span<const LayerTask> tasks) {
   ggml_backend_synchronize(stream.backend);  // the batch before may still read what is filled now
   batch_.lay_out(graph, tasks);
-  std::vector<std::int64_t> key = key_of(graph, tasks);
-  const bool fresh = key != key_;
+  Key key = key_of(graph, tasks);
+  const bool fresh = key_ != key;
   if (fresh) build(stream, graph, tasks);
-  key_.clear();  // until it is done: masks that the device was not given, or did not change, are not built upon
+  key_.reset();  // until it is done: masks that the device was not given, or did not change, are not built upon
   const std::span<const char> inputs = batch_.fill(tasks, fresh);
   if (!inputs.empty()) ggml_backend_tensor_set(inputs_, inputs.data(), 0, inputs.size());
   nodes_.clear();

@@ -72,8 +72,8 @@ std::vector<HeadList> CacheStore::make_lists(const LayerShape& shape, std::int64
   const auto region = std::make_shared<PageRegion>();
   std::vector<HeadList> out;
   for (int h = 0; h < shape.kv_heads; ++h)
-    if (holder_)
-      out.emplace_back(shape.key_size, shape.value_size, statistics_,
+    if (shape.elsewhere)
+      out.emplace_back(shape.key_size, shape.value_size, statistics_elsewhere(statistics_),
                        RowLease(holder_->slots(shape.layer, h), static_cast<std::int32_t>(first_cell)), region);
     else
       out.emplace_back(shape.key_size, shape.value_size, statistics_, region, memory_.store);
@@ -88,16 +88,15 @@ void CacheStore::update_sequence(Sequence& sequence) {
   std::list<RowNumbers> elsewhere;  // of rows that are held there
   for (auto& [index, layer_heads] : sequence.layers) {
     const LayerShape& shape = layer_of(index).shape;
-    if (holder_) look_up(index, layer_heads, elsewhere.emplace_back());
+    if (shape.elsewhere) look_up(index, layer_heads, elsewhere.emplace_back());
     for (std::size_t h = 0; h < layer_heads.size(); ++h) {
       lists.push_back(&layer_heads[h]);
       heads.push_back(layer_heads[h].statistics().view());
       heads.back().layer = index;
       heads.back().kv_head = static_cast<int>(h);
       heads.back().tokens_seen = sequence.tokens_seen;
-      if (holder_) elsewhere.back().show(h, heads.back());
-      bytes += static_cast<double>(kernels::row_bytes(memory_.store.keys, shape.key_size) +
-                                   kernels::row_bytes(memory_.store.values, shape.value_size));
+      if (shape.elsewhere) elsewhere.back().show(h, heads.back());
+      bytes += static_cast<double>(layer_heads[h].row_bytes());
       halves += 2.0 * static_cast<double>(shape.key_size + shape.value_size);
     }
   }
@@ -150,6 +149,7 @@ void CacheStore::reset(CachePolicy memory) {
 void CacheStore::measure() {
   usage_.tokens_seen = usage_.entries = usage_.entries_full = usage_.kv_bytes = usage_.kv_bytes_full = 0;
   usage_.statistics_bytes = static_cast<std::int64_t>(staged_->bytes());
+  std::int64_t own = 0;  // bytes of what is not elsewhere
   for (const auto& group : groups_) {
     std::int64_t group_tokens = 0;
     for (const auto& [stream, cells] : group->cells)
@@ -164,12 +164,15 @@ void CacheStore::measure() {
       usage_.kv_bytes += use.kv_bytes;
       usage_.kv_bytes_full += use.kv_bytes_full;
       usage_.statistics_bytes += use.statistics_bytes;
+      for (const auto& [index, heads] : sequence.layers)
+        if (holder_ && !layer_of(index).shape.elsewhere)
+          for (const HeadList& list : heads) own += static_cast<std::int64_t>(list.kv_bytes());
     }
     usage_.tokens_seen = std::max(usage_.tokens_seen, group_tokens);
   }
   if (holder_) {
-    usage_.kv_bytes = holder_->kv_bytes();
-    usage_.kv_bytes_peak = std::max(usage_.kv_bytes_peak, holder_->kv_bytes_peak());
+    usage_.kv_bytes = own + holder_->kv_bytes();
+    usage_.kv_bytes_peak = std::max(usage_.kv_bytes_peak, own + holder_->kv_bytes_peak());
     usage_.statistics_bytes += holder_->other_bytes();
   }
   usage_.entries_peak = std::max(usage_.entries_peak, usage_.entries);

@@ -29,6 +29,7 @@ struct LayerShape {
   std::size_t key_size = 0;
   std::size_t value_size = 0;
   double key_bytes = 2, value_bytes = 2;  ///< per number in the runtime's own cache: what a full cache would cost
+  bool elsewhere = false;                 ///< rows are with the store's holder (hold_elsewhere)
 };
 
 /// Where one attention node reads and writes. Query and output rows are float, query i of stream s and head h at
@@ -139,8 +140,8 @@ class CacheStore {
                   const float* plain = nullptr, const Rotation* rotation = nullptr);
   void write_values(int layer, const float* rows, std::size_t stride, std::size_t tokens);
   void attend(int layer, const AttentionCall& call);
-  /// Before the first layer is announced: keys and values are held elsewhere, by a device, and take no part in saved sessions.
-  /// Layers are then placed, not written and attended. `holder` must outlive the store.
+  /// Before the first layer is announced: keys and values of layers that say so are held elsewhere, by a device. Those layers are
+  /// placed, not written and attended. `holder` must outlive the store.
   void hold_elsewhere(RowHolder* holder);
   /// Throws std::runtime_error "KV cache: WHAT is not supported ..." if rows are held elsewhere.
   void require_own_rows(const char* what) const;
@@ -251,6 +252,7 @@ class CacheStore {
   void update_sequence(Sequence& sequence);
   void measure();
   std::string fingerprint() const;
+  std::string held_as() const;
   void write_group(ByteWriter& out, const Group& group, const SavedRows& rows,
                    const std::function<Names(std::int64_t)>& names_of) const;
   void take_cells(Group& group, int stream, std::span<const std::int32_t> cells);
@@ -268,7 +270,7 @@ class CacheStore {
   bool part_done_ = false;                         // of this batch, by all layers
   std::vector<std::vector<PositionRange>> parts_;  // of this batch, computed by all layers: where their tokens are
   int threads_ = 1;
-  RowHolder* holder_ = nullptr;  // of keys and values, if not the lists
+  RowHolder* holder_ = nullptr;  // of keys and values of layers that are elsewhere
 };
 
 }  // namespace namm::llama

@@ -101,6 +101,12 @@ struct SavedStore {
   std::vector<Part> parts;
 };
 
+/// Those of a list whose rows are elsewhere: their holder knows sizes, and what was read.
+inline StatisticsSettings statistics_elsewhere(StatisticsSettings all) {
+  all.needed = all.needed.without(Statistic::key_norm | Statistic::value_norm | Statistic::content);
+  return all;
+}
+
 inline std::int64_t sequence_key(int stream, std::int32_t sequence) {
   return (static_cast<std::int64_t>(stream) << 32) + sequence;
 }

@@ -29,7 +29,7 @@ std::vector<std::int64_t> CacheStore::copy_stream(int source, int target) {
         const auto region = std::make_shared<PageRegion>();
         for (std::size_t h = 0; h < heads.size(); ++h) {
           std::vector<std::byte> held;
-          if (holder_) held = holder_->read_rows(index, static_cast<int>(h), heads[h].slots());
+          if (layer_of(index).shape.elsewhere) held = holder_->read_rows(index, static_cast<int>(h), heads[h].slots());
           to.layers[index].push_back(heads[h].duplicate(region, std::move(held)));
         }
       }

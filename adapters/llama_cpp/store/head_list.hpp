@@ -20,6 +20,12 @@ struct HalfRows {
   std::size_t stride = 0;
 };
 
+/// Rows of a saved state that are held elsewhere: bytes of each, and whether some have nothing but finite numbers.
+struct HeldRows {
+  std::size_t bytes = 0;
+  std::function<bool(std::span<const std::byte>)> finite;
+};
+
 /// The cached tokens of one (sequence, layer, KV head): keys, values, the cell each token has in the runtime's cache, and what
 /// its attention statistics are. In order of arrival, which is position order.
 class HeadList {
@@ -54,9 +60,9 @@ class HeadList {
   using ReadRows = std::function<std::vector<std::byte>(std::span<const std::int32_t> slots)>;
   void save(ByteWriter& out, std::span<const std::int32_t> row_of_cell, const ReadRows& read = {}) const;
   /// Reads that into an empty list; its cells are then rows, below `row_count`, until move_to() gives them cells. Throws
-  /// std::runtime_error if it is not what save() wrote for a list of this shape: nothing read is trusted. Rows that are held
-  /// elsewhere take `held_row_bytes` each.
-  void restore(ByteReader& in, std::size_t row_count, std::size_t held_row_bytes = 0);
+  /// std::runtime_error if it is not what save() wrote for a list of this shape: nothing read is trusted. `held`: if its
+  /// rows are held elsewhere.
+  void restore(ByteReader& in, std::size_t row_count, const HeldRows& held = {});
   void move_to(std::span<const std::int32_t> cell_of_row);
   /// Takes slots for the entries of a list that was restored or duplicated. Returns their rows, which have to be put there.
   std::vector<std::byte> take_slots(RowLease lease);
@@ -77,9 +83,9 @@ class HeadList {
   /// Keys, values and sizes; visibility is left for the caller.
   kernels::RaggedHead view() const;
   /// Memory for them; of rows that are held elsewhere what they take by themselves.
-  std::size_t kv_bytes() const {
-    return lease_ ? size() * (key_size_ + value_size_) * sizeof(std::uint16_t) : keys_.mapped() + values_.mapped();
-  }
+  std::size_t kv_bytes() const { return lease_ ? size() * lease_.row_bytes() : keys_.mapped() + values_.mapped(); }
+  /// Of the key and the value of an entry.
+  std::size_t row_bytes() const { return lease_ ? lease_.row_bytes() : key_bytes() + value_bytes(); }
   std::size_t bookkeeping_bytes() const;
 
  private:

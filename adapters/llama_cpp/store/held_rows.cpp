@@ -14,8 +14,6 @@ namespace {
 /// So few tokens that all their rows of attention are handed over, and wait in the lists (HeadList::observe_later).
 constexpr std::size_t kRowsWait = 16;
 
-constexpr StatisticSet kHolderKnows = Statistic::key_norm | Statistic::value_norm | Statistic::content;
-
 }  // namespace
 
 std::string why_not_held_elsewhere(const CachePolicy& policy) {
@@ -44,7 +42,6 @@ std::string why_not_held_elsewhere(const CachePolicy& policy) {
 
 void CacheStore::hold_elsewhere(RowHolder* holder) {
   holder_ = holder;
-  statistics_.needed = memory_.required().without(kHolderKnows);
   holder_->read_with(memory_.reader());
 }
 
@@ -155,7 +152,7 @@ void CacheStore::observe(int index, const SlotAttention& attention) {
 void CacheStore::put_rows(const Group& group, int stream, Sequence& sequence) {
   const auto first_cell = static_cast<std::int32_t>(stream * static_cast<std::int64_t>(group.cells_per_stream));
   for (auto& [index, lists] : sequence.layers)
-    for (std::size_t h = 0; h < lists.size(); ++h) {
+    for (std::size_t h = 0; h < lists.size() && layer_of(index).shape.elsewhere; ++h) {
       const auto head = static_cast<int>(h);
       const std::vector<std::byte> rows = lists[h].take_slots(RowLease(holder_->slots(index, head), first_cell));
       holder_->write_rows(index, head, lists[h].slots(), rows);

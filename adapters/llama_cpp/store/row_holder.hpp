@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -28,6 +29,10 @@ class RowHolder {
   virtual std::vector<std::vector<float>> contents(int layer) = 0;
   /// For saved sessions. Bytes of one row: its key, its value, and what was read of its token.
   virtual std::size_t row_bytes(int layer) const = 0;
+  /// What rows are held as: "f16", "q8_0 and f16".
+  virtual std::string row_types() const = 0;
+  /// Whether such rows have nothing but finite numbers.
+  virtual bool are_finite(int layer, std::span<const std::byte> rows) const = 0;
   /// Rows of a head, one behind the other.
   virtual std::vector<std::byte> read_rows(int layer, int kv_head, std::span<const std::int32_t> slots) = 0;
   /// Puts them into slots that lists have taken. Throws std::runtime_error if there is no memory for them.

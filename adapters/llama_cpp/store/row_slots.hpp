@@ -17,6 +17,10 @@ class RowSlots {
  public:
   static constexpr std::int32_t kFree = -1;
 
+  /// `row_bytes`: of the key and the value in a slot.
+  explicit RowSlots(std::size_t row_bytes = 0) : row_bytes_(row_bytes) {}
+  std::size_t row_bytes() const { return row_bytes_; }
+
   /// Gives the lowest free slots to new entries in these cells, in order, for a list with that number.
   /// `first_cell` is added to each of them.
   void take(std::int32_t list, std::span<const std::int32_t> cells, std::int32_t first_cell = 0);
@@ -53,6 +57,7 @@ class RowSlots {
   void free_slot(std::int32_t slot);
   void trim();
 
+  std::size_t row_bytes_;
   std::vector<std::int32_t> cells_, lists_of_;  // [slot]
   std::vector<std::int32_t> slot_of_cell_;      // [cell], kFree
   std::size_t used_ = 0;
@@ -82,6 +87,7 @@ class RowLease {
   void take(std::span<const std::int32_t> cells) { slots_->take(list_, cells, first_cell_); }
   void release(std::span<const std::int32_t> cells) { slots_->release(cells, first_cell_); }
   std::int32_t slot_of(std::int32_t cell) const { return slots_->slot_of(first_cell_ + cell); }
+  std::size_t row_bytes() const { return slots_->row_bytes(); }
 
  private:
   std::shared_ptr<RowSlots> slots_;

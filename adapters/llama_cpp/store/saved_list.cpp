@@ -1,26 +1,10 @@
 // One head's list as bytes, for saved sessions.
-#include <cmath>
-#include <cstring>
 #include <utility>
 
 #include "adapters/llama_cpp/store/head_list.hpp"
 #include "base/bytes.hpp"
 
 namespace namm::llama {
-namespace {
-
-/// Rows of a device are multiplied with those of others, also where nobody sees them: halves, then what was read of the token.
-void require_finite(std::span<const std::byte> rows, std::size_t width, std::size_t halves) {
-  for (std::size_t row = 0; row + width <= rows.size(); row += width) {
-    const std::size_t beside = row + halves * sizeof(std::uint16_t);
-    float content = 0;
-    if (beside + sizeof content <= row + width) std::memcpy(&content, rows.data() + beside, sizeof content);
-    if (!kernels::row_is_finite(RowFormat::f16, rows.data() + row, halves) || !std::isfinite(content))
-      throw std::runtime_error("saved state: keys and values must be finite, are not; the file is damaged, save it again");
-  }
-}
-
-}  // namespace
 
 void HeadList::save(ByteWriter& out, std::span<const std::int32_t> row_of_cell, const ReadRows& read) const {
   const auto row = [&](std::int32_t cell) {
@@ -54,7 +38,7 @@ void HeadList::save(ByteWriter& out, std::span<const std::int32_t> row_of_cell, 
   part.save(out);
 }
 
-void HeadList::restore(ByteReader& in, std::size_t row_count, std::size_t held_row_bytes) {
+void HeadList::restore(ByteReader& in, std::size_t row_count, const HeldRows& held) {
   const std::uint64_t count = in.number<std::uint64_t>("entries of a head", 0, row_count);
   std::vector<std::int32_t> rows = in.numbers<std::int32_t>(count);
   std::vector<bool> taken(row_count);
@@ -64,12 +48,13 @@ void HeadList::restore(ByteReader& in, std::size_t row_count, std::size_t held_r
                                std::to_string(row) + " twice or beyond; the file is damaged, save it again");
     taken[static_cast<std::size_t>(row)] = true;
   }
-  const std::size_t width = lease_ ? held_row_bytes : key_bytes() + value_bytes();
+  const std::size_t width = lease_ ? held.bytes : key_bytes() + value_bytes();
   const auto bytes = in.take(count, width);
   cells_ = std::move(rows);
   reserve(cells_.size());
   if (lease_) {
-    require_finite(bytes, width, key_size_ + value_size_);
+    if (!held.finite(bytes))  // they are multiplied with those of others, also where nobody sees them
+      throw std::runtime_error("saved state: keys and values must be finite, are not; the file is damaged, save it again");
     restored_.assign(bytes.begin(), bytes.end());
   }
   for (std::size_t e = 0; !lease_ && e < cells_.size(); ++e)

@@ -28,10 +28,21 @@ constexpr std::string_view kInDevice = ", in device memory";  // of a fingerprin
 
 }  // namespace
 
+/// Of a store with layers in device memory: which, and as what.
+std::string CacheStore::held_as() const {
+  if (!holder_) return {};
+  std::string out(kInDevice), which;
+  for (const auto& [index, layer] : layers_)
+    if (layer->shape.elsewhere) which += (which.empty() ? " layers " : ",") + std::to_string(index);
+  if (holder_->row_types() != "f16") out += " as " + holder_->row_types();
+  const bool all = std::all_of(layers_.begin(), layers_.end(), [](const auto& layer) { return layer.second->shape.elsewhere; });
+  return all ? out : out + which;
+}
+
 /// What statistics and lists were made by; two policies with different weights differ.
 std::string CacheStore::fingerprint() const {
   std::string held = memory_.store == RowFormats() ? "" : ", held as " + to_string(memory_.store);
-  if (holder_) held += kInDevice;
+  held += held_as();
   if (!memory_.policy) return "full" + held;
   const std::string_view name = memory_.policy->name();
   const nlohmann::json made_by = {memory_.policy->to_json(), memory_.spectrogram.decay, statistics_.window_queries};
@@ -122,8 +133,9 @@ void CacheStore::save(ByteWriter& out, std::span<const SavedRows> rows,
 }
 
 std::shared_ptr<SavedStore> CacheStore::read(ByteReader& in) const {
-  const std::string saved_by = in.text(), own = fingerprint(), device(kInDevice);
-  if (holder_ ? saved_by + device == own : saved_by == own + device)
+  const std::string saved_by = in.text(), own = fingerprint();
+  const bool on_device = saved_by.find(kInDevice) != std::string::npos;
+  if (on_device != (holder_ != nullptr) && saved_by.substr(0, saved_by.find(kInDevice)) == own.substr(0, own.find(kInDevice)))
     throw std::runtime_error(std::string("saved state: must be of a cache in ") + (holder_ ? "device" : "host") +
                              " memory, as the one here is, is of one in " + (holder_ ? "host" : "device") +
                              " memory; keep the cache where it was (--no-kv-offload or not), or begin anew");
@@ -163,7 +175,10 @@ std::shared_ptr<SavedStore> CacheStore::read(ByteReader& in) const {
         if (layer->group != group) continue;
         sequence.layers[index] = make_lists(layer->shape);
         for (HeadList& list : sequence.layers[index]) {
-          list.restore(in, rows, holder_ ? holder_->row_bytes(index) : 0);
+          HeldRows held;
+          if (layer->shape.elsewhere)
+            held = {holder_->row_bytes(index), [&, i = index](auto bytes) { return holder_->are_finite(i, bytes); }};
+          list.restore(in, rows, held);
           const auto positions = list.statistics().view().positions;
           for (std::size_t e = 0; e < list.size(); ++e) {
             const auto row = static_cast<std::size_t>(list.cells()[e]);
