@@ -18,37 +18,70 @@ std::uint16_t half_at(const std::byte* from) {  // scales of a packed row may be
   return out;
 }
 
+bool all_finite(const float* numbers, std::size_t count) {
+  return std::all_of(numbers, numbers + count, [](float x) { return std::isfinite(x); });
+}
+
+/// To the nearest, halves away from zero.
+int code_of(float steps, float lowest, float highest) {
+  const float code = std::clamp(steps, lowest, highest);
+  return static_cast<int>(code + (code < 0 ? -0.5f : 0.5f));
+}
+
 /// The scale, at which the largest of the numbers has the code 127, and the codes.
-std::uint16_t quantise(const float* numbers, std::size_t count, std::int8_t* codes) {
+std::uint16_t quantise_to_8(const float* numbers, std::size_t count, std::byte* codes) {
   float largest = 0;
-  bool finite = true;
-  for (std::size_t i = 0; i < count; ++i) {
-    largest = std::max(largest, std::abs(numbers[i]));
-    finite &= std::isfinite(numbers[i]);
-  }
+  for (std::size_t i = 0; i < count; ++i) largest = std::max(largest, std::abs(numbers[i]));
+  const bool finite = all_finite(numbers, count);
   const std::uint16_t scale = finite ? float_to_half(largest / 127) : kNotANumber;
   const float step = half_to_float(scale), inverse = finite && step > 0 ? 1 / step : 0;
-  for (std::size_t i = 0; i < count; ++i) {  // to the nearest; of a row that is not finite all codes are 0
-    const float code = inverse == 0 ? 0 : std::clamp(numbers[i] * inverse, -127.0f, 127.0f);
-    codes[i] = static_cast<std::int8_t>(code + (code < 0 ? -0.5f : 0.5f));
+  for (std::size_t i = 0; i < count; ++i)  // of a group that is not finite or too small all codes are 0
+    codes[i] = static_cast<std::byte>(inverse == 0 ? 0 : code_of(numbers[i] * inverse, -127, 127));
+  return scale;
+}
+
+/// The same in 4 bits: of the largest number the code is -8, whatever its sign, so that one more step is of use.
+std::uint16_t quantise_to_4(const float* numbers, std::size_t count, std::byte* codes) {
+  float largest = 0;
+  for (std::size_t i = 0; i < count; ++i)
+    if (std::abs(numbers[i]) > std::abs(largest)) largest = numbers[i];
+  const bool finite = all_finite(numbers, count);
+  const std::uint16_t scale = finite ? float_to_half(largest / -8) : kNotANumber;
+  const float step = half_to_float(scale), inverse = finite && step != 0 ? 1 / step : 0;
+  std::fill_n(codes, (count + 1) / 2, std::byte{0});
+  for (std::size_t i = 0; inverse != 0 && i < count; ++i) {
+    const HalfByte place(i, count);
+    const int code = code_of(numbers[i] * inverse, -8, 7);
+    codes[place.byte] |= static_cast<std::byte>(place.high ? code << 4 : code & 15);
   }
   return scale;
 }
 
-/// Where in its block the parts of a row of q8_0 lie.
+/// Where in its block the parts of a row of codes lie.
 struct Place {
-  std::size_t block, in_block;
-  Place(std::size_t size, std::size_t entry)
-      : block(entry / kBlock * kBlock * row_bytes(RowFormat::q8_0, size)), in_block(entry % kBlock) {}
-  std::size_t scale(std::size_t size, std::size_t group) const {
-    return block + kBlock * size + (group * kBlock + in_block) * sizeof(std::uint16_t);
+  std::size_t block, in_block, codes, scales;  // the last two per row
+  Place(RowFormat format, std::size_t size, std::size_t entry)
+      : block(entry / kBlock * kBlock * row_bytes(format, size)),
+        in_block(entry % kBlock),
+        codes(code_bytes(format, size)),
+        scales(scales_of(size)) {}
+  std::size_t scale(std::size_t group) const {
+    return block + kBlock * codes + (group * kBlock + in_block) * sizeof(std::uint16_t);
   }
 };
 
+void put_scales(std::byte* blocks, const Place& place, const std::byte* packed) {
+  for (std::size_t g = 0; g < place.scales; ++g) std::memcpy(blocks + place.scale(g), packed + place.codes + 2 * g, 2);
+}
+void take_scales(const std::byte* blocks, const Place& place, std::byte* packed) {
+  for (std::size_t g = 0; g < place.scales; ++g) std::memcpy(packed + place.codes + 2 * g, blocks + place.scale(g), 2);
+}
+
 /// The scales behind the codes of all blocks.
-void compact_scales(std::byte* blocks, std::size_t size, std::size_t block_bytes, std::span<const std::int32_t> kept) {
+void compact_scales(std::byte* blocks, RowFormat format, std::size_t size, std::span<const std::int32_t> kept) {
   if (kept.empty()) return;  // there may be no block
-  compact_blocks(reinterpret_cast<std::uint16_t*>(blocks + kBlock * size), scales_of(size), block_bytes, kept);
+  compact_blocks(reinterpret_cast<std::uint16_t*>(blocks + kBlock * code_bytes(format, size)), scales_of(size),
+                 kBlock * row_bytes(format, size), kept);
 }
 
 }  // namespace
@@ -58,17 +91,18 @@ void pack_row(RowFormat format, const std::uint16_t* halves, std::size_t size, s
     std::copy_n(reinterpret_cast<const std::byte*>(halves), 2 * size, packed);
     return;
   }
+  const auto quantise = format == RowFormat::q8_0 ? quantise_to_8 : quantise_to_4;
   for (std::size_t g = 0; g < scales_of(size); ++g) {
     const std::size_t begin = g * kScaleGroup, count = std::min(kScaleGroup, size - begin);
     float numbers[kScaleGroup];
     for (std::size_t i = 0; i < count; ++i) numbers[i] = half_to_float(halves[begin + i]);
-    const std::uint16_t scale = quantise(numbers, count, reinterpret_cast<std::int8_t*>(packed) + begin);
-    std::memcpy(packed + size + 2 * g, &scale, sizeof scale);
+    const std::uint16_t scale = quantise(numbers, count, packed + code_bytes(format, begin));
+    std::memcpy(packed + code_bytes(format, size) + 2 * g, &scale, sizeof scale);
   }
 }
 
 bool row_is_finite(RowFormat format, const std::byte* packed, std::size_t size) {
-  const std::size_t begin = format == RowFormat::f16 ? 0 : size, count = format == RowFormat::f16 ? size : scales_of(size);
+  const std::size_t begin = code_bytes(format, size), count = format == RowFormat::f16 ? size : scales_of(size);
   bool finite = true;
   for (std::size_t i = 0; i < count; ++i) finite &= (half_at(packed + begin + 2 * i) & 0x7c00u) != 0x7c00u;
   return finite;
@@ -80,9 +114,9 @@ void put_key(std::byte* keys, RowFormat format, std::size_t size, std::size_t en
     for (std::size_t d = 0; d < size; ++d) std::memcpy(column + 2 * d * kBlock, packed + 2 * d, 2);
     return;
   }
-  const Place place(size, entry);
-  for (std::size_t d = 0; d < size; ++d) keys[place.block + d * kBlock + place.in_block] = packed[d];
-  for (std::size_t g = 0; g < scales_of(size); ++g) std::memcpy(keys + place.scale(size, g), packed + size + 2 * g, 2);
+  const Place place(format, size, entry);
+  for (std::size_t i = 0; i < place.codes; ++i) keys[place.block + i * kBlock + place.in_block] = packed[i];
+  put_scales(keys, place, packed);
 }
 
 void take_key(const std::byte* keys, RowFormat format, std::size_t size, std::size_t entry, std::byte* packed) {
@@ -91,9 +125,9 @@ void take_key(const std::byte* keys, RowFormat format, std::size_t size, std::si
     for (std::size_t d = 0; d < size; ++d) std::memcpy(packed + 2 * d, column + 2 * d * kBlock, 2);
     return;
   }
-  const Place place(size, entry);
-  for (std::size_t d = 0; d < size; ++d) packed[d] = keys[place.block + d * kBlock + place.in_block];
-  for (std::size_t g = 0; g < scales_of(size); ++g) std::memcpy(packed + size + 2 * g, keys + place.scale(size, g), 2);
+  const Place place(format, size, entry);
+  for (std::size_t i = 0; i < place.codes; ++i) packed[i] = keys[place.block + i * kBlock + place.in_block];
+  take_scales(keys, place, packed);
 }
 
 void put_value(std::byte* values, RowFormat format, std::size_t size, std::size_t entry, const std::byte* packed) {
@@ -101,9 +135,9 @@ void put_value(std::byte* values, RowFormat format, std::size_t size, std::size_
     std::copy_n(packed, 2 * size, values + 2 * entry * size);
     return;
   }
-  const Place place(size, entry);
-  std::copy_n(packed, size, values + place.block + place.in_block * size);  // memcpy takes no null pointer for no bytes
-  for (std::size_t g = 0; g < scales_of(size); ++g) std::memcpy(values + place.scale(size, g), packed + size + 2 * g, 2);
+  const Place place(format, size, entry);
+  std::copy_n(packed, place.codes, values + place.block + place.in_block * place.codes);  // memcpy takes no null pointer
+  put_scales(values, place, packed);
 }
 
 void take_value(const std::byte* values, RowFormat format, std::size_t size, std::size_t entry, std::byte* packed) {
@@ -111,28 +145,25 @@ void take_value(const std::byte* values, RowFormat format, std::size_t size, std
     std::copy_n(values + 2 * entry * size, 2 * size, packed);
     return;
   }
-  const Place place(size, entry);
-  std::copy_n(values + place.block + place.in_block * size, size, packed);
-  for (std::size_t g = 0; g < scales_of(size); ++g) std::memcpy(packed + size + 2 * g, values + place.scale(size, g), 2);
+  const Place place(format, size, entry);
+  std::copy_n(values + place.block + place.in_block * place.codes, place.codes, packed);
+  take_scales(values, place, packed);
 }
 
 void compact_keys(std::byte* keys, RowFormat format, std::size_t size, std::span<const std::int32_t> kept) {
   if (format == RowFormat::f16) return compact_blocks(reinterpret_cast<std::uint16_t*>(keys), size, kept);
-  const std::size_t block_bytes = kBlock * row_bytes(format, size);
-  compact_blocks(reinterpret_cast<std::int8_t*>(keys), size, block_bytes, kept);
-  compact_scales(keys, size, block_bytes, kept);
+  compact_blocks(reinterpret_cast<std::int8_t*>(keys), code_bytes(format, size), kBlock * row_bytes(format, size), kept);
+  compact_scales(keys, format, size, kept);
 }
 
 void compact_values(std::byte* values, RowFormat format, std::size_t size, std::span<const std::int32_t> kept) {
   if (format == RowFormat::f16) return compact_rows(values, 2 * size, 2 * size, kept);
-  const std::size_t block_bytes = kBlock * row_bytes(format, size);
   for (std::size_t i = 0; i < kept.size(); ++i) {
-    const auto from = static_cast<std::size_t>(kept[i]);
-    if (from != i)
-      std::memcpy(values + i / kBlock * block_bytes + i % kBlock * size,
-                  values + from / kBlock * block_bytes + from % kBlock * size, size);
+    const Place from(format, size, static_cast<std::size_t>(kept[i])), to(format, size, i);
+    if (static_cast<std::size_t>(kept[i]) != i)
+      std::memcpy(values + to.block + to.in_block * to.codes, values + from.block + from.in_block * from.codes, to.codes);
   }
-  compact_scales(values, size, block_bytes, kept);
+  compact_scales(values, format, size, kept);
 }
 
 }  // namespace namm::kernels

@@ -1,6 +1,7 @@
 #include "kernels/row_format.hpp"
 
 #include <cmath>
+#include <cstring>
 #include <random>
 #include <vector>
 
@@ -26,17 +27,24 @@ std::vector<std::byte> pack(RowFormat format, const std::vector<std::uint16_t>& 
   return out;
 }
 
-/// The numbers that a row of q8_0 stands for, as attention sees them.
-std::vector<float> numbers_of(const std::vector<std::byte>& packed, std::size_t size) {
+/// The numbers that a packed row stands for, as attention sees them.
+std::vector<float> numbers_of(RowFormat format, const std::vector<std::byte>& packed, std::size_t size) {
   std::vector<std::byte> block(kBlock * packed.size() + 1);
-  put_value(block.data(), RowFormat::q8_0, size, 0, packed.data());
+  put_value(block.data(), format, size, 0, packed.data());
   RaggedHead head;
   head.values = reinterpret_cast<const std::uint16_t*>(block.data());
   head.value_size = size;
-  head.value_format = RowFormat::q8_0;
+  head.value_format = format;
   std::vector<float> out;
   for (std::size_t n = 0; n < size; ++n) out.push_back(value_number(head, 0, n));
   return out;
+}
+
+/// Number i of a group: what ggml's layout says, byte by byte, without the kernels' help.
+float number_of_half_byte(const std::byte* codes, std::size_t i, std::size_t count, float scale) {
+  const std::size_t half = (count + 1) / 2;
+  const int pair = std::to_integer<int>(codes[i < half ? i : i - half]), code = i < half ? pair % 16 : pair / 16;
+  return static_cast<float>(code < 8 ? code : code - 16) * scale;
 }
 
 }  // namespace
@@ -46,7 +54,7 @@ TEST_CASE("rows of q8_0 are within half a step of what was packed, the step a 12
   for (const std::size_t size : {0u, 1u, 31u, 32u, 33u, 63u, 64u, 65u, 128u})
     for (const float spread : {1e-6f, 0.01f, 1.0f, 300.0f}) {
       const auto row = random_row(size, rng, spread);
-      const std::vector<float> out = numbers_of(pack(RowFormat::q8_0, row), size);
+      const std::vector<float> out = numbers_of(RowFormat::q8_0, pack(RowFormat::q8_0, row), size);
       for (std::size_t i = 0; i < size; ++i) {
         float largest = 0;
         for (std::size_t j = i / 32 * 32; j < std::min(size, i / 32 * 32 + 32); ++j)
@@ -59,23 +67,51 @@ TEST_CASE("rows of q8_0 are within half a step of what was packed, the step a 12
   CHECK(row_bytes(RowFormat::q8_0, 64) * 32 == 64 * 34);  // as many as llama.cpp's type of this name
 }
 
-TEST_CASE("a group of a q8_0 row with a number that is not finite is NaN, the others are as they were") {
+TEST_CASE("rows of q4_0 are within half a step of what was packed, the step an eighth of the largest of 32 numbers") {
+  std::mt19937 rng(5);
+  for (const std::size_t size : {0u, 1u, 2u, 15u, 16u, 17u, 31u, 32u, 33u, 63u, 64u, 65u, 80u, 128u})
+    for (const float spread : {1e-6f, 0.01f, 1.0f, 300.0f}) {
+      const auto row = random_row(size, rng, spread);
+      const auto packed = pack(RowFormat::q4_0, row);
+      const std::vector<float> out = numbers_of(RowFormat::q4_0, packed, size);
+      for (std::size_t begin = 0; begin < size; begin += 32) {
+        const std::size_t count = std::min<std::size_t>(32, size - begin);
+        float largest = 0;
+        for (std::size_t i = begin; i < begin + count; ++i)
+          if (std::abs(half_to_float(row[i])) > std::abs(largest)) largest = half_to_float(row[i]);
+        std::uint16_t scale;
+        std::memcpy(&scale, packed.data() + (size + 1) / 2 + begin / 32 * 2, 2);
+        const float slack = std::abs(largest) / 1024 + 8 * std::ldexp(1.0f, -25);  // the scale is a half, too
+        for (std::size_t i = begin; i < begin + count; ++i) {
+          const float x = half_to_float(row[i]);
+          CHECK(out[i] == number_of_half_byte(packed.data() + begin / 2, i - begin, count, half_to_float(scale)));
+          // of the other sign than the largest: 7 steps are the most there are
+          const float most = -largest * 7 / 8, beyond = largest > 0 ? most - x : x - most;
+          CHECK(std::abs(out[i] - x) <= std::max(std::abs(largest) / 16, beyond) + slack);
+        }
+      }
+    }
+  CHECK(row_bytes(RowFormat::q4_0, 64) * 32 == 64 * 18);  // as many as llama.cpp's type of this name
+}
+
+TEST_CASE("a group of codes with a number that is not finite is NaN, the others are as they were") {
   std::mt19937 rng(4);
-  for (const std::uint16_t bad : {std::uint16_t{0x7e00}, std::uint16_t{0xfc00}}) {
-    auto row = random_row(96, rng);
-    const auto before = pack(RowFormat::q8_0, row);
-    CHECK(row_is_finite(RowFormat::q8_0, before.data(), 96));
-    row[40] = bad;
-    const auto after = pack(RowFormat::q8_0, row);
-    CHECK_FALSE(row_is_finite(RowFormat::q8_0, after.data(), 96));
-    const std::vector<float> a = numbers_of(before, 96), b = numbers_of(after, 96);
-    for (std::size_t i = 0; i < 96; ++i) CHECK((i / 32 == 1 ? std::isnan(b[i]) : b[i] == a[i]));
-  }
+  for (const RowFormat format : {RowFormat::q8_0, RowFormat::q4_0})
+    for (const std::uint16_t bad : {std::uint16_t{0x7e00}, std::uint16_t{0xfc00}}) {
+      auto row = random_row(96, rng);
+      const auto before = pack(format, row);
+      CHECK(row_is_finite(format, before.data(), 96));
+      row[40] = bad;
+      const auto after = pack(format, row);
+      CHECK_FALSE(row_is_finite(format, after.data(), 96));
+      const std::vector<float> a = numbers_of(format, before, 96), b = numbers_of(format, after, 96);
+      for (std::size_t i = 0; i < 96; ++i) CHECK((i / 32 == 1 ? std::isnan(b[i]) : b[i] == a[i]));
+    }
 }
 
 TEST_CASE("rows come out of a list as they went in, and compaction keeps those that it is told to") {
-  for (const RowFormat format : {RowFormat::f16, RowFormat::q8_0})
-    for (const std::size_t size : {16u, 40u, 64u})
+  for (const RowFormat format : {RowFormat::f16, RowFormat::q8_0, RowFormat::q4_0})
+    for (const std::size_t size : {1u, 16u, 31u, 33u, 40u, 64u})
       for (const std::size_t entries : {0u, 1u, 63u, 64u, 65u, 127u, 128u, 129u, 300u})
         for (const std::size_t every : {1u, 2u, 7u}) {
           std::mt19937 rng(static_cast<unsigned>(entries + size));
