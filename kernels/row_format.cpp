@@ -6,9 +6,12 @@
 
 #include "kernels/compaction.hpp"
 #include "kernels/half.hpp"
+#include "kernels/rotation.hpp"
 
 namespace namm::kernels {
 namespace {
+
+static_assert(kMostRotated % kScaleGroup == 0);
 
 constexpr std::uint16_t kNotANumber = 0x7e00;
 
@@ -40,16 +43,35 @@ std::uint16_t quantise_to_8(const float* numbers, std::size_t count, std::byte* 
   return scale;
 }
 
-/// The same in 4 bits: of the largest number the code is -8, whatever its sign, so that one more step is of use.
+/// Squares of what a scale of 4-bit codes would lose.
+float lost(const float* numbers, std::size_t count, float step) {
+  const float inverse = 1 / step;
+  float sum = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const float error = numbers[i] - step * static_cast<float>(code_of(numbers[i] * inverse, -8, 7));
+    sum += error * error;
+  }
+  return sum;
+}
+
+/// The same in 4 bits: of some scales the one that loses least. The largest number has the code -8 at the first, whatever its
+/// sign, so that no step is left unused; a smaller step cuts it off, which is worth it where the others are much smaller.
 std::uint16_t quantise_to_4(const float* numbers, std::size_t count, std::byte* codes) {
   float largest = 0;
   for (std::size_t i = 0; i < count; ++i)
     if (std::abs(numbers[i]) > std::abs(largest)) largest = numbers[i];
-  const bool finite = all_finite(numbers, count);
-  const std::uint16_t scale = finite ? float_to_half(largest / -8) : kNotANumber;
-  const float step = half_to_float(scale), inverse = finite && step != 0 ? 1 / step : 0;
   std::fill_n(codes, (count + 1) / 2, std::byte{0});
-  for (std::size_t i = 0; inverse != 0 && i < count; ++i) {
+  if (!all_finite(numbers, count)) return kNotANumber;
+  std::uint16_t scale = float_to_half(largest / -8);
+  if (half_to_float(scale) == 0) return scale;
+  float least = lost(numbers, count, half_to_float(scale));
+  for (const float code : {-6.5f, -7.0f, -7.5f, -8.5f, -9.0f, -9.5f}) {
+    const std::uint16_t other = float_to_half(largest / code);
+    const float loss = half_to_float(other) == 0 ? least : lost(numbers, count, half_to_float(other));
+    if (loss < least) least = loss, scale = other;
+  }
+  const float inverse = 1 / half_to_float(scale);
+  for (std::size_t i = 0; i < count; ++i) {
     const HalfByte place(i, count);
     const int code = code_of(numbers[i] * inverse, -8, 7);
     codes[place.byte] |= static_cast<std::byte>(place.high ? code << 4 : code & 15);
@@ -92,12 +114,16 @@ void pack_row(RowFormat format, const std::uint16_t* halves, std::size_t size, s
     return;
   }
   const auto quantise = format == RowFormat::q8_0 ? quantise_to_8 : quantise_to_4;
-  for (std::size_t g = 0; g < scales_of(size); ++g) {
-    const std::size_t begin = g * kScaleGroup, count = std::min(kScaleGroup, size - begin);
-    float numbers[kScaleGroup];
-    for (std::size_t i = 0; i < count; ++i) numbers[i] = half_to_float(halves[begin + i]);
-    const std::uint16_t scale = quantise(numbers, count, packed + code_bytes(format, begin));
-    std::memcpy(packed + code_bytes(format, size) + 2 * g, &scale, sizeof scale);
+  float numbers[kMostRotated];  // on the stack: nothing may fail while a list grows
+  for (std::size_t piece = 0; piece < size; piece += kMostRotated) {
+    const std::size_t end = std::min(size, piece + kMostRotated);
+    for (std::size_t i = piece; i < end; ++i) numbers[i - piece] = half_to_float(halves[i]);
+    if (is_rotated(format)) rotate(numbers, end - piece, rotated_together(size));
+    for (std::size_t begin = piece; begin < end; begin += kScaleGroup) {
+      const std::size_t count = std::min(kScaleGroup, end - begin);
+      const std::uint16_t scale = quantise(numbers + (begin - piece), count, packed + code_bytes(format, begin));
+      std::memcpy(packed + code_bytes(format, size) + 2 * (begin / kScaleGroup), &scale, sizeof scale);
+    }
   }
 }
 

@@ -10,7 +10,8 @@
 //
 // A number is code * scale; 32 numbers of an entry that lie side by side share a scale (the last of a size that 32 does not
 // divide: fewer). Codes of 4 bits are from -8 to 7; byte k of a group has number k in its low half and number k + 16 in its high
-// half, of a group of n numbers n / 2 rounded up in place of 16 (ggml pairs them so, too).
+// half, of a group of n numbers n / 2 rounded up in place of 16 (ggml pairs them so, too). Such rows are held rotated
+// (rotation.hpp): queries have to be rotated, too, and what comes out of values is rotated back.
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -46,6 +47,9 @@ constexpr std::size_t code_bytes(RowFormat format, std::size_t numbers) {
 constexpr std::size_t row_bytes(RowFormat format, std::size_t size) {
   return format == RowFormat::f16 ? 2 * size : code_bytes(format, size) + 2 * scales_of(size);
 }
+constexpr bool is_rotated(RowFormat format) {
+  return format == RowFormat::q4_0;
+}
 /// Of 4 bits: where in its group's bytes number i of `count` lies, and whether in the high half.
 struct HalfByte {
   std::size_t byte;
@@ -55,7 +59,7 @@ struct HalfByte {
 };
 
 /// A row of halves as it is held: `packed` has row_bytes(), of codes these and then the scales. A group with a number that is
-/// not finite becomes NaN as a whole.
+/// not finite becomes NaN as a whole; so does all that is rotated with it.
 void pack_row(RowFormat format, const std::uint16_t* halves, std::size_t size, std::byte* packed);
 /// False if a number of a packed row is NaN or infinite.
 bool row_is_finite(RowFormat format, const std::byte* packed, std::size_t size);

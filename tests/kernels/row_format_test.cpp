@@ -1,5 +1,7 @@
 #include "kernels/row_format.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <random>
@@ -7,6 +9,7 @@
 
 #include "kernels/half.hpp"
 #include "kernels/ragged_attention.hpp"
+#include "kernels/rotation.hpp"
 #include "tests/check.hpp"
 
 using namm::RowFormat;
@@ -40,6 +43,21 @@ std::vector<float> numbers_of(RowFormat format, const std::vector<std::byte>& pa
   return out;
 }
 
+/// By the matrix: the sign of (i, j) is the parity of the ones that both have.
+std::vector<double> rotated_in_double(const std::vector<float>& row) {
+  std::vector<double> out(row.size());
+  const std::size_t n = rotated_together(row.size());
+  for (std::size_t i = 0; i < row.size(); ++i)
+    for (std::size_t j = 0; j < n; ++j)
+      out[i] += (std::popcount(i % n & j) % 2 == 0 ? 1 : -1) * row[i / n * n + j] / std::sqrt(static_cast<double>(n));
+  return out;
+}
+
+/// The multiple of the scale from -8 to 7 times that is next to it.
+double nearest(double number, float scale) {
+  return scale == 0 ? 0 : std::clamp(std::round(number / scale), -8.0, 7.0) * scale;
+}
+
 /// Number i of a group: what ggml's layout says, byte by byte, without the kernels' help.
 float number_of_half_byte(const std::byte* codes, std::size_t i, std::size_t count, float scale) {
   const std::size_t half = (count + 1) / 2;
@@ -67,28 +85,49 @@ TEST_CASE("rows of q8_0 are within half a step of what was packed, the step a 12
   CHECK(row_bytes(RowFormat::q8_0, 64) * 32 == 64 * 34);  // as many as llama.cpp's type of this name
 }
 
-TEST_CASE("rows of q4_0 are within half a step of what was packed, the step an eighth of the largest of 32 numbers") {
+TEST_CASE("rows are rotated by the Walsh-Hadamard matrix, which is its own inverse") {
+  std::mt19937 rng(6);
+  for (const std::size_t size : {0u, 1u, 2u, 31u, 32u, 33u, 64u, 80u, 96u, 128u, 192u, 256u, 384u}) {
+    std::vector<float> row;
+    for (const std::uint16_t x : random_row(size, rng)) row.push_back(half_to_float(x));
+    std::vector<float> rotated = row;
+    rotate_row(rotated.data(), size);
+    const std::vector<double> wanted = rotated_in_double(row);
+    for (std::size_t i = 0; i < size; ++i) CHECK(rotated[i] == Approx(wanted[i]).margin(1e-5));
+    rotate_row(rotated.data(), size);
+    for (std::size_t i = 0; i < size; ++i) CHECK(rotated[i] == Approx(row[i]).margin(1e-5));
+  }
+  CHECK(
+      (rotated_together(80) == 16 && rotated_together(96) == 32 && rotated_together(192) == 64 && rotated_together(512) == 128));
+}
+
+TEST_CASE(
+    "rows of q4_0 are the nearest codes to the rotated row, in ggml's order, and lose no more than a step of an eighth does") {
   std::mt19937 rng(5);
-  for (const std::size_t size : {0u, 1u, 2u, 15u, 16u, 17u, 31u, 32u, 33u, 63u, 64u, 65u, 80u, 128u})
+  for (const std::size_t size : {0u, 1u, 2u, 15u, 16u, 17u, 31u, 32u, 33u, 63u, 64u, 65u, 80u, 128u, 160u, 192u})
     for (const float spread : {1e-6f, 0.01f, 1.0f, 300.0f}) {
-      const auto row = random_row(size, rng, spread);
-      const auto packed = pack(RowFormat::q4_0, row);
+      const auto halves = random_row(size, rng, spread);
+      std::vector<float> as_is;
+      for (const std::uint16_t x : halves) as_is.push_back(half_to_float(x));
+      const std::vector<double> row = rotated_in_double(as_is);
+      const auto packed = pack(RowFormat::q4_0, halves);
       const std::vector<float> out = numbers_of(RowFormat::q4_0, packed, size);
       for (std::size_t begin = 0; begin < size; begin += 32) {
         const std::size_t count = std::min<std::size_t>(32, size - begin);
-        float largest = 0;
+        double largest = 0, lost = 0, eighths = 0;
         for (std::size_t i = begin; i < begin + count; ++i)
-          if (std::abs(half_to_float(row[i])) > std::abs(largest)) largest = half_to_float(row[i]);
-        std::uint16_t scale;
-        std::memcpy(&scale, packed.data() + (size + 1) / 2 + begin / 32 * 2, 2);
-        const float slack = std::abs(largest) / 1024 + 8 * std::ldexp(1.0f, -25);  // the scale is a half, too
+          if (std::abs(row[i]) > std::abs(largest)) largest = row[i];
+        std::uint16_t half;
+        std::memcpy(&half, packed.data() + (size + 1) / 2 + begin / 32 * 2, 2);
+        const float scale = half_to_float(half), eighth = half_to_float(float_to_half(static_cast<float>(largest / -8)));
+        const double slack = std::abs(largest) * 1e-5;  // of the rotation in float
         for (std::size_t i = begin; i < begin + count; ++i) {
-          const float x = half_to_float(row[i]);
-          CHECK(out[i] == number_of_half_byte(packed.data() + begin / 2, i - begin, count, half_to_float(scale)));
-          // of the other sign than the largest: 7 steps are the most there are
-          const float most = -largest * 7 / 8, beyond = largest > 0 ? most - x : x - most;
-          CHECK(std::abs(out[i] - x) <= std::max(std::abs(largest) / 16, beyond) + slack);
+          CHECK(out[i] == number_of_half_byte(packed.data() + begin / 2, i - begin, count, scale));
+          CHECK(std::abs(out[i] - row[i]) <= std::abs(nearest(row[i], scale) - row[i]) + slack);
+          lost += (out[i] - row[i]) * (out[i] - row[i]);
+          eighths += (nearest(row[i], eighth) - row[i]) * (nearest(row[i], eighth) - row[i]);
         }
+        CHECK(lost <= eighths * 1.0001 + slack * slack);
       }
     }
   CHECK(row_bytes(RowFormat::q4_0, 64) * 32 == 64 * 18);  // as many as llama.cpp's type of this name
