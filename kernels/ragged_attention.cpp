@@ -54,7 +54,15 @@ struct BothHalves {
 };
 HWY_INLINE BothHalves load_halves(const std::int8_t* from) {
   const auto bytes = hn::PromoteTo(I32(), hn::LoadU(I8(), from));
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
+  // 16 floats are looked up by the low half of each index, which is what a code is
+  alignas(64) static constexpr float kCodes[16] = {0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1};
+  const auto table = hn::Load(F32(), kCodes);
+  return {hn::TableLookupLanes(table, hn::Indices512<float>{bytes.raw}),
+          hn::TableLookupLanes(table, hn::Indices512<float>{hn::ShiftRight<4>(bytes).raw})};
+#else
   return {hn::ConvertTo(F32(), hn::ShiftRight<28>(hn::ShiftLeft<28>(bytes))), hn::ConvertTo(F32(), hn::ShiftRight<4>(bytes))};
+#endif
 }
 
 // c[row][0 .. vectors) += sum_k a[row][k] * b[k][0 .. vectors), all of it held in registers.
@@ -100,18 +108,19 @@ void multiply(const float* a, std::size_t a_stride, std::size_t rows, const B* b
   for (; x < width; x += hn::Lanes(F32())) columns(std::integral_constant<int, 1>(), x);
 }
 
-// c[row][64] += the products with a group of keys in 4 bits: b [depth][64] bytes, of which the high halves are to be multiplied
-// by what follows a's first `depth` numbers.
+// c[row][64] += the products with a group of keys in 4 bits, by the scale of each entry: b [depth][64] bytes, of which the high
+// halves are to be multiplied by what follows a's first `depth` numbers.
 template <int kRows>
 HWY_INLINE void key_halves_tile(const float* HWY_RESTRICT a, std::size_t a_stride, const std::int8_t* HWY_RESTRICT b,
-                                std::size_t depth, float* HWY_RESTRICT c) {
+                                std::size_t depth, const std::uint16_t* HWY_RESTRICT scales, float* HWY_RESTRICT c,
+                                std::size_t c_stride) {
   constexpr int kVectors = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
   const F32 d;
   const std::size_t lanes = hn::Lanes(d);
   for (std::size_t x = 0; x < kBlock; x += kVectors * lanes) {
     hn::Vec<F32> acc[kRows][kVectors];
     for (int r = 0; r < kRows; ++r)
-      for (int v = 0; v < kVectors; ++v) acc[r][v] = hn::LoadU(d, c + r * kBlock + x + v * lanes);
+      for (int v = 0; v < kVectors; ++v) acc[r][v] = hn::Zero(d);
     for (std::size_t k = 0; k < depth; ++k)
       for (int v = 0; v < kVectors; ++v) {
         const BothHalves codes = load_halves(b + k * kBlock + x + v * lanes);
@@ -120,8 +129,13 @@ HWY_INLINE void key_halves_tile(const float* HWY_RESTRICT a, std::size_t a_strid
           acc[r][v] = hn::MulAdd(hn::Set(d, a[r * a_stride + depth + k]), codes.high, acc[r][v]);
         }
       }
-    for (int r = 0; r < kRows; ++r)
-      for (int v = 0; v < kVectors; ++v) hn::StoreU(acc[r][v], d, c + r * kBlock + x + v * lanes);
+    for (int v = 0; v < kVectors; ++v) {
+      const auto scale = load(scales + x + v * lanes);
+      for (int r = 0; r < kRows; ++r) {
+        float* const to = c + r * c_stride + x + v * lanes;
+        hn::StoreU(hn::MulAdd(acc[r][v], scale, hn::LoadU(d, to)), d, to);
+      }
+    }
   }
 }
 
@@ -228,16 +242,19 @@ void multiply_key_codes(const RaggedHead& head, const QueryTile& tile, std::size
   const Codes block(head.keys, head.key_format, size, at);
   for (std::size_t g = 0; g < scales_of(size); ++g) {
     const std::size_t begin = g * kScaleGroup, depth = std::min(kScaleGroup, size - begin);
-    std::memset(sums, 0, rows * kBlock * sizeof(float));
     const std::int8_t* const codes = block.codes + code_bytes(head.key_format, begin) * kBlock;
-    if (head.key_format == RowFormat::q8_0)
-      multiply(tile.rows + begin, size, rows, codes, kBlock, depth, kBlock, sums, kBlock);
-    else
+    const std::uint16_t* const scales = block.scales + g * kBlock;
+    if (head.key_format == RowFormat::q4_0) {
       by_three(rows, [&](auto at_once, std::size_t r) {
-        key_halves_tile<decltype(at_once)::value>(tile.rows + r * size + begin, size, codes, depth / 2, sums + r * kBlock);
+        key_halves_tile<decltype(at_once)::value>(tile.rows + r * size + begin, size, codes, depth / 2, scales,
+                                                  logits + r * stride, stride);
       });
+      continue;
+    }
+    std::memset(sums, 0, rows * kBlock * sizeof(float));
+    multiply(tile.rows + begin, size, rows, codes, kBlock, depth, kBlock, sums, kBlock);
     for (std::size_t e = 0; e < kBlock; e += hn::Lanes(d)) {
-      const auto scale = load(block.scales + g * kBlock + e);
+      const auto scale = load(scales + e);
       for (std::size_t r = 0; r < rows; ++r)
         hn::StoreU(hn::MulAdd(hn::LoadU(d, sums + r * kBlock + e), scale, hn::LoadU(d, logits + r * stride + e)), d,
                    logits + r * stride + e);
