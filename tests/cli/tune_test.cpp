@@ -149,9 +149,9 @@ TEST_CASE("tune divides a budget in bytes between tokens and bits, and run uses 
         CHECK(r["settings"]["store"] == store);
         entries[store] += r["entries_final"].get<double>();
       }
-  CHECK(entries["f16"] < 0.7 * entries["q8_0"]);
-  CHECK(entries["q8_0"] < 0.8 * entries["q8_0,q4_0"]);
-  CHECK(entries["q8_0,q4_0"] < 0.8 * entries["q4_0"]);
+  CHECK(entries["f16"] < 0.7 * entries["q8_0"]);  // 68 of 128 bytes; questions and answers come on top, for all alike
+  CHECK(entries["q8_0"] < 0.9 * entries["q8_0,q4_0"]);
+  CHECK(entries["q8_0,q4_0"] < 0.9 * entries["q4_0"]);
   // what is reported is held so, for all policies alike; what is evolved has as many entries
   for (const json& r : parse_lines(read(folder / "tuned/results.jsonl"))) CHECK(r["settings"]["store"] == best);
   const json evolved = json::parse(read(folder / "tuned/offsets-1/run.json"));
