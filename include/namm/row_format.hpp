@@ -6,7 +6,8 @@
 namespace namm {
 
 /// How a store holds keys or values: as halves, or as codes of 8 or 4 bits with a half as scale for every 32 numbers of an entry,
-/// 8.5 and 4.5 bits a number in place of 16 (as large as llama.cpp's cache types of these names). Rows of 4 bits are rotated first.
+/// 8.5 and 4.5 bits a number in place of 16 (as large as llama.cpp's cache types of these names). Rows of 4 bits are rotated
+/// first.
 enum class RowFormat : std::uint8_t { f16, q8_0, q4_0 };
 
 struct RowFormats {
