@@ -92,7 +92,7 @@ bench::ModelBenchSettings model_settings_from(const po::variables_map& values, b
     out.budget_text = to_string(budget);
     out.memories.push_back(make_memory(file, memory_from(values), budget));
     if (values.contains("budget")) warn_of_few_tokens({&budget, 1});
-  } else if (const std::string option = values["store"].defaulted() ? given_memory_option(values) : "--store"; !option.empty()) {
+  } else if (const std::string option = !values.contains("store") ? given_memory_option(values) : "--store"; !option.empty()) {
     throw std::invalid_argument(option + ": must be given with --policy, is given without; name a policy, for example --policy " +
                                 std::string(kDefaultPolicyName));
   }
@@ -143,7 +143,7 @@ int run_bench(const std::vector<std::string>& arguments) {
   require_at_least("--threads", results.threads, 1);
   require_at_least("--repetitions", results.repetitions, 1);
   const std::string option = values->contains("policy")               ? "--policy"
-                             : !(*values)["store"].defaulted()        ? "--store"
+                             : values->contains("store")              ? "--store"
                              : (*values)["gpu-layers"].as<int>() != 0 ? "--gpu-layers"
                              : !(*values)["device"].defaulted()       ? "--device"
                                                                       : given_memory_option(*values);

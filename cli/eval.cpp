@@ -33,7 +33,8 @@ namespace namm::cli {
 namespace {
 
 /// Where results of the same evaluation have this in common, they can be put side by side.
-nlohmann::json settings_of(const po::variables_map& values, const ModelOptions& model, const TaskOptions& tasks) {
+nlohmann::json settings_of(const po::variables_map& values, const ModelOptions& model, const TaskOptions& tasks,
+                           const std::vector<Candidate>& candidates) {
   const auto text = [&](const char* name) { return values[name].as<std::string>(); };
   nlohmann::json out = {{"split", split_name(values)},
                         {"compress", text("compress")},
@@ -41,7 +42,12 @@ nlohmann::json settings_of(const po::variables_map& values, const ModelOptions& 
                         {"chat_template", tasks.protocol.chat_template},
                         {"model_bytes", std::filesystem::file_size(text("model"))},
                         {"model_hash", eval::model_fingerprint(text("model"))}};
-  out["store"] = to_string(memories_from(values).front().store);
+  // what was given, else what the policies want, joined
+  std::set<std::string> stores;
+  for (const Candidate& candidate : candidates)
+    if (candidate.memory.drops()) stores.insert(to_string(candidate.memory.store));
+  if (const auto given = memories_from(values).front().store) stores = {to_string(*given)};
+  out["store"] = stores.empty() ? "f16" : joined({stores.begin(), stores.end()}, " ");
   // results without these are resumed as they always were
   if (model.holder != llama::CacheHolder::backend) out["attachment"] = text("attachment");
   if (model.holder == llama::CacheHolder::callback) out["cells"] = model.cells;
@@ -132,13 +138,14 @@ bool evaluate_group(Session& session, HostPool& pool, const std::vector<Prompt>&
 std::set<std::string> policies_of(const std::vector<Candidate>& candidates) {
   std::set<std::string> out;
   for (const Candidate& candidate : candidates)
-    if (candidate.hindsight == nullptr && candidate.name != kOwnPolicyName) out.insert(candidate.name);
+    if (candidate.hindsight == nullptr && candidate.name != kOwnPolicyName && candidate.memory.drops())
+      out.insert(candidate.name);
   return out;
 }
 
 /// What all records share, but for their number of prompts.
 eval::ResultRecord common_of(const po::variables_map& values, const llama::LlamaModel& model, const ModelOptions& options,
-                             const TaskOptions& tasks) {
+                             const TaskOptions& tasks, const std::vector<Candidate>& candidates) {
   eval::ResultRecord common;
   common.model = model.description().model;
   common.architecture = model.description().architecture;
@@ -147,7 +154,7 @@ eval::ResultRecord common_of(const po::variables_map& values, const llama::Llama
   common.threads = options.threads;
   common.version = version();
   common.commit = commit();
-  common.settings = settings_of(values, options, tasks);
+  common.settings = settings_of(values, options, tasks, candidates);
   common.attachment = values["attachment"].as<std::string>();
   return common;
 }
@@ -288,7 +295,7 @@ int run_eval(const std::vector<std::string>& arguments) {
   warn_of_few_tokens(parse_budgets((*values)["budget"].as<std::string>()));
   if (std::any_of(candidates.begin(), candidates.end(), [](const Candidate& c) { return c.name == kDefaultPolicyName; }))
     warn_if_untuned(model_options.model);
-  eval::ResultRecord common = common_of(*values, *model, model_options, tasks);
+  eval::ResultRecord common = common_of(*values, *model, model_options, tasks, candidates);
   common.samples = static_cast<std::int64_t>(numbers.size());
   eval::EarlierResults earlier = resume ? eval::EarlierResults(json, common) : eval::EarlierResults();
   if (const std::string other = earlier.other_program(common); !other.empty())

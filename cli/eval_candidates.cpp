@@ -17,6 +17,15 @@ bool same_row(const Candidate& a, const Candidate& b) {
          to_string(a.memory.selection.budget) == to_string(b.memory.selection.budget);
 }
 
+/// What a store of fewer bits costs by itself: the full cache, held so, beside the one in f16 that is always measured.
+void add_full(const CachePolicy& file, const MemoryOptions& options, std::vector<Candidate>& out) {
+  Candidate candidate{"", make_memory(file, options, {}), nullptr, {}};
+  if (candidate.memory.store == RowFormats()) return;
+  candidate.name = "full in " + to_string(candidate.memory.store);
+  if (std::none_of(out.begin(), out.end(), [&](const Candidate& one) { return one.name == candidate.name; }))
+    out.push_back(std::move(candidate));
+}
+
 constexpr std::string_view kRandomPolicy = "random";
 constexpr int kOnce = 1 << 24;  ///< an interval that is longer than any context
 
@@ -62,7 +71,10 @@ std::vector<Candidate> candidates_from(const po::variables_map& values) {
         file.policy = std::make_shared<calibrate::PromptScores>(name, std::map<int, calibrate::PromptScores::ByHead>());
       else
         file = resolve_policy_of(name, model, budget);
-      if (!file.drops()) continue;
+      if (!file.drops()) {
+        add_full(file, memories.front(), out);
+        continue;
+      }
       for (const MemoryOptions& options : memories) {
         Candidate candidate{name, make_memory(file, options, budget), hindsight, file.provenance};
         if (once) candidate.memory.interval_tokens = kOnce;

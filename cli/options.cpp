@@ -130,9 +130,10 @@ void add_memory(po::options_description& options, bool several) {
 }
 
 void add_store(po::options_description& options) {
-  options.add_options()("store", po::value<std::string>()->default_value("f16")->value_name("TYPE"),
-                        "how keys and values are held: f16, q8_0 (8.5 bits a number, nearly half the bytes), or keys and values "
-                        "apart: f16,q8_0");
+  options.add_options()(
+      "store", po::value<std::string>()->value_name("TYPE"),
+      "how keys and values are held: f16, q8_0 (8.5 bits a number in place of 16), q4_0 (4.5 bits), or keys and "
+      "values apart: q8_0,q4_0; default: the policy's own, else f16");
 }
 
 std::vector<MemoryOptions> memories_from(const po::variables_map& values) {
@@ -182,7 +183,7 @@ CachePolicy make_memory(const CachePolicy& file, const MemoryOptions& options, c
   if (options.sinks) out.selection.sinks = *options.sinks;
   if (options.recent) out.selection.recent = *options.recent;
   if (options.interval_tokens) out.interval_tokens = *options.interval_tokens;
-  out.store = options.store;
+  if (options.store) out.store = *options.store;
   require_valid(out);
   return out;
 }

@@ -50,7 +50,7 @@ std::vector<std::string> files_from(const po::variables_map& values);
 struct MemoryOptions {
   std::optional<SelectionMode> mode;
   std::optional<int> interval_tokens, sinks, recent;
-  RowFormats store;
+  std::optional<RowFormats> store;
 };
 /// `several`: --mode may be a list.
 void add_memory(po::options_description& options, bool several = false);

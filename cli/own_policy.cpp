@@ -38,7 +38,9 @@ std::string policy_unless_named(const std::filesystem::path& model, const std::o
                                 std::string_view otherwise) {
   const auto own = own_policy(model, budget);
   if (!own) return std::string(otherwise);
-  spdlog::warn("policy: this model's own is used, {}; --policy names another", own->string());
+  const RowFormats store = load_policy_file(*own).store;
+  spdlog::warn("policy: this model's own is used, {}{}; --policy names another", own->string(),
+               store == RowFormats() ? std::string() : ", keys and values held as " + to_string(store));
   return std::string(kOwnPolicyName);
 }
 

@@ -94,11 +94,17 @@ PolicyFile read_policy_file(const std::string& bytes) {
   if (fields.integer("version", 0, 1 << 30) != kVersion) {
     fields.refuse("version", std::to_string(kVersion), "use the version of namm that wrote it");
   }
-  fields.allow_only({"format", "version", "kind", "spectrogram", "interval_tokens", "selection", "policy", "provenance"});
+  fields.allow_only(
+      {"format", "version", "kind", "spectrogram", "interval_tokens", "selection", "store", "policy", "provenance"});
   PolicyFile file;
   file.spectrogram = read_spectrogram(fields.object("spectrogram"));
   file.interval_tokens = static_cast<int>(fields.integer("interval_tokens", 1, 1 << 24));
   file.selection = read_selection(fields.object("selection"));
+  try {
+    if (fields.has("store")) file.store = parse_row_formats(fields.text("store"));
+  } catch (const std::invalid_argument& error) {
+    throw std::runtime_error("field " + std::string(error.what()));
+  }
   file.policy = read_policy(fields);
   if (fields.has("provenance")) {
     if (!fields.need("provenance").is_object()) fields.refuse("provenance", "an object");
@@ -134,6 +140,7 @@ void save_policy_file(const std::filesystem::path& path, const PolicyFile& file)
                           {"budget", to_string(file.selection.budget)},
                           {"sinks", file.selection.sinks},
                           {"recent", file.selection.recent}};
+  if (file.store != RowFormats()) content["store"] = to_string(file.store);
   content["policy"] = file.policy->to_json();
   content["provenance"] = file.provenance;
   const bool binary = path.extension() == kBinaryPolicyEnding;

@@ -1,18 +1,21 @@
 #include "namm/row_format.hpp"
 
+#include <array>
 #include <stdexcept>
 
 namespace namm {
 namespace {
 
+constexpr std::array<std::string_view, 3> kNames = {"f16", "q8_0", "q4_0"};  // in the order of RowFormat
+
 std::string_view name_of(RowFormat format) {
-  return format == RowFormat::f16 ? "f16" : "q8_0";
+  return kNames[static_cast<std::size_t>(format)];
 }
 
 RowFormat parse_one(std::string_view name, std::string_view text) {
-  for (const RowFormat format : {RowFormat::f16, RowFormat::q8_0})
+  for (const RowFormat format : {RowFormat::f16, RowFormat::q8_0, RowFormat::q4_0})
     if (name == name_of(format)) return format;
-  throw std::invalid_argument("store: must be f16, q8_0, or one of them for keys and one for values (f16,q8_0), is \"" +
+  throw std::invalid_argument("store: must be f16, q8_0, q4_0, or one of them for keys and one for values (q8_0,q4_0), is \"" +
                               std::string(text) + "\"");
 }
 

@@ -48,6 +48,23 @@ HWY_INLINE hn::Vec<F32> load(const std::int8_t* from) {
   return hn::ConvertTo(F32(), hn::PromoteTo(I32(), hn::LoadU(I8(), from)));
 }
 
+// The codes of both halves of a byte: numbers k and k + half of a group of 4 bits (row_format.hpp).
+struct BothHalves {
+  hn::Vec<F32> low, high;
+};
+HWY_INLINE BothHalves load_halves(const std::int8_t* from) {
+  const auto bytes = hn::PromoteTo(I32(), hn::LoadU(I8(), from));
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
+  // 16 floats are looked up by the low half of each index, which is what a code is
+  alignas(64) static constexpr float kCodes[16] = {0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1};
+  const auto table = hn::Load(F32(), kCodes);
+  return {hn::TableLookupLanes(table, hn::Indices512<float>{bytes.raw}),
+          hn::TableLookupLanes(table, hn::Indices512<float>{hn::ShiftRight<4>(bytes).raw})};
+#else
+  return {hn::ConvertTo(F32(), hn::ShiftRight<28>(hn::ShiftLeft<28>(bytes))), hn::ConvertTo(F32(), hn::ShiftRight<4>(bytes))};
+#endif
+}
+
 // c[row][0 .. vectors) += sum_k a[row][k] * b[k][0 .. vectors), all of it held in registers.
 template <int kRows, int kVectors, class B>
 HWY_INLINE void register_tile(const float* HWY_RESTRICT a, std::size_t a_stride, const B* HWY_RESTRICT b, std::size_t b_stride,
@@ -89,6 +106,72 @@ void multiply(const float* a, std::size_t a_stride, std::size_t rows, const B* b
   std::size_t x = 0;
   for (; x + step <= width; x += step) columns(std::integral_constant<int, kVectors>(), x);
   for (; x < width; x += hn::Lanes(F32())) columns(std::integral_constant<int, 1>(), x);
+}
+
+// c[row][64] += the products with a group of keys in 4 bits, by the scale of each entry: b [depth][64] bytes, of which the high
+// halves are to be multiplied by what follows a's first `depth` numbers.
+template <int kRows>
+HWY_INLINE void key_halves_tile(const float* HWY_RESTRICT a, std::size_t a_stride, const std::int8_t* HWY_RESTRICT b,
+                                std::size_t depth, const std::uint16_t* HWY_RESTRICT scales, float* HWY_RESTRICT c,
+                                std::size_t c_stride) {
+  constexpr int kVectors = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
+  const F32 d;
+  const std::size_t lanes = hn::Lanes(d);
+  for (std::size_t x = 0; x < kBlock; x += kVectors * lanes) {
+    hn::Vec<F32> acc[kRows][kVectors];
+    for (int r = 0; r < kRows; ++r)
+      for (int v = 0; v < kVectors; ++v) acc[r][v] = hn::Zero(d);
+    for (std::size_t k = 0; k < depth; ++k)
+      for (int v = 0; v < kVectors; ++v) {
+        const BothHalves codes = load_halves(b + k * kBlock + x + v * lanes);
+        for (int r = 0; r < kRows; ++r) {
+          acc[r][v] = hn::MulAdd(hn::Set(d, a[r * a_stride + k]), codes.low, acc[r][v]);
+          acc[r][v] = hn::MulAdd(hn::Set(d, a[r * a_stride + depth + k]), codes.high, acc[r][v]);
+        }
+      }
+    for (int v = 0; v < kVectors; ++v) {
+      const auto scale = load(scales + x + v * lanes);
+      for (int r = 0; r < kRows; ++r) {
+        float* const to = c + r * c_stride + x + v * lanes;
+        hn::StoreU(hn::MulAdd(acc[r][v], scale, hn::LoadU(d, to)), d, to);
+      }
+    }
+  }
+}
+
+// c[row][32] += sum over entries of weight * value of a whole group of values in 4 bits: b [depth][b_stride], 16 bytes of each.
+template <int kRows>
+HWY_INLINE void value_halves_tile(const float* HWY_RESTRICT a, std::size_t a_stride, const std::int8_t* HWY_RESTRICT b,
+                                  std::size_t b_stride, std::size_t depth, float* HWY_RESTRICT c, std::size_t c_stride) {
+  constexpr std::size_t kHalf = kScaleGroup / 2;
+  const F32 d;
+  for (std::size_t x = 0; x < kHalf; x += hn::Lanes(d)) {
+    hn::Vec<F32> low[kRows], high[kRows];
+    for (int r = 0; r < kRows; ++r) {
+      low[r] = hn::LoadU(d, c + r * c_stride + x);
+      high[r] = hn::LoadU(d, c + r * c_stride + kHalf + x);
+    }
+    for (std::size_t k = 0; k < depth; ++k) {
+      const BothHalves codes = load_halves(b + k * b_stride + x);
+      for (int r = 0; r < kRows; ++r) {
+        const auto weight = hn::Set(d, a[r * a_stride + k]);
+        low[r] = hn::MulAdd(weight, codes.low, low[r]);
+        high[r] = hn::MulAdd(weight, codes.high, high[r]);
+      }
+    }
+    for (int r = 0; r < kRows; ++r) {
+      hn::StoreU(low[r], d, c + r * c_stride + x);
+      hn::StoreU(high[r], d, c + r * c_stride + kHalf + x);
+    }
+  }
+}
+
+// tile(rows at once, first row) for all rows, three at a time: more would not fit into 16 registers.
+template <class Tile>
+HWY_INLINE void by_three(std::size_t rows, const Tile& tile) {
+  std::size_t r = 0;
+  for (; r + 3 <= rows; r += 3) tile(std::integral_constant<int, 3>(), r);
+  for (; r < rows; ++r) tile(std::integral_constant<int, 1>(), r);
 }
 
 // Sees any query of the tile any entry of the block? Sees every query every entry?
@@ -142,25 +225,36 @@ HWY_INLINE hn::Vec<F32> row_maximum(const RaggedHead& head, int query, std::size
   return maximum;
 }
 
-// A block of q8_0: its codes, and its scales [group][64].
+// A block of codes, and its scales [group][64].
 struct Codes {
   const std::int8_t* codes;
   const std::uint16_t* scales;
-  Codes(const std::uint16_t* blocks, std::size_t size, std::size_t block)
-      : codes(reinterpret_cast<const std::int8_t*>(blocks) + block * kBlock * row_bytes(RowFormat::q8_0, size)),
-        scales(reinterpret_cast<const std::uint16_t*>(codes + kBlock * size)) {}
+  Codes(const std::uint16_t* blocks, RowFormat format, std::size_t size, std::size_t block)
+      : codes(reinterpret_cast<const std::int8_t*>(blocks) + block * kBlock * row_bytes(format, size)),
+        scales(reinterpret_cast<const std::uint16_t*>(codes + kBlock * code_bytes(format, size))) {}
 };
 
-// logits[row][e] += the products with the keys of a block of q8_0: the codes' sums, group by group, by the scale of each entry.
-void multiply_key_codes(const QueryTile& tile, std::size_t rows, const Codes& block, std::size_t size, float* HWY_RESTRICT sums,
+// logits[row][e] += the products with a block's keys: the codes' sums, group by group, by the scale of each entry.
+void multiply_key_codes(const RaggedHead& head, const QueryTile& tile, std::size_t rows, std::size_t at, float* HWY_RESTRICT sums,
                         float* HWY_RESTRICT logits, std::size_t stride) {
   const F32 d;
+  const std::size_t size = head.key_size;
+  const Codes block(head.keys, head.key_format, size, at);
   for (std::size_t g = 0; g < scales_of(size); ++g) {
     const std::size_t begin = g * kScaleGroup, depth = std::min(kScaleGroup, size - begin);
+    const std::int8_t* const codes = block.codes + code_bytes(head.key_format, begin) * kBlock;
+    const std::uint16_t* const scales = block.scales + g * kBlock;
+    if (head.key_format == RowFormat::q4_0) {
+      by_three(rows, [&](auto at_once, std::size_t r) {
+        key_halves_tile<decltype(at_once)::value>(tile.rows + r * size + begin, size, codes, depth / 2, scales,
+                                                  logits + r * stride, stride);
+      });
+      continue;
+    }
     std::memset(sums, 0, rows * kBlock * sizeof(float));
-    multiply(tile.rows + begin, size, rows, block.codes + begin * kBlock, kBlock, depth, kBlock, sums, kBlock);
+    multiply(tile.rows + begin, size, rows, codes, kBlock, depth, kBlock, sums, kBlock);
     for (std::size_t e = 0; e < kBlock; e += hn::Lanes(d)) {
-      const auto scale = load(block.scales + g * kBlock + e);
+      const auto scale = load(scales + e);
       for (std::size_t r = 0; r < rows; ++r)
         hn::StoreU(hn::MulAdd(hn::LoadU(d, sums + r * kBlock + e), scale, hn::LoadU(d, logits + r * stride + e)), d,
                    logits + r * stride + e);
@@ -176,11 +270,24 @@ void convert_keys(const RaggedHead& head, std::size_t block, float* HWY_RESTRICT
     for (std::size_t i = 0; i < head.key_size * kBlock; i += hn::Lanes(d)) hn::StoreU(load(halves + i), d, keys + i);
     return;
   }
-  const Codes from(head.keys, head.key_size, block);
-  for (std::size_t k = 0; k < head.key_size; ++k)
-    for (std::size_t e = 0; e < kBlock; e += hn::Lanes(d))
-      hn::StoreU(hn::Mul(load(from.codes + k * kBlock + e), load(from.scales + k / kScaleGroup * kBlock + e)), d,
-                 keys + k * kBlock + e);
+  const Codes from(head.keys, head.key_format, head.key_size, block);
+  if (head.key_format == RowFormat::q8_0) {
+    for (std::size_t k = 0; k < head.key_size; ++k)
+      for (std::size_t e = 0; e < kBlock; e += hn::Lanes(d))
+        hn::StoreU(hn::Mul(load(from.codes + k * kBlock + e), load(from.scales + k / kScaleGroup * kBlock + e)), d,
+                   keys + k * kBlock + e);
+    return;
+  }
+  for (std::size_t g = 0; g < scales_of(head.key_size); ++g) {
+    const std::size_t begin = g * kScaleGroup, count = std::min(kScaleGroup, head.key_size - begin), half = (count + 1) / 2;
+    for (std::size_t k = 0; k < half; ++k)
+      for (std::size_t e = 0; e < kBlock; e += hn::Lanes(d)) {
+        const BothHalves codes = load_halves(from.codes + (code_bytes(head.key_format, begin) + k) * kBlock + e);
+        const auto scale = load(from.scales + g * kBlock + e);
+        hn::StoreU(hn::Mul(codes.low, scale), d, keys + (begin + k) * kBlock + e);
+        if (half + k < count) hn::StoreU(hn::Mul(codes.high, scale), d, keys + (begin + half + k) * kBlock + e);
+      }
+  }
 }
 
 // logits[row * stride + e] of one block; hidden ones are -inf. Raises the rows' maxima. Online: brings what was summed under the
@@ -190,11 +297,12 @@ void score_block(const RaggedHead& head, const QueryTile& tile, std::size_t bloc
   const F32 d;
   const std::size_t rows = static_cast<std::size_t>(tile.queries) * tile.group;
   for (std::size_t r = 0; r < rows; ++r) std::memset(logits + r * stride, 0, kBlock * sizeof(float));
-  if (convert_once) {
+  const bool unpaired = head.key_format == RowFormat::q4_0 && head.key_size % 2 != 0;
+  if (convert_once || unpaired) {
     convert_keys(head, block, keys);
     multiply(tile.rows, head.key_size, rows, keys, kBlock, head.key_size, kBlock, logits, stride);
-  } else if (head.key_format == RowFormat::q8_0) {
-    multiply_key_codes(tile, rows, Codes(head.keys, head.key_size, block), head.key_size, keys, logits, stride);
+  } else if (head.key_format != RowFormat::f16) {
+    multiply_key_codes(head, tile, rows, block, keys, logits, stride);
   } else {
     multiply(tile.rows, head.key_size, rows, head.keys + block * head.key_size * kBlock, kBlock, head.key_size, kBlock, logits,
              stride);
@@ -238,6 +346,30 @@ HWY_INLINE float weigh_row(float* HWY_RESTRICT x, float maximum) {
   return hn::GetLane(hn::SumOfLanes(d, sum));
 }
 
+// `count` codes of one entry as floats.
+HWY_INLINE void convert_group(const std::int8_t* codes, std::size_t count, float scale, float* HWY_RESTRICT to) {
+  const F32 d;
+  std::size_t n = 0;
+  for (; n + hn::Lanes(d) <= count; n += hn::Lanes(d)) hn::StoreU(hn::Mul(load(codes + n), hn::Set(d, scale)), d, to + n);
+  for (; n < count; ++n) to[n] = static_cast<float>(codes[n]) * scale;
+}
+// The same of 4 bits.
+HWY_INLINE void convert_halves(const std::int8_t* codes, std::size_t count, float scale, float* HWY_RESTRICT to) {
+  const F32 d;
+  if (count == kScaleGroup) {
+    for (std::size_t n = 0; n < kScaleGroup / 2; n += hn::Lanes(d)) {
+      const BothHalves both = load_halves(codes + n);
+      hn::StoreU(hn::Mul(both.low, hn::Set(d, scale)), d, to + n);
+      hn::StoreU(hn::Mul(both.high, hn::Set(d, scale)), d, to + kScaleGroup / 2 + n);
+    }
+    return;
+  }
+  for (std::size_t n = 0; n < count; ++n) {
+    const HalfByte place(n, count);
+    to[n] = static_cast<float>(place.code(codes[place.byte])) * scale;
+  }
+}
+
 // The values of a block as floats, [entry][width], zeros behind value_size.
 void convert_values(const RaggedHead& head, std::size_t block, std::size_t entries, std::size_t width,
                     float* HWY_RESTRICT values) {
@@ -252,28 +384,32 @@ void convert_values(const RaggedHead& head, std::size_t block, std::size_t entri
     }
     return;
   }
-  const Codes from(head.values, size, block);
+  const Codes from(head.values, head.value_format, size, block);
+  const std::size_t stride = code_bytes(head.value_format, size);
   for (std::size_t g = 0; g < scales_of(size); ++g) {
     float scales[kBlock];
     for (std::size_t e = 0; e < kBlock; e += hn::Lanes(d)) hn::StoreU(load(from.scales + g * kBlock + e), d, scales + e);
-    const std::size_t end = std::min(size, (g + 1) * kScaleGroup);
+    const std::size_t begin = g * kScaleGroup, count = std::min(kScaleGroup, size - begin);
+    const std::int8_t* const codes = from.codes + code_bytes(head.value_format, begin);
     for (std::size_t e = 0; e < entries; ++e) {
-      std::size_t n = g * kScaleGroup;
-      for (; n + hn::Lanes(d) <= end; n += hn::Lanes(d))
-        hn::StoreU(hn::Mul(load(from.codes + e * size + n), hn::Set(d, scales[e])), d, values + e * width + n);
-      for (; n < end; ++n) values[e * width + n] = static_cast<float>(from.codes[e * size + n]) * scales[e];
+      float* const to = values + e * width + begin;
+      if (head.value_format == RowFormat::q8_0)
+        convert_group(codes + e * stride, count, scales[e], to);
+      else
+        convert_halves(codes + e * stride, count, scales[e], to);
     }
   }
   for (std::size_t e = 0; e < entries; ++e) std::fill(values + e * width + size, values + (e + 1) * width, 0.0f);
 }
 
-// output[row] += sum of weight * value over one block of q8_0: group by group, the weights by the scale of each entry.
+// output[row] += sum of weight * value over one block of codes: group by group, the weights by the scale of each entry.
 void add_value_codes(const RaggedHead& head, std::size_t block, std::size_t entries, std::size_t rows,
                      const float* HWY_RESTRICT weights, std::size_t stride, float* HWY_RESTRICT scaled,
                      float* HWY_RESTRICT output) {
   const F32 d;
   const std::size_t size = head.value_size;
-  const Codes from(head.values, size, block);
+  const Codes from(head.values, head.value_format, size, block);
+  const std::size_t bytes = code_bytes(head.value_format, size);
   for (std::size_t g = 0; g < scales_of(size); ++g) {
     for (std::size_t e = 0; e < kBlock; e += hn::Lanes(d)) {
       const auto scale = load(from.scales + g * kBlock + e);
@@ -281,8 +417,14 @@ void add_value_codes(const RaggedHead& head, std::size_t block, std::size_t entr
         hn::StoreU(hn::Mul(hn::LoadU(d, weights + r * stride + e), scale), d, scaled + r * kBlock + e);
     }
     const std::size_t begin = g * kScaleGroup;
-    multiply<2>(scaled, kBlock, rows, from.codes + begin, size, entries, std::min(kScaleGroup, size - begin), output + begin,
-                size);
+    const std::int8_t* const codes = from.codes + code_bytes(head.value_format, begin);
+    if (head.value_format == RowFormat::q8_0)
+      multiply<2>(scaled, kBlock, rows, codes, bytes, entries, std::min(kScaleGroup, size - begin), output + begin, size);
+    else
+      by_three(rows, [&](auto at_once, std::size_t r) {
+        value_halves_tile<decltype(at_once)::value>(scaled + r * kBlock, kBlock, codes, bytes, entries, output + r * size + begin,
+                                                    size);
+      });
   }
 }
 
@@ -291,10 +433,11 @@ void add_values(const RaggedHead& head, std::size_t block, std::size_t rows, con
                 std::size_t stride, bool convert_once, float* HWY_RESTRICT values, float* HWY_RESTRICT output) {
   const std::size_t width = padded_value_size(head.value_size);
   const std::size_t entries = std::min(kBlock, head.count - block * kBlock);
-  if (convert_once || width != head.value_size) {
+  const bool unpaired = head.value_format == RowFormat::q4_0 && head.value_size % kScaleGroup != 0;
+  if (convert_once || unpaired || width != head.value_size) {
     convert_values(head, block, entries, width, values);
     multiply(weights, stride, rows, values, width, entries, width, output, width);
-  } else if (head.value_format == RowFormat::q8_0) {
+  } else if (head.value_format != RowFormat::f16) {
     add_value_codes(head, block, entries, rows, weights, stride, values, output);
   } else {
     multiply(weights, stride, rows, head.values + block * kBlock * head.value_size, head.value_size, entries, width, output,

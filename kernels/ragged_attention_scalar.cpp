@@ -9,24 +9,30 @@
 namespace namm::kernels {
 namespace {
 
-/// Of a block of q8_0.
-float scaled(const void* blocks, std::size_t size, std::size_t entry, std::size_t code, std::size_t group) {
-  const auto* const block = static_cast<const std::int8_t*>(blocks) + entry / kBlock * kBlock * row_bytes(RowFormat::q8_0, size);
-  const auto* const scales = reinterpret_cast<const std::uint16_t*>(block + kBlock * size);
-  return static_cast<float>(block[code]) * half_to_float(scales[group * kBlock + entry % kBlock]);
+/// Number i of an entry whose codes begin at `codes` in its block, `stride` bytes apart.
+float scaled(const void* blocks, RowFormat format, std::size_t size, std::size_t entry, std::size_t i, std::size_t codes,
+             std::size_t stride) {
+  const auto* const block = static_cast<const std::int8_t*>(blocks) + entry / kBlock * kBlock * row_bytes(format, size);
+  const auto* const scales = reinterpret_cast<const std::uint16_t*>(block + kBlock * code_bytes(format, size));
+  const std::size_t group = i / kScaleGroup, begin = group * kScaleGroup;
+  const float scale = half_to_float(scales[group * kBlock + entry % kBlock]);
+  if (format == RowFormat::q8_0) return static_cast<float>(block[codes + i * stride]) * scale;
+  const HalfByte place(i - begin, std::min(kScaleGroup, size - begin));
+  return static_cast<float>(place.code(block[codes + (code_bytes(format, begin) + place.byte) * stride])) * scale;
 }
 
 }  // namespace
 
 float key_number(const RaggedHead& head, std::size_t entry, std::size_t d) {
-  if (head.key_format == RowFormat::q8_0)
-    return scaled(head.keys, head.key_size, entry, d * kBlock + entry % kBlock, d / kScaleGroup);
+  if (head.key_format != RowFormat::f16)
+    return scaled(head.keys, head.key_format, head.key_size, entry, d, entry % kBlock, kBlock);
   return half_to_float(head.keys[(entry / kBlock * head.key_size + d) * kBlock + entry % kBlock]);
 }
 
 float value_number(const RaggedHead& head, std::size_t entry, std::size_t n) {
-  if (head.value_format == RowFormat::q8_0)
-    return scaled(head.values, head.value_size, entry, entry % kBlock * head.value_size + n, n / kScaleGroup);
+  if (head.value_format != RowFormat::f16)
+    return scaled(head.values, head.value_format, head.value_size, entry, n,
+                  entry % kBlock * code_bytes(head.value_format, head.value_size), 1);
   return half_to_float(head.values[entry * head.value_size + n]);
 }
 

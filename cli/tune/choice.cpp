@@ -1,10 +1,9 @@
 #include "cli/tune/choice.hpp"
 
-#include <map>
 #include <stdexcept>
-#include <vector>
 
 #include "base/format.hpp"
+#include "cli/tune/split.hpp"
 #include "core/policy_file.hpp"
 #include "eval/record_file.hpp"
 
@@ -13,7 +12,8 @@ namespace {
 
 constexpr double kWorstKind = 0.1;  // nat per token
 
-/// Mean over tables of a policy's change, and each table's by its name.
+}  // namespace
+
 std::map<std::string, double> changes_of(const std::vector<eval::ResultRecord>& records, const std::string& policy) {
   std::map<std::string, double> out;
   for (const eval::ResultRecord& r : records)
@@ -27,12 +27,14 @@ double mean_of(const std::map<std::string, double>& changes) {
   return sum / static_cast<double>(changes.size());
 }
 
-}  // namespace
-
 TuneChoice choose(const Tuning& tuning) {
   TuneChoice out;
   if (tuning.sizes.seeds == 0) {
     out.why = "nothing was evolved: there was no time for it";
+    return out;
+  }
+  if (recorded_split(tuning).holds_all) {
+    out.why = "so held, everything fits: there was nothing to evolve";
     return out;
   }
   const auto records = eval::load_results(tuning.validation());

@@ -1,9 +1,16 @@
 #pragma once
+#include <map>
 #include <string>
+#include <vector>
 
 #include "cli/tune/words.hpp"
+#include "eval/record.hpp"
 
 namespace namm::cli {
+
+/// By the name of each table (task and length): a policy's mean change of the answers' log-likelihood per token, nat.
+std::map<std::string, double> changes_of(const std::vector<eval::ResultRecord>& records, const std::string& policy);
+double mean_of(const std::map<std::string, double>& changes);
 
 /// What the validation says.
 struct TuneChoice {

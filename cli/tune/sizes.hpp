@@ -15,14 +15,17 @@ struct TuneSizes {
   int validation = 8;    ///< prompts per task and length on which is chosen
   int test = 20;         ///< prompts per task and length on which the choice is reported
   int population = 12;
+  /// Prompts per task and length on which is chosen how keys and values are held.
+  int split() const { return test >= 20 ? 4 : test >= 10 ? 3 : 1; }
   std::string evolve_lengths = "512,900";  ///< of the prompts, in tokens
   std::string lengths = "700,2000";        ///< of validation and test
 };
 
-/// Tokens that the model reads for them, together; a token that evolution reads counts like any other.
-double tokens_of(const TuneSizes& sizes);
+/// Tokens that the model reads for them, together; a token that evolution reads counts like any other. `stores`: so many ways to
+/// hold keys and values are compared; 0: it is settled.
+double tokens_of(const TuneSizes& sizes, int stores = 0);
 /// The largest that fit into so many tokens; the smallest that make sense if none does.
-TuneSizes sizes_within(double tokens);
+TuneSizes sizes_within(double tokens, int stores = 0);
 nlohmann::json to_json(const TuneSizes& sizes);
 /// Throws std::runtime_error naming the field.
 TuneSizes sizes_from_json(const nlohmann::json& json);

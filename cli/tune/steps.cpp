@@ -11,6 +11,7 @@
 #include "base/version.hpp"
 #include "cli/command.hpp"
 #include "cli/tune/choice.hpp"
+#include "cli/tune/split.hpp"
 #include "core/model_policies.hpp"
 #include "core/policies/key_probe.hpp"
 #include "core/policy_file.hpp"
@@ -31,17 +32,21 @@ void write_plain(const Tuning& tuning) {
 /// Chooses, writes policy.json and keeps it as the model's own for this budget.
 void write_chosen(const Tuning& tuning) {
   const TuneChoice choice = choose(tuning);
+  const Split split = recorded_split(tuning);
   PolicyFile file = load_policy_file(choice.averaged ? tuning.averaged() : tuning.calibrated() / kPolicyFileName);
   file.selection.budget = parse_budget(tuning.budget);
   file.selection.mode = SelectionMode::pooled;
+  file.store = parse_row_formats(split.store);
   file.provenance["model"] = load_policy_file(tuning.calibrated() / kPolicyFileName).provenance["model"];
   file.provenance["tuned"] = {{"budget", tuning.budget}, {"chosen", choice.averaged ? "evolved on top" : "calibrated"},
                               {"why", choice.why},       {"sizes", to_json(tuning.sizes)},
                               {"date", today()},         {"version", version()},
-                              {"commit", commit()}};
+                              {"commit", commit()},      {"store", split.store}};
+  if (!split.nat_of.is_null()) file.provenance["tuned"]["stores"] = split.nat_of;
   file.provenance["date"] = today();
   save_policy_file(tuning.chosen(), file);
-  std::printf("chosen: %s (%s)\n", choice.averaged ? "calibrated, then evolved" : "calibrated", choice.why.c_str());
+  std::printf("chosen: %s, keys and values held as %s (%s)\n", choice.averaged ? "calibrated, then evolved" : "calibrated",
+              split.store.c_str(), choice.why.c_str());
   try {
     ModelPolicies().keep(llama::model_key(tuning.model), tuned_name(file.selection.budget), file);
     std::printf("kept as this model's own for %s ('namm policies')\n", tuning.budget.c_str());
@@ -49,6 +54,16 @@ void write_chosen(const Tuning& tuning) {
     spdlog::warn("{}; the policy is not kept as this model's own", error.what());
   }
   std::fflush(stdout);
+}
+
+/// Settles how keys and values are held, and says what the others would have cost.
+void settle_split(const Tuning& tuning) {
+  const Split split = tuning.store == kAutoStore ? choose_split(tuning) : split_of(tuning, tuning.store);
+  for (const auto& [store, nat] : split.nat_of.items())
+    std::printf("%s within %s: %+.3f nat per answer token%s\n", store.c_str(), tuning.budget.c_str(), nat.get<double>(),
+                store == split.store ? ", chosen" : "");
+  std::fflush(stdout);
+  save_split(tuning, split);
 }
 
 /// One command of this program. What was begun and left is gone on with.
@@ -76,17 +91,32 @@ std::vector<TuneStep> steps_of(const Tuning& tuning) {
                    if (exists(folder / "calibration.state")) return run_words(resumed("calibrate", folder));
                    return exists(folder / kPolicyFileName) ? 0 : run_words(calibrate_words(tuning));
                  }});
+  if (tuning.store == kAutoStore)
+    for (const std::string& store : compared_stores())
+      out.push_back({"hold as " + store, [=, &tuning] { return run_words(split_words(tuning, store)); }});
+  if (tuning.store != kDefaultStore) out.push_back({"split", [&tuning] { return settle_split(tuning), 0; }});
+  // where everything fits there is nothing to evolve
+  const auto evolving = [&tuning](const auto& words) {
+    const Split split = recorded_split(tuning);
+    return split.holds_all ? 0 : run_words(words(split));
+  };
   for (int i = 1; i <= tuning.sizes.seeds; ++i)
     out.push_back({"evolve " + std::to_string(i), [=, &tuning] {
                      if (!exists(tuning.plain())) write_plain(tuning);
                      const fs::path folder = tuning.offsets(i);
-                     return run_words(exists(folder / "checkpoint.json") ? resumed("evolve", folder) : evolve_words(tuning, i));
+                     return evolving([&](const Split& split) {
+                       return exists(folder / "checkpoint.json") ? resumed("evolve", folder)
+                                                                 : evolve_words(tuning, i, split.budget);
+                     });
                    }});
-  if (tuning.sizes.seeds > 1) out.push_back({"average", [&tuning] { return run_words(average_words(tuning)); }});
-  if (tuning.sizes.seeds > 0) out.push_back({"validate", [&tuning] { return run_words(validate_words(tuning)); }});
+  if (tuning.sizes.seeds > 1)
+    out.push_back({"average", [=, &tuning] { return evolving([&](const Split&) { return average_words(tuning); }); }});
+  if (tuning.sizes.seeds > 0)
+    out.push_back(
+        {"validate", [=, &tuning] { return evolving([&](const Split& split) { return validate_words(tuning, split.store); }); }});
   out.push_back({"choose", [&tuning] { return write_chosen(tuning), 0; }});
-  out.push_back({"test", [&tuning] { return run_words(test_words(tuning)); }});
-  out.push_back({"report", [&tuning] { return run_words(report_words(tuning)); }});
+  out.push_back({"test", [&tuning] { return run_words(test_words(tuning, recorded_split(tuning).store)); }});
+  out.push_back({"report", [&tuning] { return run_words(report_words(tuning, !recorded_split(tuning).holds_all)); }});
   return out;
 }
 

@@ -12,6 +12,7 @@
 #include "cli/model_options.hpp"
 #include "cli/options.hpp"
 #include "cli/run_config.hpp"
+#include "cli/tune/split.hpp"
 #include "cli/tune/state.hpp"
 #include "cli/tune/steps.hpp"
 #include "eval/evaluation.hpp"
@@ -31,7 +32,10 @@ po::options_description tune_options() {
       "resume", po::value<std::string>()->value_name("DIR"), "continues the tuning in this folder; needs no other option");
   add_model(options, 1);
   options.add_options()("budget,b", po::value<std::string>()->default_value("25%")->value_name("B"),
-                        "the budget to tune for: 25%, 256 (tokens per head), 64MiB")(
+                        "the budget to tune for: 25%, 256 (tokens per head), 64MiB, 12.5%bytes")(
+      "store", po::value<std::string>()->value_name("TYPE"),
+      "how keys and values are held: f16, q8_0, q4_0, keys and values apart (q8_0,q4_0), or auto, which compares what each of "
+      "these does with the budget's bytes and takes the best; default: auto for budgets in bytes, else f16")(
       "minutes", po::value<double>()->default_value(0)->value_name("T"),
       "about how long it may take: every step is made as large as fits; 0 = the full size of each, however long")(
       "data", po::value<std::string>()->value_name("FILE"),
@@ -55,6 +59,22 @@ fs::path tuning_folder_from(const po::variables_map& values) {
   return folder;
 }
 
+/// The name as it is written, or kAutoStore.
+std::string store_from(const po::variables_map& values, const Budget& budget) {
+  const bool bytes = budget.unit == Budget::Unit::byte_fraction || budget.unit == Budget::Unit::mebibytes;
+  if (!values.contains("store")) return bytes ? kAutoStore : kDefaultStore;
+  const std::string given = values["store"].as<std::string>();
+  if (given == kAutoStore && !bytes)
+    throw std::invalid_argument("--store auto: must be with a budget in bytes, is with " + to_string(budget) +
+                                ": of so many tokens all bits are best; give --budget 12.5%bytes, or a type");
+  if (given == kAutoStore) return given;
+  try {
+    return to_string(parse_row_formats(given));
+  } catch (const std::invalid_argument& error) {
+    throw std::invalid_argument("--" + std::string(error.what()));
+  }
+}
+
 Tuning tuning_from(const po::variables_map& values) {
   Tuning out;
   const ModelOptions model = model_from(values);
@@ -68,6 +88,7 @@ Tuning tuning_from(const po::variables_map& values) {
     throw std::invalid_argument("--budget: must be a budget to tune for, is none; for example --budget 25%");
   warn_of_few_tokens({&budget, 1});
   out.budget = to_string(budget);
+  out.store = store_from(values, budget);
   if (values.contains("data")) out.data = values["data"].as<std::string>();
   out.seed = values["seed"].as<std::uint64_t>();
   out.quiet = values.contains("quiet");
@@ -92,8 +113,9 @@ double seconds_per_token(const Tuning& tuning) {
 
 TuneSizes sizes_for(const Tuning& tuning, double minutes) {
   const double seconds_each = seconds_per_token(tuning);
-  const TuneSizes out = minutes > 0 ? sizes_within(minutes * 60 / seconds_each) : TuneSizes();
-  const double needed = tokens_of(out) * seconds_each;
+  const int stores = tuning.store == kAutoStore ? static_cast<int>(compared_stores().size()) : 0;
+  const TuneSizes out = minutes > 0 ? sizes_within(minutes * 60 / seconds_each, stores) : TuneSizes();
+  const double needed = tokens_of(out, stores) * seconds_each;
   std::fprintf(stderr, "%s, %s evolution%s, %d prompts per task and length: about %s\n",
                (std::to_string(out.texts) + " texts").c_str(), out.seeds > 0 ? std::to_string(out.seeds).c_str() : "no",
                out.seeds == 1 ? "" : "s", out.test, format_seconds(needed).c_str());

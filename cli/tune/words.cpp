@@ -26,14 +26,16 @@ std::vector<std::string> with_common(const Tuning& tuning, std::vector<std::stri
   return words;
 }
 
-std::vector<std::string> eval_words(const Tuning& tuning, const std::string& policies, const char* split, int samples,
-                                    std::uint64_t seed, const std::filesystem::path& results) {
+std::vector<std::string> eval_words(const Tuning& tuning, const std::string& policies, const std::string& store,
+                                    const char* split, int samples, std::uint64_t seed, const std::filesystem::path& results) {
   return with_common(tuning,
                      {"eval",
                       "--policy",
                       policies,
                       "--budget",
                       tuning.budget,
+                      "--store",
+                      store,
                       "--mode",
                       "pooled",
                       "--tasks",
@@ -68,7 +70,12 @@ std::vector<std::string> calibrate_words(const Tuning& tuning) {
   return with_common(tuning, std::move(words), true);
 }
 
-std::vector<std::string> evolve_words(const Tuning& tuning, int number) {
+std::vector<std::string> split_words(const Tuning& tuning, const std::string& store) {
+  return eval_words(tuning, (tuning.calibrated() / kPolicyFileName).string(), store, "validation", tuning.sizes.split(),
+                    tuning.seed, tuning.split(store));
+}
+
+std::vector<std::string> evolve_words(const Tuning& tuning, int number, const std::string& budget) {
   const TuneSizes& sizes = tuning.sizes;
   const std::uint64_t seed = tuning.seed * 100 + static_cast<std::uint64_t>(number);
   const std::pair<const char*, std::string> options[] = {
@@ -80,7 +87,7 @@ std::vector<std::string> evolve_words(const Tuning& tuning, int number) {
       {"--step-size", "0.3"},
       {"--population", std::to_string(sizes.population)},
       {"--generations", std::to_string(sizes.generations)},
-      {"--budget", tuning.budget},
+      {"--budget", budget},
       {"--mode", "pooled"},
       {"--tasks", kEvolveTasks},
       {"--length", sizes.evolve_lengths},
@@ -103,21 +110,21 @@ std::vector<std::string> average_words(const Tuning& tuning) {
   return with_common(tuning, std::move(words), false);
 }
 
-std::vector<std::string> validate_words(const Tuning& tuning) {
-  return eval_words(tuning, (tuning.calibrated() / kPolicyFileName).string() + "," + tuning.averaged().string(), "validation",
-                    tuning.sizes.validation, tuning.seed, tuning.validation());
+std::vector<std::string> validate_words(const Tuning& tuning, const std::string& store) {
+  return eval_words(tuning, (tuning.calibrated() / kPolicyFileName).string() + "," + tuning.averaged().string(), store,
+                    "validation", tuning.sizes.validation, tuning.seed, tuning.validation());
 }
 
-std::vector<std::string> test_words(const Tuning& tuning) {
-  std::vector<std::string> words = eval_words(tuning, tuning.chosen().string() + ",h2o-mean,kvzip,random", "test",
+std::vector<std::string> test_words(const Tuning& tuning, const std::string& store) {
+  std::vector<std::string> words = eval_words(tuning, tuning.chosen().string() + ",h2o-mean,kvzip,random", store, "test",
                                               tuning.sizes.test, tuning.seed + 1, tuning.results());
   words.insert(words.end(), {"--details", tuning.details().string(), "--details-prompts", "1"});
   return words;
 }
 
-std::vector<std::string> report_words(const Tuning& tuning) {
+std::vector<std::string> report_words(const Tuning& tuning, bool evolved) {
   std::vector<std::string> words = {"report", tuning.results().string(), tuning.details().string()};
-  for (int i = 1; i <= tuning.sizes.seeds; ++i) words.push_back(tuning.offsets(i).string());
+  for (int i = 1; evolved && i <= tuning.sizes.seeds; ++i) words.push_back(tuning.offsets(i).string());
   words.insert(words.end(), {"--output", tuning.page().string()});
   return with_common(tuning, std::move(words), false);
 }

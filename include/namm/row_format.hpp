@@ -5,16 +5,17 @@
 
 namespace namm {
 
-/// How a store holds keys or values: as halves, or as codes of 8 bits with a half as scale for every 32 numbers of an entry, 8.5
-/// bits a number in place of 16 (as large as llama.cpp's cache type of this name).
-enum class RowFormat : std::uint8_t { f16, q8_0 };
+/// How a store holds keys or values: as halves, or as codes of 8 or 4 bits with a half as scale for every 32 numbers of an entry,
+/// 8.5 and 4.5 bits a number in place of 16 (as large as llama.cpp's cache types of these names). Rows of 4 bits are rotated
+/// first.
+enum class RowFormat : std::uint8_t { f16, q8_0, q4_0 };
 
 struct RowFormats {
   RowFormat keys = RowFormat::f16, values = RowFormat::f16;
   friend bool operator==(const RowFormats&, const RowFormats&) = default;
 };
 
-/// "f16", "q8_0", or keys and values apart: "f16,q8_0". Throws std::invalid_argument.
+/// "f16", "q8_0", "q4_0", or keys and values apart: "q8_0,q4_0". Throws std::invalid_argument.
 RowFormats parse_row_formats(std::string_view text);
 /// The shortest of these.
 std::string to_string(const RowFormats& formats);

@@ -155,6 +155,19 @@ TEST_CASE("eval --compress once: nothing is dropped before the context is read, 
   CHECK(chunked.records[1]["settings"]["store"] == "f16");
   CHECK(codes.records[1]["settings"]["store"] == "q8_0");
   CHECK(codes.records[1]["memory"] != chunked.records[1]["memory"]);
+  // what the bits cost by themselves
+  const Outcome full = run_program({"eval", "--model", host, "--data", folder / "mine.jsonl", "--policy", "full", "--store",
+                                    "q8_0,q4_0", "--json", folder / "full.jsonl"});
+  CAPTURE(full.err);
+  REQUIRE(full.code == 0);
+  const auto held = parse_lines(read(folder / "full.jsonl"));
+  REQUIRE(held.size() == 2);
+  CHECK(held[0]["policy"] == "full");
+  CHECK(held[1]["policy"] == "full in q8_0,q4_0");
+  CHECK(held[1]["entries_final"] == held[0]["entries_final"]);
+  CHECK(held[1]["kv_bytes_final"].get<double>() < 0.7 * held[0]["kv_bytes_final"].get<double>());
+  CHECK(held[1]["answer_log_likelihood_delta"] != 0);
+  CHECK(std::abs(held[1]["answer_log_likelihood_delta"].get<double>()) < 0.5);
   // the peak is the full cache's, the end the budget's
   CHECK(chunked.records[1]["kv_bytes_peak"].get<double>() < 0.7 * once.records[1]["kv_bytes_peak"].get<double>());
   CHECK(once.records[1]["entries_final"].get<double>() < 0.55 * once.records[1]["entries_full"].get<double>());

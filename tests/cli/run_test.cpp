@@ -62,6 +62,8 @@ TEST_CASE("run holds keys and values as --store says, with a policy and without"
   const double whole = bytes_with({}), half = bytes_with({"--store", "q8_0"}), values = bytes_with({"--store", "f16,q8_0"});
   CHECK(half < 0.7 * whole);
   CHECK((half < values && values < whole));
+  const double quarter = bytes_with({"--store", "q4_0"}), mixed = bytes_with({"--store", "q8_0,q4_0"});
+  CHECK((quarter < mixed && mixed < half));
   // the same budget of memory holds more tokens
   const std::vector<std::string> policy = {"--policy", "h2o", "--budget", "25%", "--interval", "64"};
   std::vector<std::string> codes = policy;

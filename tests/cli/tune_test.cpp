@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -15,11 +16,13 @@ using nlohmann::json;
 namespace {
 
 /// A tuning of the smallest size, begun but for its steps: what --resume goes on with.
-void begin_small(const std::string& host, const std::string& folder) {
+void begin_small(const std::string& host, const std::string& folder, const json& more = json::object()) {
   std::filesystem::create_directories(folder);
   const json sizes = {{"texts", 4}, {"seeds", 2},      {"generations", 2},        {"validation", 1},
                       {"test", 1},  {"population", 4}, {"evolve_lengths", "192"}, {"lengths", "400"}};
-  write(folder + "/run.json", json({{"model", host}, {"budget", "25%"}, {"workers", 1}, {"seed", 3}}).dump());
+  json options = {{"model", host}, {"budget", "25%"}, {"workers", 1}, {"seed", 3}};
+  options.update(more);
+  write(folder + "/run.json", options.dump());
   write(folder + "/tune.json", json({{"done", json::array()}, {"sizes", sizes}}).dump());
 }
 
@@ -118,12 +121,83 @@ TEST_CASE("tune makes a policy, says what it costs, and keeps it for the model; 
   CHECK(choose_again(folder, 0.05, -0.11) == "calibrated");  // better in the mean, too much worse on one kind
 }
 
+TEST_CASE("tune divides a budget in bytes between tokens and bits, and run uses what it chose") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  Surroundings kept;
+  kept.data = folder / "data";
+  begin_small(host, folder / "tuned", {{"budget", "12.5%bytes"}});
+  const Outcome outcome = run_program({"tune", "--resume", folder / "tuned"}, kept);
+  CAPTURE(outcome.err, outcome.out);
+  REQUIRE(outcome.code == 0);
+  const namm::PolicyFile file = namm::load_policy_file(folder / "tuned/policy.json");
+  const json tuned = file.provenance["tuned"];
+  const json stores = tuned["stores"];
+  REQUIRE(stores.size() == 4);
+  std::string best = "f16";
+  for (const auto& [store, nat] : stores.items())
+    if (nat > stores[best]) best = store;
+  CHECK(to_string(file.store) == best);
+  CHECK(tuned["store"] == best);
+  CHECK_THAT(outcome.out, Contains(best + " within 12.5%bytes") && Contains("keys and values held as " + best));
+  // each was measured with the entries that its bytes afford
+  std::map<std::string, double> entries;
+  for (const auto& [store, nat] : stores.items())
+    for (const json& r : parse_lines(read(folder / ("tuned/split-" + store + ".jsonl"))))
+      if (r["policy"] != "full") {
+        CHECK(r["settings"]["split"] == "validation");
+        CHECK(r["settings"]["store"] == store);
+        entries[store] += r["entries_final"].get<double>();
+      }
+  CHECK(entries["f16"] < 0.7 * entries["q8_0"]);  // 68 of 128 bytes; questions and answers come on top, for all alike
+  CHECK(entries["q8_0"] < 0.9 * entries["q8_0,q4_0"]);
+  CHECK(entries["q8_0,q4_0"] < 0.9 * entries["q4_0"]);
+  // what is reported is held so, for all policies alike; what is evolved has as many entries
+  for (const json& r : parse_lines(read(folder / "tuned/results.jsonl"))) CHECK(r["settings"]["store"] == best);
+  const json evolved = json::parse(read(folder / "tuned/offsets-1/run.json"));
+  const std::string share = evolved["budget"];
+  namm::Budget evolved_at = namm::parse_budget(share);  // 64 numbers of 16 bits take 128 bytes
+  const std::map<std::string, double> bytes = {{"f16", 128}, {"q8_0", 68}, {"q8_0,q4_0", 52}, {"q4_0", 36}};
+  CHECK(evolved_at.value == Approx(0.125 * 128 / bytes.at(best)));
+
+  // the model's own policy brings its store; --store says otherwise
+  std::string text;
+  for (int i = 0; i < 200; ++i) text += "The grass is green, the sky is " + std::to_string(i) + ". ";
+  const auto held = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"run", "--model", host, "--max-tokens", "2", "--prompt", text, "--budget", "12.5%bytes", "--json",
+                               folder / "run.json"});
+    const Outcome run = run_program(more, kept);
+    CAPTURE(run.err);
+    REQUIRE(run.code == 0);
+    return parse_lines(read(folder / "run.json")).at(0)["store"].get<std::string>();
+  };
+  CHECK(held({}) == best);
+  CHECK(held({"--store", "q8_0"}) == "q8_0");
+
+  // where everything fits nothing is evolved
+  begin_small(host, folder / "whole", {{"budget", "60%bytes"}, {"store", "q8_0"}});
+  const Outcome whole = run_program({"tune", "--resume", folder / "whole", "--quiet"}, kept);
+  CAPTURE(whole.err);
+  REQUIRE(whole.code == 0);
+  CHECK_THAT(whole.out, Contains("calibrated, keys and values held as q8_0") && Contains("nothing to evolve"));
+  CHECK_FALSE(std::filesystem::exists(folder / "whole/offsets-1"));
+
+  write(folder / "tuned/split.json", "{\"store\": \"q2_k\"}");
+  json state = json::parse(read(folder / "tuned/tune.json"));
+  state["done"].erase(state["done"].size() - 1);
+  write(folder / "tuned/tune.json", state.dump());
+  check_refused(run_program({"tune", "--resume", folder / "tuned", "--quiet"}, kept), 1, {"split.json", "q2_k", "resume"});
+}
+
 TEST_CASE("tune refuses what it could not go on with") {
   NAMM_NEED_HOST(host);
   const Folder folder;
   check_refused(run_program({"tune", "--model", host}), 2, {"--output", "--resume"});
   check_refused(run_program({"tune", "--resume", folder / "none", "--model", host}), 1, {"no tuning to go on with", "--output"});
   check_refused(run_program({"tune", "--model", host, "--output", folder / "t", "--budget", "none"}), 2, {"--budget", "25%"});
+  check_refused(run_program({"tune", "--model", host, "--output", folder / "t", "--store", "auto"}), 2,
+                {"--store auto", "25%", "12.5%bytes"});
+  check_refused(run_program({"tune", "--model", host, "--output", folder / "t", "--store", "q2_k"}), 2, {"--store", "q2_k"});
   write(folder / "other.txt", "x");
   check_refused(run_program({"tune", "--model", host, "--output", folder.path().string()}), 1, {"new or empty"});
   begin_small(host, folder / "t");

@@ -78,6 +78,7 @@ TEST_CASE("Budgets become tokens per head") {
   CHECK(parse_budget("256").tokens(10, 0, 0) == 256);
   CHECK(parse_budget("12.5%bytes").tokens(1000, 0, 0) == 125);
   CHECK(parse_budget("12.5%bytes").tokens(1000, 0, 0, 64.0 / 34) == 235);  // held in q8_0
+  CHECK(parse_budget("12.5%bytes").tokens(1000, 0, 0, 64.0 / 18) == 444);  // in q4_0
   // 1 MiB over 90 heads of 2 * 64 * 2 bytes
   CHECK(parse_budget("1MiB").tokens(100000, 256, 90) == 45);
   CHECK_THROWS_AS(parse_budget("1MiB").tokens(100, 0, 90), std::invalid_argument);

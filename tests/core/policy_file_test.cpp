@@ -33,6 +33,7 @@ PolicyFile sample() {
   file.selection.budget = parse_budget("12.5%");
   file.selection.sinks = 2;
   file.selection.recent = 32;
+  file.store = parse_row_formats("q8_0,q4_0");
   file.provenance = {{"model", "made up \u00e9 \"quoted\"\n"}, {"generations", 3}};
   return file;
 }
@@ -70,7 +71,13 @@ TEST_CASE("A policy file keeps everything") {
   CHECK(back.interval_tokens == 128);
   CHECK(back.spectrogram == file.spectrogram);
   CHECK(back.selection == file.selection);
+  CHECK(back.store == RowFormats{RowFormat::q8_0, RowFormat::q4_0});
   CHECK(back.provenance == file.provenance);
+  // a file without it, as all were, is of f16
+  json content = json::parse(read(path));
+  content.erase("store");
+  write(folder.path() / "before.json", content.dump());
+  CHECK(load_policy_file(folder.path() / "before.json").store == RowFormats());
   // writing it again gives the same bytes
   save_policy_file(folder.path() / "again.json", back);
   CHECK(read(path) == read(folder.path() / "again.json"));
@@ -138,6 +145,8 @@ TEST_CASE("Damaged and foreign files are refused with the field, the rule, the v
   CHECK(message([](json& c) { c["interval_tokens"] = 0; }).starts_with("field interval_tokens must be a whole number"));
   CHECK(message([](json& c) { c["interval_tokens"] = 18446744073709551615u; }).starts_with("field interval_tokens must be"));
   CHECK(message([](json& c) { c["selection"]["budget"] = "2.5"; }).starts_with("field selection: budget: "));
+  CHECK(message([](json& c) { c["store"] = "q2_k"; }).starts_with("field store: must be f16, q8_0, q4_0"));
+  CHECK(message([](json& c) { c["store"] = 4; }).starts_with("field store must be"));
   CHECK(message([](json& c) { c["selection"]["mode"] = "best"; }).starts_with("field selection: selection mode: "));
   CHECK(message([](json& c) { c["selection"].erase("sinks"); }).starts_with("field selection.sinks must be"));
   CHECK(message([](json& c) { c["provenance"] = 1; }).starts_with("field provenance must be an object"));

@@ -57,10 +57,18 @@ void run(const Problem& p, std::size_t blocks_per_part, const float* sinks, Atte
 
 TEST_CASE("ragged attention equals a double computation from the numbers that are held") {
   const float sinks[8] = {0.3f, -2, 1, 0, 4, -1, 0.5f, 2};
-  const auto [key_format, value_format] = GENERATE(values<std::pair<RowFormat, RowFormat>>(
-      {{RowFormat::f16, RowFormat::f16}, {RowFormat::q8_0, RowFormat::q8_0}, {RowFormat::f16, RowFormat::q8_0}}));
+  const auto [key_format, value_format] = GENERATE(values<std::pair<RowFormat, RowFormat>>({{RowFormat::f16, RowFormat::f16},
+                                                                                            {RowFormat::q8_0, RowFormat::q8_0},
+                                                                                            {RowFormat::f16, RowFormat::q8_0},
+                                                                                            {RowFormat::q4_0, RowFormat::q4_0},
+                                                                                            {RowFormat::q8_0, RowFormat::q4_0},
+                                                                                            {RowFormat::q4_0, RowFormat::f16}}));
   CAPTURE(static_cast<int>(key_format), static_cast<int>(value_format));
-  for (const Shape& shape : kShapes)
+  std::vector<Shape> shapes(std::begin(kShapes), std::end(kShapes));
+  // groups of codes that are not whole, with few rows and with many; sizes that two numbers in a byte do not divide
+  for (const std::size_t size : {1u, 31u, 33u, 34u, 48u, 63u})
+    for (const int queries : {1, 4}) shapes.push_back({70, size, size, queries, 3});
+  for (const Shape& shape : shapes)
     for (const bool dense : {false, true})
       for (const bool with_sinks : {false, true})
         for (const float softcap : {0.0f, 5.0f}) {
@@ -104,20 +112,20 @@ TEST_CASE("blocks that no query sees are skipped") {
   CHECK(part.active_count == 3);
 }
 
-TEST_CASE("ragged attention: a number of q8_0 that is not finite shows in the rows that see its entry, and in no other") {
+TEST_CASE("ragged attention: a code that is not finite shows in the rows that see its entry, and in no other") {
+  const RowFormat format = GENERATE(RowFormat::q8_0, RowFormat::q4_0);
   for (const bool vector : {false, true})
     for (const bool keep : {false, true})
       for (const bool in_key : {false, true})
         for (const std::size_t entry : {std::size_t{0}, std::size_t{62}, std::size_t{63}, std::size_t{64}, std::size_t{128},
                                         std::size_t{129}, std::size_t{10}}) {  // 10: hidden from all
-          Problem p({130, 64, 64, 3, 2}, false, RowFormat::q8_0, RowFormat::q8_0);
+          Problem p({130, 64, 64, 3, 2}, false, format, format);
           INFO("vector " << vector << " keep " << keep << " key " << in_key << " entry " << entry);
           std::vector<std::uint16_t> row(64, 0x3c00);
           row[40] = 0x7c00;
-          std::vector<std::byte> packed(row_bytes(RowFormat::q8_0, 64));
-          pack_row(RowFormat::q8_0, row.data(), 64, packed.data());
-          (in_key ? put_key : put_value)((in_key ? p.key_blocks : p.value_blocks).data(), RowFormat::q8_0, 64, entry,
-                                         packed.data());
+          std::vector<std::byte> packed(row_bytes(format, 64));
+          pack_row(format, row.data(), 64, packed.data());
+          (in_key ? put_key : put_value)((in_key ? p.key_blocks : p.value_blocks).data(), format, 64, entry, packed.data());
           p.head.values_overflow = !in_key;
           std::vector<float> output, mean;
           run(p, 1, nullptr, vector ? attend_part : scalar::attend_part, vector ? merge_parts : scalar::merge_parts, keep, output,

@@ -1,11 +1,15 @@
 #include "kernels/row_format.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstring>
 #include <random>
 #include <vector>
 
 #include "kernels/half.hpp"
 #include "kernels/ragged_attention.hpp"
+#include "kernels/rotation.hpp"
 #include "tests/check.hpp"
 
 using namm::RowFormat;
@@ -26,17 +30,39 @@ std::vector<std::byte> pack(RowFormat format, const std::vector<std::uint16_t>& 
   return out;
 }
 
-/// The numbers that a row of q8_0 stands for, as attention sees them.
-std::vector<float> numbers_of(const std::vector<std::byte>& packed, std::size_t size) {
+/// The numbers that a packed row stands for, as attention sees them.
+std::vector<float> numbers_of(RowFormat format, const std::vector<std::byte>& packed, std::size_t size) {
   std::vector<std::byte> block(kBlock * packed.size() + 1);
-  put_value(block.data(), RowFormat::q8_0, size, 0, packed.data());
+  put_value(block.data(), format, size, 0, packed.data());
   RaggedHead head;
   head.values = reinterpret_cast<const std::uint16_t*>(block.data());
   head.value_size = size;
-  head.value_format = RowFormat::q8_0;
+  head.value_format = format;
   std::vector<float> out;
   for (std::size_t n = 0; n < size; ++n) out.push_back(value_number(head, 0, n));
   return out;
+}
+
+/// By the matrix: the sign of (i, j) is the parity of the ones that both have.
+std::vector<double> rotated_in_double(const std::vector<float>& row) {
+  std::vector<double> out(row.size());
+  const std::size_t n = rotated_together(row.size());
+  for (std::size_t i = 0; i < row.size(); ++i)
+    for (std::size_t j = 0; j < n; ++j)
+      out[i] += (std::popcount(i % n & j) % 2 == 0 ? 1 : -1) * row[i / n * n + j] / std::sqrt(static_cast<double>(n));
+  return out;
+}
+
+/// The multiple of the scale from -8 to 7 times that is next to it.
+double nearest(double number, float scale) {
+  return scale == 0 ? 0 : std::clamp(std::round(number / scale), -8.0, 7.0) * scale;
+}
+
+/// Number i of a group: what ggml's layout says, byte by byte, without the kernels' help.
+float number_of_half_byte(const std::byte* codes, std::size_t i, std::size_t count, float scale) {
+  const std::size_t half = (count + 1) / 2;
+  const int pair = std::to_integer<int>(codes[i < half ? i : i - half]), code = i < half ? pair % 16 : pair / 16;
+  return static_cast<float>(code < 8 ? code : code - 16) * scale;
 }
 
 }  // namespace
@@ -46,7 +72,7 @@ TEST_CASE("rows of q8_0 are within half a step of what was packed, the step a 12
   for (const std::size_t size : {0u, 1u, 31u, 32u, 33u, 63u, 64u, 65u, 128u})
     for (const float spread : {1e-6f, 0.01f, 1.0f, 300.0f}) {
       const auto row = random_row(size, rng, spread);
-      const std::vector<float> out = numbers_of(pack(RowFormat::q8_0, row), size);
+      const std::vector<float> out = numbers_of(RowFormat::q8_0, pack(RowFormat::q8_0, row), size);
       for (std::size_t i = 0; i < size; ++i) {
         float largest = 0;
         for (std::size_t j = i / 32 * 32; j < std::min(size, i / 32 * 32 + 32); ++j)
@@ -59,23 +85,72 @@ TEST_CASE("rows of q8_0 are within half a step of what was packed, the step a 12
   CHECK(row_bytes(RowFormat::q8_0, 64) * 32 == 64 * 34);  // as many as llama.cpp's type of this name
 }
 
-TEST_CASE("a group of a q8_0 row with a number that is not finite is NaN, the others are as they were") {
-  std::mt19937 rng(4);
-  for (const std::uint16_t bad : {std::uint16_t{0x7e00}, std::uint16_t{0xfc00}}) {
-    auto row = random_row(96, rng);
-    const auto before = pack(RowFormat::q8_0, row);
-    CHECK(row_is_finite(RowFormat::q8_0, before.data(), 96));
-    row[40] = bad;
-    const auto after = pack(RowFormat::q8_0, row);
-    CHECK_FALSE(row_is_finite(RowFormat::q8_0, after.data(), 96));
-    const std::vector<float> a = numbers_of(before, 96), b = numbers_of(after, 96);
-    for (std::size_t i = 0; i < 96; ++i) CHECK((i / 32 == 1 ? std::isnan(b[i]) : b[i] == a[i]));
+TEST_CASE("rows are rotated by the Walsh-Hadamard matrix, which is its own inverse") {
+  std::mt19937 rng(6);
+  for (const std::size_t size : {0u, 1u, 2u, 31u, 32u, 33u, 64u, 80u, 96u, 128u, 192u, 256u, 384u}) {
+    std::vector<float> row;
+    for (const std::uint16_t x : random_row(size, rng)) row.push_back(half_to_float(x));
+    std::vector<float> rotated = row;
+    rotate_row(rotated.data(), size);
+    const std::vector<double> wanted = rotated_in_double(row);
+    for (std::size_t i = 0; i < size; ++i) CHECK(rotated[i] == Approx(wanted[i]).margin(1e-5));
+    rotate_row(rotated.data(), size);
+    for (std::size_t i = 0; i < size; ++i) CHECK(rotated[i] == Approx(row[i]).margin(1e-5));
   }
+  CHECK(
+      (rotated_together(80) == 16 && rotated_together(96) == 32 && rotated_together(192) == 64 && rotated_together(512) == 128));
+}
+
+TEST_CASE(
+    "rows of q4_0 are the nearest codes to the rotated row, in ggml's order, and lose no more than a step of an eighth does") {
+  std::mt19937 rng(5);
+  for (const std::size_t size : {0u, 1u, 2u, 15u, 16u, 17u, 31u, 32u, 33u, 63u, 64u, 65u, 80u, 128u, 160u, 192u})
+    for (const float spread : {1e-6f, 0.01f, 1.0f, 300.0f}) {
+      const auto halves = random_row(size, rng, spread);
+      std::vector<float> as_is;
+      for (const std::uint16_t x : halves) as_is.push_back(half_to_float(x));
+      const std::vector<double> row = rotated_in_double(as_is);
+      const auto packed = pack(RowFormat::q4_0, halves);
+      const std::vector<float> out = numbers_of(RowFormat::q4_0, packed, size);
+      for (std::size_t begin = 0; begin < size; begin += 32) {
+        const std::size_t count = std::min<std::size_t>(32, size - begin);
+        double largest = 0, lost = 0, eighths = 0;
+        for (std::size_t i = begin; i < begin + count; ++i)
+          if (std::abs(row[i]) > std::abs(largest)) largest = row[i];
+        std::uint16_t half;
+        std::memcpy(&half, packed.data() + (size + 1) / 2 + begin / 32 * 2, 2);
+        const float scale = half_to_float(half), eighth = half_to_float(float_to_half(static_cast<float>(largest / -8)));
+        const double slack = std::abs(largest) * 1e-5;  // of the rotation in float
+        for (std::size_t i = begin; i < begin + count; ++i) {
+          CHECK(out[i] == number_of_half_byte(packed.data() + begin / 2, i - begin, count, scale));
+          CHECK(std::abs(out[i] - row[i]) <= std::abs(nearest(row[i], scale) - row[i]) + slack);
+          lost += (out[i] - row[i]) * (out[i] - row[i]);
+          eighths += (nearest(row[i], eighth) - row[i]) * (nearest(row[i], eighth) - row[i]);
+        }
+        CHECK(lost <= eighths * 1.0001 + slack * slack);
+      }
+    }
+  CHECK(row_bytes(RowFormat::q4_0, 64) * 32 == 64 * 18);  // as many as llama.cpp's type of this name
+}
+
+TEST_CASE("a group of codes with a number that is not finite is NaN, the others are as they were") {
+  std::mt19937 rng(4);
+  for (const RowFormat format : {RowFormat::q8_0, RowFormat::q4_0})
+    for (const std::uint16_t bad : {std::uint16_t{0x7e00}, std::uint16_t{0xfc00}}) {
+      auto row = random_row(96, rng);
+      const auto before = pack(format, row);
+      CHECK(row_is_finite(format, before.data(), 96));
+      row[40] = bad;
+      const auto after = pack(format, row);
+      CHECK_FALSE(row_is_finite(format, after.data(), 96));
+      const std::vector<float> a = numbers_of(format, before, 96), b = numbers_of(format, after, 96);
+      for (std::size_t i = 0; i < 96; ++i) CHECK((i / 32 == 1 ? std::isnan(b[i]) : b[i] == a[i]));
+    }
 }
 
 TEST_CASE("rows come out of a list as they went in, and compaction keeps those that it is told to") {
-  for (const RowFormat format : {RowFormat::f16, RowFormat::q8_0})
-    for (const std::size_t size : {16u, 40u, 64u})
+  for (const RowFormat format : {RowFormat::f16, RowFormat::q8_0, RowFormat::q4_0})
+    for (const std::size_t size : {1u, 16u, 31u, 33u, 40u, 64u})
       for (const std::size_t entries : {0u, 1u, 63u, 64u, 65u, 127u, 128u, 129u, 300u})
         for (const std::size_t every : {1u, 2u, 7u}) {
           std::mt19937 rng(static_cast<unsigned>(entries + size));

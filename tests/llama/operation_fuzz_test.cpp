@@ -36,6 +36,8 @@ constexpr FuzzKind kFuzzKinds[] = {
     {"llama", "default", 24, false},
     {"gemma2", "h2o-mean", 24, true, true, "q8_0"},
     {"jamba", "default", 1000, true, false, "f16,q8_0"},
+    {"gemma2", "h2o-mean", 24, false, false, "q8_0,q4_0"},
+    {"jamba", "streaming", 24, true, false, "q4_0"},
 };
 
 unsigned from_environment(const char* name, unsigned otherwise) {

@@ -44,7 +44,8 @@ TEST_CASE("a restored sequence goes on bit for bit", "[preload][session]") {
   const std::vector<Words> policies = {kEvicting,
                                        {"--policy", "full"},
                                        {"--policy", "snapkv", "--budget", "40", "--interval", "32"},
-                                       words({kEvicting, {"--store", "q8_0"}})};
+                                       words({kEvicting, {"--store", "q8_0"}}),
+                                       words({kEvicting, {"--store", "q8_0,q4_0"}})};
   const Words policy = policies[static_cast<std::size_t>(GENERATE(0, 1, 2, 3))];
   CAPTURE(shape.architecture, context, policy);
   const Outcome straight = attached(model, words({{context}, kBefore, kAfter}), policy);

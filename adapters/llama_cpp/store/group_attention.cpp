@@ -9,6 +9,7 @@
 
 #include "base/first_error.hpp"
 #include "kernels/ragged_attention.hpp"
+#include "kernels/rotation.hpp"
 
 namespace namm::llama {
 namespace {
@@ -85,7 +86,8 @@ struct Tile {
   std::vector<float*> outputs;
 
   void load(const AttentionCall& call, const QueryGroup& group, int stream, std::size_t kv_head, int heads_per_group, int begin,
-            int end, std::size_t key_size) {
+            int end, const kernels::RaggedHead& cached) {
+    const std::size_t key_size = cached.key_size;
     const auto row_count = static_cast<std::size_t>(end - begin) * heads_per_group;
     rows.resize(row_count * key_size);
     outputs.resize(row_count);
@@ -95,10 +97,17 @@ struct Tile {
       const float* const from =
           call.queries + stream * call.query_stream_stride + query * call.query_token_stride + head * call.query_head_stride;
       for (std::size_t d = 0; d < key_size; ++d) rows[r * key_size + d] = from[d] * call.scale;
+      if (kernels::is_rotated(cached.key_format)) kernels::rotate_row(&rows[r * key_size], key_size);
       outputs[r] =
           call.output + stream * call.output_stream_stride + query * call.output_token_stride + head * call.output_head_stride;
     }
     view = {rows.data(), begin, end - begin, heads_per_group, call.softcap};
+  }
+
+  /// What came out of values that are held rotated.
+  void rotate_back(const kernels::RaggedHead& cached) const {
+    if (!kernels::is_rotated(cached.value_format)) return;
+    for (float* const output : outputs) kernels::rotate_row(output, cached.value_size);
   }
 };
 
@@ -143,7 +152,7 @@ void attend_group(std::span<HeadList> heads, const QueryGroup& group, const Atte
     std::vector<Tile> decode_tiles(decode ? heads.size() : 0);
     if (decode)
       for (std::size_t h = 0; h < heads.size(); ++h)
-        decode_tiles[h].load(call, group, stream, h, per_group, 0, queries, views[h].head.key_size);
+        decode_tiles[h].load(call, group, stream, h, per_group, 0, queries, views[h].head);
 
 #pragma omp parallel num_threads(call.threads) if (call.threads > 1)
     {
@@ -181,15 +190,17 @@ void attend_group(std::span<HeadList> heads, const QueryGroup& group, const Atte
           if (decode) {
             kernels::merge_parts(head, decode_tiles[h].view, &finished[h * parts], parts, sinks(unit % head_count),
                                  decode_tiles[h].outputs.data(), mean, head.count);
+            decode_tiles[h].rotate_back(head);
             return;
           }
           const int first = (begin + static_cast<int>(t)) * kTileQueries;
-          own_tile.load(call, group, stream, h, per_group, first, std::min(queries, first + kTileQueries), head.key_size);
+          own_tile.load(call, group, stream, h, per_group, first, std::min(queries, first + kTileQueries), head);
           auto part = own_memory.part(own_tile.outputs.size(), 0, kernels::blocks_of(head.count),
                                       kernels::padded_value_size(head.value_size), statistics);
           kernels::attend_part(head, own_tile.view, part, scratch);
           kernels::merge_parts(head, own_tile.view, &part, 1, sinks(unit % head_count), own_tile.outputs.data(), mean,
                                head.count);
+          own_tile.rotate_back(head);
         });
       if (statistics) {
 #pragma omp for schedule(dynamic, 1)

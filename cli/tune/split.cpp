@@ -1,0 +1,77 @@
+#include "cli/tune/split.hpp"
+
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
+
+#include "base/atomic_file.hpp"
+#include "base/json_fields.hpp"
+#include "base/json_limits.hpp"
+#include "cli/model_options.hpp"
+#include "cli/tune/choice.hpp"
+#include "core/policy_file.hpp"
+#include "eval/record_file.hpp"
+
+namespace namm::cli {
+const std::vector<std::string>& compared_stores() {
+  static const std::vector<std::string> stores = {"f16", "q8_0", "q8_0,q4_0", "q4_0"};
+  return stores;
+}
+
+Split split_of(const Tuning& tuning, const std::string& store) {
+  Split out;
+  out.store = store;
+  // the shapes of the cached layers show once a context is there
+  const auto host = host_factory(llama::LlamaModel::load(tuning.model, tuning.offload), ModelOptions(), 64)();
+  const double compression = host->description().compression(parse_row_formats(store));
+  Budget budget = parse_budget(tuning.budget);
+  if (budget.unit == Budget::Unit::byte_fraction) budget.unit = Budget::Unit::fraction, budget.value *= compression;
+  if (budget.unit == Budget::Unit::mebibytes) budget.value *= compression;
+  out.holds_all = budget.unit == Budget::Unit::fraction && budget.value >= 1;
+  if (out.holds_all) budget.value = 1;
+  out.budget = to_string(budget);
+  return out;
+}
+
+Split choose_split(const Tuning& tuning) {
+  const std::string policy = (tuning.calibrated() / kPolicyFileName).string();
+  nlohmann::json nat_of = nlohmann::json::object();
+  std::string best;
+  for (const std::string& store : compared_stores()) {
+    const auto changes = changes_of(eval::load_results(tuning.split(store)), policy);
+    if (changes.empty())
+      throw std::runtime_error(tuning.split(store).string() +
+                               ": must have results of the calibrated policy, has not; delete it and resume");
+    nat_of[store] = mean_of(changes);
+    if (best.empty() || nat_of[store] > nat_of[best]) best = store;
+  }
+  Split out = split_of(tuning, best);
+  out.nat_of = std::move(nat_of);
+  return out;
+}
+
+void save_split(const Tuning& tuning, const Split& split) {
+  const nlohmann::json content = {
+      {"store", split.store}, {"budget", split.budget}, {"holds_all", split.holds_all}, {"nat", split.nat_of}};
+  write_file_atomically(tuning.split_file(), content.dump(1) + "\n");
+}
+
+Split recorded_split(const Tuning& tuning) {
+  Split out;
+  out.budget = tuning.budget;
+  std::ifstream in(tuning.split_file(), std::ios::binary);
+  if (!in) return out;
+  const nlohmann::json content = detail::try_json(std::string(std::istreambuf_iterator<char>(in), {}));
+  try {
+    const detail::JsonFields fields(content, "");
+    out.store = to_string(parse_row_formats(fields.text("store")));
+    out.budget = to_string(parse_budget(fields.text("budget")));
+    out.holds_all = fields.boolean("holds_all");
+    out.nat_of = fields.need("nat");
+  } catch (const std::exception& error) {
+    throw std::runtime_error(tuning.split_file().string() + ": " + error.what() + "; delete it and resume");
+  }
+  return out;
+}
+
+}  // namespace namm::cli

@@ -1,0 +1,31 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/tune/words.hpp"
+
+namespace namm::cli {
+
+/// The ways to hold keys and values that are compared, most bits first.
+const std::vector<std::string>& compared_stores();
+
+/// How a tuning divides its bytes between more tokens and more bits.
+struct Split {
+  std::string store = "f16";
+  std::string budget;      ///< of as many entries in f16: what to evolve under
+  bool holds_all = false;  ///< the whole text fits: nothing is dropped, and nothing is left to evolve
+  nlohmann::json nat_of;   ///< by store: mean change of the calibrated policy on validation, nat per token; null: not compared
+};
+
+/// What `store` makes of the tuning's budget, for its model.
+Split split_of(const Tuning& tuning, const std::string& store);
+/// Of the compared stores the one at which the calibrated policy loses least (mean over tasks and lengths; of equal ones that of
+/// most bits). Throws std::runtime_error if results are missing.
+Split choose_split(const Tuning& tuning);
+/// In the tuning's folder, where it is more than "f16". recorded_split() throws std::runtime_error if the file is damaged.
+void save_split(const Tuning& tuning, const Split& split);
+Split recorded_split(const Tuning& tuning);
+
+}  // namespace namm::cli
