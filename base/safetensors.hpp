@@ -12,8 +12,9 @@ namespace namm {
 /// Tensors of floating-point numbers in the format of the safetensors library (huggingface.co/docs/safetensors):
 ///
 ///     8 bytes          N, little-endian
-///     N bytes          {"__metadata__": {"name": "text", ...}, "tensor": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0,
-///     24]}, ...} all that is left the numbers, little-endian; offsets count from here, and leave no byte out or in two tensors
+///     N bytes          {"__metadata__": {"name": "text", ...},
+///                       "tensor": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, ...}
+///     all that is left the numbers, little-endian; offsets count from here, and leave no byte out or in two tensors
 struct Tensor {
   std::string name;
   std::size_t number_bytes = sizeof(float);  ///< 4 (F32) or 8 (F64)

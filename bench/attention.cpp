@@ -118,7 +118,9 @@ std::vector<BenchCase> attention_cases(const char* kernel, const AttentionShape&
   half_bytes->check(flash->output(), 0.2);
   add("ragged, all entries, q8_0", bytes);
   add("ragged, all entries, q4_0", half_bytes);
-  add("ragged, all entries, q8_0,q4_0", lists(cells, {}, {RowFormat::q8_0, RowFormat::q4_0}));
+  const auto mixed = lists(cells, {}, {RowFormat::q8_0, RowFormat::q4_0});
+  mixed->check(flash->output(), 0.2);
+  add("ragged, all entries, q8_0,q4_0", mixed);
   add("ragged, 25 %, q8_0", lists(cells / 4, {}, kBytes));
   add("ragged, 25 %, q4_0", lists(cells / 4, {}, kHalfBytes));
   add("ragged, accumulated attention", lists(cells, Statistic::accumulated));

@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <spdlog/spdlog.h>
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
@@ -78,6 +79,24 @@ preload::Settings attach_settings_from(const po::variables_map& values, const fs
   return out;
 }
 
+/// The program offloads, and all that keeps its cache from the device is how the policy's file wants it held.
+void warn_of_store(const preload::Settings& settings, const std::string& program, const std::vector<std::string>& given) {
+  if (settings.device || settings.store == to_string(RowFormats()) ||
+      !llama::why_not_held_elsewhere(load_policy(settings.policy).with_store("f16")).empty())
+    return;
+  const auto flags = [&](bool device) -> std::vector<std::string> {
+    try {
+      return preload::attach_flags(program, given, device);
+    } catch (const std::invalid_argument&) {
+      return {};
+    }
+  };
+  if (flags(true) != flags(false))
+    spdlog::warn(
+        "store: keys and values are held as {}, which keeps the cache in host memory; with --store f16 it can be the GPU's",
+        settings.store);
+}
+
 void check_writable(const std::string& path) {
   preload::check_stats_path(path);
   const int file = open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
@@ -138,6 +157,7 @@ int run_attach(const std::vector<std::string>& arguments) {
   const std::string program = *(separator + 1);
   const std::vector<std::string> given(separator + 2, arguments.end());
   const preload::Settings settings = attach_settings_from(*values, model_of(given));
+  warn_of_store(settings, program, given);
   std::vector<std::string> words = preload::attach_flags(program, given, settings.device);
   words.insert(words.begin(), program);
   if (values->contains("print")) {

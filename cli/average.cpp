@@ -28,6 +28,7 @@ void require_same_conditions(const PolicyFile& first, const PolicyFile& file) {
   require(a.recent == b.recent, "selection.recent", std::to_string(a.recent), std::to_string(b.recent));
   require(first.interval_tokens == file.interval_tokens, "interval_tokens", std::to_string(first.interval_tokens),
           std::to_string(file.interval_tokens));
+  require(first.store == file.store, "store", to_string(first.store), to_string(file.store));
   require(first.spectrogram.decay == file.spectrogram.decay, "spectrogram.decay", std::to_string(first.spectrogram.decay),
           std::to_string(file.spectrogram.decay));
 }

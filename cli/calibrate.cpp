@@ -315,6 +315,8 @@ int run_calibrate(const std::vector<std::string>& arguments) {
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const auto recency = (*values)["recency"].as<float>();
   write_policy(folder / policy_name, outcome, recency, memory, settings.identity, host.architecture);
+  // what an earlier call left in the other form is less than this
+  std::filesystem::remove(folder / (policy_name == kPolicyFileName ? kBinaryPolicyFileName : kPolicyFileName), failed);
   write_file_atomically(
       folder / "calibration.json",
       summary_of(outcome, settings.identity, recency, seconds).dump(1, ' ', false, nlohmann::json::error_handler_t::replace) +

@@ -33,8 +33,7 @@ namespace namm::cli {
 namespace {
 
 /// Where results of the same evaluation have this in common, they can be put side by side.
-nlohmann::json settings_of(const po::variables_map& values, const ModelOptions& model, const TaskOptions& tasks,
-                           const std::vector<Candidate>& candidates) {
+nlohmann::json settings_of(const po::variables_map& values, const ModelOptions& model, const TaskOptions& tasks) {
   const auto text = [&](const char* name) { return values[name].as<std::string>(); };
   nlohmann::json out = {{"split", split_name(values)},
                         {"compress", text("compress")},
@@ -42,12 +41,8 @@ nlohmann::json settings_of(const po::variables_map& values, const ModelOptions& 
                         {"chat_template", tasks.protocol.chat_template},
                         {"model_bytes", std::filesystem::file_size(text("model"))},
                         {"model_hash", eval::model_fingerprint(text("model"))}};
-  // what was given, else what the policies want, joined
-  std::set<std::string> stores;
-  for (const Candidate& candidate : candidates)
-    if (candidate.memory.drops()) stores.insert(to_string(candidate.memory.store));
-  if (const auto given = memories_from(values).front().store) stores = {to_string(*given)};
-  out["store"] = stores.empty() ? "f16" : joined({stores.begin(), stores.end()}, " ");
+  // what was given; a policy file's own is the row's
+  out["store"] = to_string(memories_from(values).front().store.value_or(RowFormats()));
   // results without these are resumed as they always were
   if (model.holder != llama::CacheHolder::backend) out["attachment"] = text("attachment");
   if (model.holder == llama::CacheHolder::callback) out["cells"] = model.cells;
@@ -82,6 +77,7 @@ eval::ResultRecord record_of(const Session& session, const Candidate& candidate,
   out.budget = full ? "none" : to_string(candidate.memory.selection.budget);
   out.mode = full ? "" : to_string(candidate.memory.selection.mode);
   out.interval_tokens = candidate.memory.interval_tokens;
+  out.store = to_string(candidate.memory.store);
   out.memory = eval::memory_fingerprint(candidate.memory);
   return out;
 }
@@ -145,7 +141,7 @@ std::set<std::string> policies_of(const std::vector<Candidate>& candidates) {
 
 /// What all records share, but for their number of prompts.
 eval::ResultRecord common_of(const po::variables_map& values, const llama::LlamaModel& model, const ModelOptions& options,
-                             const TaskOptions& tasks, const std::vector<Candidate>& candidates) {
+                             const TaskOptions& tasks) {
   eval::ResultRecord common;
   common.model = model.description().model;
   common.architecture = model.description().architecture;
@@ -154,7 +150,7 @@ eval::ResultRecord common_of(const po::variables_map& values, const llama::Llama
   common.threads = options.threads;
   common.version = version();
   common.commit = commit();
-  common.settings = settings_of(values, options, tasks, candidates);
+  common.settings = settings_of(values, options, tasks);
   common.attachment = values["attachment"].as<std::string>();
   return common;
 }
@@ -295,7 +291,7 @@ int run_eval(const std::vector<std::string>& arguments) {
   warn_of_few_tokens(parse_budgets((*values)["budget"].as<std::string>()));
   if (std::any_of(candidates.begin(), candidates.end(), [](const Candidate& c) { return c.name == kDefaultPolicyName; }))
     warn_if_untuned(model_options.model);
-  eval::ResultRecord common = common_of(*values, *model, model_options, tasks, candidates);
+  eval::ResultRecord common = common_of(*values, *model, model_options, tasks);
   common.samples = static_cast<std::int64_t>(numbers.size());
   eval::EarlierResults earlier = resume ? eval::EarlierResults(json, common) : eval::EarlierResults();
   if (const std::string other = earlier.other_program(common); !other.empty())

@@ -59,6 +59,9 @@ void check_limits(const evolve::RunSettings& settings, const EvolveOptions& opti
 
 void set_policy(const EvolveOptions& options, evolve::RunSettings& settings) {
   EvolveStart start = start_from(options);
+  if (start.file.store != RowFormats())
+    throw std::invalid_argument("--policy: must hold keys and values as f16 to be evolved from, holds them as " +
+                                to_string(start.file.store) + "; take \"store\" out of the file, and give it to what is evolved");
   settings.prototype = start.file.policy;
   settings.gather_normalisation = start.fresh;
   settings.budgets = options.budgets;

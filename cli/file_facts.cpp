@@ -69,6 +69,7 @@ Facts policy_facts(const std::filesystem::path& path) {
   out["protected_sinks"] = file.selection.sinks;
   out["protected_recent"] = file.selection.recent;
   out["interval_tokens"] = file.interval_tokens;
+  out["store"] = to_string(file.store);
   if (file.policy->required().has(Statistic::spectrogram)) out["spectrogram_decay"] = detail::number_of(file.spectrogram.decay);
   out["provenance"] = file.provenance;
   return out;

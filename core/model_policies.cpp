@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <stdexcept>
+#include <utility>
 
 #include "core/policy_tensors.hpp"
 
@@ -62,9 +63,11 @@ std::vector<ModelPolicies::Kept> ModelPolicies::of(std::string_view key) const {
       if (file.ends_with(ending) && is_kept_name(file.substr(0, file.size() - ending.size())))
         out.push_back({std::string(key), file.substr(0, file.size() - ending.size()), entry->path()});
   }
-  std::sort(out.begin(), out.end(), [](const Kept& a, const Kept& b) { return a.file < b.file; });
-  std::stable_sort(out.begin(), out.end(), [](const Kept& a, const Kept& b) { return a.name < b.name; });
-  // of two with one name, which a writer that was killed can leave, the first is all that counts
+  const auto written = [&](const Kept& kept) { return fs::last_write_time(kept.file, failed); };
+  std::sort(out.begin(), out.end(), [&](const Kept& a, const Kept& b) {
+    return a.name != b.name ? a.name < b.name : std::pair(written(b), a.file) < std::pair(written(a), b.file);
+  });
+  // of two with one name, which a writer that was killed can leave, the newer is all that counts
   out.erase(std::unique(out.begin(), out.end(), [](const Kept& a, const Kept& b) { return a.name == b.name; }), out.end());
   return out;
 }
@@ -109,6 +112,7 @@ ModelPolicies::Kept ModelPolicies::keep(std::string_view key, std::string_view n
   Kept out{std::string(key), std::string(name), file(binary)};
   save_policy_file(out.file, policy);
   fs::remove(file(!binary), failed);  // an earlier one in the other form
+  if (failed) throw std::runtime_error(file(!binary).string() + ": cannot be removed: " + failed.message());
   return out;
 }
 
@@ -116,6 +120,8 @@ void ModelPolicies::remove(const Kept& kept) const {
   std::error_code failed;
   if (!fs::remove(kept.file, failed))
     throw std::runtime_error(kept.file.string() + ": cannot be removed: " + (failed ? failed.message() : "it is not there"));
+  for (const std::string_view ending : kEndings)  // an older one in another form would come to light
+    fs::remove(kept.file.parent_path() / std::string(kept.name).append(ending), failed);
   fs::remove(kept.file.parent_path(), failed);  // if it was the model's last
 }
 

@@ -105,6 +105,7 @@ json to_json(const ResultRecord& r) {
               {"version", r.version},
               {"commit", r.commit},
               {"memory", r.memory},
+              {"store", r.store},
               {"settings", r.settings},
               {"attachment", r.attachment}};
   for (const RecordNumber& number : record_numbers())
@@ -147,6 +148,7 @@ ResultRecord record_from_json(const json& object) {
   if (const auto settings = object.find("settings"); settings != object.end() && settings->is_object()) r.settings = *settings;
   r.settings.emplace("compress", "chunked");  // what there was before there was a choice
   r.settings.emplace("store", "f16");
+  r.store = fields.has("store") ? fields.text("store") : r.settings.value("store", "f16");
   return r;
 }
 

@@ -43,6 +43,7 @@ struct ResultRecord {
   double prefill_tokens_per_second = 0, decode_tokens_per_second = 0;  ///< of one worker
   int workers = 1, threads = 1;
   std::string version, commit;
+  std::string store = "f16";                           ///< how keys and values were held
   std::string memory;                                  ///< fingerprint of the policy and what goes with it; "" in old files
   nlohmann::json settings = nlohmann::json::object();  ///< what all records of one evaluation have in common
   /// One by one, so that rows can be compared prompt by prompt. Empty in old files.

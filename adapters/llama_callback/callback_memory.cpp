@@ -86,7 +86,7 @@ void CallbackMemory::check(const CachePolicy& memory) {
         "; give --mode uniform, or --attachment backend, where every head has its own length");
   if (memory.store != RowFormats())
     throw std::invalid_argument("store: must be f16 where the runtime holds the cache, is " + to_string(memory.store) +
-                                "; leave it out, or give --attachment backend");
+                                "; give --store f16, or --attachment backend");
   if (memory.reads_queries())
     throw std::invalid_argument(
         who_reads(memory, memory.policy && memory.policy->reader() && memory.policy->reader()->reads_queries()) +

@@ -40,8 +40,7 @@ void require_policy_fits(const CachePolicy& policy, std::span<const LayerDescrip
 /// Sentences for what two of those who ask can find.
 inline constexpr std::string_view kWhyLatent =
     "keys and values share one compressed tensor (multi-head latent attention), so no head has entries of its own; use a model "
-    "with "
-    "keys and values per head";
+    "with keys and values per head";
 inline constexpr std::string_view kWhyPositionBias =
     "it biases attention by where a token lies in the cache (ALiBi), which dropping tokens changes; use a model with rotary "
     "positions or none";

@@ -12,9 +12,8 @@ namespace namm::preload {
 /// llama-server, llama-cli, llama-completion, llama-bench and others of the llama-* family; arguments of other programs are left
 /// alone (they enable flash attention themselves).
 ///   arguments: those behind the program's name
-///   device: whether the policy can be attached to a cache in device memory; then the flags for one are supplied to a program
-///   that
-///     is told to offload all layers, or some and their cache (-kvo)
+///   device: whether the policy can be attached to a cache in device memory; then the flags for one are supplied to a
+///     program that is told to offload all layers, or some and their cache (-kvo)
 std::vector<std::string> attach_flags(const std::string& program, const std::vector<std::string>& arguments, bool device = false);
 
 /// The flags that attach_flags() would append, for a program that was started by another one (a script); "" if there are none.

@@ -71,7 +71,7 @@ std::string store_from(const po::variables_map& values, const Budget& budget) {
   try {
     return to_string(parse_row_formats(given));
   } catch (const std::invalid_argument& error) {
-    throw std::invalid_argument("--" + std::string(error.what()));
+    throw std::invalid_argument("--" + std::string(error.what()) + (bytes ? ", or auto" : ""));
   }
 }
 
@@ -132,8 +132,18 @@ void take_recorded_tuning(const po::options_description& options, po::variables_
   std::error_code ignored;
   if (!fs::exists(folder / kTuneStateFile, ignored))
     throw std::runtime_error("--resume " + folder.string() + ": holds no tuning to go on with; begin one with --output");
-  if (fs::exists(folder / kTuneOptionsFile, ignored))
-    apply_run_config(load_run_config(folder / kTuneOptionsFile, options, {}), 0, options, values);
+  if (!fs::exists(folder / kTuneOptionsFile, ignored)) return;
+  const RunConfig recorded = load_run_config(folder / kTuneOptionsFile, options, {});
+  if (values.contains("store")) {  // steps that are done went by the recorded one
+    po::variables_map before;
+    apply_run_config(recorded, 0, options, before);
+    const Budget budget = parse_budget(before["budget"].as<std::string>());
+    const std::string wanted = store_from(values, budget), begun = store_from(before, budget);
+    if (wanted != begun)
+      throw std::invalid_argument("--store: must be " + begun + ", as when " + folder.string() + " was begun, is " + wanted +
+                                  "; leave it out, or begin another tuning");
+  }
+  apply_run_config(recorded, 0, options, values);
 }
 
 /// A step that was stopped before it had anything to keep says so by an exception; the tuning goes on from there all the same.
@@ -151,13 +161,14 @@ int run_to_stop(const TuneStep& step) {
 
 int run_tune(const std::vector<std::string>& arguments) {
   const po::options_description options = tune_options();
-  const auto values =
-      parse(arguments, options, "namm tune --model FILE --budget B --output DIR [options]",
-            "Makes the best policy it can for a model and a budget: calibrates, evolves what each KV head is worth on top, three "
-            "times, averages, and keeps that only if it validates better on tasks that it was not evolved on.\n"
-            "Writes the policy, what it costs on fresh prompts beside other policies, and a page; run, eval and attach use the "
-            "policy from then on. Ctrl-C keeps what there is, --resume goes on.",
-            {}, [&](po::variables_map& given) { take_recorded_tuning(options, given); });
+  const auto values = parse(
+      arguments, options, "namm tune --model FILE --budget B --output DIR [options]",
+      "Makes the best policy it can for a model and a budget: calibrates, evolves what each KV head is worth on top, three "
+      "times, averages, and keeps that only if it validates better on tasks that it was not evolved on. Of a budget in bytes "
+      "it first finds out whether more tokens or more bits are the better use.\n"
+      "Writes the policy, what it costs on fresh prompts beside other policies, and a page; run, eval and attach use the "
+      "policy from then on. Ctrl-C keeps what there is, --resume goes on.",
+      {}, [&](po::variables_map& given) { take_recorded_tuning(options, given); });
   if (!values) return 0;
   apply_general(*values);
   interrupted();

@@ -182,6 +182,19 @@ TEST_CASE("tune divides a budget in bytes between tokens and bits, and run uses 
   CHECK_THAT(whole.out, Contains("calibrated, keys and values held as q8_0") && Contains("nothing to evolve"));
   CHECK_FALSE(std::filesystem::exists(folder / "whole/offsets-1"));
 
+  check_refused(run_program({"tune", "--resume", folder / "tuned", "--store", "f16", "--quiet"}, kept), 2,
+                {"--store: must be auto", "is f16", "begin another"});
+  // of one policy file, what is made of it would hold keys and values otherwise
+  check_refused(run_program({"evolve", "--model", host, "--policy", folder / "whole/policy.json", "--budget", "25%", "--output",
+                             folder / "evolved"},
+                            kept),
+                2, {"--policy", "q8_0", "store"});
+  check_refused(run_program({"average", folder / "whole/policy.json", folder / "whole/calibrated/policy.json", "--output",
+                             folder / "mean.json"},
+                            kept),
+                1, {"store", "q8_0", "f16"});
+  CHECK_THAT(run_program({"inspect", folder / "whole/policy.json"}, kept).out, Contains("store") && Contains("q8_0"));
+
   write(folder / "tuned/split.json", "{\"store\": \"q2_k\"}");
   json state = json::parse(read(folder / "tuned/tune.json"));
   state["done"].erase(state["done"].size() - 1);

@@ -1,5 +1,6 @@
 #include "core/model_policies.hpp"
 
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 
@@ -62,8 +63,18 @@ TEST_CASE("a policy is kept in either form, one of each name") {
     CHECK(load_policy_file(kept.file).provenance["model"] == ending);
   }
   // as a writer leaves it that was killed before it removed the other
-  save_policy_file(folder.path() / kKey / "calibrated.json", some_policy("other"));
-  CHECK(policies.of(kKey).size() == 1);
+  const auto binary = folder.path() / kKey / "calibrated.safetensors", text = folder.path() / kKey / "calibrated.json";
+  save_policy_file(text, some_policy("other"));
+  for (const auto& newer : {text, binary}) {
+    std::filesystem::last_write_time(newer == text ? binary : text,
+                                     std::filesystem::last_write_time(newer) - std::chrono::hours(1));
+    REQUIRE(policies.of(kKey).size() == 1);
+    CHECK(policies.of(kKey).front().file == newer);
+    std::filesystem::last_write_time(newer == text ? binary : text,
+                                     std::filesystem::last_write_time(newer) + std::chrono::hours(1));
+  }
+  policies.remove(policies.of(kKey).front());
+  CHECK(policies.of(kKey).empty());
 }
 
 TEST_CASE("names and keys that could leave the folder are refused, files of other names are not looked at") {

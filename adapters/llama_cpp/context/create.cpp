@@ -25,9 +25,10 @@ void require_cache_type(const char* field, ggml_type type, const CachePolicy& po
     throw std::invalid_argument(std::string(field) + ": must be f16, f32, bf16 or q8_0 with a policy attached, is " +
                                 type_name(type) + "; use f16, and CachePolicy::with_store to pack what is held");
   if (type == GGML_TYPE_Q8_0 && policy.reads_tokens())
-    throw std::invalid_argument(std::string(field) +
-                                ": must be f16, f32 or bf16 for a policy that reads keys, is q8_0, for which llama.cpp rotates "
-                                "them; use f16");
+    throw std::invalid_argument(
+        std::string(field) +
+        ": must be f16, f32 or bf16 for a policy that reads keys or values, is q8_0, for which llama.cpp rotates "
+        "them; use f16");
 }
 
 /// What llama.cpp would answer with an abort, or take silently.

@@ -220,7 +220,7 @@ void DeviceCache::measured(const LayerRows& rows, Work move) {
 void DeviceCache::tidy() {
   for (const auto& [layer, rows] : rows_) {
     try {
-      measured(*rows, [&] { rows->shrink(stream_of(*rows)); });
+      measured(*rows, [this, &moved = *rows] { moved.shrink(stream_of(moved)); });
     } catch (const std::runtime_error& error) {  // then it stays as large as it is
       if (!shrink_failed_) spdlog::warn("{}; what was dropped is not given back yet", error.what());
       shrink_failed_ = true;

@@ -39,6 +39,7 @@ class DeviceCache final : public RowHolder {
   /// A graph of the runtime. Throws what the store throws.
   ggml_status compute(ggml_backend_t backend, ggml_cgraph* graph);
 
+  std::string beyond_devices(const CachePolicy& policy) const override;
   std::shared_ptr<RowSlots> slots(int layer, int kv_head) override;
   void tidy() override;
   std::vector<std::vector<float>> norms(int layer, bool values) override;
@@ -60,7 +61,6 @@ class DeviceCache final : public RowHolder {
     Substitute substitute;
   };
   bool ours(const ggml_tensor* cache) const;
-  std::string beyond_devices(const CachePolicy& policy) const;
   void announce(const ggml_tensor* attention, bool supported);
   template <class Work>
   void measured(const LayerRows& rows, Work move);

@@ -126,8 +126,9 @@ void CacheStore::update() {
 }
 
 void CacheStore::reset(CachePolicy memory) {
-  if (const std::string why = holder_ ? why_not_held_elsewhere(memory) : std::string(); !why.empty())
-    throw std::invalid_argument(why);
+  if (holder_)
+    for (const std::string& why : {why_not_held_elsewhere(memory), holder_->beyond_devices(memory)})
+      if (!why.empty()) throw std::invalid_argument(why);
   memory_ = std::move(memory);
   statistics_ = settings_of(memory_);
   if (holder_) hold_elsewhere(holder_);

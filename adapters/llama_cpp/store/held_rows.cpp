@@ -31,7 +31,8 @@ std::string why_not_held_elsewhere(const CachePolicy& policy) {
   };
   if (policy.store != RowFormats())
     return "store: must be f16 where the cache is in device memory, is " + to_string(policy.store) +
-           "; give f16 (--store f16), or keep the cache in host memory (--no-kv-offload, llama_context_params::offload_kqv)";
+           "; give f16 (--store f16, with_store(\"f16\")), or keep the cache in host memory (--no-kv-offload, "
+           "llama_context_params::offload_kqv)";
   if (policy.observer) return refuse("have an observer");
   if (policy.required().has(Statistic::spectrogram)) return refuse("read every row of attention");
   const ContentReader* const reader = policy.reader();

@@ -16,6 +16,8 @@ namespace namm::llama {
 class RowHolder {
  public:
   virtual ~RowHolder() = default;
+  /// What the policy reads that the holder cannot give; empty if it can give everything.
+  virtual std::string beyond_devices(const CachePolicy& policy) const = 0;
   /// Those of one head. Throws std::logic_error if the layer is not held.
   virtual std::shared_ptr<RowSlots> slots(int layer, int kv_head) = 0;
   /// Entries have gone: rows are moved together where that frees memory, and the memory is freed.

@@ -136,14 +136,14 @@ int main(int, char** argv) {
   check(says(thrown<std::invalid_argument>([&] { namm::llama::attach(model, q4, policy.with_budget("25%")); }),
              "type_k: must be f16"),
         "cache type");
-  for (const int number : {static_cast<int>(GGML_TYPE_COUNT), 9999}) {
+  for (const int number : {static_cast<int>(GGML_TYPE_COUNT), 63}) {
     q4.type_k = static_cast<ggml_type>(number);
     check(says(thrown<std::invalid_argument>([&] { namm::llama::attach(model, q4, policy.with_budget("25%")); }),
                ("is the number " + std::to_string(number)).c_str()),
           "a number that is no type");
   }
-  off.flash_attn_type = static_cast<llama_flash_attn_type>(17);
-  check(says(thrown<std::invalid_argument>([&] { namm::llama::attach(model, off, policy.with_budget("25%")); }), "is 17"),
+  off.flash_attn_type = static_cast<llama_flash_attn_type>(-2);
+  check(says(thrown<std::invalid_argument>([&] { namm::llama::attach(model, off, policy.with_budget("25%")); }), "is -2"),
         "a number that is no kind of attention");
   llama_context_params nothing = params;
   nothing.n_batch = 0;
