@@ -20,7 +20,7 @@ std::string obstacle(const ggml_tensor* node, const CacheStore& store) {
   for (const auto& [part, flag] : {std::pair{k, "--cache-type-k"}, std::pair{v, "--cache-type-v"}})
     if (!CacheType::known(root(part)->type))
       return std::string("the KV cache must be of type f16, f32, bf16 or q8_0, is ") + ggml_type_name(root(part)->type) + " (" +
-             flag + "); use f16, which evicted holds less than " + ggml_type_name(root(part)->type) + " in full";
+             flag + "); use f16, and --store to pack what is held";
   const bool rotated = root(k)->type == GGML_TYPE_Q8_0 || root(v)->type == GGML_TYPE_Q8_0;
   if (rotated && store.reads_content()) return std::string(kWhyRotated);
   if (cache_part(v) != CachePart::values) return std::string(kWhyLatent);
