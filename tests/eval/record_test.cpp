@@ -34,6 +34,7 @@ json filled() {
       {"threads", 2},
       {"version", "9.9"},
       {"commit", "0123456789ab-dirty"},
+      {"store", "q8_0,q4_0"},
       {"memory", "0123456789abcdef"},
       {"settings", {{"split", "test"}, {"cells", 7}, {"compress", "once"}, {"store", "q8_0"}}}};
   double value = 0.1;
