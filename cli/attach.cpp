@@ -54,10 +54,29 @@ std::string policy_from(const po::variables_map& values, const std::optional<Bud
   return own_policy(model, budget)->string();
 }
 
-preload::Settings attach_settings_from(const po::variables_map& values, const fs::path& model) {
+/// The program offloads, and all that keeps its cache from the device is how the policy's file wants it held.
+void warn_of_store(CachePolicy memory, const std::string& program, const std::vector<std::string>& given) {
+  const std::string store = to_string(memory.store);
+  memory.store = {};
+  if (!llama::why_not_held_elsewhere(memory).empty()) return;
+  const auto flags = [&](bool device) -> std::vector<std::string> {
+    try {
+      return preload::attach_flags(program, given, device);
+    } catch (const std::invalid_argument&) {
+      return {};
+    }
+  };
+  if (flags(true) != flags(false))
+    spdlog::warn(
+        "store: keys and values are held as {}, which keeps the cache in host memory; with --store f16 it can be the GPU's",
+        store);
+}
+
+preload::Settings attach_settings_from(const po::variables_map& values, const std::string& program,
+                                       const std::vector<std::string>& words) {
   std::optional<Budget> given;
   if (values.contains("budget")) given = parse_budget(values["budget"].as<std::string>());
-  const std::string name = policy_from(values, given, model);
+  const std::string name = policy_from(values, given, model_of(words));
   const PolicyFile file = resolve_policy(name);
   Budget budget = given.value_or(file.selection.budget);
   if (!file.drops())
@@ -75,26 +94,9 @@ preload::Settings attach_settings_from(const po::variables_map& values, const fs
   out.sinks = memory.selection.sinks;
   out.recent = memory.selection.recent;
   out.device = llama::why_not_held_elsewhere(memory).empty();
+  if (!out.device) warn_of_store(memory, program, words);
   if (values.contains("stats")) out.stats = fs::absolute(values["stats"].as<std::string>()).string();
   return out;
-}
-
-/// The program offloads, and all that keeps its cache from the device is how the policy's file wants it held.
-void warn_of_store(const preload::Settings& settings, const std::string& program, const std::vector<std::string>& given) {
-  if (settings.device || settings.store == to_string(RowFormats()) ||
-      !llama::why_not_held_elsewhere(load_policy(settings.policy).with_store("f16")).empty())
-    return;
-  const auto flags = [&](bool device) -> std::vector<std::string> {
-    try {
-      return preload::attach_flags(program, given, device);
-    } catch (const std::invalid_argument&) {
-      return {};
-    }
-  };
-  if (flags(true) != flags(false))
-    spdlog::warn(
-        "store: keys and values are held as {}, which keeps the cache in host memory; with --store f16 it can be the GPU's",
-        settings.store);
 }
 
 void check_writable(const std::string& path) {
@@ -156,8 +158,7 @@ int run_attach(const std::vector<std::string>& arguments) {
         "llama-server -m model.gguf");
   const std::string program = *(separator + 1);
   const std::vector<std::string> given(separator + 2, arguments.end());
-  const preload::Settings settings = attach_settings_from(*values, model_of(given));
-  warn_of_store(settings, program, given);
+  const preload::Settings settings = attach_settings_from(*values, program, given);
   std::vector<std::string> words = preload::attach_flags(program, given, settings.device);
   words.insert(words.begin(), program);
   if (values->contains("print")) {

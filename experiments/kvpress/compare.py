@@ -300,6 +300,19 @@ def table(paths):
             print(f"| {press} | {shown} | {100 * held:.0f} % |")
 
 
+def measure_rest(prompts, output, measure):
+    """Appends the records of every prompt that is not in the file yet, a prompt at a time."""
+    done = {json.loads(line)["prompt"] for line in open(output)} if output.exists() else set()
+    print(f"{len(prompts)} prompts, {sum(prompt['id'] in done for prompt in prompts)} of them done", file=sys.stderr)
+    for prompt in prompts:
+        if prompt["id"] in done:
+            continue
+        records = list(measure(prompt))
+        with open(output, "a") as file:
+            file.writelines(json.dumps(record) + "\n" for record in records)
+        print(prompt["id"], file=sys.stderr, flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("files", nargs="+", type=Path)
@@ -312,25 +325,16 @@ def main():
         return table(options.files)
     folder, prompts, output = options.files
     import torch
-
     import transformers
 
     transformers.logging.disable_progress_bar()
     logging.disable(logging.WARNING)
     shard, shards = map(int, options.shard.split("/"))
     prompts = [json.loads(line) for line in open(prompts)][shard::shards]
-    done = {json.loads(line)["prompt"] for line in open(output)} if output.exists() else set()
-    print(f"{len(prompts)} prompts, {sum(prompt['id'] in done for prompt in prompts)} of them done", file=sys.stderr)
     bench = Bench(str(folder), options.policies.split(","), options.only_ours)
     with torch.no_grad():
         bench.check(prompts[0])
-        for prompt in prompts:
-            if prompt["id"] in done:
-                continue
-            records = list(bench.measure(prompt))
-            with open(output, "a") as file:
-                file.writelines(json.dumps(record) + "\n" for record in records)
-            print(prompt["id"], file=sys.stderr, flush=True)
+        measure_rest(prompts, output, bench.measure)
 
 
 if __name__ == "__main__":

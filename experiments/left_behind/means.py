@@ -239,21 +239,14 @@ def main():
     if options.table:
         return table(options.files)
     folder, policy, prompts, output = options.files
+    import compare
     import torch
     import transformers
 
     transformers.logging.disable_progress_bar()
-    prompts = [json.loads(line) for line in open(prompts)]
-    done = {json.loads(line)["prompt"] for line in open(output)} if output.exists() else set()
     experiment = Experiment(str(folder), str(policy))
     with torch.no_grad():
-        for prompt in prompts:
-            if prompt["id"] in done:
-                continue
-            records = list(experiment.measure(prompt))
-            with open(output, "a") as file:
-                file.writelines(json.dumps(record) + "\n" for record in records)
-            print(prompt["id"], file=sys.stderr, flush=True)
+        compare.measure_rest([json.loads(line) for line in open(prompts)], output, experiment.measure)
 
 
 if __name__ == "__main__":
