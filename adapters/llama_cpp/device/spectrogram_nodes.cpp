@@ -12,7 +12,7 @@
 
 #include "adapters/llama_cpp/device/attention_shares.hpp"
 #include "adapters/llama_cpp/version/nodes.hpp"
-#include "kernels/spectrogram_token.hpp"
+#include "kernels/spectrogram_table.hpp"
 #include "namm/statistics.hpp"
 
 namespace namm::llama {
