@@ -167,6 +167,20 @@ TEST_CASE("Sums and the newest rows say what all rows say") {
   }
 }
 
+TEST_CASE("Of 512 rows statistics want the 16 or more at both ends, and frames of the others") {
+  std::mt19937 random(4);
+  HeadStatistics statistics(samples::needing(Statistic::spectrogram));
+  for (const int waiting : {0, 1, 15}) {
+    samples::feed(statistics, random, static_cast<std::int32_t>(statistics.size()),
+                  static_cast<std::size_t>(waiting - statistics.waiting_rows()));
+    const RowsAtHand wanted = statistics.rows_wanted(512);
+    CHECK(wanted.first == (waiting == 0 ? 16 : 32 - waiting));
+    CHECK(wanted.newest == 16 + waiting);
+    CHECK(wanted.hops == (waiting == 0 ? 32 : 31));
+    CHECK(statistics.rows_wanted(48).hops == 0);
+  }
+}
+
 TEST_CASE("Frames of the rows between, and the rows at both ends, say what all rows say of the spectrogram") {
   const int waiting = GENERATE(0, 1, 15), window = GENERATE(0, 7, 40);
   CAPTURE(waiting, window);
