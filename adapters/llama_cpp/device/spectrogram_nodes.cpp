@@ -59,7 +59,8 @@ class SpectrogramNodes : AttentionShares {
     ggml_tensor* const by_hop = settled(ggml_reshape_4d(context_, rows(of, first, count), in_.slots, kHop, count, kv_heads_));
     ggml_tensor* const turned =
         placed(ggml_cont(context_, settled(ggml_permute(context_, by_hop, 1, 0, 3, 2))), Room::turned);  // [16, S, K, count]
-    ggml_tensor* const transformed = ggml_mul_mat(context_, in_.basis, turned);
+    ggml_tensor* const columns = settled(ggml_reshape_2d(context_, turned, kHop, in_.slots * kv_heads_ * count));  // one product
+    ggml_tensor* const transformed = ggml_mul_mat(context_, in_.basis, columns);
     add_up_in_f32(transformed);
     into(transformed, whole_hops(1, count));
     const std::int64_t without = first == 0 ? 1 : 0, frames = count - without;  // the first hop of all has none before it
