@@ -2,10 +2,11 @@
 """kvpress's presses and our policies on the same prompts: a context is compressed once, without its question, then the question is
 asked and the gold answer's log-likelihood is taken.
 
-  python experiments/kvpress/compare.py MODEL PROMPTS.jsonl OUTPUT.jsonl [--policies default,snapkv,FILE] [--shard 0/2]
+  python experiments/kvpress/compare.py MODEL PROMPTS.jsonl OUTPUT.jsonl [--policies default,snapkv,FILE] [--ratios 0.75,0.875] [--dtype bfloat16]
   python experiments/kvpress/compare.py --table OUTPUT.jsonl...
 
-MODEL is a folder of Transformers (float32), PROMPTS what `namm prompts` prints. Prompts that are in OUTPUT already are left out.
+MODEL is a folder of Transformers, PROMPTS what `namm prompts` prints. Prompts that are in OUTPUT already are left out, so
+that a run that was stopped goes on with the same line.
 Needs namm, kvpress 0.5.5 with its Transformers (below 5.3), torch and SciPy.
 
 A context is read once for all presses that score layer by layer: the hook below calls their compress() as BasePress's hook does, for
@@ -20,11 +21,10 @@ import statistics
 import sys
 from pathlib import Path
 
-RATIOS = [0.5, 0.75, 0.875]
 MODES = ["uniform", "pooled"]
 
 
-def layer_by_layer():
+def layer_by_layer(ratios):
     import kvpress as kv
 
     made = {
@@ -39,7 +39,7 @@ def layer_by_layer():
     }
     presses = {}
     for name, press in made.items():
-        for ratio in RATIOS:
+        for ratio in ratios:
             presses[name, ratio] = one = copy.deepcopy(press)
             one.compression_ratio = ratio
     return presses
@@ -66,16 +66,18 @@ class Compressed:
 
 
 class Bench:
-    def __init__(self, folder, policies, only_ours):
+    def __init__(self, folder, options):
         import torch
         import transformers
 
         torch.set_num_threads(1)
         self.torch, self.transformers = torch, transformers
-        self.model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa").eval()
+        self.model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=options.dtype, attn_implementation="sdpa").eval()
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
         self.layers = [layer.self_attn for layer in self.model.model.layers]
-        self.policies, self.only_ours = policies, only_ours
+        self.name, self.dtype = Path(folder).stem, options.dtype
+        self.policies, self.only_ours = options.policies.split(","), options.only_ours
+        self.ratios = [float(ratio) for ratio in options.ratios.split(",")]
 
     # -- prompts, in the parts of host/protocol.hpp -------------------------------------------------------------------------------
 
@@ -105,7 +107,7 @@ class Bench:
 
     def by_layer(self, context):
         """{(press, ratio): Compressed} of the presses that compress a layer when it has been read."""
-        presses = layer_by_layer()
+        presses = layer_by_layer(self.ratios)
         out = {key: Compressed() for key in presses}
 
         def hook(module, args, kwargs, output):
@@ -136,14 +138,14 @@ class Bench:
 
         class AllRatios(kvpress.KVzipPress):
             def compress_post(self, model):
-                for ratio in RATIOS:
+                for ratio in bench.ratios:
                     self.compression_ratio = ratio
                     super().compress_post(model)
                     hidden[ratio] = [module.masked_key_indices for module in bench.layers]
 
-        with AllRatios(compression_ratio=RATIOS[0])(self.model):
+        with AllRatios(compression_ratio=self.ratios[0])(self.model):
             cache = self.read(context)
-        return {("KVzip", ratio): self.hiding(cache, hidden[ratio]) for ratio in RATIOS}
+        return {("KVzip", ratio): self.hiding(cache, hidden[ratio]) for ratio in self.ratios}
 
     def hiding(self, cache, hidden):
         out = Compressed()
@@ -163,7 +165,7 @@ class Bench:
             cache = self.read(context)
         saved = reading.observed.sequences[0].save()
         for mode in MODES:
-            for ratio in RATIOS:
+            for ratio in self.ratios:
                 sequence = Sequence(NAMMPress(name, ratio, mode=mode).chosen(), shape.layer_tuples(), shape.bytes_per_number)
                 sequence.restore(saved)
                 sequence.update()
@@ -233,10 +235,12 @@ class Bench:
         }
         if self.only_ours:
             for name in self.policies:
-                for ratio in RATIOS:
+                for ratio in self.ratios:
                     measured[f"namm {label_of(name)}, pooled, attached", ratio] = self.attached(context, question, answer, name, ratio)
         for (press, ratio), (kept, held, log_likelihood) in measured.items():
             yield {
+                "model": self.name,
+                "dtype": self.dtype,
                 "task": prompt["task"],
                 "prompt": prompt["id"],
                 "tokens": len(context),
@@ -253,19 +257,19 @@ class Bench:
         import kvpress
         from namm.kvpress import NAMMPress
 
-        context = self.encode(prompt)[0][:200]
+        context, ratio = self.encode(prompt)[0][:200], self.ratios[0]
         together = {**self.by_layer(context), **self.kvzip(context), **self.ours(context, "snapkv")}
         alone = {
-            "SnapKV": kvpress.SnapKVPress(0.75),
-            "AdaKV (ExpectedAttention)": kvpress.AdaKVPress(kvpress.ExpectedAttentionPress(0.75)),
-            "KVzip": kvpress.KVzipPress(0.75),
-            "namm snapkv, uniform": NAMMPress("snapkv", 0.75, mode="uniform"),
-            "namm snapkv, pooled": NAMMPress("snapkv", 0.75, mode="pooled"),
+            "SnapKV": kvpress.SnapKVPress(ratio),
+            "AdaKV (ExpectedAttention)": kvpress.AdaKVPress(kvpress.ExpectedAttentionPress(ratio)),
+            "KVzip": kvpress.KVzipPress(ratio),
+            "namm snapkv, uniform": NAMMPress("snapkv", ratio, mode="uniform"),
+            "namm snapkv, pooled": NAMMPress("snapkv", ratio, mode="pooled"),
         }
         for name, press in alone.items():
             with press(self.model):
                 cache = self.read(context)
-            for module, layer, (keys, values, hidden) in zip(self.layers, cache.layers, together[name, 0.75].layers, strict=True):
+            for module, layer, (keys, values, hidden) in zip(self.layers, cache.layers, together[name, ratio].layers, strict=True):
                 places = lambda indices: None if indices is None else sorted(zip(*(index.tolist() for index in indices)))
                 assert self.torch.equal(layer.keys, keys) and self.torch.equal(layer.values, values), name
                 assert places(getattr(module, "masked_key_indices", None)) == places(hidden), name
@@ -277,26 +281,28 @@ def table(paths):
     from scipy.stats import t
 
     records = [json.loads(line) for path in paths for line in open(path)]
-    for task in sorted({record["task"] for record in records}):
-        of_task = [record for record in records if record["task"] == task]
+    for model, task in sorted({(record["model"], record["task"]) for record in records}):
+        of_task = [record for record in records if (record["model"], record["task"]) == (model, task)]
         prompts = {record["prompt"] for record in of_task}
+        ratios = sorted({record["compression_ratio"] for record in of_task})
         full = statistics.mean({record["prompt"]: record["full_log_likelihood"] for record in of_task}.values())
-        print(f"\n{task}, {len(prompts)} prompts; full cache {full:.3f} nat per token of the answer\n")
-        print("| press | " + " | ".join(f"{100 * (1 - ratio):g} % kept" for ratio in RATIOS) + " | bytes still held at 25 % |\n|---|---|---|---|---|")
+        print(f"\n{model}, {task}, {len(prompts)} prompts; full cache {full:.3f} nat per token of the answer\n")
+        print("| press | " + " | ".join(f"{100 * (1 - ratio):g} % kept" for ratio in ratios) + " | bytes still held at 25 % |")
+        print("|---" * (len(ratios) + 2) + "|")
         rows = []
         for press in {record["press"]: None for record in of_task}:
-            cells, held, counted = [], 1.0, 0
-            for ratio in RATIOS:
+            cells, held, counted = {}, 1.0, 0
+            for ratio in ratios:
                 of = [record for record in of_task if record["press"] == press and record["compression_ratio"] == ratio]
                 counted = len(of)
                 losses = [record["answer_log_likelihood"] - record["full_log_likelihood"] for record in of]
                 mean, half = statistics.mean(losses), t.ppf(0.975, len(losses) - 1) * statistics.stdev(losses) / len(losses) ** 0.5
-                cells.append((mean, half))
+                cells[ratio] = (mean, half)
                 if ratio == 0.75:
                     held = statistics.mean(record["bytes"] for record in of)
-            rows.append((cells[1][0], press if counted == len(prompts) else f"{press} ({counted} prompts)", cells, held))
-        for _, press, cells, held in sorted(rows, reverse=True):
-            shown = " | ".join(f"{mean:+.3f} [{mean - half:+.3f}, {mean + half:+.3f}]" for mean, half in cells)
+            rows.append((cells[0.75][0], press if counted == len(prompts) else f"{press} ({counted} prompts)", cells, held))
+        for _, press, cells, held in sorted(rows, key=lambda row: -row[0]):
+            shown = " | ".join(f"{mean:+.3f} [{mean - half:+.3f}, {mean + half:+.3f}]" for mean, half in cells.values())
             print(f"| {press} | {shown} | {100 * held:.0f} % |")
 
 
@@ -319,6 +325,8 @@ def main():
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--policies", default="default,h2o-mean,snapkv")
     parser.add_argument("--only-ours", action="store_true", help="policies alone, beside records that are there, and attached, too")
+    parser.add_argument("--ratios", default="0.5,0.75,0.875", help="shares that are dropped; the table wants 0.75 among them")
+    parser.add_argument("--dtype", default="float32", help="of weights, keys and values")
     parser.add_argument("--shard", default="0/1", help="these of the prompts, for several processes")
     options = parser.parse_args()
     if options.table:
@@ -331,7 +339,7 @@ def main():
     logging.disable(logging.WARNING)
     shard, shards = map(int, options.shard.split("/"))
     prompts = [json.loads(line) for line in open(prompts)][shard::shards]
-    bench = Bench(str(folder), options.policies.split(","), options.only_ours)
+    bench = Bench(str(folder), options)
     with torch.no_grad():
         bench.check(prompts[0])
         measure_rest(prompts, output, bench.measure)
