@@ -197,42 +197,53 @@ class Bench:
 
     # -- asking -------------------------------------------------------------------------------------------------------------------
 
-    def answer_log_likelihood(self, compressed, context, question, answer):
-        """Mean over the answer's tokens, nat. Where kvpress hides entries, the answer goes in one token at a time, as it generates."""
+    def answer_log_likelihoods(self, cells, context, question, answer):
+        """{cell: mean over the answer's tokens, nat}. Caches whose tensors are equally long are asked together, as rows of a batch."""
+        alike = {}
+        for key, one in cells.items():
+            alike.setdefault((one.layers[0][0].shape[2], one.layers[0][2] is not None), []).append(key)
+        out = {}
+        for keys in alike.values():
+            out.update(zip(keys, self.ask([cells[key] for key in keys], context, question, answer), strict=True))
+        return out
+
+    def ask(self, together, context, question, answer):
+        """Where kvpress hides entries, the answer goes in one token at a time, as it generates: its fake keys hide the less, the more
+        queries one key has to be far from."""
         torch = self.torch
         cache = self.transformers.DynamicCache()
-        hides = False
-        for index, (keys, values, hidden) in enumerate(compressed.layers):
-            cache.update(keys.clone(), values.clone(), index)
-            self.layers[index].masked_key_indices = hidden
-            hides = hides or hidden is not None
-        parts = [question, *([token] for token in answer[:-1])] if hides else [question + answer[:-1]]
-        at, rows = len(context), []
-        for part in parts:
+        for index, parts in enumerate(zip(*(one.layers for one in together), strict=True)):
+            keys, values, hidden = zip(*parts, strict=True)
+            cache.update(torch.cat(keys), torch.cat(values), index)
+            hides = hidden[0] is not None
+            if hides:  # places of a row: rows (all 0), KV heads, entries
+                numbered = [(rows + number, heads, entries) for number, (rows, heads, entries) in enumerate(hidden)]
+                self.layers[index].masked_key_indices = tuple(torch.cat(each) for each in zip(*numbered, strict=True))
+        pieces = [question, *([token] for token in answer[:-1])] if hides else [question + answer[:-1]]
+        at, logits = len(context), []
+        for piece in pieces:
             out = self.model(
-                input_ids=torch.tensor([part]),
-                position_ids=torch.arange(at, at + len(part)).unsqueeze(0),
+                input_ids=torch.tensor([piece] * len(together)),
+                position_ids=torch.arange(at, at + len(piece)).unsqueeze(0),
                 past_key_values=cache,
                 logits_to_keep=1 if hides else len(answer),
             )
-            rows.append(out.logits[0])
-            at += len(part)
+            logits.append(out.logits)
+            at += len(piece)
         for module in self.layers:
             module.masked_key_indices = None
-        chances = torch.log_softmax(torch.cat(rows).float(), dim=-1)
-        return chances[torch.arange(len(answer)), torch.tensor(answer)].mean().item()
+        chances = torch.log_softmax(torch.cat(logits, dim=1).float(), dim=-1)
+        return chances[:, torch.arange(len(answer)), torch.tensor(answer)].mean(dim=1).tolist()
 
     def measure(self, prompt):
         context, question, answer = self.encode(prompt)
         full = self.full(context)
-        best = self.answer_log_likelihood(full, context, question, answer)
+        (best,) = self.ask([full], context, question, answer)
         cells = {} if self.only_ours else {**self.by_layer(context), **self.kvzip(context)}
         for name in self.policies:
             cells.update(self.ours(context, name))
-        measured = {
-            key: (one.entries() / full.entries(), one.bytes(), self.answer_log_likelihood(one, context, question, answer))
-            for key, one in cells.items()
-        }
+        answered = self.answer_log_likelihoods(cells, context, question, answer)
+        measured = {key: (one.entries() / full.entries(), one.bytes(), answered[key]) for key, one in cells.items()}
         if self.only_ours:
             for name in self.policies:
                 for ratio in self.ratios:
