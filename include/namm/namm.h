@@ -74,6 +74,11 @@ typedef struct namm_needs {
 NAMM_API namm_code namm_policy_needs(const namm_policy* policy, namm_needs* out);
 /* Registry name, e.g. "h2o-mean"; lasts as long as the policy. Null for a null policy. */
 NAMM_API const char* namm_policy_name(const namm_policy* policy);
+/* How keys and values are held where the policy's file was made: "f16", "q8_0", "q4_0", or apart, "q8_0,q4_0"; "f16" also where
+ * the file says nothing. Holding rows is the runtime's business and nothing here depends on it but bytes_per_number of
+ * namm_sequence_create: a runtime that holds them otherwise should tell its user, because a budget in tokens then takes other
+ * memory. Lasts as long as the policy. Null for a null policy. */
+NAMM_API const char* namm_policy_store(const namm_policy* policy);
 
 /* ---- Sequences ----------------------------------------------------------------------------------------------------------------
  */
