@@ -65,13 +65,13 @@ Words known_words(std::string_view command, std::string_view name) {
       {"statistics", {"all", "sums"}},
       {"keys", {"f16", "f32", "none"}},
       {"clock", {"wall", "processor"}},
-      {"store", {"f16", "q8_0", "q4_0", "q8_0,q4_0"}},
+      {"store", {"f16", "q8_0", "q4_0", "q8_0,q4_0", "f16+4means", "q8_0+4means"}},
       {"kernel", {"all", "none"}},
       {"counter", {"words", "chars/4", "chars"}},
       {"budget", {"50%", "25%", "12.5%"}}};
   if (command == "prompts" && name == "split") return {"train", "validation", "test"};
   if (command == "calibrate" && name == "format") return {"json", "safetensors"};
-  if (command == "tune" && name == "store") return {"auto", "f16", "q8_0", "q4_0", "q8_0,q4_0"};
+  if (command == "tune" && name == "store") return {"auto", "f16", "q8_0", "q4_0", "q8_0,q4_0", "f16+4means", "q8_0+4means"};
   if (command == "evolve" && name == "start") return {"zeros", "least-squares"};
   for (const Known& known : kKnown)
     if (known.name == name) return known.words;

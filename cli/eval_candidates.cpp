@@ -20,6 +20,7 @@ bool same_row(const Candidate& a, const Candidate& b) {
 /// What a store of fewer bits costs by itself: the full cache, held so, beside the one in f16 that is always measured.
 void add_full(const CachePolicy& file, const MemoryOptions& options, std::vector<Candidate>& out) {
   Candidate candidate{"", make_memory(file, options, {}), nullptr, {}};
+  candidate.memory.store.means = 0;  // nothing is evicted
   if (candidate.memory.store == RowFormats()) return;
   candidate.name = "full in " + to_string(candidate.memory.store);
   if (std::none_of(out.begin(), out.end(), [&](const Candidate& one) { return one.name == candidate.name; }))

@@ -133,7 +133,8 @@ void add_store(po::options_description& options) {
   options.add_options()(
       "store", po::value<std::string>()->value_name("TYPE"),
       "how keys and values are held: f16, q8_0 (8.5 bits a number in place of 16), q4_0 (4.5 bits), or keys and "
-      "values apart: q8_0,q4_0; default: the policy's own, else f16");
+      "values apart: q8_0,q4_0; with +4means behind it (f16+4means) four entries per KV head, within the budget, stand for "
+      "what was evicted there; default: the policy's own, else f16");
 }
 
 std::vector<MemoryOptions> memories_from(const po::variables_map& values) {

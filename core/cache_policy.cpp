@@ -3,6 +3,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <cmath>
 #include <exception>
 #include <map>
 #include <numeric>
@@ -135,10 +136,14 @@ void require_valid(const CachePolicy& policy) {
                                 "(--probe for evolve)");
   if (policy.interval_tokens < 1)
     throw std::invalid_argument("interval: must be at least 1 token, is " + std::to_string(policy.interval_tokens));
-  const int protected_tokens = selection.sinks + selection.recent;
+  const int protected_tokens = selection.sinks + selection.recent, means = policy.store.means;
   if (selection.sinks < 0 || selection.recent < 0)
     throw std::invalid_argument("protected tokens: must be 0 or more, are " + std::to_string(selection.sinks) + " sinks and " +
                                 std::to_string(selection.recent) + " recent");
+  if (selection.budget.unit == Budget::Unit::tokens && means > 0 && selection.budget.value < protected_tokens + means)
+    throw std::invalid_argument("budget: must hold the " + std::to_string(protected_tokens) + " protected tokens and " +
+                                std::to_string(means) + " means of evicted ones (store), is " + to_string(selection.budget) +
+                                "; raise it, protect fewer tokens, or hold fewer means");
   if (selection.budget.unit == Budget::Unit::tokens && selection.budget.value < protected_tokens)
     throw std::invalid_argument(
         "budget: must hold the " + std::to_string(protected_tokens) + " protected tokens (" + std::to_string(selection.sinks) +
@@ -168,8 +173,10 @@ Selection update_heads(const CachePolicy& policy, std::span<const HeadTokens> he
   if (policy.observer) for_all_heads(heads.size(), threads, [&](std::size_t h) { policy.observer->on_update(heads[h]); });
   if (!policy.drops()) return keep_all(heads);
   const std::int64_t count = all_heads > 0 ? all_heads : static_cast<std::int64_t>(heads.size());
-  const std::int64_t budget =
+  std::int64_t budget =
       policy.selection.budget.tokens(tokens_seen, bytes_per_token / static_cast<double>(count), count, compression);
+  if (budget >= 0)  // means are held in 16 bits
+    budget = std::max<std::int64_t>(1, budget - static_cast<std::int64_t>(std::ceil(policy.store.means * compression)));
   return plan_update(*policy.policy, policy.selection, heads, budget, threads);
 }
 

@@ -85,30 +85,22 @@ struct Codes {
 };
 
 // logits[row][e] += the products with a block's keys: the codes' sums, group by group, by the scale of each entry.
-void multiply_key_codes(const RaggedHead& head, const QueryTile& tile, std::size_t rows, std::size_t at, float* HWY_RESTRICT sums,
+void multiply_key_codes(const RaggedHead& head, const QueryTile& tile, std::size_t rows, std::size_t at,
                         float* HWY_RESTRICT logits, std::size_t stride) {
-  const F32 d;
   const std::size_t size = head.key_size;
   const Codes block(head.keys, head.key_format, size, at);
   for (std::size_t g = 0; g < scales_of(size); ++g) {
     const std::size_t begin = g * kScaleGroup, depth = std::min(kScaleGroup, size - begin);
     const std::int8_t* const codes = block.codes + code_bytes(head.key_format, begin) * kBlock;
     const std::uint16_t* const scales = block.scales + g * kBlock;
-    if (head.key_format == RowFormat::q4_0) {
-      by_three(rows, [&](auto at_once, std::size_t r) {
-        key_halves_tile<decltype(at_once)::value>(tile.rows + r * size + begin, size, codes, depth / 2, scales,
-                                                  logits + r * stride, stride);
-      });
-      continue;
-    }
-    std::memset(sums, 0, rows * kBlock * sizeof(float));
-    multiply(tile.rows + begin, size, rows, codes, kBlock, depth, kBlock, sums, kBlock);
-    for (std::size_t e = 0; e < kBlock; e += hn::Lanes(d)) {
-      const auto scale = load(scales + e);
-      for (std::size_t r = 0; r < rows; ++r)
-        hn::StoreU(hn::MulAdd(hn::LoadU(d, sums + r * kBlock + e), scale, hn::LoadU(d, logits + r * stride + e)), d,
-                   logits + r * stride + e);
-    }
+    by_three(rows, [&](auto at_once, std::size_t r) {
+      constexpr int kRows = decltype(at_once)::value;
+      const float* const numbers = tile.rows + r * size + begin;
+      if (head.key_format == RowFormat::q4_0)
+        key_halves_tile<kRows>(numbers, size, codes, depth / 2, scales, logits + r * stride, stride);
+      else
+        key_codes_tile<kRows>(numbers, size, codes, depth, scales, logits + r * stride, stride);
+    });
   }
 }
 
@@ -152,7 +144,7 @@ void score_block(const RaggedHead& head, const QueryTile& tile, std::size_t bloc
     convert_keys(head, block, keys);
     multiply(tile.rows, head.key_size, rows, keys, kBlock, head.key_size, kBlock, logits, stride);
   } else if (head.key_format != RowFormat::f16) {
-    multiply_key_codes(head, tile, rows, block, keys, logits, stride);
+    multiply_key_codes(head, tile, rows, block, logits, stride);
   } else {
     multiply(tile.rows, head.key_size, rows, head.keys + block * head.key_size * kBlock, kBlock, head.key_size, kBlock, logits,
              stride);

@@ -2,7 +2,8 @@
 # What fewer bits cost by themselves, and beside fewer tokens: the full cache held in each format, then a calibrated policy at shares of the bytes.
 # What is done is not done again. Needs a built tree with the target namm_requantize.
 #   bash experiments/bits/run.sh [OUTPUT_DIR]
-# STORES, BUDGETS (empty: the formats alone), SAMPLES, SEED, WORKERS and MODEL in the environment take other cells.
+# FORMATS (for the full cache; may be empty), STORES (beside a policy; may be empty), BUDGETS, SAMPLES, SEED, WORKERS and MODEL in
+# the environment take other cells.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 output=$(realpath -m "${1:-$root/build/experiments/bits}")
@@ -22,14 +23,15 @@ measure() {  # STORE FILE ARGUMENTS...
   "$namm" eval --model "$model" --store "$1" --json "$2" --resume --tasks niah-multikey-1,text --haystack "$text" --length 700 \
     --samples "${SAMPLES:-20}" --seed "${SEED:-101}" --workers "$workers" --quiet "${@:3}" > /dev/null
 }
-for store in ${STORES-q8_0 q8_0,q4_0 q4_0 f16,q4_0}; do measure "$store" "full-$store.jsonl" --policy full; done
-budgets=${BUDGETS-25%bytes,12.5%bytes,6.25%bytes}
-[ -n "$budgets" ] || exit 0
+for store in ${FORMATS-q8_0 q8_0,q4_0 q4_0 f16,q4_0}; do measure "$store" "full-$store.jsonl" --policy full; done
+stores=${STORES-f16 f16+4means q8_0 q8_0,q4_0 q8_0,q4_0+4means q4_0}
+[ -n "$stores" ] || exit 0
 [ -e calibrated/policy.json ] && [ ! -e calibrated/calibration.state ] || {
   how=(--output calibrated)
   [ ! -e calibrated/calibration.state ] || how=(--resume calibrated)
   "$namm" calibrate --no-keep --model "$model" "${how[@]}" --seed 1 --workers "$workers"
 }
-for store in f16 ${STORES-q8_0 q8_0,q4_0 q4_0}; do
-  measure "$store" "bytes-$store.jsonl" --policy calibrated/policy.json --mode pooled --budget "$budgets"
+for store in $stores; do
+  measure "$store" "bytes-$store.jsonl" --policy calibrated/policy.json --mode pooled \
+    --budget "${BUDGETS:-25%bytes,12.5%bytes,6.25%bytes}"
 done

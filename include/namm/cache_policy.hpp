@@ -21,7 +21,7 @@ struct CachePolicy {
   SpectrogramSettings spectrogram;               ///< of the statistics; a policy file says what the policy was evolved with
   SelectionSettings selection;                   ///< budget, mode, protected tokens
   int interval_tokens = 512;                     ///< tokens between updates, at least 1
-  RowFormats store = {};                         ///< how keys and values are held; scores are of what they were before
+  RowFormats store = {};                         ///< what is held, and how; scores are of what keys and values were before
   std::shared_ptr<Observer> observer = nullptr;  ///< who watches meanwhile, with or without a policy; null: nobody
 
   /// "25%", "0.25", "256" (tokens per layer and KV head), "64MiB", "12.5%bytes", "none" (parse_budget). Throws
@@ -31,8 +31,8 @@ struct CachePolicy {
   /// "uniform", "pooled", "threshold", "reference" (SelectionMode). Throws std::invalid_argument.
   CachePolicy with_mode(std::string_view mode) const;
   CachePolicy with_interval(int tokens) const;
-  /// "f16", "q8_0", "q4_0", "q8_0,q4_0" (keys, values; parse_row_formats). llama.cpp's caches in host memory can; in device
-  /// memory it is refused; the C interface only tells it, Transformers warns. Throws std::invalid_argument.
+  /// "f16", "q8_0", "q4_0", "q8_0,q4_0" (keys, values), "f16+4means" (parse_row_formats). llama.cpp's caches in host memory can;
+  /// in device memory it is refused; the C interface only tells it, Transformers warns. Throws std::invalid_argument.
   CachePolicy with_store(std::string_view formats) const;
   /// Tokens that are never dropped: the first `sinks` and the newest `recent`.
   CachePolicy with_protection(int sinks, int recent) const;

@@ -10,12 +10,17 @@ namespace namm {
 /// first.
 enum class RowFormat : std::uint8_t { f16, q8_0, q4_0 };
 
+/// What a store holds: rows of kept tokens in these formats, and means of evicted ones.
 struct RowFormats {
   RowFormat keys = RowFormat::f16, values = RowFormat::f16;
+  /// At most so many entries per layer and KV head stand for what was evicted there, 0 .. 16: the mean key and value of tokens
+  /// with like keys, in 16 bits, seen with the log of their number added to the logit. They count in the budget.
+  int means = 0;
   friend bool operator==(const RowFormats&, const RowFormats&) = default;
 };
 
-/// "f16", "q8_0", "q4_0", or keys and values apart: "q8_0,q4_0". Throws std::invalid_argument.
+/// "f16", "q8_0", "q4_0", or keys and values apart: "q8_0,q4_0"; with means behind it: "f16+4means". Throws
+/// std::invalid_argument.
 RowFormats parse_row_formats(std::string_view text);
 /// The shortest of these.
 std::string to_string(const RowFormats& formats);

@@ -44,7 +44,7 @@ TEST_CASE("policies are read from either form, and damaged ones refused with a s
 
 TEST_CASE("a runtime is told how a policy's file holds keys and values, in either form", "[c]") {
   const namm::test::Folder folder;
-  for (const char* store : {"f16", "q8_0", "q8_0,q4_0"}) {
+  for (const char* store : {"f16", "q8_0", "q8_0,q4_0", "f16+4means"}) {
     for (const char* name : {"policy.json", "policy.safetensors"}) {
       const std::string file = folder / name;
       namm::PolicyFile made = namm::resolve_policy("default");

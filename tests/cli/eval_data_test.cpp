@@ -177,6 +177,33 @@ TEST_CASE("eval --compress once: nothing is dropped before the context is read, 
   check_refused(run_program({"eval", "--model", host, "--compress", "twice"}), 2, {"--compress", "twice"});
 }
 
+TEST_CASE("eval: means of what was evicted bring the model nearer to its full cache, in as many entries") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  const auto results = [&](const std::string& store) {
+    const Outcome outcome =
+        run_program({"eval", "--model", host, "--tasks", "text", "--length", "700", "--samples", "8", "--policy", "random,knorm",
+                     "--budget", "12.5%", "--store", store, "--json", folder / (store + ".jsonl"), "--quiet"});
+    CAPTURE(outcome.err);
+    REQUIRE(outcome.code == 0);
+    return parse_lines(read(folder / (store + ".jsonl")));
+  };
+  const auto without = results("f16"), with = results("f16+4means");
+  REQUIRE((without.size() == 3 && with.size() == 3));
+  CHECK(with[0]["policy"] == "full");
+  for (const std::size_t row : {1, 2}) {
+    const json &a = without[row], &b = with[row];
+    CAPTURE(a["policy"], a["fidelity_kl"], b["fidelity_kl"]);
+    CHECK(b["store"] == "f16+4means");
+    CHECK(b["memory"] != a["memory"]);
+    CHECK(b["fidelity_kl"].get<double>() < 0.95 * a["fidelity_kl"].get<double>());
+    CHECK(b["entries_final"] == a["entries_final"]);
+    CHECK(b["entries_final"].get<double>() < 0.13 * b["entries_full"].get<double>());
+    CHECK(b["kv_bytes_final"].get<double>() < 1.05 * a["kv_bytes_final"].get<double>());
+    CHECK(b["physical_saving"].get<double>() > 0.6);
+  }
+}
+
 TEST_CASE("eval: random draws anew for every prompt, and the same when the prompt comes again") {
   NAMM_NEED_HOST(host);
   const Folder folder;

@@ -69,6 +69,15 @@ TEST_CASE("run holds keys and values as --store says, with a policy and without"
   std::vector<std::string> codes = policy;
   codes.insert(codes.end(), {"--store", "q8_0"});
   CHECK(bytes_with(codes) < 0.8 * bytes_with(policy));
+  // means of what was evicted take the places of tokens, and stand in halves beside them
+  std::vector<std::string> means = policy;
+  means.insert(means.end(), {"--store", "f16+4means"});
+  CHECK(bytes_with(means) < 1.05 * bytes_with(policy));
+  for (const char* const wrong : {"f16+0means", "f16+17means", "f16+means", "f16+4", "f16,q8_0,q4_0", "+4means", "f16,"})
+    check_refused(run_program({"run", "--model", host, "--prompt", "a", "--store", wrong}), 2, {"--store", "f16+4means", wrong});
+  check_refused(
+      run_program({"run", "--model", host, "--prompt", "a", "--policy", "h2o", "--budget", "22", "--store", "f16+4means"}), 2,
+      {"20 protected tokens and 4 means", "is 22"});
   check_refused(run_program({"run", "--model", host, "--prompt", "a", "--store", "q2_k"}), 2, {"--store", "f16", "q8_0", "q2_k"});
   check_refused(run_program({"run", "--model", host, "--prompt", "a", "--store", "q8_0", "--attachment", "callback", "--policy",
                              "h2o", "--budget", "25%"}),

@@ -78,6 +78,9 @@ TEST_CASE("A policy file keeps everything") {
   content.erase("store");
   write(folder.path() / "before.json", content.dump());
   CHECK(load_policy_file(folder.path() / "before.json").store == RowFormats());
+  content["store"] = "q8_0+4means";
+  write(folder.path() / "means.json", content.dump());
+  CHECK(load_policy_file(folder.path() / "means.json").store == RowFormats{RowFormat::q8_0, RowFormat::q8_0, 4});
   // writing it again gives the same bytes
   save_policy_file(folder.path() / "again.json", back);
   CHECK(read(path) == read(folder.path() / "again.json"));

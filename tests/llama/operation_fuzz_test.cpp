@@ -38,6 +38,8 @@ constexpr FuzzKind kFuzzKinds[] = {
     {"jamba", "default", 1000, true, false, "f16,q8_0"},
     {"gemma2", "h2o-mean", 24, false, false, "q8_0,q4_0"},
     {"jamba", "streaming", 24, true, false, "q4_0"},
+    {"llama", "h2o-mean", 24, false, false, "f16+4means"},
+    {"gemma2", "streaming", 24, true, true, "q8_0,q4_0+2means"},
 };
 
 unsigned from_environment(const char* name, unsigned otherwise) {

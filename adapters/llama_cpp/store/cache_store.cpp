@@ -80,7 +80,7 @@ std::vector<HeadList> CacheStore::make_lists(const LayerShape& shape, std::int64
   return out;
 }
 
-void CacheStore::update_sequence(Sequence& sequence) {
+void CacheStore::update_sequence(const Group& group, std::int64_t key, Sequence& sequence) {
   if (!memory_.updates() || windows_unknown(sequence)) return;
   std::vector<HeadList*> lists;
   std::vector<HeadTokens> heads;
@@ -107,10 +107,19 @@ void CacheStore::update_sequence(Sequence& sequence) {
   const Selection selection = update_heads(memory_, heads, sequence.tokens_seen, bytes, 0, threads_, halves / bytes);
   for (std::size_t i = 0; i < lists.size(); ++i)
     if (selection.kept[i].size() < lists[i]->size()) sequence.exact_from = sequence.tokens_seen;
+  // a mean is seen by all branches, and a token by its own
+  const bool leave_means = cuts_ && !group.cells.at(stream_of(key)).branched.contains(sequence_of(key));
   FirstError error;
 #pragma omp parallel for schedule(dynamic, 4) num_threads(threads) if (threads > 1)
   for (std::int64_t i = 0; i < count; ++i)
-    error.guard([&] { lists[static_cast<std::size_t>(i)]->keep(selection.kept[static_cast<std::size_t>(i)]); });
+    error.guard([&] {
+      HeadList& list = *lists[static_cast<std::size_t>(i)];
+      const auto& kept = selection.kept[static_cast<std::size_t>(i)];
+      if (leave_means)
+        list.evict(kept);
+      else
+        list.keep(kept);
+    });
   error.rethrow();
   tidy();
   ++usage_.updates;
@@ -122,7 +131,7 @@ void CacheStore::update() {
   for (auto& group : groups_)
     if (!group->windowed)
       for (auto& [key, sequence] : group->sequences)
-        if (!sequence.open) update_sequence(sequence);
+        if (!sequence.open) update_sequence(*group, key, sequence);
 }
 
 void CacheStore::reset(CachePolicy memory) {

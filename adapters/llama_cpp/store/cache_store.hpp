@@ -232,8 +232,8 @@ class CacheStore {
   void for_each_loser(Group& group, int stream, const BatchPlan& plan, Work work);
   void settle_all();
   void settle_if(bool (*wanted)(const OpenPart&));
-  void settle(const Group& group, Sequence& sequence);
-  void finish_open(const Group& group, Sequence& sequence);
+  void settle(const Group& group, std::int64_t key, Sequence& sequence);
+  void finish_open(const Group& group, std::int64_t key, Sequence& sequence);
   void take_back_all();
   void take_back(Group& group, std::int64_t key, Sequence& sequence);
   void take_back_peer(Group& group, std::int64_t key, std::int32_t first);
@@ -249,7 +249,7 @@ class CacheStore {
   void leave_window(Sequence& sequence, const std::vector<bool>& seen);
   Group* primary() const;
   SequenceUse use_of(const Group& group, std::int64_t key, const Sequence& sequence) const;
-  void update_sequence(Sequence& sequence);
+  void update_sequence(const Group& group, std::int64_t key, Sequence& sequence);
   void measure();
   std::string fingerprint() const;
   std::string held_as() const;

@@ -146,7 +146,7 @@ SequenceUse CacheStore::use_of(const Group& group, std::int64_t key, const Seque
     use.kv_bytes_full += std::llround(static_cast<double>(full) * (static_cast<double>(shape.key_size) * shape.key_bytes +
                                                                    static_cast<double>(shape.value_size) * shape.value_bytes));
     for (const HeadList& list : heads) {
-      use.entries += static_cast<std::int64_t>(list.size());
+      use.entries += static_cast<std::int64_t>(list.size() + list.means().size());
       use.kv_bytes += static_cast<std::int64_t>(list.kv_bytes());
       use.statistics_bytes += static_cast<std::int64_t>(list.bookkeeping_bytes());
     }

@@ -18,7 +18,7 @@ std::vector<std::int64_t> CacheStore::copy_stream(int source, int target) {
     cells[g].emplace(target, from->second);
     for (auto& [key, sequence] : group.sequences) {
       if (stream_of(key) != source) continue;
-      settle(group, sequence);
+      settle(group, key, sequence);
       Sequence& to = sequences[g][moved(key)];
       to.tokens_seen = sequence.tokens_seen;
       to.exact_from = sequence.exact_from;

@@ -31,7 +31,7 @@ std::vector<CacheStore::Cut> CacheStore::cuts_in_peers(Group& group, int stream,
       if (peer.open && !peer.open->computed && peer.open->first >= length)
         take_back(other, key, peer);
       else
-        settle(other, peer);
+        settle(other, key, peer);
       if (peer.tokens_seen <= length) return;
       check_cut(other, peer, length);
       make_room_to_drop(cells);

@@ -156,7 +156,7 @@ void attend_group(std::span<HeadList> heads, const QueryGroup& group, const Atte
 
 #pragma omp parallel num_threads(call.threads) if (call.threads > 1)
     {
-      PartMemory own_memory;
+      PartMemory own_memory, means_memory;
       Tile own_tile;
       float* const scratch = scratch_of_all.get() + scratch_size * static_cast<std::size_t>(omp_get_thread_num());
       if (decode) {
@@ -187,20 +187,24 @@ void attend_group(std::span<HeadList> heads, const QueryGroup& group, const Atte
             rows.resize(static_cast<std::size_t>(std::min(kTileQueries, queries)) * head.count);
             mean = rows.data();
           }
-          if (decode) {
-            kernels::merge_parts(head, decode_tiles[h].view, &finished[h * parts], parts, sinks(unit % head_count),
-                                 decode_tiles[h].outputs.data(), mean, head.count);
-            decode_tiles[h].rotate_back(head);
-            return;
-          }
           const int first = (begin + static_cast<int>(t)) * kTileQueries;
-          own_tile.load(call, group, stream, h, per_group, first, std::min(queries, first + kTileQueries), head);
-          auto part = own_memory.part(own_tile.outputs.size(), 0, kernels::blocks_of(head.count),
-                                      kernels::padded_value_size(head.value_size), statistics);
-          kernels::attend_part(head, own_tile.view, part, scratch);
-          kernels::merge_parts(head, own_tile.view, &part, 1, sinks(unit % head_count), own_tile.outputs.data(), mean,
+          if (!decode) own_tile.load(call, group, stream, h, per_group, first, std::min(queries, first + kTileQueries), head);
+          const Tile& tile = decode ? decode_tiles[h] : own_tile;
+          std::vector<kernels::AttentionPart> joined;
+          if (decode) {
+            joined.assign(finished.begin() + h * parts, finished.begin() + (h + 1) * parts);
+          } else {
+            joined.push_back(own_memory.part(tile.outputs.size(), 0, kernels::blocks_of(head.count),
+                                             kernels::padded_value_size(head.value_size), statistics));
+            kernels::attend_part(head, tile.view, joined.back(), scratch);
+          }
+          if (const EvictedMeans& means = heads[h].means(); means.size() > 0) {
+            joined.push_back(means_memory.part(tile.outputs.size(), 0, 0, kernels::padded_value_size(head.value_size), false));
+            means.attend(head, tile.view, joined.back());
+          }
+          kernels::merge_parts(head, tile.view, joined.data(), joined.size(), sinks(unit % head_count), tile.outputs.data(), mean,
                                head.count);
-          own_tile.rotate_back(head);
+          tile.rotate_back(head);
         });
       if (statistics) {
 #pragma omp for schedule(dynamic, 1)

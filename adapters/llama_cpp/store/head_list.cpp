@@ -38,7 +38,13 @@ const std::byte* packed(RowFormat format, const std::uint16_t* halves, std::size
 
 HeadList::HeadList(std::size_t key_size, std::size_t value_size, const StatisticsSettings& statistics,
                    const std::shared_ptr<PageRegion>& region, RowFormats formats)
-    : key_size_(key_size), value_size_(value_size), formats_(formats), keys_(region), values_(region), statistics_(statistics) {}
+    : key_size_(key_size),
+      value_size_(value_size),
+      formats_(formats),
+      keys_(region),
+      values_(region),
+      statistics_(statistics),
+      means_(static_cast<std::size_t>(formats.means)) {}
 
 HeadList::HeadList(std::size_t key_size, std::size_t value_size, const StatisticsSettings& statistics, RowLease lease,
                    const std::shared_ptr<PageRegion>& region)
@@ -144,8 +150,22 @@ void HeadList::keep(std::span<const std::int32_t> kept) {
   reserve(kept.size());
 }
 
+void HeadList::evict(std::span<const std::int32_t> kept) {
+  std::vector<std::int32_t> evicted;
+  for (std::size_t e = 0, next = 0; means_.limit() > 0 && e < size(); ++e)
+    if (next < kept.size() && static_cast<std::size_t>(kept[next]) == e)
+      ++next;
+    else
+      evicted.push_back(static_cast<std::int32_t>(e));
+  EvictedMeans with = means_;
+  with.absorb(view(), evicted);
+  keep(kept);
+  means_ = std::move(with);
+}
+
 HeadList HeadList::duplicate(const std::shared_ptr<PageRegion>& region, std::vector<std::byte> held) const {
   HeadList out(key_size_, value_size_, statistics_.settings(), region, formats_);
+  out.means_ = means_;
   out.cells_ = cells_;
   out.statistics_ = statistics_;
   out.values_overflow_ = values_overflow_;

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "adapters/llama_cpp/store/evicted_means.hpp"
 #include "adapters/llama_cpp/store/page_region.hpp"
 #include "adapters/llama_cpp/store/row_slots.hpp"
 #include "kernels/ragged_attention.hpp"
@@ -54,6 +55,8 @@ class HeadList {
   /// Keeps the entries with these ascending indices; memory of the others goes back to the system. Commits, which needs memory;
   /// if it is refused nothing has changed.
   void keep(std::span<const std::int32_t> kept);
+  /// The same, and the means take up the others.
+  void evict(std::span<const std::int32_t> kept);
 
   /// For saved sessions: the entries whose cell has a row (`row_of_cell[cell]`, -1 = none), with their statistics. The list
   /// itself goes on. `read` gives rows that are held elsewhere, of these slots.
@@ -75,6 +78,7 @@ class HeadList {
   HeadList copy(std::span<const std::int32_t> kept, const std::shared_ptr<PageRegion>& region) const;
 
   std::size_t size() const { return cells_.size(); }
+  const EvictedMeans& means() const { return means_; }
   std::span<const std::int32_t> cells() const { return cells_; }
   /// Of an entry whose row is held elsewhere: where.
   std::int32_t slot_of(std::size_t entry) const { return lease_.slot_of(cells_[entry]); }
@@ -83,7 +87,9 @@ class HeadList {
   /// Keys, values and sizes; visibility is left for the caller.
   kernels::RaggedHead view() const;
   /// Memory for them; of rows that are held elsewhere what they take by themselves.
-  std::size_t kv_bytes() const { return lease_ ? size() * lease_.row_bytes() : keys_.mapped() + values_.mapped(); }
+  std::size_t kv_bytes() const {
+    return lease_ ? size() * lease_.row_bytes() : keys_.mapped() + values_.mapped() + means_.bytes();
+  }
   /// Of the key and the value of an entry.
   std::size_t row_bytes() const { return lease_ ? lease_.row_bytes() : key_bytes() + value_bytes(); }
   std::size_t bookkeeping_bytes() const;
@@ -100,6 +106,7 @@ class HeadList {
   bool values_overflow_ = false;  // one that was appended is not finite
   std::vector<std::int32_t> cells_;
   HeadStatistics statistics_;
+  EvictedMeans means_;
   RowLease lease_;                   // if the rows are held elsewhere
   std::vector<std::byte> restored_;  // the same, between restore() or duplicate() and take_slots()
 

@@ -23,7 +23,7 @@ bool CacheStore::crossed(const OpenPart& open) const {
   return open.first / memory_.interval_tokens != (std::int64_t{open.last} + 1) / memory_.interval_tokens;
 }
 
-void CacheStore::settle(const Group& group, Sequence& sequence) {
+void CacheStore::settle(const Group& group, std::int64_t key, Sequence& sequence) {
   if (!sequence.open) return;
   const bool again = std::exchange(sequence.open->computed, true);
   const auto give_up = [&sequence] {
@@ -32,7 +32,7 @@ void CacheStore::settle(const Group& group, Sequence& sequence) {
       for (HeadList& list : heads) list.leave_out();
   };
   try {
-    finish_open(group, sequence);
+    finish_open(group, key, sequence);
   } catch (const std::bad_alloc&) {  // nothing has changed, or lists that are done are
     if (again) give_up();
     throw;
@@ -43,7 +43,7 @@ void CacheStore::settle(const Group& group, Sequence& sequence) {
   sequence.open.reset();
 }
 
-void CacheStore::finish_open(const Group& group, Sequence& sequence) {
+void CacheStore::finish_open(const Group& group, std::int64_t key, Sequence& sequence) {
   const OpenPart& open = *sequence.open;
   std::vector<HeadList*> lists;
   for (auto& [index, heads] : sequence.layers)
@@ -56,7 +56,7 @@ void CacheStore::finish_open(const Group& group, Sequence& sequence) {
   error.rethrow();
   if (!open.attended || !crossed(open)) return;
   if (!group.windowed)
-    update_sequence(sequence);
+    update_sequence(group, key, sequence);
   else if (!open.window.empty())
     leave_window(sequence, open.window);
 }
@@ -86,7 +86,7 @@ void CacheStore::take_back_peer(Group& group, std::int64_t key, std::int32_t fir
   const auto found = group.sequences.find(key);
   if (found == group.sequences.end() || !found->second.open) return;
   if (found->second.open->last < first || found->second.open->computed)
-    settle(group, found->second);
+    settle(group, key, found->second);
   else
     take_back(group, key, found->second);
 }
@@ -96,7 +96,7 @@ void CacheStore::settle_if(bool (*wanted)(const OpenPart&)) {
   FirstError error;
   for (auto& group : groups_)
     for (auto& [key, sequence] : group->sequences)
-      if (sequence.open && wanted(*sequence.open)) error.guard([&, &one = sequence] { settle(*group, one); });
+      if (sequence.open && wanted(*sequence.open)) error.guard([&, name = key, &one = sequence] { settle(*group, name, one); });
   error.rethrow();
 }
 
@@ -165,8 +165,8 @@ void CacheStore::settle(std::int64_t key) {
   const auto found = first ? first->sequences.find(key) : decltype(first->sequences.find(key))();
   if (!first || found == first->sequences.end()) return;
   for (const auto& [group, peer] : found->second.peers)
-    if (const auto other = group->sequences.find(peer); other != group->sequences.end()) settle(*group, other->second);
-  settle(*first, found->second);
+    if (const auto other = group->sequences.find(peer); other != group->sequences.end()) settle(*group, peer, other->second);
+  settle(*first, key, found->second);
 }
 
 /// Of entries that are about to be dropped because their cells have another owner: the newest position, -1 if there are none.
@@ -188,11 +188,11 @@ std::int32_t CacheStore::newest_lost(const Sequence& sequence, const std::vector
 /// again what the newest token sees no more.
 void CacheStore::resolve_lost(Group& group, std::int64_t key, Sequence& sequence, std::int32_t newest) {
   if (!sequence.open || newest < 0) return;
-  if (sequence.open->computed) return settle(group, sequence);
+  if (sequence.open->computed) return settle(group, key, sequence);
   const bool slides =
       group.windowed || std::none_of(groups_.begin(), groups_.end(), [](const auto& other) { return other->windowed; });
   const bool left_window = slides && window_tokens_ > 0 && newest + window_tokens_ <= sequence.open->last;
-  if (newest < sequence.open->first || left_window) return settle(group, sequence);
+  if (newest < sequence.open->first || left_window) return settle(group, key, sequence);
   const std::int32_t from = sequence.open->first;
   for_each_peer(group, key, [&](Group& other, std::int64_t peer, Sequence&) { take_back_peer(other, peer, from); });
   take_back(group, key, sequence);
@@ -234,7 +234,7 @@ void CacheStore::resolve_by_mask(Group& group, int stream, const MaskView& mask,
     if (found == group.sequences.end() || !found->second.open) continue;
     const bool branches = !cells.cuts || cells.branched.contains(number);
     if (newest >= found->second.open->first || branches || found->second.open->computed)
-      settle(group, found->second);
+      settle(group, key, found->second);
     else
       take_back(group, key, found->second);
   }

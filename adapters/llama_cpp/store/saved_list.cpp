@@ -32,6 +32,7 @@ void HeadList::save(ByteWriter& out, std::span<const std::int32_t> row_of_cell, 
       out.numbers(value);
     }
   }
+  if (means_.limit() > 0) means_.save(out);
   if (entries.size() == size()) return statistics_.save(out);
   HeadStatistics part = statistics_;
   part.keep(entries);
@@ -59,6 +60,7 @@ void HeadList::restore(ByteReader& in, std::size_t row_count, const HeldRows& he
   }
   for (std::size_t e = 0; !lease_ && e < cells_.size(); ++e)
     put(e, bytes.data() + e * width, bytes.data() + e * width + key_bytes());
+  if (means_.limit() > 0) means_.restore(in, key_size_, value_size_);
   statistics_.restore(in);
   if (statistics_.size() != size())
     throw std::runtime_error("saved state: a head must have statistics for each of its " + std::to_string(size()) +

@@ -13,9 +13,11 @@ void must(bool holds, const char* what, std::int64_t key) {
         std::string("KV cache: ").append(what).append(", sequence ").append(std::to_string(key)).append(" is not so"));
 }
 
-void verify_list(const HeadList& list, const CellMap& cells, std::int64_t key) {
+void verify_list(const HeadList& list, const CellMap& cells, std::int64_t tokens_seen, std::int64_t key) {
   const auto positions = list.statistics().view().positions;
   must(list.size() == positions.size(), "a list and its statistics must have the same tokens", key);
+  must(list.means().tokens() + static_cast<std::int64_t>(list.size()) <= tokens_seen, "tokens must be held or evicted, once",
+       key);
   for (std::size_t e = 0; e < list.size(); ++e) {
     must(e == 0 || positions[e] > positions[e - 1], "positions must ascend", key);
     const auto cell = static_cast<std::size_t>(list.cells()[e]);
@@ -46,7 +48,7 @@ void CacheStore::verify() const {
       if (!sequence.open)
         must(sequence.tokens_seen == cells.newest[static_cast<std::size_t>(sequence_of(key))] + 1, "tokens must be counted", key);
       for (const auto& [index, heads] : sequence.layers)
-        for (const HeadList& list : heads) verify_list(list, cells, key);
+        for (const HeadList& list : heads) verify_list(list, cells, sequence.tokens_seen, key);
       for (const auto& [other, peer] : sequence.peers)
         if (const auto found = other->sequences.find(peer); found != other->sequences.end()) {
           must(sequence.open || found->second.open || found->second.tokens_seen == sequence.tokens_seen,

@@ -43,8 +43,8 @@ def attach(
     budget: a float is a share of the tokens seen, an int a number of tokens per layer and KV head, a str as for `namm`
     ("25%", "64MiB", "12.5%bytes", "none"). mode: "uniform", "pooled", "threshold", "reference". interval: tokens between two updates.
     sinks, recent: first and newest tokens that always stay. What is not given is what the policy says. store: "model" for a policy
-    file that holds keys and values in fewer bits (policy.store): they are held in the model's own type here, of which there is a
-    UserWarning otherwise.
+    file that holds keys and values otherwise (policy.store): they are held in the model's own type here, of which there is a
+    UserWarning unless it is given.
 
     Raises ValueError for what can be changed in the call, NotImplementedError with the reason if no policy attaches to the model.
     """

@@ -68,7 +68,7 @@ class Policy:
     def interval(self) -> int: ...
     @property
     def store(self) -> str:
-        """How the file says that llama.cpp is to hold keys and values: "f16" (or nothing is said), "q8_0", "q4_0", "q8_0,q4_0"."""
+        """How the file says that llama.cpp is to hold keys and values: "f16" (or nothing is said), "q8_0,q4_0", "f16+4means"."""
     @property
     def sinks(self) -> int: ...
     @property

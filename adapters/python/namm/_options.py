@@ -40,8 +40,8 @@ def settle_store(policy: Policy, store: str | None) -> None:
         raise ValueError(f'store: must be "model" (keys and values in the model\'s own type), is {store!r}; fewer bits are llama.cpp\'s')
     if store is None and policy.store != "f16":
         warnings.warn(
-            f"policy {policy.name}: its file holds keys and values as {policy.store}, here they are held in the model's own type: a budget "
-            'in tokens takes more memory, one in bytes holds fewer tokens; store="model" says that this is meant',
+            f"policy {policy.name}: its file holds keys and values as {policy.store}, here they are held in the model's own type "
+            'and nothing else: the same budget takes other memory or holds other tokens; store="model" says that this is meant',
             stacklevel=3,
         )
 
