@@ -2,7 +2,7 @@
 """kvpress's presses and our policies on the same prompts: a context is compressed once, without its question, then the question is
 asked and the gold answer's log-likelihood is taken.
 
-  python experiments/kvpress/compare.py MODEL PROMPTS.jsonl OUTPUT.jsonl [--policies default,snapkv,FILE] [--ratios 0.75,0.875] [--dtype bfloat16]
+  python experiments/kvpress/compare.py MODEL PROMPTS.jsonl OUTPUT.jsonl [--policies default,FILE] [--presses KeyDiff,KVzip] [--ratios 0.75,0.875]
   python experiments/kvpress/compare.py --table OUTPUT.jsonl...
 
 MODEL is a folder of Transformers, PROMPTS what `namm prompts` prints. Prompts that are in OUTPUT already are left out, so
@@ -24,7 +24,7 @@ from pathlib import Path
 MODES = ["uniform", "pooled"]
 
 
-def layer_by_layer(ratios):
+def layer_by_layer(ratios, names):
     import kvpress as kv
 
     made = {
@@ -38,9 +38,9 @@ def layer_by_layer(ratios):
         "AdaKV (ExpectedAttention)": kv.AdaKVPress(kv.ExpectedAttentionPress()),
     }
     presses = {}
-    for name, press in made.items():
+    for name in made if names is None else [name for name in names if name in made]:
         for ratio in ratios:
-            presses[name, ratio] = one = copy.deepcopy(press)
+            presses[name, ratio] = one = copy.deepcopy(made[name])
             one.compression_ratio = ratio
     return presses
 
@@ -76,7 +76,8 @@ class Bench:
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
         self.layers = [layer.self_attn for layer in self.model.model.layers]
         self.name, self.dtype = Path(folder).stem, options.dtype
-        self.policies, self.only_ours = options.policies.split(","), options.only_ours
+        self.policies, self.only_ours = options.policies.split(",") if options.policies else [], options.only_ours
+        self.presses = options.presses and options.presses.split(",")
         self.ratios = [float(ratio) for ratio in options.ratios.split(",")]
 
     # -- prompts, in the parts of host/protocol.hpp -------------------------------------------------------------------------------
@@ -99,15 +100,9 @@ class Bench:
         self.model.model(input_ids=self.torch.tensor([context]), past_key_values=cache)
         return cache
 
-    def full(self, context):
-        full = Compressed()
-        for layer in self.read(context).layers:
-            full.add(layer.keys, layer.values)
-        return full
-
     def by_layer(self, context):
-        """{(press, ratio): Compressed} of the presses that compress a layer when it has been read."""
-        presses = layer_by_layer(self.ratios)
+        """The full cache, and {(press, ratio): Compressed} of the presses that compress a layer when it has been read."""
+        presses = {} if self.only_ours else layer_by_layer(self.ratios, self.presses)
         out = {key: Compressed() for key in presses}
 
         def hook(module, args, kwargs, output):
@@ -125,11 +120,14 @@ class Bench:
             module.rotary_emb = self.model.model.rotary_emb
             hooks.append(module.register_forward_hook(hook, with_kwargs=True))
         try:
-            self.read(context)
+            cache = self.read(context)
         finally:
             for one in hooks:
                 one.remove()
-        return out
+        full = Compressed()
+        for layer in cache.layers:
+            full.add(layer.keys, layer.values)
+        return full, out
 
     def kvzip(self, context):
         import kvpress
@@ -237,9 +235,10 @@ class Bench:
 
     def measure(self, prompt):
         context, question, answer = self.encode(prompt)
-        full = self.full(context)
+        full, cells = self.by_layer(context)
         (best,) = self.ask([full], context, question, answer)
-        cells = {} if self.only_ours else {**self.by_layer(context), **self.kvzip(context)}
+        if not self.only_ours and (self.presses is None or "KVzip" in self.presses):
+            cells.update(self.kvzip(context))
         for name in self.policies:
             cells.update(self.ours(context, name))
         answered = self.answer_log_likelihoods(cells, context, question, answer)
@@ -269,7 +268,7 @@ class Bench:
         from namm.kvpress import NAMMPress
 
         context, ratio = self.encode(prompt)[0][:200], self.ratios[0]
-        together = {**self.by_layer(context), **self.kvzip(context), **self.ours(context, "snapkv")}
+        together = {**self.by_layer(context)[1], **self.kvzip(context), **self.ours(context, "snapkv")}
         alone = {
             "SnapKV": kvpress.SnapKVPress(ratio),
             "AdaKV (ExpectedAttention)": kvpress.AdaKVPress(kvpress.ExpectedAttentionPress(ratio)),
@@ -278,6 +277,8 @@ class Bench:
             "namm snapkv, pooled": NAMMPress("snapkv", ratio, mode="pooled"),
         }
         for name, press in alone.items():
+            if (name, ratio) not in together:
+                continue
             with press(self.model):
                 cache = self.read(context)
             for module, layer, (keys, values, hidden) in zip(self.layers, cache.layers, together[name, ratio].layers, strict=True):
@@ -336,6 +337,7 @@ def main():
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--policies", default="default,h2o-mean,snapkv")
     parser.add_argument("--only-ours", action="store_true", help="policies alone, beside records that are there, and attached, too")
+    parser.add_argument("--presses", help="these of kvpress's alone, as the table names them")
     parser.add_argument("--ratios", default="0.5,0.75,0.875", help="shares that are dropped; the table wants 0.75 among them")
     parser.add_argument("--dtype", default="float32", help="of weights, keys and values")
     parser.add_argument("--shard", default="0/1", help="these of the prompts, for several processes")
@@ -352,7 +354,8 @@ def main():
     prompts = [json.loads(line) for line in open(prompts)][shard::shards]
     bench = Bench(str(folder), options)
     with torch.no_grad():
-        bench.check(prompts[0])
+        if not output.exists():
+            bench.check(prompts[0])
         measure_rest(prompts, output, bench.measure)
 
 
