@@ -11,7 +11,7 @@
 /// Handles: the object and the lock that calls on it wait for.
 struct namm_policy {
   namm::CachePolicy policy;
-  std::string name;  // a C string for namm_policy_name()
+  std::string name, store;  // C strings for namm_policy_name() and namm_policy_store()
   mutable std::mutex mutex;
 };
 struct namm_sequence {

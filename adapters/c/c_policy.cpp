@@ -44,7 +44,8 @@ namm_code namm_policy_load(const char* name_or_path, namm_policy** out) {
     require(out, "out") = nullptr;
     namm::CachePolicy policy = namm::load_policy(&require(name_or_path, "name of the policy"));
     std::string name(policy.policy ? policy.policy->name() : "full");
-    *out = new namm_policy{std::move(policy), std::move(name), {}};
+    std::string store = namm::to_string(policy.store);
+    *out = new namm_policy{std::move(policy), std::move(name), std::move(store), {}};
   });
 }
 
@@ -92,4 +93,8 @@ namm_code namm_policy_needs(const namm_policy* policy, namm_needs* out) {
 
 const char* namm_policy_name(const namm_policy* policy) {
   return policy ? policy->name.c_str() : nullptr;
+}
+
+const char* namm_policy_store(const namm_policy* policy) {
+  return policy ? policy->store.c_str() : nullptr;
 }

@@ -2,10 +2,11 @@
 """kvpress's presses and our policies on the same prompts: a context is compressed once, without its question, then the question is
 asked and the gold answer's log-likelihood is taken.
 
-  python experiments/kvpress/compare.py MODEL PROMPTS.jsonl OUTPUT.jsonl [--policies default,snapkv,FILE] [--shard 0/2]
+  python experiments/kvpress/compare.py MODEL PROMPTS.jsonl OUTPUT.jsonl [--policies default,FILE] [--presses KeyDiff,KVzip] [--ratios 0.75,0.875]
   python experiments/kvpress/compare.py --table OUTPUT.jsonl...
 
-MODEL is a folder of Transformers (float32), PROMPTS what `namm prompts` prints. Prompts that are in OUTPUT already are left out.
+MODEL is a folder of Transformers, PROMPTS what `namm prompts` prints. Prompts that are in OUTPUT already are left out, so
+that a run that was stopped goes on with the same line.
 Needs namm, kvpress 0.5.5 with its Transformers (below 5.3), torch and SciPy.
 
 A context is read once for all presses that score layer by layer: the hook below calls their compress() as BasePress's hook does, for
@@ -20,11 +21,10 @@ import statistics
 import sys
 from pathlib import Path
 
-RATIOS = [0.5, 0.75, 0.875]
 MODES = ["uniform", "pooled"]
 
 
-def layer_by_layer():
+def layer_by_layer(ratios, names):
     import kvpress as kv
 
     made = {
@@ -38,9 +38,9 @@ def layer_by_layer():
         "AdaKV (ExpectedAttention)": kv.AdaKVPress(kv.ExpectedAttentionPress()),
     }
     presses = {}
-    for name, press in made.items():
-        for ratio in RATIOS:
-            presses[name, ratio] = one = copy.deepcopy(press)
+    for name in made if names is None else [name for name in names if name in made]:
+        for ratio in ratios:
+            presses[name, ratio] = one = copy.deepcopy(made[name])
             one.compression_ratio = ratio
     return presses
 
@@ -66,16 +66,19 @@ class Compressed:
 
 
 class Bench:
-    def __init__(self, folder, policies, only_ours):
+    def __init__(self, folder, options):
         import torch
         import transformers
 
         torch.set_num_threads(1)
         self.torch, self.transformers = torch, transformers
-        self.model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa").eval()
+        self.model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=options.dtype, attn_implementation="sdpa").eval()
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
         self.layers = [layer.self_attn for layer in self.model.model.layers]
-        self.policies, self.only_ours = policies, only_ours
+        self.name, self.dtype = Path(folder).stem, options.dtype
+        self.policies, self.only_ours = options.policies.split(",") if options.policies else [], options.only_ours
+        self.presses = options.presses and options.presses.split(",")
+        self.ratios = [float(ratio) for ratio in options.ratios.split(",")]
 
     # -- prompts, in the parts of host/protocol.hpp -------------------------------------------------------------------------------
 
@@ -97,15 +100,9 @@ class Bench:
         self.model.model(input_ids=self.torch.tensor([context]), past_key_values=cache)
         return cache
 
-    def full(self, context):
-        full = Compressed()
-        for layer in self.read(context).layers:
-            full.add(layer.keys, layer.values)
-        return full
-
     def by_layer(self, context):
-        """{(press, ratio): Compressed} of the presses that compress a layer when it has been read."""
-        presses = layer_by_layer()
+        """The full cache, and {(press, ratio): Compressed} of the presses that compress a layer when it has been read."""
+        presses = {} if self.only_ours else layer_by_layer(self.ratios, self.presses)
         out = {key: Compressed() for key in presses}
 
         def hook(module, args, kwargs, output):
@@ -123,11 +120,14 @@ class Bench:
             module.rotary_emb = self.model.model.rotary_emb
             hooks.append(module.register_forward_hook(hook, with_kwargs=True))
         try:
-            self.read(context)
+            cache = self.read(context)
         finally:
             for one in hooks:
                 one.remove()
-        return out
+        full = Compressed()
+        for layer in cache.layers:
+            full.add(layer.keys, layer.values)
+        return full, out
 
     def kvzip(self, context):
         import kvpress
@@ -136,14 +136,14 @@ class Bench:
 
         class AllRatios(kvpress.KVzipPress):
             def compress_post(self, model):
-                for ratio in RATIOS:
+                for ratio in bench.ratios:
                     self.compression_ratio = ratio
                     super().compress_post(model)
                     hidden[ratio] = [module.masked_key_indices for module in bench.layers]
 
-        with AllRatios(compression_ratio=RATIOS[0])(self.model):
+        with AllRatios(compression_ratio=self.ratios[0])(self.model):
             cache = self.read(context)
-        return {("KVzip", ratio): self.hiding(cache, hidden[ratio]) for ratio in RATIOS}
+        return {("KVzip", ratio): self.hiding(cache, hidden[ratio]) for ratio in self.ratios}
 
     def hiding(self, cache, hidden):
         out = Compressed()
@@ -163,7 +163,7 @@ class Bench:
             cache = self.read(context)
         saved = reading.observed.sequences[0].save()
         for mode in MODES:
-            for ratio in RATIOS:
+            for ratio in self.ratios:
                 sequence = Sequence(NAMMPress(name, ratio, mode=mode).chosen(), shape.layer_tuples(), shape.bytes_per_number)
                 sequence.restore(saved)
                 sequence.update()
@@ -195,48 +195,62 @@ class Bench:
 
     # -- asking -------------------------------------------------------------------------------------------------------------------
 
-    def answer_log_likelihood(self, compressed, context, question, answer):
-        """Mean over the answer's tokens, nat. Where kvpress hides entries, the answer goes in one token at a time, as it generates."""
+    def answer_log_likelihoods(self, cells, context, question, answer):
+        """{cell: mean over the answer's tokens, nat}. Caches whose tensors are equally long are asked together, as rows of a batch."""
+        alike = {}
+        for key, one in cells.items():
+            alike.setdefault((one.layers[0][0].shape[2], one.layers[0][2] is not None), []).append(key)
+        out = {}
+        for keys in alike.values():
+            out.update(zip(keys, self.ask([cells[key] for key in keys], context, question, answer), strict=True))
+        return out
+
+    def ask(self, together, context, question, answer):
+        """Where kvpress hides entries, the answer goes in one token at a time, as it generates: its fake keys hide the less, the more
+        queries one key has to be far from."""
         torch = self.torch
         cache = self.transformers.DynamicCache()
-        hides = False
-        for index, (keys, values, hidden) in enumerate(compressed.layers):
-            cache.update(keys.clone(), values.clone(), index)
-            self.layers[index].masked_key_indices = hidden
-            hides = hides or hidden is not None
-        parts = [question, *([token] for token in answer[:-1])] if hides else [question + answer[:-1]]
-        at, rows = len(context), []
-        for part in parts:
+        for index, parts in enumerate(zip(*(one.layers for one in together), strict=True)):
+            keys, values, hidden = zip(*parts, strict=True)
+            cache.update(torch.cat(keys), torch.cat(values), index)
+            hides = hidden[0] is not None
+            if hides:  # places of a row: rows (all 0), KV heads, entries
+                numbered = [(rows + number, heads, entries) for number, (rows, heads, entries) in enumerate(hidden)]
+                self.layers[index].masked_key_indices = tuple(torch.cat(each) for each in zip(*numbered, strict=True))
+        pieces = [question, *([token] for token in answer[:-1])] if hides else [question + answer[:-1]]
+        at, logits = len(context), []
+        for piece in pieces:
             out = self.model(
-                input_ids=torch.tensor([part]),
-                position_ids=torch.arange(at, at + len(part)).unsqueeze(0),
+                input_ids=torch.tensor([piece] * len(together)),
+                position_ids=torch.arange(at, at + len(piece)).unsqueeze(0),
                 past_key_values=cache,
                 logits_to_keep=1 if hides else len(answer),
             )
-            rows.append(out.logits[0])
-            at += len(part)
+            logits.append(out.logits)
+            at += len(piece)
         for module in self.layers:
             module.masked_key_indices = None
-        chances = torch.log_softmax(torch.cat(rows).float(), dim=-1)
-        return chances[torch.arange(len(answer)), torch.tensor(answer)].mean().item()
+        chances = torch.log_softmax(torch.cat(logits, dim=1).float(), dim=-1)
+        return chances[:, torch.arange(len(answer)), torch.tensor(answer)].mean(dim=1).tolist()
 
     def measure(self, prompt):
         context, question, answer = self.encode(prompt)
-        full = self.full(context)
-        best = self.answer_log_likelihood(full, context, question, answer)
-        cells = {} if self.only_ours else {**self.by_layer(context), **self.kvzip(context)}
+        full, cells = self.by_layer(context)
+        (best,) = self.ask([full], context, question, answer)
+        if not self.only_ours and (self.presses is None or "KVzip" in self.presses):
+            cells.update(self.kvzip(context))
         for name in self.policies:
             cells.update(self.ours(context, name))
-        measured = {
-            key: (one.entries() / full.entries(), one.bytes(), self.answer_log_likelihood(one, context, question, answer))
-            for key, one in cells.items()
-        }
+        answered = self.answer_log_likelihoods(cells, context, question, answer)
+        measured = {key: (one.entries() / full.entries(), one.bytes(), answered[key]) for key, one in cells.items()}
         if self.only_ours:
             for name in self.policies:
-                for ratio in RATIOS:
+                for ratio in self.ratios:
                     measured[f"namm {label_of(name)}, pooled, attached", ratio] = self.attached(context, question, answer, name, ratio)
         for (press, ratio), (kept, held, log_likelihood) in measured.items():
             yield {
+                "model": self.name,
+                "dtype": self.dtype,
                 "task": prompt["task"],
                 "prompt": prompt["id"],
                 "tokens": len(context),
@@ -253,19 +267,21 @@ class Bench:
         import kvpress
         from namm.kvpress import NAMMPress
 
-        context = self.encode(prompt)[0][:200]
-        together = {**self.by_layer(context), **self.kvzip(context), **self.ours(context, "snapkv")}
+        context, ratio = self.encode(prompt)[0][:200], self.ratios[0]
+        together = {**self.by_layer(context)[1], **self.kvzip(context), **self.ours(context, "snapkv")}
         alone = {
-            "SnapKV": kvpress.SnapKVPress(0.75),
-            "AdaKV (ExpectedAttention)": kvpress.AdaKVPress(kvpress.ExpectedAttentionPress(0.75)),
-            "KVzip": kvpress.KVzipPress(0.75),
-            "namm snapkv, uniform": NAMMPress("snapkv", 0.75, mode="uniform"),
-            "namm snapkv, pooled": NAMMPress("snapkv", 0.75, mode="pooled"),
+            "SnapKV": kvpress.SnapKVPress(ratio),
+            "AdaKV (ExpectedAttention)": kvpress.AdaKVPress(kvpress.ExpectedAttentionPress(ratio)),
+            "KVzip": kvpress.KVzipPress(ratio),
+            "namm snapkv, uniform": NAMMPress("snapkv", ratio, mode="uniform"),
+            "namm snapkv, pooled": NAMMPress("snapkv", ratio, mode="pooled"),
         }
         for name, press in alone.items():
+            if (name, ratio) not in together:
+                continue
             with press(self.model):
                 cache = self.read(context)
-            for module, layer, (keys, values, hidden) in zip(self.layers, cache.layers, together[name, 0.75].layers, strict=True):
+            for module, layer, (keys, values, hidden) in zip(self.layers, cache.layers, together[name, ratio].layers, strict=True):
                 places = lambda indices: None if indices is None else sorted(zip(*(index.tolist() for index in indices)))
                 assert self.torch.equal(layer.keys, keys) and self.torch.equal(layer.values, values), name
                 assert places(getattr(module, "masked_key_indices", None)) == places(hidden), name
@@ -277,26 +293,28 @@ def table(paths):
     from scipy.stats import t
 
     records = [json.loads(line) for path in paths for line in open(path)]
-    for task in sorted({record["task"] for record in records}):
-        of_task = [record for record in records if record["task"] == task]
+    for model, task in sorted({(record["model"], record["task"]) for record in records}):
+        of_task = [record for record in records if (record["model"], record["task"]) == (model, task)]
         prompts = {record["prompt"] for record in of_task}
+        ratios = sorted({record["compression_ratio"] for record in of_task})
         full = statistics.mean({record["prompt"]: record["full_log_likelihood"] for record in of_task}.values())
-        print(f"\n{task}, {len(prompts)} prompts; full cache {full:.3f} nat per token of the answer\n")
-        print("| press | " + " | ".join(f"{100 * (1 - ratio):g} % kept" for ratio in RATIOS) + " | bytes still held at 25 % |\n|---|---|---|---|---|")
+        print(f"\n{model}, {task}, {len(prompts)} prompts; full cache {full:.3f} nat per token of the answer\n")
+        print("| press | " + " | ".join(f"{100 * (1 - ratio):g} % kept" for ratio in ratios) + " | bytes still held at 25 % |")
+        print("|---" * (len(ratios) + 2) + "|")
         rows = []
         for press in {record["press"]: None for record in of_task}:
-            cells, held, counted = [], 1.0, 0
-            for ratio in RATIOS:
+            cells, held, counted = {}, 1.0, 0
+            for ratio in ratios:
                 of = [record for record in of_task if record["press"] == press and record["compression_ratio"] == ratio]
                 counted = len(of)
                 losses = [record["answer_log_likelihood"] - record["full_log_likelihood"] for record in of]
                 mean, half = statistics.mean(losses), t.ppf(0.975, len(losses) - 1) * statistics.stdev(losses) / len(losses) ** 0.5
-                cells.append((mean, half))
+                cells[ratio] = (mean, half)
                 if ratio == 0.75:
                     held = statistics.mean(record["bytes"] for record in of)
-            rows.append((cells[1][0], press if counted == len(prompts) else f"{press} ({counted} prompts)", cells, held))
-        for _, press, cells, held in sorted(rows, reverse=True):
-            shown = " | ".join(f"{mean:+.3f} [{mean - half:+.3f}, {mean + half:+.3f}]" for mean, half in cells)
+            rows.append((cells[0.75][0], press if counted == len(prompts) else f"{press} ({counted} prompts)", cells, held))
+        for _, press, cells, held in sorted(rows, key=lambda row: -row[0]):
+            shown = " | ".join(f"{mean:+.3f} [{mean - half:+.3f}, {mean + half:+.3f}]" for mean, half in cells.values())
             print(f"| {press} | {shown} | {100 * held:.0f} % |")
 
 
@@ -319,6 +337,9 @@ def main():
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--policies", default="default,h2o-mean,snapkv")
     parser.add_argument("--only-ours", action="store_true", help="policies alone, beside records that are there, and attached, too")
+    parser.add_argument("--presses", help="these of kvpress's alone, as the table names them")
+    parser.add_argument("--ratios", default="0.5,0.75,0.875", help="shares that are dropped; the table wants 0.75 among them")
+    parser.add_argument("--dtype", default="float32", help="of weights, keys and values")
     parser.add_argument("--shard", default="0/1", help="these of the prompts, for several processes")
     options = parser.parse_args()
     if options.table:
@@ -331,9 +352,10 @@ def main():
     logging.disable(logging.WARNING)
     shard, shards = map(int, options.shard.split("/"))
     prompts = [json.loads(line) for line in open(prompts)][shard::shards]
-    bench = Bench(str(folder), options.policies.split(","), options.only_ours)
+    bench = Bench(str(folder), options)
     with torch.no_grad():
-        bench.check(prompts[0])
+        if not output.exists():
+            bench.check(prompts[0])
         measure_rest(prompts, output, bench.measure)
 
 

@@ -18,7 +18,7 @@ import sys
 import time
 from pathlib import Path
 
-WAYS = ["stock", "stock in pieces", "full", "streaming", "h2o-mean", "default"]
+WAYS = ["stock", "stock in pieces", "full", "streaming", "h2o-mean", "default", "default 12.5%"]
 NEW = 33  # tokens; the first comes of the prompt
 PIECE = 512
 
@@ -50,7 +50,8 @@ def load(folder):
 def attach(model, way):
     import namm
 
-    return namm.attach(model, way, **({} if way == "full" else {"budget": 0.25}))
+    policy, _, budget = way.partition(" ")  # a quarter where no budget is named
+    return namm.attach(model, policy, **({} if way == "full" else {"budget": budget or 0.25}))
 
 
 def about():

@@ -32,7 +32,7 @@ struct CachePolicy {
   CachePolicy with_mode(std::string_view mode) const;
   CachePolicy with_interval(int tokens) const;
   /// "f16", "q8_0", "q4_0", "q8_0,q4_0" (keys, values), "f16+4means" (parse_row_formats). llama.cpp's caches in host memory can;
-  /// in device memory it is refused; the C interface and Transformers hold what they hold. Throws std::invalid_argument.
+  /// in device memory it is refused; the C interface only tells it, Transformers warns. Throws std::invalid_argument.
   CachePolicy with_store(std::string_view formats) const;
   /// Tokens that are never dropped: the first `sinks` and the newest `recent`.
   CachePolicy with_protection(int sinks, int recent) const;

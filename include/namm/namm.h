@@ -74,6 +74,11 @@ typedef struct namm_needs {
 NAMM_API namm_code namm_policy_needs(const namm_policy* policy, namm_needs* out);
 /* Registry name, e.g. "h2o-mean"; lasts as long as the policy. Null for a null policy. */
 NAMM_API const char* namm_policy_name(const namm_policy* policy);
+/* How the policy's file says that keys and values are to be held: "f16" (or nothing is said), "q8_0", "q4_0", apart, "q8_0,q4_0",
+ * or with means of what was evicted, "f16+4means". Holding rows is the runtime's business: one that holds them otherwise should
+ * tell its user, because the same budget then takes other memory or holds other tokens. Lasts as long as the policy. Null for a
+ * null policy. */
+NAMM_API const char* namm_policy_store(const namm_policy* policy);
 
 /* ---- Sequences ----------------------------------------------------------------------------------------------------------------
  */

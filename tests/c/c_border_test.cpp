@@ -42,6 +42,24 @@ TEST_CASE("policies are read from either form, and damaged ones refused with a s
   CHECK(std::string(namm_last_error()).find("data_offsets must be ascending and within the") != std::string::npos);
 }
 
+TEST_CASE("a runtime is told how a policy's file holds keys and values, in either form", "[c]") {
+  const namm::test::Folder folder;
+  for (const char* store : {"f16", "q8_0", "q8_0,q4_0", "f16+4means"}) {
+    for (const char* name : {"policy.json", "policy.safetensors"}) {
+      const std::string file = folder / name;
+      namm::PolicyFile made = namm::resolve_policy("default");
+      made.store = namm::parse_row_formats(store);
+      namm::save_policy_file(file, made);
+      namm_policy* policy = nullptr;
+      REQUIRE(namm_policy_load(file.c_str(), &policy) == NAMM_OK);
+      REQUIRE(namm_policy_set_budget(policy, "20") == NAMM_OK);
+      CHECK(std::string(namm_policy_store(policy)) == store);
+      namm_policy_free(policy);
+    }
+  }
+  CHECK(namm_policy_store(nullptr) == nullptr);
+}
+
 TEST_CASE("a handle is shared by threads", "[c]") {
   namm_policy* policy = nullptr;
   REQUIRE(namm_policy_load("h2o", &policy) == NAMM_OK);

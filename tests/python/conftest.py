@@ -1,9 +1,11 @@
 """Small models with random weights, written by configuration: nothing is downloaded."""
 
+import json
 import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+import namm
 import pytest
 import torch
 import transformers
@@ -78,6 +80,18 @@ def make_model():
         return made[name]
 
     return make
+
+
+@pytest.fixture(params=["json", "safetensors"])
+def in_fewer_bits(request, tmp_path):
+    """A file as `namm tune` writes it for a budget in bytes: keys in 8 bits, values in 4."""
+    plain, file = tmp_path / "plain.json", tmp_path / f"tuned.{request.param}"
+    namm.Policy("default").with_budget("25%").save(str(plain))
+    text = {**json.loads(plain.read_text()), "store": "q8_0,q4_0"}
+    (tmp_path / "tuned.json").write_text(json.dumps(text))
+    if request.param == "safetensors":
+        namm.Policy(str(tmp_path / "tuned.json")).save(str(file))
+    return str(file)
 
 
 class Characters:

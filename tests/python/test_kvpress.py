@@ -1,6 +1,7 @@
 """Our policies as presses of kvpress. Skipped where kvpress is missing, which needs an older Transformers."""
 
 import copy
+import warnings
 
 import namm
 import pytest
@@ -102,6 +103,14 @@ def test_the_pipeline_takes_it(model, tmp_path):
     answer = ask(context, question=question, press=press, max_new_tokens=5)["answer"]
     assert len(answer.split()) == 5
     assert {len(press.positions(*key)) for key in HEADS} == {75}
+
+
+def test_a_store_of_fewer_bits_is_told(in_fewer_bits):
+    with pytest.warns(UserWarning, match="its file holds keys and values as q8_0,q4_0, here they are held in the model's own type"):
+        NAMMPress(in_fewer_bits, compression_ratio=0.75)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        NAMMPress(in_fewer_bits, compression_ratio=0.75, store="model")
 
 
 def test_what_is_wrong_is_said(model, tokens):

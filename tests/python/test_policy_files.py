@@ -2,6 +2,7 @@
 
 import json
 import struct
+import warnings
 
 import namm
 import numpy as np
@@ -54,6 +55,31 @@ def test_attach_takes_either_form(files, make_model, tokens):
             make_model("llama").generate(tokens(70), max_new_tokens=5, do_sample=False)
             held.append([memory.positions(layer, head) for layer in range(3) for head in range(2)])
     assert held[0] == held[1] == held[2] and len(held[0][0]) < 70
+
+
+def test_a_store_of_fewer_bits_is_told_and_not_followed(in_fewer_bits, make_model, tokens):
+    model, ids, usages = make_model("llama"), tokens(70), []
+    assert namm.Policy(in_fewer_bits).store == "q8_0,q4_0" and namm.Policy("default").store == "f16"
+    with pytest.warns(UserWarning, match="its file holds keys and values as q8_0,q4_0, here they are held in the model's own type") as told:
+        namm.attach(model, in_fewer_bits)
+    assert len(told) == 1 and told[0].filename == __file__  # it points at the call
+    with pytest.warns(UserWarning, match="q8_0,q4_0"):
+        namm.attach(model, namm.Policy(in_fewer_bits), budget=0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for policy, store in ((in_fewer_bits, "model"), ("default", None), ("default", "model")):
+            with namm.attach(model, policy, budget=14, interval=32, sinks=2, recent=6, store=store) as memory:
+                model.generate(ids, max_new_tokens=5, do_sample=False)
+            usages.append(memory.usage())
+    assert usages[0] == usages[1] == usages[2]
+    assert usages[0].entries < usages[0].entries_full and usages[0].kv_bytes == usages[0].entries * 2 * 8 * 4
+    with pytest.raises(ValueError, match=r'store: must be "model" .*, is \'q8_0\''):
+        namm.attach(model, "default", budget=14, store="q8_0")
+
+
+def test_evolution_tells_of_a_store_too(in_fewer_bits, make_model, tokenizer):
+    with pytest.warns(UserWarning, match="q8_0,q4_0"), pytest.raises(ValueError, match="strategy"):
+        namm.evolve(make_model("llama"), tokenizer, policy=in_fewer_bits, strategy="no such")
 
 
 def damaged(name):

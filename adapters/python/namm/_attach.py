@@ -18,7 +18,7 @@ from ._episode import Episode
 from ._generate import require_generation
 from ._kinds import kept_shares
 from ._model import ModelShape, cached_part
-from ._options import with_options
+from ._options import settle_store, with_options
 from ._usage import Usage, usage_of
 
 _IMPLEMENTATION = "namm"
@@ -35,13 +35,16 @@ def attach(
     interval: int | None = None,
     sinks: int | None = None,
     recent: int | None = None,
+    store: str | None = None,
 ) -> "Memory":
     """A memory that decides what `model` keeps in its KV cache, within `with namm.attach(...) as memory:`.
 
     policy: "default", a name ("h2o-mean", "snapkv", ...; namm.policy_names()), a policy file or a run's folder, or a namm.Policy.
     budget: a float is a share of the tokens seen, an int a number of tokens per layer and KV head, a str as for `namm`
     ("25%", "64MiB", "12.5%bytes", "none"). mode: "uniform", "pooled", "threshold", "reference". interval: tokens between two updates.
-    sinks, recent: first and newest tokens that always stay. What is not given is what the policy says.
+    sinks, recent: first and newest tokens that always stay. What is not given is what the policy says. store: "model" for a policy
+    file that holds keys and values otherwise (policy.store): they are held in the model's own type here, of which there is a
+    UserWarning unless it is given.
 
     Raises ValueError for what can be changed in the call, NotImplementedError with the reason if no policy attaches to the model.
     """
@@ -49,6 +52,7 @@ def attach(
     chosen = with_options(chosen, budget, mode, interval, sinks, recent)
     if chosen.drops and chosen.budget == "none" and chosen.mode in ("uniform", "pooled"):
         raise ValueError(f"policy {chosen.name}: must have a budget, has none; give budget=0.25, for example")
+    settle_store(chosen, store)
     return Memory(model, chosen)
 
 

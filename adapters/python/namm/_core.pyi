@@ -67,6 +67,9 @@ class Policy:
     @property
     def interval(self) -> int: ...
     @property
+    def store(self) -> str:
+        """How the file says that llama.cpp is to hold keys and values: "f16" (or nothing is said), "q8_0,q4_0", "f16+4means"."""
+    @property
     def sinks(self) -> int: ...
     @property
     def recent(self) -> int: ...

@@ -15,7 +15,7 @@ from ._core import EvolutionSettings, Policy
 from ._fitted import FittedPolicy
 from ._host import TransformersHost
 from ._model import evaluating, weights_fingerprint
-from ._options import finite, whole, with_options
+from ._options import finite, settle_store, whole, with_options
 from ._progress import EvolutionProgress
 from ._prompts import set_prompts
 from ._run import in_force_of, origin_of, run_folder
@@ -46,6 +46,7 @@ def evolve(
     interval: int | None = None,
     sinks: int | None = None,
     recent: int | None = None,
+    store: str | None = None,
     tasks: "str | Sequence[str]" = "basic",
     data: "str | os.PathLike[str] | Sequence[str | dict[str, Any]] | None" = None,
     lengths: "int | Sequence[int] | None" = None,
@@ -76,7 +77,8 @@ def evolve(
 
     policy: a new one, "linear", "namm" or "namm-mlp", on `features` ("light", "extended", "paper"), or what to begin with: a
     namm.Policy with parameters (of calibrate(), for example, whose offsets evolve), a file, a run's folder or "default".
-    budget: as of attach(); of several, the policy is evolved under all, in turn. mode, interval, sinks, recent: as of attach().
+    budget: as of attach(); of several, the policy is evolved under all, in turn. mode, interval, sinks, recent, store: as of attach();
+    what is written says nothing of a store.
 
     tasks: names or families of generated prompts ("basic", "passkey", ["vt", "ruler"]). data: a prompt file, or texts of your own,
     which are continued, or dicts with context, question and answers. lengths: tokens of the contexts, taken in turns; by default 512,
@@ -94,6 +96,7 @@ def evolve(
     the model, RuntimeError for files that are damaged or of another run, and what the model raises.
     """
     start, is_new = _start(policy, features)
+    settle_store(start, store)
     budgets = [budget] if isinstance(budget, (str, float, int)) else list(budget)
     if not budgets:
         raise ValueError("budget: must be at least one, is none; write for example 0.25")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 from ._core import Policy
@@ -28,6 +29,21 @@ def with_options(policy: Policy, budget: Any, mode: str | None, interval: int | 
     if sinks is not None or recent is not None:
         policy = policy.with_protection(policy.sinks if sinks is None else sinks, policy.recent if recent is None else recent)
     return policy
+
+
+def settle_store(policy: Policy, store: str | None) -> None:
+    """Says that keys and values are not held as the policy's file has it (policy.store), unless store="model" asks for that.
+
+    Warns with UserWarning, at the line that called the caller. Raises ValueError for any other store.
+    """
+    if store not in (None, "model"):
+        raise ValueError(f'store: must be "model" (keys and values in the model\'s own type), is {store!r}; fewer bits are llama.cpp\'s')
+    if store is None and policy.store != "f16":
+        warnings.warn(
+            f"policy {policy.name}: its file holds keys and values as {policy.store}, here they are held in the model's own type "
+            'and nothing else: the same budget takes other memory or holds other tokens; store="model" says that this is meant',
+            stacklevel=3,
+        )
 
 
 def whole(name: str, value: Any, least: int, most: int = 2**31 - 1) -> int:

@@ -24,6 +24,7 @@ from ._attention import attend
 from ._cache import Batch, PolicyCache
 from ._core import Policy, Sequence
 from ._model import ModelShape
+from ._options import settle_store
 
 _IMPLEMENTATION = "namm-press"
 _current: contextvars.ContextVar["_Reading | None"] = contextvars.ContextVar("namm_reading", default=None)
@@ -35,7 +36,7 @@ class NAMMPress(kvpress.BasePress):
 
     policy: as for namm.attach. compression_ratio: the share of entries that is dropped, at least 0 and below 1. mode: "uniform" (every
     KV head keeps as many; the cache's tensors become smaller) or "pooled" (one budget for all heads; the tensors stay as they are, and
-    what is dropped is hidden behind kvpress's fake keys); none given: the policy's. sinks, recent: as for namm.attach.
+    what is dropped is hidden behind kvpress's fake keys); none given: the policy's. sinks, recent, store: as for namm.attach.
 
     Raises ValueError for what can be changed in the call, NotImplementedError with the reason if no policy attaches to the model.
     """
@@ -45,10 +46,11 @@ class NAMMPress(kvpress.BasePress):
     mode: "str | None" = None
     sinks: "int | None" = None
     recent: "int | None" = None
+    store: "str | None" = None
 
     def __post_init__(self) -> None:
         self._reading: _Reading | None = None  # of the newest context
-        self.chosen()
+        settle_store(self.chosen(), self.store)
 
     def chosen(self) -> Policy:
         """The policy with its budget."""

@@ -126,6 +126,7 @@ void bind_policy(nb::module_& module) {
       .def_prop_ro("budget", [](const PolicyObject& p) { return to_string(p.policy.selection.budget); })
       .def_prop_ro("mode", [](const PolicyObject& p) { return std::string(to_string(p.policy.selection.mode)); })
       .def_prop_ro("interval", [](const PolicyObject& p) { return p.policy.interval_tokens; })
+      .def_prop_ro("store", [](const PolicyObject& p) { return to_string(p.policy.store); })
       .def_prop_ro("sinks", [](const PolicyObject& p) { return p.policy.selection.sinks; })
       .def_prop_ro("recent", [](const PolicyObject& p) { return p.policy.selection.recent; })
       .def_prop_ro("drops", [](const PolicyObject& p) { return p.policy.drops(); })

@@ -32,6 +32,7 @@ static namm_sequence* make(const char* name) {
   needs.size = sizeof needs;
   CHECK(namm_policy_load(name, &policy) == NAMM_OK);
   CHECK(strcmp(namm_policy_name(policy), name) == 0);
+  CHECK(strcmp(namm_policy_store(policy), "f16") == 0);
   CHECK(namm_policy_set_budget(policy, "24") == NAMM_OK);
   CHECK(namm_policy_set_interval(policy, kTokens) == NAMM_OK);
   CHECK(namm_policy_set_protection(policy, 2, 4) == NAMM_OK);
