@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "kernels/bam.hpp"
-#include "kernels/host_device.hpp"
 
 namespace namm::kernels {
 
@@ -26,7 +25,7 @@ inline constexpr float kBamExp[] = {1.9875691500e-4f, 1.3981999507e-3f, 8.333451
 struct BamWeights {
   const float *qkv, *qkv_bias, *out, *out_bias, *score;
   float score_bias;
-  NAMM_HOST_DEVICE BamWeights(const float* parameters, std::size_t width)
+  BamWeights(const float* parameters, std::size_t width)
       : qkv(parameters),
         qkv_bias(qkv + width * 3 * kBamHead),
         out(qkv_bias + 3 * kBamHead),

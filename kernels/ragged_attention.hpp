@@ -37,7 +37,7 @@ struct RaggedHead {
   const std::uint8_t* dense = nullptr;
   /// Some value may be NaN or infinite: it must not reach those who do not see it, as 0 * infinity would. Costs speed.
   bool values_overflow = false;
-  RowFormat key_format = RowFormat::f16, value_format = RowFormat::f16;  ///< the CUDA kernels know f16 alone
+  RowFormat key_format = RowFormat::f16, value_format = RowFormat::f16;
 };
 
 /// One number of a head, as attention sees it.

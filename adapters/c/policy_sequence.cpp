@@ -34,6 +34,7 @@ const float* without_gaps(const float* rows, std::size_t stride, std::size_t cou
 
 PolicySequence::PolicySequence(CachePolicy policy, std::vector<LayerDescription> layers, double bytes_per_number)
     : policy_(std::move(policy)), layers_(std::move(layers)), bytes_per_number_(bytes_per_number) {
+  policy_.store = {};  // rows are the runtime's: no entry of the budget is for means that nobody holds
   require_valid(policy_);
   if (layers_.empty()) refuse("layers: must be at least 1, are 0");
   if (!(bytes_per_number > 0)) refuse("bytes per number: must be above 0, are " + std::to_string(bytes_per_number));

@@ -13,9 +13,14 @@
 #include "eval/record_file.hpp"
 
 namespace namm::cli {
-const std::vector<std::string>& compared_stores() {
-  static const std::vector<std::string> stores = {"f16", "q8_0", "q8_0,q4_0", "q4_0"};
-  return stores;
+bool is_of_bytes(const Budget& budget) {
+  return budget.unit == Budget::Unit::byte_fraction || budget.unit == Budget::Unit::mebibytes;
+}
+
+const std::vector<std::string>& compared_stores(const Budget& budget) {
+  static const std::vector<std::string> of_bytes = {"f16", "q8_0", "q8_0+4means", "q8_0,q4_0", "q8_0,q4_0+4means", "q4_0"};
+  static const std::vector<std::string> of_tokens = {"f16", "f16+4means"};
+  return is_of_bytes(budget) ? of_bytes : of_tokens;
 }
 
 Split split_of(const Tuning& tuning, const std::string& store) {
@@ -37,7 +42,7 @@ Split choose_split(const Tuning& tuning) {
   const std::string policy = (tuning.calibrated() / kPolicyFileName).string();
   nlohmann::json nat_of = nlohmann::json::object();
   std::string best;
-  for (const std::string& store : compared_stores()) {
+  for (const std::string& store : compared_stores(parse_budget(tuning.budget))) {
     const auto changes = changes_of(eval::load_results(tuning.split(store)), policy);
     if (changes.empty())
       throw std::runtime_error(tuning.split(store).string() +

@@ -5,11 +5,14 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/tune/words.hpp"
+#include "namm/selection.hpp"
 
 namespace namm::cli {
 
-/// The ways to hold keys and values that are compared, most bits first.
-const std::vector<std::string>& compared_stores();
+bool is_of_bytes(const Budget& budget);
+/// The ways to hold keys and values that are compared, most bits first: under a budget in bytes fewer bits beside fewer tokens,
+/// under one in tokens means of evicted ones beside none.
+const std::vector<std::string>& compared_stores(const Budget& budget);
 
 /// How a tuning divides its bytes between more tokens and more bits.
 struct Split {

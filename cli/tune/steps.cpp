@@ -92,7 +92,7 @@ std::vector<TuneStep> steps_of(const Tuning& tuning) {
                    return exists(folder / kPolicyFileName) ? 0 : run_words(calibrate_words(tuning));
                  }});
   if (tuning.store == kAutoStore)
-    for (const std::string& store : compared_stores())
+    for (const std::string& store : compared_stores(parse_budget(tuning.budget)))
       out.push_back({"hold as " + store, [=, &tuning] { return run_words(split_words(tuning, store)); }});
   if (tuning.store != kDefaultStore) out.push_back({"split", [&tuning] { return settle_split(tuning), 0; }});
   // where everything fits there is nothing to evolve

@@ -34,8 +34,9 @@ po::options_description tune_options() {
   options.add_options()("budget,b", po::value<std::string>()->default_value("25%")->value_name("B"),
                         "the budget to tune for: 25%, 256 (tokens per head), 64MiB, 12.5%bytes")(
       "store", po::value<std::string>()->value_name("TYPE"),
-      "how keys and values are held: f16, q8_0, q4_0, keys and values apart (q8_0,q4_0), or auto, which compares what each of "
-      "these does with the budget's bytes and takes the best; default: auto for budgets in bytes, else f16")(
+      "how keys and values are held: f16, q8_0, q4_0, keys and values apart (q8_0,q4_0), with +4means behind it (f16+4means) "
+      "four entries per KV head stand for what was evicted; or auto, which compares what these do with the budget and takes the "
+      "best; default: auto for budgets in bytes, else f16")(
       "minutes", po::value<double>()->default_value(0)->value_name("T"),
       "about how long it may take: every step is made as large as fits; 0 = the full size of each, however long")(
       "data", po::value<std::string>()->value_name("FILE"),
@@ -61,17 +62,13 @@ fs::path tuning_folder_from(const po::variables_map& values) {
 
 /// The name as it is written, or kAutoStore.
 std::string store_from(const po::variables_map& values, const Budget& budget) {
-  const bool bytes = budget.unit == Budget::Unit::byte_fraction || budget.unit == Budget::Unit::mebibytes;
-  if (!values.contains("store")) return bytes ? kAutoStore : kDefaultStore;
+  if (!values.contains("store")) return is_of_bytes(budget) ? kAutoStore : kDefaultStore;
   const std::string given = values["store"].as<std::string>();
-  if (given == kAutoStore && !bytes)
-    throw std::invalid_argument("--store auto: must be with a budget in bytes, is with " + to_string(budget) +
-                                ": of so many tokens all bits are best; give --budget 12.5%bytes, or a type");
   if (given == kAutoStore) return given;
   try {
     return to_string(parse_row_formats(given));
   } catch (const std::invalid_argument& error) {
-    throw std::invalid_argument("--" + std::string(error.what()) + (bytes ? ", or auto" : ""));
+    throw std::invalid_argument("--" + std::string(error.what()) + ", or auto");
   }
 }
 
@@ -113,7 +110,7 @@ double seconds_per_token(const Tuning& tuning) {
 
 TuneSizes sizes_for(const Tuning& tuning, double minutes) {
   const double seconds_each = seconds_per_token(tuning);
-  const int stores = tuning.store == kAutoStore ? static_cast<int>(compared_stores().size()) : 0;
+  const int stores = tuning.store == kAutoStore ? static_cast<int>(compared_stores(parse_budget(tuning.budget)).size()) : 0;
   const TuneSizes out = minutes > 0 ? sizes_within(minutes * 60 / seconds_each, stores) : TuneSizes();
   const double needed = tokens_of(out, stores) * seconds_each;
   std::fprintf(stderr, "%s, %s evolution%s, %d prompts per task and length: about %s\n",

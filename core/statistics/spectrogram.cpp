@@ -8,7 +8,6 @@
 // reference pads with. So nothing moves when tokens are appended and the kernel reads the rows of the host in place.
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <utility>
 
 #include "kernels/spectrogram.hpp"
@@ -73,7 +72,7 @@ void HeadStatistics::observe_spectrogram(const float* attention, int rows, std::
   }
   left.reserve(kHop);
   rest.reserve(static_cast<std::size_t>(pending + rows - frames * kHop));
-  const float decay = static_cast<float>(std::pow(double{settings_.spectrogram.decay}, settings_.spectrogram.hop));
+  const float decay = settings_.spectrogram.decay_per_frame();
   for (int frame = 0; frame < frames; ++frame) {
     std::array<Row, kFrameRows> sources;
     for (int m = 0; m < 2 * kHop; ++m) sources[static_cast<std::size_t>(m)] = row((frame - 1) * kHop + m);

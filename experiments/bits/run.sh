@@ -35,3 +35,6 @@ for store in $stores; do
   measure "$store" "bytes-$store.jsonl" --policy calibrated/policy.json --mode pooled \
     --budget "${BUDGETS:-25%bytes,12.5%bytes,6.25%bytes}"
 done
+"$namm" eval --model "$model" --json baselines-f16.jsonl --resume --tasks niah-multikey-1,text --haystack "$text" --length 700 \
+  --samples "${SAMPLES:-20}" --seed "${SEED:-101}" --workers "$workers" --quiet --policy h2o-mean,random --mode pooled \
+  --budget "${BUDGETS:-25%bytes,12.5%bytes,6.25%bytes}" > /dev/null

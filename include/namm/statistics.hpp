@@ -57,6 +57,8 @@ struct SpectrogramSettings {
   int fft_size = 32;    ///< n_fft: window length in queries; only 32 is supported by the kernels
   int hop = 16;         ///< queries between frames; only fft_size / 2 is supported
   float decay = 0.99f;  ///< γ per query; the EMA uses γ^hop per frame
+  /// γ^hop, what is left of the EMA after a frame.
+  float decay_per_frame() const;
   friend bool operator==(const SpectrogramSettings&, const SpectrogramSettings&) = default;
 };
 
@@ -87,6 +89,28 @@ struct HeadTokens {
   std::size_t size() const { return positions.size(); }
 };
 
+/// Which rows of attention statistics are told by where most rows are elsewhere, in the memory of a device:
+///
+///     | first          | from hops_from on: 16 * hops rows          | newest         |
+///     | oldest rows    :  their frames, the first hop left out      : newest rows    |
+///
+/// first and newest reach into the first and the last hop. hops = 0: no frames are wanted.
+struct RowsAtHand {
+  int first = 0, newest = 0;
+  int hops = 0, hops_from = 0;
+};
+
+/// Attention of `rows` consecutive queries of one head, as RowsAtHand says.
+struct AttentionPart {
+  int rows = 0;
+  std::span<const float> sums;     ///< [token] over all rows
+  std::span<const float> at_hand;  ///< [first + newest][stride]
+  std::size_t stride = 0;          ///< at least the number of tokens
+  /// [token][17]: sum over the frames j = 1 .. n of n + 1 whole hops (frame j: hops j - 1 and j) of (1 - γ_h) γ_h^(n - j)
+  /// |DFT_j|, which is what an EMA of 0 would be after them; γ_h: SpectrogramSettings::decay_per_frame().
+  std::span<const float> frames;
+};
+
 /// Statistics of the cached tokens of one (layer, KV head): the state that is carried from query to query and gathered with
 /// the cache. Streaming form of spec sections 1 and 2: the EMA advances whenever `hop` queries are complete, which gives the
 /// reference's numbers at every update point (γ_h^T = γ^Q; rows that a token did not exist for count as zeros).
@@ -109,11 +133,13 @@ class HeadStatistics {
   /// Throws std::invalid_argument if the span is too short or a row's token is not there; if it throws nothing has changed.
   void observe(std::span<const float> attention, int rows, std::size_t stride, std::int32_t first_position);
 
-  /// The same of rows of which their sum and the newest are known: `sums` has size() values, `newest` the last `newest_rows` of
-  /// the `rows`, laid out as in observe(). window_mean needs as many as its window or all, last_row one, accumulated none. Equal
-  /// to observe() to rounding. Throws std::invalid_argument where rows are missing, and if the spectrogram is needed, which wants
-  /// all.
-  void observe_sums_of(std::span<const float> sums, int rows, std::span<const float> newest, int newest_rows, std::size_t stride);
+  /// Which rows observe_part() wants of `rows` queries that are next; the sums beside them if `accumulated` is needed.
+  RowsAtHand rows_wanted(int rows) const;
+  /// observe() where most rows are elsewhere: the same to rounding. Throws std::invalid_argument, and changes nothing, if
+  /// something of what rows_wanted() says is missing.
+  void observe_part(const AttentionPart& part);
+  /// Rows that the next frame of the spectrogram waits with, 0..15.
+  int waiting_rows() const { return static_cast<int>(pending_.size()); }
 
   /// The newest `count` tokens were never appended. No row may have been observed since they were: rows cannot be taken back.
   /// Throws std::invalid_argument if there are fewer tokens, and nothing else: it needs no memory.
@@ -136,6 +162,7 @@ class HeadStatistics {
 
  private:
   void observe_spectrogram(const float* attention, int rows, std::size_t stride);
+  void observe_frames(const AttentionPart& part, const RowsAtHand& rows);
   void observe_sums(const float* attention, int rows, std::size_t stride);
   void observe_window(const float* attention, int rows, std::size_t stride);
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the demonstration says without its set-up, its page, and the README's picture, from the record in experiments/demo."""
+"""What the demonstration says without its set-up, its page, and the README's pictures, from the records in experiments/demo and bits."""
 import html.parser
 import json
 import pathlib
@@ -84,8 +84,22 @@ def picture_of(record):
         check(f"{server['peak_mib']:.0f} MiB" in readme or f"{server['peak_mib']:.0f}" in readme, f"the README has its {server['peak_mib']:.0f} MiB")
 
 
+def frontier():
+    sys.path.insert(0, str(ROOT / "experiments/bits"))
+    import frontier as drawn
+    records = drawn.read(drawn.HERE)
+    for task, _ in drawn.TASKS:
+        for store, policy, _, _ in drawn.LINES:
+            check(len(drawn.points(records, task, store, policy)) == 3, f"{task} has three budgets of {policy} held as {store}")
+    for name, theme in drawn.THEMES.items():
+        stored = ROOT / f"docs/pictures/frontier-{name}.svg"
+        check(stored.read_text() == drawn.picture(records, theme), f"{stored.name} is what the records say (python3 experiments/bits/frontier.py)")
+        check(f"docs/pictures/{stored.name}" in (ROOT / "README.md").read_text(), "and in the README")
+
+
 def main():
     without_set_up()
+    frontier()
     text = (DEMO / "record.json").read_text()
     picture_of(json.loads(text))
     page_of(json.loads(text))

@@ -66,7 +66,8 @@ TEST_CASE("a sequence keeps what its statistics and update_heads() keep", "[c]")
   const char* const policy_name = GENERATE("default", "snapkv", "knorm");
   const CachePolicy policy =
       load_policy(policy_name).with_budget("12").with_mode("pooled").with_protection(1, 2).with_interval(32);
-  PolicySequence sequence(policy, {{0, 2, kSize, kSize, 0}, {1, 1, kSize, kSize, 0}});
+  // what a policy file says of how llama.cpp is to hold rows, and means of evicted ones, is not for here
+  PolicySequence sequence(policy.with_store("q8_0+4means"), {{0, 2, kSize, kSize, 0}, {1, 1, kSize, kSize, 0}});
   StatisticsSettings settings;
   settings.needed = policy.required();
   settings.spectrogram = policy.spectrogram;

@@ -87,32 +87,30 @@ TEST_CASE("bench of a model on a GPU has both caches there") {
   NAMM_NEED_HOST(host);
   const Folder folder;
   setenv("GGML_BACKEND_PATH", NAMM_EMULATED, 1);
-  const std::vector<std::string> words = {"bench",
-                                          "--model",
-                                          host,
-                                          "--gpu-layers",
-                                          "99",
-                                          "--device",
-                                          "EMU0",
-                                          "--budget",
-                                          "25%",
-                                          "--length",
-                                          "200",
-                                          "--decode",
-                                          "3",
-                                          "--interval",
-                                          "64",
-                                          "--repetitions",
-                                          "1",
-                                          "--json",
-                                          folder / "b.json",
-                                          "--policy"};
-  const auto with = [&](const char* policy) {
-    std::vector<std::string> out = words;
-    out.emplace_back(policy);
-    return out;
-  };
-  const Outcome outcome = run_program(with("streaming")), refused = run_program(with("namm"));
+  std::vector<std::string> words = {"bench",
+                                    "--model",
+                                    host,
+                                    "--gpu-layers",
+                                    "99",
+                                    "--device",
+                                    "EMU0",
+                                    "--budget",
+                                    "25%",
+                                    "--length",
+                                    "200",
+                                    "--decode",
+                                    "3",
+                                    "--interval",
+                                    "64",
+                                    "--repetitions",
+                                    "1",
+                                    "--json",
+                                    folder / "b.json",
+                                    "--policy"};
+  std::vector<std::string> codes = words;
+  words.emplace_back("streaming");
+  codes.insert(codes.end(), {"streaming", "--store", "q8_0"});
+  const Outcome outcome = run_program(words), refused = run_program(codes);
   unsetenv("GGML_BACKEND_PATH");
   INFO(outcome.err);
   REQUIRE(outcome.code == 0);
@@ -120,7 +118,7 @@ TEST_CASE("bench of a model on a GPU has both caches there") {
   REQUIRE(runs.size() == 4);
   CHECK(runs.at(3).at("kv_bytes") > 0);
   CHECK(runs.at(3).at("kv_bytes") <= runs.at(2).at("kv_bytes"));
-  check_refused(refused, 2, {"policy namm", "device memory"});
+  check_refused(refused, 2, {"store: must be f16", "device memory"});
 }
 
 TEST_CASE("bench refuses what it cannot measure") {

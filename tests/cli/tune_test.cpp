@@ -133,7 +133,7 @@ TEST_CASE("tune divides a budget in bytes between tokens and bits, and run uses 
   const namm::PolicyFile file = namm::load_policy_file(folder / "tuned/policy.json");
   const json tuned = file.provenance["tuned"];
   const json stores = tuned["stores"];
-  REQUIRE(stores.size() == 4);
+  REQUIRE(stores.size() == 6);
   std::string best = "f16";
   for (const auto& [store, nat] : stores.items())
     if (nat > stores[best]) best = store;
@@ -157,7 +157,8 @@ TEST_CASE("tune divides a budget in bytes between tokens and bits, and run uses 
   const json evolved = json::parse(read(folder / "tuned/offsets-1/run.json"));
   const std::string share = evolved["budget"];
   namm::Budget evolved_at = namm::parse_budget(share);  // 64 numbers of 16 bits take 128 bytes
-  const std::map<std::string, double> bytes = {{"f16", 128}, {"q8_0", 68}, {"q8_0,q4_0", 52}, {"q4_0", 36}};
+  const std::map<std::string, double> bytes = {
+      {"f16", 128}, {"q8_0", 68}, {"q8_0+4means", 68}, {"q8_0,q4_0", 52}, {"q8_0,q4_0+4means", 52}, {"q4_0", 36}};
   CHECK(evolved_at.value == Approx(0.125 * 128 / bytes.at(best)));
 
   // the model's own policy brings its store; --store says otherwise
@@ -173,6 +174,16 @@ TEST_CASE("tune divides a budget in bytes between tokens and bits, and run uses 
   };
   CHECK(held({}) == best);
   CHECK(held({"--store", "q8_0"}) == "q8_0");
+
+  // of so many tokens means of evicted ones are compared with none
+  begin_small(host, folder / "tokens", {{"budget", "25%"}, {"store", "auto"}});
+  const Outcome tokens = run_program({"tune", "--resume", folder / "tokens", "--quiet"}, kept);
+  CAPTURE(tokens.err);
+  REQUIRE(tokens.code == 0);
+  const namm::PolicyFile by_tokens = namm::load_policy_file(folder / "tokens/policy.json");
+  const json compared = by_tokens.provenance["tuned"]["stores"];
+  REQUIRE(compared.size() == 2);
+  CHECK((by_tokens.store.means == 4) == (compared["f16+4means"] > compared["f16"]));
 
   // where everything fits nothing is evolved
   begin_small(host, folder / "whole", {{"budget", "60%bytes"}, {"store", "q8_0"}});
@@ -208,8 +219,6 @@ TEST_CASE("tune refuses what it could not go on with") {
   check_refused(run_program({"tune", "--model", host}), 2, {"--output", "--resume"});
   check_refused(run_program({"tune", "--resume", folder / "none", "--model", host}), 1, {"no tuning to go on with", "--output"});
   check_refused(run_program({"tune", "--model", host, "--output", folder / "t", "--budget", "none"}), 2, {"--budget", "25%"});
-  check_refused(run_program({"tune", "--model", host, "--output", folder / "t", "--store", "auto"}), 2,
-                {"--store auto", "25%", "12.5%bytes"});
   check_refused(run_program({"tune", "--model", host, "--output", folder / "t", "--store", "q2_k"}), 2, {"--store", "q2_k"});
   write(folder / "other.txt", "x");
   check_refused(run_program({"tune", "--model", host, "--output", folder.path().string()}), 1, {"new or empty"});

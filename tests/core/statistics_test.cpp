@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 
+#include "kernels/spectrogram.hpp"
 #include "samples.hpp"
 #include "tests/check.hpp"
 
@@ -138,7 +139,7 @@ TEST_CASE("observe gives the same bits however the rows are split") {
   }
 }
 
-TEST_CASE("Sums and the newest rows say what all rows say, but for the spectrogram") {
+TEST_CASE("Sums and the newest rows say what all rows say") {
   const int count = GENERATE(1, 5, 40, 100);
   constexpr int kWindow = 7;
   std::mt19937 random(4);
@@ -153,17 +154,87 @@ TEST_CASE("Sums and the newest rows say what all rows say, but for the spectrogr
     for (std::size_t i = 0; i < rows.size(); ++i) sums[i % tokens] += rows[i];
     const int newest = std::min(count, kWindow);
     const std::span<const float> last = std::span(rows).last(static_cast<std::size_t>(newest) * tokens);
-    parts.observe_sums_of(sums, count, last, newest, tokens);
+    REQUIRE(parts.rows_wanted(count).newest == newest);
+    parts.observe_part({count, sums, last, tokens, {}});
     for (std::size_t i = 0; i < tokens; ++i) {
       CHECK(parts.view().accumulated[i] == Approx(whole.view().accumulated[i]).margin(1e-6));
       CHECK(parts.view().window_mean[i] == Approx(whole.view().window_mean[i]).margin(1e-6));
       CHECK(parts.view().last_row[i] == whole.view().last_row[i]);
       CHECK(parts.view().queries_seen[i] == whole.view().queries_seen[i]);
     }
-    CHECK_THROWS_WITH(parts.observe_sums_of(sums, count, {}, 0, tokens), Contains("the newest"));
+    CHECK_THROWS_WITH(parts.observe_part({count, sums, {}, tokens, {}}), Contains("rows at both ends"));
+    CHECK_THROWS_WITH(parts.observe_part({count, {}, last, tokens, {}}), Contains("sums of all rows"));
   }
-  HeadStatistics spectrogram(samples::needing(Statistic::spectrogram, kWindow));
-  CHECK_THROWS_WITH(spectrogram.observe_sums_of({}, 1, {}, 0, 0), Contains("every row"));
+}
+
+TEST_CASE("Of 512 rows statistics want the 16 or more at both ends, and frames of the others") {
+  std::mt19937 random(4);
+  HeadStatistics statistics(samples::needing(Statistic::spectrogram));
+  for (const int waiting : {0, 1, 15}) {
+    samples::feed(statistics, random, static_cast<std::int32_t>(statistics.size()),
+                  static_cast<std::size_t>(waiting - statistics.waiting_rows()));
+    const RowsAtHand wanted = statistics.rows_wanted(512);
+    CHECK(wanted.first == (waiting == 0 ? 16 : 32 - waiting));
+    CHECK(wanted.newest == 16 + waiting);
+    CHECK(wanted.hops == (waiting == 0 ? 32 : 31));
+    CHECK(statistics.rows_wanted(48).hops == 0);
+  }
+}
+
+TEST_CASE("Frames of the rows between, and the rows at both ends, say what all rows say of the spectrogram") {
+  const int waiting = GENERATE(0, 1, 15), window = GENERATE(0, 7, 40);
+  CAPTURE(waiting, window);
+  StatisticSet needed = Statistic::spectrogram | Statistic::accumulated;
+  if (window > 0) needed = needed | Statistic::window_mean | Statistic::last_row;
+  std::mt19937 random(4);
+  HeadStatistics whole(samples::needing(needed, std::max(window, 1))), parts(samples::needing(needed, std::max(window, 1)));
+  samples::feed(whole, random, 0, 100);
+  std::mt19937 again(4);
+  samples::feed(parts, again, 0, 100);
+  std::int32_t first = 100;
+  int with_frames = 0;
+  for (const int count : {12 + waiting, 1, 16, 31, 64, 65, 128, 100, 3, 300}) {
+    for (HeadStatistics* one : {&whole, &parts}) one->append(samples::range(first, static_cast<std::size_t>(count)), {}, {});
+    const std::vector<float> rows = samples::attention(random, whole.view().positions, first, count);
+    const std::size_t tokens = whole.size();
+    const RowsAtHand wanted = parts.rows_wanted(count);
+    REQUIRE(wanted.first + wanted.newest <= count);
+    std::vector<float> at_hand(rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(wanted.first * tokens)), frames,
+        sums(tokens);
+    at_hand.insert(at_hand.end(), rows.end() - static_cast<std::ptrdiff_t>(wanted.newest * tokens), rows.end());
+    for (std::size_t i = 0; i < rows.size(); ++i) sums[i % tokens] += rows[i];
+    if (wanted.hops > 0) {
+      ++with_frames;
+      frames.assign(tokens * kBins, 0);
+      for (int frame = 1; frame < wanted.hops; ++frame) {
+        std::vector<float> signal, magnitudes(tokens * kBins);
+        for (std::size_t i = 0; i < tokens; ++i)
+          for (int m = 0; m < 2 * kHop; ++m)
+            signal.push_back(rows[static_cast<std::size_t>(wanted.hops_from + (frame - 1) * kHop + m) * tokens + i]);
+        kernels::spectrogram_magnitudes(signal.data(), magnitudes.data(), tokens);
+        const double decay = std::pow(0.99, kHop), weight = (1 - decay) * std::pow(decay, wanted.hops - 1 - frame);
+        for (std::size_t i = 0; i < frames.size(); ++i) frames[i] += static_cast<float>(weight * magnitudes[i]);
+      }
+      CHECK_THROWS_WITH(parts.observe_part({count, sums, at_hand, tokens, {}}), Contains("frames"));
+    }
+    whole.observe(rows, count, tokens, first);
+    parts.observe_part({count, sums, at_hand, tokens, frames});
+    REQUIRE(parts.waiting_rows() == whole.waiting_rows());
+    for (std::size_t i = 0; i < tokens * kBins; ++i)
+      CHECK(parts.view().spectrogram[i] == Approx(whole.view().spectrogram[i]).margin(1e-6));
+    for (std::size_t i = 0; i < tokens; ++i)
+      CHECK(parts.view().accumulated[i] == Approx(whole.view().accumulated[i]).margin(1e-5));
+    if (window > 0)
+      for (std::size_t i = 0; i < tokens; ++i)
+        CHECK(parts.view().window_mean[i] == Approx(whole.view().window_mean[i]).margin(1e-6));
+    first += count;
+    if (count != 65) continue;
+    std::vector<std::int32_t> kept;  // what is waiting goes with its tokens
+    for (std::int32_t i = 0; i < static_cast<std::int32_t>(tokens); i += 3) kept.push_back(i);
+    whole.keep(kept);
+    parts.keep(kept);
+  }
+  CHECK(with_frames >= 3);
 }
 
 TEST_CASE("Tokens may arrive with their rows or before them, and strides may be wider than the tokens") {

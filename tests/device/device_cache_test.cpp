@@ -183,9 +183,14 @@ TEST_CASE("policies that read attention keep nearly the same tokens on a device 
   const TinyShape shape;
   const auto model = write_tiny_model(shape);
   const auto tokens = random_tokens(kTokens, shape.vocabulary, 4);
-  const std::string name = GENERATE(as<std::string>{}, "h2o", "h2o-mean", "tova", "snapkv", "default");
+  const std::string name = GENERATE(as<std::string>{}, "h2o", "h2o-mean", "tova", "snapkv", "default", "namm", "namm-mlp");
   CachePolicy memory = policy_named("random");
-  memory.policy = load_policy(name).policy;
+  if (name == "namm")
+    memory.policy = spectrogram_policy();
+  else if (name == "namm-mlp")
+    memory.policy = spectrogram_policy("namm-mlp", "extended");  // sums and norms beside it
+  else
+    memory.policy = load_policy(name).policy;
   INFO(name);
   PlacedContext host(model, on_host(memory)), device(model, on_device(memory));
   const double difference = relative_difference(read_all(device, tokens), read_all(host, tokens));

@@ -1,4 +1,6 @@
 // What a policy frees on a device is what the device counts.
+#include <algorithm>
+
 #include "namm/policy.hpp"
 #include "tests/check.hpp"
 #include "tests/device/placed_context.hpp"
@@ -79,6 +81,51 @@ TEST_CASE("what is allocated on a device is the reported rows and what plain lla
     CHECK(ours <= usage.kv_bytes + usage.statistics_bytes);
   }
   CHECK(static_cast<std::int64_t>(emulated_bytes(0)) == base);
+}
+
+TEST_CASE("the peak of layers on the device and in host memory is of one moment", "[device][memory][both]") {
+  TinyShape shape;
+  shape.layers = 4;
+  const auto model = write_tiny_model(shape);
+  const auto tokens = random_tokens(760, shape.vocabulary, 3);
+  Placement placement;
+  placement.memory = streaming(0);
+  placement.gpu_layers = 3;  // two layers of four, and the output
+  PlacedContext context(model, placement);
+  const auto row = std::int64_t{2} * (32 + 32) * 2, rows = 2 * row;  // of a layer; of both on the device
+  const auto held = [&](std::int64_t capacity) { return context.store()->usage().kv_bytes - capacity * rows; };
+  context.evaluate(std::span(tokens).first(520), 40);
+  const std::int64_t here = held(768), moved = here + 768 * rows + 512 * row;  // 512 rows of the second layer lay beside 768
+  const std::int64_t peak = context.store()->usage().kv_bytes_peak;
+  CHECK(peak >= moved - 40 * 2 * row);
+  CHECK(peak <= moved + 768 * 2 * std::int64_t{sizeof(std::int32_t)});  // their numbers
+  context.evaluate(std::span(tokens).subspan(520), 40);
+  const std::int64_t now = held(768);
+  REQUIRE(now - here >= 190 * 2 * row);
+  CHECK(context.store()->usage().kv_bytes_peak == std::max(peak, now + 768 * rows));
+  CHECK(context.store()->usage().kv_bytes_peak < now + 768 * rows + 512 * row);
+}
+
+TEST_CASE("a store that begins anew has no peak of what it held before", "[device][memory]") {
+  TinyShape shape;
+  const auto model = write_tiny_model(shape);
+  const auto tokens = random_tokens(700, shape.vocabulary, 3);
+  Placement placement;
+  placement.memory = streaming(0);
+  placement.gpu_layers = GENERATE(99, 3);
+  PlacedContext context(model, placement);
+  const auto after = [&](std::size_t count) {
+    context.evaluate(std::span(tokens).first(count), 100);
+    return context.store()->usage();
+  };
+  const CacheUsage small = after(100), large = after(600);
+  REQUIRE(large.kv_bytes_peak > 2 * small.kv_bytes_peak);
+  llama_memory_clear(llama_get_memory(context.get()), false);
+  context.store()->reset(streaming(50));
+  context.go_on_at(0, 0);
+  const CacheUsage again = after(100);
+  CHECK(again.kv_bytes == small.kv_bytes);
+  CHECK(again.kv_bytes_peak == small.kv_bytes_peak);
 }
 
 TEST_CASE("cells that hold nothing cost a device nothing", "[device][memory]") {

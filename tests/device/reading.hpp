@@ -1,6 +1,8 @@
 #pragma once
 #include <algorithm>
 #include <memory>
+#include <nlohmann/json.hpp>
+#include <random>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,13 +14,24 @@
 
 namespace namm::test {
 
+/// A policy whose network scores features of the attention spectrogram, with made-up weights.
+inline std::shared_ptr<const Policy> spectrogram_policy(const char* name = "namm", const char* features = "paper") {
+  const auto out = make_policy(name, {{"features", features}});
+  std::vector<float> weights(out->parameter_count());
+  std::mt19937 random(7);
+  std::normal_distribution<float> normal(0.0f, 0.5f);
+  for (float& weight : weights) weight = normal(random);
+  out->set_parameters(weights);
+  return std::shared_ptr<const Policy>(out->clone());
+}
+
 /// Policies of every kind that can decide about a cache in device memory.
 inline std::vector<CachePolicy> held_policies(const TinyShape& shape) {
   std::vector<LayerDescription> cached;
   for (int layer = 0; layer < shape.layers; ++layer) cached.push_back({layer, shape.kv_heads, shape.head_size, shape.head_size});
   std::vector<CachePolicy> out;
   for (const std::shared_ptr<const Policy>& policy : std::vector<std::shared_ptr<const Policy>>{
-           make_policy("full"), make_policy("random"), make_policy("h2o"), probe_policy(cached, 3)}) {
+           make_policy("full"), make_policy("random"), make_policy("h2o"), spectrogram_policy(), probe_policy(cached, 3)}) {
     CachePolicy& memory = out.emplace_back();
     memory.policy = policy;
     memory.interval_tokens = 64;

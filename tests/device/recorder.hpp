@@ -13,18 +13,16 @@ namespace namm::test {
 /// What statistics said at an update, of one head.
 struct Recorded {
   std::vector<std::int32_t> positions;
-  std::vector<float> accumulated, queries_seen, last_row, window_mean, key_norm, value_norm;
+  std::vector<float> accumulated, queries_seen, last_row, window_mean, spectrogram, key_norm, value_norm;
 };
 
 /// A policy that writes down what it is shown, and keeps what does not depend on it.
 class Recorder final : public Policy {
  public:
   using Records = std::map<std::pair<int, int>, std::vector<Recorded>>;  ///< by layer and KV head, in the order of updates
+  explicit Recorder(StatisticSet required) : required_(required) {}
   std::string_view name() const override { return "recorder"; }
-  StatisticSet required() const override {
-    return Statistic::accumulated | Statistic::queries_seen | Statistic::last_row | Statistic::window_mean | Statistic::key_norm |
-           Statistic::value_norm;
-  }
+  StatisticSet required() const override { return required_; }
   void score(const HeadTokens& tokens, std::span<float> scores) const override {
     const auto copy = [](std::span<const float> from) { return std::vector<float>(from.begin(), from.end()); };
     {
@@ -34,6 +32,7 @@ class Recorder final : public Policy {
                                                                  copy(tokens.queries_seen),
                                                                  copy(tokens.last_row),
                                                                  copy(tokens.window_mean),
+                                                                 copy(tokens.spectrogram),
                                                                  copy(tokens.key_norm),
                                                                  copy(tokens.value_norm)});
     }
@@ -51,6 +50,7 @@ class Recorder final : public Policy {
     std::mutex mutex;
     Records records;
   };
+  StatisticSet required_;
   std::shared_ptr<State> state_ = std::make_shared<State>();
 };
 

@@ -1,4 +1,5 @@
 // What a cache in device memory cannot do is said before the first batch, and never done wrongly.
+#include "namm/observer.hpp"
 #include "namm/policy.hpp"
 #include "tests/check.hpp"
 #include "tests/device/placed_context.hpp"
@@ -26,6 +27,10 @@ std::string refusal(const TinyShape& shape, const Placement& placement) {
   return "attached";
 }
 
+struct Watcher final : Observer {
+  std::string_view name() const override { return "watcher"; }
+};
+
 bool says(const std::string& text, const std::string& part) {
   INFO(text);
   CHECK(text.find(part) != std::string::npos);
@@ -39,11 +44,9 @@ TEST_CASE("what cannot be done in device memory is refused before the first batc
   placement.memory = named("full");
   TinyShape shape;
   REQUIRE(refusal(shape, placement) == "attached");
-  SECTION("policies that read the spectrogram") {
-    for (const char* const name : {"namm", "namm-mlp"}) {
-      placement.memory = named(name);
-      says(refusal(shape, placement), std::string("policy ") + name + ": must not read every row of attention");
-    }
+  SECTION("who watches") {
+    placement.memory->observer = std::make_shared<Watcher>();
+    says(refusal(shape, placement), "policy full: must not have an observer");
   }
   SECTION("flash attention off") {
     placement.flash_attention = false;

@@ -50,6 +50,7 @@ void require_same(const Recorder& device, const Recorder& host) {
       CHECK(apart(seen[i].accumulated, expected[i].accumulated) < nearly(5e-3));
       CHECK(apart(seen[i].last_row, expected[i].last_row) < nearly(1e-2));
       CHECK(apart(seen[i].window_mean, expected[i].window_mean) < nearly(1e-2));
+      CHECK(apart(seen[i].spectrogram, expected[i].spectrogram) < nearly(5e-3));
       CHECK(apart(seen[i].key_norm, expected[i].key_norm) < nearly(1e-3));
       CHECK(apart(seen[i].value_norm, expected[i].value_norm) < nearly(1e-3));
     }
@@ -61,21 +62,27 @@ template <class Work>
 void require_as_on_host(const TinyShape& shape, int sequences, const std::vector<int>& devices, const Work& work,
                         bool unified = true) {
   const auto model = write_tiny_model(shape);
-  std::shared_ptr<Recorder> recorders[2];
-  for (const bool on_device : {false, true}) {
-    recorders[on_device] = std::make_shared<Recorder>();
-    Placement placement;
-    placement.memory = recording(recorders[on_device]);
-    placement.sequences = sequences;
-    placement.unified = unified;
-    placement.devices = on_device ? devices : std::vector<int>();
-    placement.offload_cache = on_device;
-    PlacedContext context(model, placement);
-    work(context);
-    context.store()->update();
-    context.store()->verify();
+  const StatisticSet norms = Statistic::key_norm | Statistic::value_norm;
+  const StatisticSet sums = Statistic::accumulated | Statistic::queries_seen | Statistic::last_row | Statistic::window_mean;
+  for (const StatisticSet required :
+       {norms | sums, StatisticSet(Statistic::spectrogram), Statistic::spectrogram | norms | sums}) {
+    CAPTURE(required.has(Statistic::spectrogram), required.has(Statistic::accumulated));
+    std::shared_ptr<Recorder> recorders[2];
+    for (const bool on_device : {false, true}) {
+      recorders[on_device] = std::make_shared<Recorder>(required);
+      Placement placement;
+      placement.memory = recording(recorders[on_device]);
+      placement.sequences = sequences;
+      placement.unified = unified;
+      placement.devices = on_device ? devices : std::vector<int>();
+      placement.offload_cache = on_device;
+      PlacedContext context(model, placement);
+      work(context);
+      context.store()->update();
+      context.store()->verify();
+    }
+    require_same(*recorders[true], *recorders[false]);
   }
-  require_same(*recorders[true], *recorders[false]);
 }
 
 struct TileBytes {
@@ -96,7 +103,7 @@ TEST_CASE("a device's statistics of attention are those of the host's store", "[
 TEST_CASE("so they are in tiles, and on two devices", "[device][statistics]") {
   TinyShape shape;
   if (GENERATE(false, true)) shape.kv_heads = shape.query_heads;
-  const TileBytes bytes(GENERATE(1, 1 << 17));  // query by query; 21 at once
+  const TileBytes bytes(GENERATE(1, 1 << 17, 1 << 20));  // query by query, hop by hop; 21 queries; 3 hops of 16
   const auto devices = GENERATE(std::vector<int>{0}, std::vector<int>{0, 1});
   if (device_count() < static_cast<int>(devices.size())) return;
   const auto tokens = random_tokens(330, shape.vocabulary, 4);
@@ -106,7 +113,7 @@ TEST_CASE("so they are in tiles, and on two devices", "[device][statistics]") {
 TEST_CASE("each of several sequences in a batch has its own statistics", "[device][statistics]") {
   const TinyShape shape;
   const auto first = random_tokens(150, shape.vocabulary, 5), second = random_tokens(130, shape.vocabulary, 6);
-  const std::size_t chunk = GENERATE(5u, 30u, 50u);  // rows of all queries; of the newest; more than a window
+  const std::size_t chunk = GENERATE(5u, 30u, 50u, 110u);  // rows of all queries; of the newest; more than a window; frames
   const bool unified = GENERATE(true, false);
   const auto work = [&](PlacedContext& context) {
     for (std::size_t at = 0; at < first.size(); at += chunk) {
@@ -124,7 +131,7 @@ TEST_CASE("each of several sequences in a batch has its own statistics", "[devic
 TEST_CASE("a part that is taken back has not been seen", "[device][statistics]") {
   const TinyShape shape;
   const auto tokens = random_tokens(200, shape.vocabulary, 5);
-  const std::size_t part = GENERATE(4u, 30u);
+  const std::size_t part = GENERATE(4u, 30u, 90u);
   require_as_on_host(shape, 1, {0}, [&](PlacedContext& context) {
     context.evaluate(std::span(tokens).first(60), 60);
     context.decode_and_remove(std::span(tokens).subspan(60, part));

@@ -248,6 +248,34 @@ TEST_CASE("CacheStore: a saved position that cannot be counted on from is refuse
   CHECK_THROWS_WITH(read(), Contains("position below 1073741824"));
 }
 
+TEST_CASE("CacheStore: heads that have not seen the same queries are refused", "[llama][store]") {
+  CachePolicy memory;
+  memory.policy = make_policy("namm");  // spectrogram: 16 rows before the hop, 1 of it
+  CacheStore store(memory);
+  store.add_layer(&store, {0, kHeads, kSize, kSize}, kCells);
+  feed(store, {0}, 17, 17, 1);
+  SavedRows rows{&store, 0, {}};
+  for (int cell = 0; cell < 17; ++cell) rows.cells.push_back(cell);
+  const auto nobody = [](std::int64_t) { return CacheStore::Names(); };
+  ByteWriter size;
+  store.save(size, {&rows, 1}, nobody);
+  std::vector<std::byte> bytes(size.count());
+  ByteWriter out(bytes);
+  store.save(out, {&rows, 1}, nobody);
+  const auto read = [&] {
+    ByteReader in(bytes);
+    return store.read(in);
+  };
+  CHECK_NOTHROW(read());
+  // the newest row of the last head goes: its length, its numbers, and 1 in front of them
+  bytes.resize(bytes.size() - sizeof(std::uint64_t) - 17 * sizeof(float));
+  std::uint32_t count = 0;
+  std::memcpy(&count, bytes.data() + bytes.size() - sizeof count, sizeof count);
+  REQUIRE(count == 1);
+  std::memset(bytes.data() + bytes.size() - sizeof count, 0, sizeof count);
+  CHECK_THROWS_WITH(read(), Contains("as many queries"));
+}
+
 TEST_CASE("CacheStore: cells of a batch that is refused are not held twice", "[llama][store]") {
   CacheStore store(CachePolicy{});
   store.expect(0, true);

@@ -1,4 +1,5 @@
 // `namm attach` around a program whose model and cache are on an emulated GPU.
+#include <cmath>
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -72,6 +73,25 @@ TEST_CASE("a calibrated policy decides about a device's cache", "[preload][devic
   CHECK(apart(on_device, attached(model, actions, kStreaming)) > 0.01);
 }
 
+TEST_CASE("a policy that reads the spectrogram of attention decides about a device's cache", "[preload][device]") {
+  const std::unique_ptr<Policy> policy = make_policy("namm");
+  std::vector<float> weights(policy->parameter_count());
+  for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = std::sin(static_cast<float>(i) * 0.7f);
+  policy->set_parameters(weights);
+  PolicyFile file;
+  file.policy = policy->clone();
+  const Folder folder;
+  save_policy_file(folder / "policy.json", file);
+  Words options = kStreaming;
+  options[1] = folder / "policy.json";
+  const std::string model = model_file();
+  const Words actions = {"unified:2", "eval:0:200:1", "logits", "step:0:6:2", "logits"};
+  const Outcome in_host = attached(model, actions, options);
+  const WithDevice device;
+  CHECK(apart(attached(model, actions, options), in_host) < 0.01);
+  CHECK(apart(in_host, attached(model, actions, kStreaming)) > 0.01);
+}
+
 TEST_CASE("a session that was saved on a device goes on where it was", "[preload][device]") {
   const WithDevice device;
   const std::string model = model_file();
@@ -106,9 +126,11 @@ TEST_CASE("a copy in another stream of a device's cache is a sequence of its own
 TEST_CASE("what a program does to a device's cache that cannot be followed is refused", "[preload][device]") {
   const WithDevice device;
   const std::string model = model_file();
-  const Outcome policy = attached(model, {"eval:0:40:1"}, {"--policy", "namm", "--budget", "48"});
-  CHECK(policy.out.find("no context") != std::string::npos);
-  CHECK_THAT(policy.err, Contains("policy namm: must not read every row of attention"));
+  Words narrow = kStreaming;
+  narrow.insert(narrow.end(), {"--store", "q8_0"});
+  const Outcome store = attached(model, {"eval:0:40:1"}, narrow);
+  CHECK(store.out.find("no context") != std::string::npos);
+  CHECK_THAT(store.err, Contains("store: must be f16 where the cache is in device memory"));
   const Outcome shift = attached(model, {"eval:0:40:1", "shift:0", "step:0:1:2"}, kFull);
   CHECK(shift.out == "failed -3\n");
 }

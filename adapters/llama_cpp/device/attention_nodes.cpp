@@ -2,22 +2,15 @@
 
 #include <algorithm>
 
-#include "adapters/llama_cpp/device/placed_nodes.hpp"
-#include "adapters/llama_cpp/version/cache_tensor.hpp"
-#include "adapters/llama_cpp/version/nodes.hpp"
+#include "adapters/llama_cpp/device/attention_shares.hpp"
+#include "adapters/llama_cpp/device/spectrogram_nodes.hpp"
 
 namespace namm::llama {
 namespace {
 
-class AttentionNodes : PlacedNodes {
+class AttentionNodes : AttentionShares {
  public:
-  AttentionNodes(ggml_context* context, const AttentionTensors& in, std::vector<ggml_tensor*>& nodes,
-                 const std::function<void(ggml_tensor*, Room)>& place)
-      : PlacedNodes(context, nodes, place),
-        in_(in),
-        query_heads_(in.attention->src[0]->ne[2]),
-        kv_heads_(in.keys->ne[2]),
-        group_(query_heads_ / kv_heads_) {}
+  using AttentionShares::AttentionShares;
 
   void make() {
     if (in_.rows) rows();
@@ -26,60 +19,15 @@ class AttentionNodes : PlacedNodes {
   }
 
  private:
-  std::int64_t queries() const { return in_.attention->src[0]->ne[1] * in_.attention->src[0]->ne[3]; }
-  /// A node whose result is where `result` is.
-  ggml_tensor* into(ggml_tensor* node, const ggml_tensor* result) {
-    node->data = result->data;
-    node->buffer = root(result)->buffer;
-    return done(node);
-  }
-
-  /// Probabilities of these queries [size, t, H] under their mask [S, t, 1, M]: [S, t, H / K, K].
-  ggml_tensor* probabilities(ggml_tensor* queries, ggml_tensor* mask) {
-    const ggml_tensor* const keys = in_.keys;
-    ggml_tensor* const held =
-        alias_as(context_, keys, {keys->ne[0], in_.slots, keys->ne[2], 1}, {keys->nb[1], keys->nb[2], keys->nb[3]});
-    ggml_tensor* products = ggml_mul_mat(context_, held, queries);
-    add_up_in_f32(products);
-    placed(products, Room::products);
-    float scale = parameter(in_.attention, 0);
-    if (const float softcap = parameter(in_.attention, 2); softcap != 0) {
-      products = done(ggml_scale_inplace(context_, products, scale / softcap));
-      products = done(ggml_tanh_inplace(context_, products));
-      scale = softcap;
-    }
-    ggml_tensor* const by_group = settled(ggml_reshape_4d(context_, products, in_.slots, products->ne[1], group_, kv_heads_));
-    if (!in_.attention->src[4]) return placed(ggml_soft_max_ext(context_, by_group, mask, scale, 0), Room::products);  // in place
-    for (std::int64_t h = 0; h < kv_heads_; ++h) {  // sinks are of query heads, masks of KV heads
-      ggml_tensor* const own = head_of(by_group, h);
-      ggml_tensor* const shares = ggml_soft_max_ext(context_, own, head_of(mask, mask->ne[3] == 1 ? 0 : h), scale, 0);
-      ggml_soft_max_add_sinks(shares, sinks_of(context_, in_.attention, h, group_));
-      into(shares, own);
-    }
-    return by_group;
-  }
-  /// Number `h` along dimension 3.
-  ggml_tensor* head_of(ggml_tensor* all, std::int64_t h) {
-    return settled(ggml_view_4d(context_, all, all->ne[0], all->ne[1], all->ne[2], 1, all->nb[1], all->nb[2], all->nb[3],
-                                static_cast<std::size_t>(h) * all->nb[3]));
-  }
-
   void rows() {
-    ggml_tensor* queries = queries_of(context_, in_.attention);
-    ggml_tensor* mask = in_.mask;
-    if (in_.query_ids) {
-      queries = placed(ggml_get_rows(context_, queries, in_.query_ids), Room::queries);
-      mask = placed(ggml_get_rows(context_, mask, in_.mask_ids), Room::tile_mask);
-    }
+    ggml_tensor* const all = in_.query_ids ? probabilities_of(in_.query_ids, in_.mask_ids)
+                                           : probabilities(queries_of(context_, in_.attention), in_.mask);
     if (group_ == 1 && !in_.attention->src[4]) {
-      ggml_tensor* const all = probabilities(queries, mask);
       all->data = in_.rows->data;
       all->buffer = in_.rows->buffer;
       return;
     }
-    ggml_tensor* const all = probabilities(queries, mask);
-    ggml_tensor* const by_slot = placed(ggml_cont(context_, settled(ggml_permute(context_, all, 1, 2, 0, 3))), Room::turned);
-    into(ggml_sum_rows(context_, by_slot), in_.rows);
+    into(ggml_sum_rows(context_, by_slot(all)), in_.rows);
   }
 
   void add_sums(std::int64_t first, std::int64_t count) {
@@ -101,9 +49,6 @@ class AttentionNodes : PlacedNodes {
     ggml_tensor* const sums = settled(ggml_reshape_3d(context_, in_.sums, 1, in_.slots, kv_heads_));
     done(ggml_add_inplace(context_, sums, more));
   }
-
-  const AttentionTensors& in_;
-  std::int64_t query_heads_, kv_heads_, group_;
 };
 
 }  // namespace
@@ -117,6 +62,7 @@ std::vector<ggml_tensor*> make_attention_nodes(ggml_context* context, const Atte
                                                const std::function<void(ggml_tensor*, Room)>& place) {
   std::vector<ggml_tensor*> out;
   AttentionNodes(context, in, out, place).make();
+  make_spectrogram_nodes(context, in, out, place);
   for (ggml_tensor* const node : out) node->flags |= GGML_TENSOR_FLAG_COMPUTE;
   return out;
 }

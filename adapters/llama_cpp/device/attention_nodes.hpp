@@ -13,6 +13,17 @@ inline std::size_t attention_tile_bytes = std::size_t{64} << 20;
 /// Queries whose probabilities are held at once; 1 or more.
 std::int64_t attention_tile(std::int64_t queries, std::int64_t slots, std::int64_t query_heads);
 
+/// The spectrogram of the queries of one sequence, hop after hop of 16. What comes out: F32 [17, S, K], for each slot the sum
+/// over the frames of hops 1 .. of their weight and magnitude; of sums over the query heads of a group.
+struct FrameTensors {
+  std::int64_t hops = 0;             ///< 2 or more
+  std::int64_t tile = 0;             ///< hops at once
+  ggml_tensor* query_ids = nullptr;  ///< I32 [16 * hops, H]
+  ggml_tensor* mask_ids = nullptr;   ///< I32 [16 * hops, 1, M]
+  ggml_tensor* weights = nullptr;    ///< F32 [apart, tiles], of the frames of each tile: see spectrogram_nodes.hpp
+  ggml_tensor* frames = nullptr;     ///< the result
+};
+
 /// What attention is computed once more of, for the statistics of policies. T queries, H query heads, K KV heads, S slots, M
 /// heads with a mask of their own.
 struct AttentionTensors {
@@ -25,6 +36,8 @@ struct AttentionTensors {
   ggml_tensor* rows = nullptr;             ///< F32 [S, n, K]: the same of n queries, each by itself; null: not wanted
   ggml_tensor* query_ids = nullptr;        ///< I32 [n, H]: which queries rows are of; null: of all of them
   ggml_tensor* mask_ids = nullptr;         ///< I32 [n, 1, M]: the same
+  ggml_tensor* basis = nullptr;            ///< F32 [16, 68]: spectrogram_basis()
+  std::vector<FrameTensors> frames{};      ///< of each sequence that has some
 };
 
 /// Makes the nodes, in order: products of queries and keys, softmax, sums. `place` as for make_nodes().

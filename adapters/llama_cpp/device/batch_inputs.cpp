@@ -5,10 +5,13 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "adapters/llama_cpp/device/own_graph.hpp"
+#include "adapters/llama_cpp/device/spectrogram_nodes.hpp"
 #include "adapters/llama_cpp/store/batch_plan.hpp"
+#include "namm/statistics.hpp"
 
 namespace namm::llama {
 namespace {
@@ -129,6 +132,7 @@ void BatchInputs::lay_out(ggml_cgraph* graph, std::span<const LayerTask> tasks) 
     return at;
   };
   std::map<const void*, std::size_t> columns;  // by mask: layers of one cache share them
+  std::optional<std::size_t> basis;            // all layers share it
   std::size_t turned = 0;                      // bytes of those that the device makes
   for (std::size_t i = 0; i < tasks.size(); ++i) {
     const LayerTask& task = tasks[i];
@@ -163,6 +167,17 @@ void BatchInputs::lay_out(ggml_cgraph* graph, std::span<const LayerTask> tasks) 
     };
     if (rows > 0) layer.rows_at = give_back(rows * slots * heads);
     if (layer.sums) layer.sums_at = give_back(slots * heads);
+    if (!task.wanted.hops.empty() && !basis) basis = add(spectrogram_basis().size() * sizeof(float));
+    layer.basis_at = basis.value_or(0);
+    for (const std::vector<std::int32_t>& hops : task.wanted.hops) {
+      FrameInputs& frames = layer.frames.emplace_back();
+      frames.hops = static_cast<std::int64_t>(hops.size()) / kHop;
+      frames.tile = spectrogram_tile(frames.hops, layer.slot_count, layer.query_heads, static_cast<std::int64_t>(heads));
+      frames.query_ids_at = add(hops.size() * static_cast<std::size_t>(layer.query_heads) * sizeof(std::int32_t));
+      frames.mask_ids_at = add(hops.size() * masks * sizeof(std::int32_t));
+      frames.weights_at = add(spectrogram_weights(frames.hops, frames.tile, task.wanted.decay).size() * sizeof(float));
+      frames.frames_at = give_back(kBins * slots * heads);
+    }
     layers_.push_back(layer);
   }
   change_ids_at_ = add(changes_ * sizeof(std::int64_t));
@@ -181,11 +196,22 @@ void BatchInputs::fill_layer(const LayerTask& task, const LayerInputs& layer, st
   auto* slots = reinterpret_cast<std::int64_t*>(staging_.data() + layer.slots_at);
   for (const auto& head : heads)
     for (const std::int64_t cell : written_cells(task)) *slots++ = head->slot_of(static_cast<std::int32_t>(cell));
-  if (layer.some && layer.rows > 0)
-    for (const auto& [at, copies] : {std::pair{layer.query_ids_at, layer.query_heads}, std::pair{layer.mask_ids_at, layer.masks}})
-      for (std::int64_t copy = 0; copy < copies; ++copy)
-        std::memcpy(staging_.data() + at + static_cast<std::size_t>(copy * layer.rows) * sizeof(std::int32_t),
-                    task.wanted.queries.data(), static_cast<std::size_t>(layer.rows) * sizeof(std::int32_t));
+  const auto put = [&](std::size_t at, const auto& numbers, std::int64_t copies = 1) {
+    const std::size_t size = numbers.size() * sizeof numbers[0];
+    for (std::int64_t copy = 0; copy < copies; ++copy)
+      std::memcpy(staging_.data() + at + static_cast<std::size_t>(copy) * size, numbers.data(), size);
+  };
+  if (layer.some && layer.rows > 0) {
+    put(layer.query_ids_at, task.wanted.queries, layer.query_heads);
+    put(layer.mask_ids_at, task.wanted.queries, layer.masks);
+  }
+  if (!layer.frames.empty()) put(layer.basis_at, spectrogram_basis());
+  for (std::size_t f = 0; f < layer.frames.size(); ++f) {
+    const FrameInputs& frames = layer.frames[f];
+    put(frames.query_ids_at, task.wanted.hops[f], layer.query_heads);
+    put(frames.mask_ids_at, task.wanted.hops[f], layer.masks);
+    put(frames.weights_at, spectrogram_weights(frames.hops, frames.tile, task.wanted.decay));
+  }
   if (layer.kind != MaskKind::gathered) return;
   const Sight sight(task, layer);
   auto* ids = reinterpret_cast<std::int32_t*>(staging_.data() + layer.cells_at);

@@ -24,6 +24,13 @@ struct LayerTask {
   WantedAttention wanted{};             ///< for the policy's statistics
 };
 
+/// Frames of the spectrogram of one sequence (FrameTensors), with where their inputs and their result lie.
+struct FrameInputs {
+  std::int64_t hops = 0, tile = 0;
+  std::size_t query_ids_at = 0, mask_ids_at = 0, weights_at = 0, frames_at = 0;
+  bool operator==(const FrameInputs&) const = default;
+};
+
 /// What differs between layers, with where its inputs lie. T queries, K KV heads, S slots, M masks (1 or K).
 struct LayerInputs {
   MaskKind kind = MaskKind::runtimes;
@@ -33,6 +40,8 @@ struct LayerInputs {
   bool turn = false;                                    ///< gathered: the device makes the columns
   std::size_t slots_at = 0, mask_at = 0, columns_at = 0, cells_at = 0, query_ids_at = 0, mask_ids_at = 0;
   std::size_t sums_at = 0, rows_at = 0;  ///< in what is read back
+  std::size_t basis_at = 0;              ///< of the spectrogram
+  std::vector<FrameInputs> frames{};
   bool operator==(const LayerInputs&) const = default;
 };
 

@@ -112,6 +112,7 @@ void DeviceCache::announce(const ggml_tensor* attention, bool supported) {
     return;
   }
   if (why_no_statistics_.empty()) why_no_statistics_ = std::move(support.attention);
+  if (why_no_spectrogram_.empty()) why_no_spectrogram_ = std::move(support.spectrogram);
   if (why_no_norms_.empty()) why_no_norms_ = std::move(support.norms);
   rows_.emplace(layer, std::make_unique<LayerRows>(buffer->buft, types, static_cast<int>(k->ne[2]), k->ne[0], v->ne[0]));
   rows_.at(layer)->hold_content(probe_ != nullptr);
@@ -126,6 +127,7 @@ void DeviceCache::announce(const ggml_tensor* attention, bool supported) {
 std::string DeviceCache::beyond_devices(const CachePolicy& policy) const {
   const StatisticSet needed = policy.required();
   if (needed.reads_attention() && !why_no_statistics_.empty()) return why_no_statistics_ + kHostInstead;
+  if (needed.has(Statistic::spectrogram) && !why_no_spectrogram_.empty()) return why_no_spectrogram_ + kHostInstead;
   if ((needed.has(Statistic::key_norm) || needed.has(Statistic::value_norm)) && !why_no_norms_.empty())
     return why_no_norms_ + kHostInstead;
   for (const auto& [layer, rows] : rows_)
@@ -209,12 +211,12 @@ ggml_status DeviceCache::compute(ggml_backend_t backend, ggml_cgraph* graph) {
   return status;
 }
 
-/// What may move rows from one buffer to another; the most that was held meanwhile is the peak.
+/// What may move rows from one buffer to another; the store hears of the most that was held meanwhile.
 template <class Work>
 void DeviceCache::measured(const LayerRows& rows, Work move) {
   const std::int64_t before = kv_bytes(), rows_before = rows.bytes();
   move();
-  peak_ = std::max({peak_, kv_bytes(), rows.bytes() != rows_before ? before - rows_before + rows.peak_bytes() : 0});
+  if (rows.bytes() != rows_before) owner_.store->note_peak(before - rows_before + rows.moving_bytes());
 }
 
 void DeviceCache::tidy() {

@@ -51,7 +51,6 @@ class DeviceCache final : public RowHolder {
   std::vector<std::byte> read_rows(int layer, int kv_head, std::span<const std::int32_t> slots) override;
   void write_rows(int layer, int kv_head, std::span<const std::int32_t> slots, std::span<const std::byte> rows) override;
   std::int64_t kv_bytes() const override;
-  std::int64_t kv_bytes_peak() const override { return peak_; }
   std::int64_t other_bytes() const override;
 
  private:
@@ -74,8 +73,7 @@ class DeviceCache final : public RowHolder {
   std::map<const void*, int> cache_numbers_;  // by buffer
   const TokenProbe* probe_ = nullptr;         // of the policy; null: it reads no tokens
   std::map<int, ProbeTensors> layer_probes_;  // by layer, made when first used
-  std::string why_no_statistics_, why_no_norms_;
-  std::int64_t peak_ = 0;
+  std::string why_no_statistics_, why_no_spectrogram_, why_no_norms_;
   bool shrink_failed_ = false;
 };
 

@@ -64,6 +64,8 @@ enum class Room {
   queries,
   tile_mask,
   tile_sums,
+  hop_rows,
+  hop_halves,
   count
 };
 

@@ -95,7 +95,7 @@ void LayerRows::move(const DeviceStream& stream, std::int64_t capacity, const st
   keys_ = keys;
   values_ = values;
   content_ = content;
-  peak_ = std::max(peak_, before + bytes() + static_cast<std::int64_t>(beside));
+  moving_ = before + bytes() + static_cast<std::int64_t>(beside);
 }
 
 std::vector<std::vector<float>> LayerRows::norms(const DeviceStream& stream, bool values) const {

@@ -57,8 +57,8 @@ class LayerRows {
   std::vector<std::vector<float>> contents(const DeviceStream& stream) const;
 
   std::int64_t bytes() const;
-  /// At most so far, with what was held beside it while rows were moved.
-  std::int64_t peak_bytes() const { return peak_; }
+  /// At most while rows were moved last: old and new ones, and what was beside them.
+  std::int64_t moving_bytes() const { return moving_; }
   std::int64_t bookkeeping_bytes() const;
 
  private:
@@ -78,7 +78,7 @@ class LayerRows {
   ggml_tensor *keys_ = nullptr, *values_ = nullptr, *content_ = nullptr;
   GgmlContext content_context_;
   bool holds_content_ = false;
-  std::int64_t peak_ = 0;
+  std::int64_t moving_ = 0;
 };
 
 }  // namespace namm::llama

@@ -17,6 +17,8 @@ class PlacedNodes {
     place_(node, room);
     return done(node);
   }
+  /// A tensor that nodes write to, in `room`.
+  void make_room(ggml_tensor* tensor, Room room) { place_(tensor, room); }
   /// A node whose result is where another's was.
   ggml_tensor* done(ggml_tensor* node) {
     nodes_.push_back(settled(node));

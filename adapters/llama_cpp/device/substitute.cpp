@@ -5,8 +5,10 @@
 #include <string>
 
 #include "adapters/llama_cpp/device/graph_view.hpp"
+#include "adapters/llama_cpp/device/spectrogram_nodes.hpp"
 #include "adapters/llama_cpp/device/support.hpp"
 #include "adapters/llama_cpp/version/cache_tensor.hpp"
+#include "namm/statistics.hpp"
 
 namespace namm::llama {
 
@@ -99,6 +101,17 @@ void Substitute::build_layer(ggml_cgraph* graph, const LayerTask& task, const La
     wanted.query_ids = input(GGML_TYPE_I32, layer.query_ids_at, {layer.rows, layer.query_heads});
     wanted.mask_ids = input(GGML_TYPE_I32, layer.mask_ids_at, {layer.rows, 1, layer.masks});
   }
+  if (!layer.frames.empty()) {
+    const auto basis = static_cast<std::int64_t>(spectrogram_basis().size());
+    wanted.basis = input(GGML_TYPE_F32, layer.basis_at, {kHop, basis / kHop});
+  }
+  for (const FrameInputs& frames : layer.frames) {
+    const std::int64_t queries = frames.hops * kHop, tiles = (frames.hops + frames.tile - 1) / frames.tile;
+    wanted.frames.push_back({frames.hops, frames.tile, input(GGML_TYPE_I32, frames.query_ids_at, {queries, layer.query_heads}),
+                             input(GGML_TYPE_I32, frames.mask_ids_at, {queries, 1, layer.masks}),
+                             input(GGML_TYPE_F32, frames.weights_at, {weights_apart(frames.tile), tiles}),
+                             output(frames.frames_at, {kBins, layer.slot_count, in.keys->ne[2]})});
+  }
   const std::vector<ggml_tensor*> statistics = make_attention_nodes(context, wanted, place);
   if (measuring) return;
   const auto put = [&](int before, std::initializer_list<ggml_tensor*> some) {
@@ -144,6 +157,7 @@ void Substitute::build(const DeviceStream& stream, ggml_cgraph* graph, std::span
       const LayerInputs& layer = batch_.layers()[i];
       const ggml_tensor* const attention = ggml_graph_node(graph, tasks[i].part.attention);
       tensors += tensors_of_layer(attention) + attention_tensors(attention, layer.sums ? layer.queries : 0, tile_of(layer));
+      for (const FrameInputs& frames : layer.frames) tensors += 4 + spectrogram_tensors(attention, frames.hops, frames.tile);
     }
     context_ = make_context(tensors);
     if (!measuring) {
@@ -226,6 +240,8 @@ std::vector<SlotAttention> Substitute::attention(const DeviceStream& stream, std
     out[i].group = static_cast<int>(layer.query_heads / static_cast<std::int64_t>(heads));
     out[i].rows = all.subspan(layer.rows_at / sizeof(float), static_cast<std::size_t>(layer.rows) * slots * heads);
     if (layer.sums) out[i].sums = all.subspan(layer.sums_at / sizeof(float), slots * heads);
+    for (const FrameInputs& frames : layer.frames)
+      out[i].frames.push_back(all.subspan(frames.frames_at / sizeof(float), kBins * slots * heads));
   }
   return out;
 }

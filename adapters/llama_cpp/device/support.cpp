@@ -6,6 +6,8 @@
 
 #include "adapters/llama_cpp/device/attention_nodes.hpp"
 #include "adapters/llama_cpp/device/layer_nodes.hpp"
+#include "adapters/llama_cpp/device/spectrogram_nodes.hpp"
+#include "namm/statistics.hpp"
 
 namespace namm::llama {
 namespace {
@@ -20,7 +22,8 @@ class Trial {
         attention_(attention),
         queries_(attention->src[0]->ne[1] * attention->src[0]->ne[3]),
         heads_(attention->src[1]->ne[2]),
-        context_(make_context(4 * tensors_of_layer(attention) + attention_tensors(attention, queries_, tile()))),
+        context_(make_context(4 * tensors_of_layer(attention) + attention_tensors(attention, queries_, tile()) +
+                              spectrogram_tensors(attention, 4, 2))),
         keys_(ggml_new_tensor_3d(context_.get(), numbers.keys, attention->src[1]->ne[0], kSlots, heads_)),
         values_(ggml_new_tensor_3d(context_.get(), numbers.values, attention->src[2]->ne[0], kSlots, heads_)) {}
 
@@ -43,6 +46,16 @@ class Trial {
                                   tensor(GGML_TYPE_F32, {kSlots, rows, heads_}),
                                   rows < queries_ ? tensor(GGML_TYPE_I32, {rows, query_heads}) : nullptr,
                                   tensor(GGML_TYPE_I32, {rows, 1, heads_})};
+    return why_not({make_attention_nodes(context_.get(), wanted, [](ggml_tensor*, Room) {})});
+  }
+  std::string spectrogram() {
+    constexpr std::int64_t kHops = 4, kTile = 2;
+    const std::int64_t query_heads = attention_->src[0]->ne[2];
+    AttentionTensors wanted{attention_, keys_, mask(), kSlots};
+    wanted.basis = tensor(GGML_TYPE_F32, {kHop, static_cast<std::int64_t>(spectrogram_basis().size()) / kHop});
+    wanted.frames.push_back(
+        {kHops, kTile, tensor(GGML_TYPE_I32, {kHops * kHop, query_heads}), tensor(GGML_TYPE_I32, {kHops * kHop, 1, heads_}),
+         tensor(GGML_TYPE_F32, {weights_apart(kTile), kHops / kTile}), tensor(GGML_TYPE_F32, {kBins, kSlots, heads_})});
     return why_not({make_attention_nodes(context_.get(), wanted, [](ggml_tensor*, Room) {})});
   }
   std::string norms() {
@@ -117,7 +130,7 @@ std::string why_not_computed(ggml_backend_dev_t device, const ggml_tensor* node)
 
 LayerSupport support_of_layer(ggml_backend_buffer_type_t type, const RowTypes& numbers, const ggml_tensor* attention) {
   Trial trial(type, numbers, attention);
-  return {trial.holding(), trial.statistics(), trial.norms()};
+  return {trial.holding(), trial.statistics(), trial.spectrogram(), trial.norms()};
 }
 
 }  // namespace namm::llama

@@ -141,7 +141,6 @@ void CacheStore::reset(CachePolicy memory) {
   memory_ = std::move(memory);
   statistics_ = settings_of(memory_);
   if (holder_) hold_elsewhere(holder_);
-  usage_ = {};
   for (auto& group : groups_) {
     group->cells.clear();
     group->plans.clear();
@@ -154,12 +153,27 @@ void CacheStore::reset(CachePolicy memory) {
   parts_.clear();
   in_batch_ = part_done_ = false;
   tidy();
+  usage_ = {};  // last: what has gone is in nobody's peak
+}
+
+/// Of keys and values that are not elsewhere.
+std::int64_t CacheStore::bytes_here() const {
+  std::int64_t out = 0;
+  for (const auto& group : groups_)
+    for (const auto& [key, sequence] : group->sequences)
+      for (const auto& [index, heads] : sequence.layers)
+        if (!layers_.at(index)->shape.elsewhere)
+          for (const HeadList& list : heads) out += static_cast<std::int64_t>(list.kv_bytes());
+  return out;
+}
+
+void CacheStore::note_peak(std::int64_t elsewhere) {
+  usage_.kv_bytes_peak = std::max(usage_.kv_bytes_peak, bytes_here() + elsewhere);
 }
 
 void CacheStore::measure() {
   usage_.tokens_seen = usage_.entries = usage_.entries_full = usage_.kv_bytes = usage_.kv_bytes_full = 0;
   usage_.statistics_bytes = static_cast<std::int64_t>(staged_->bytes());
-  std::int64_t own = 0;  // bytes of what is not elsewhere
   for (const auto& group : groups_) {
     std::int64_t group_tokens = 0;
     for (const auto& [stream, cells] : group->cells)
@@ -174,15 +188,11 @@ void CacheStore::measure() {
       usage_.kv_bytes += use.kv_bytes;
       usage_.kv_bytes_full += use.kv_bytes_full;
       usage_.statistics_bytes += use.statistics_bytes;
-      for (const auto& [index, heads] : sequence.layers)
-        if (holder_ && !layer_of(index).shape.elsewhere)
-          for (const HeadList& list : heads) own += static_cast<std::int64_t>(list.kv_bytes());
     }
     usage_.tokens_seen = std::max(usage_.tokens_seen, group_tokens);
   }
   if (holder_) {
-    usage_.kv_bytes = own + holder_->kv_bytes();
-    usage_.kv_bytes_peak = std::max(usage_.kv_bytes_peak, own + holder_->kv_bytes_peak());
+    usage_.kv_bytes = bytes_here() + holder_->kv_bytes();
     usage_.statistics_bytes += holder_->other_bytes();
   }
   usage_.entries_peak = std::max(usage_.entries_peak, usage_.entries);

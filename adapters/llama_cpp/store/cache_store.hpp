@@ -143,6 +143,8 @@ class CacheStore {
   /// Before the first layer is announced: keys and values of layers that say so are held elsewhere, by a device. Those layers are
   /// placed, not written and attended. `holder` must outlive the store.
   void hold_elsewhere(RowHolder* holder);
+  /// The holder has had `elsewhere` bytes of keys and values for a moment, while rows were moved.
+  void note_peak(std::int64_t elsewhere);
   /// Throws std::runtime_error "KV cache: WHAT is not supported ..." if rows are held elsewhere.
   void require_own_rows(const char* what) const;
   /// The tokens of a layer get entries, and these get slots: query i of stream s writes cells[s * queries + i] (counted over all
@@ -251,6 +253,7 @@ class CacheStore {
   SequenceUse use_of(const Group& group, std::int64_t key, const Sequence& sequence) const;
   void update_sequence(const Group& group, std::int64_t key, Sequence& sequence);
   void measure();
+  std::int64_t bytes_here() const;
   std::string fingerprint() const;
   std::string held_as() const;
   void write_group(ByteWriter& out, const Group& group, const SavedRows& rows,

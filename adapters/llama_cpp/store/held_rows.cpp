@@ -24,17 +24,14 @@ std::string why_not_held_elsewhere(const CachePolicy& policy) {
         .append(": must not ")
         .append(what)
         .append(
-            " where the cache is in device memory, does; use a calibrated policy or one that reads sums of attention (h2o, "
-            "snapkv), or keep the cache "
-            "in host memory "
-            "(--no-kv-offload, llama_context_params::offload_kqv)");
+            " where the cache is in device memory, does; use a policy that reads statistics of attention or a probe of keys and "
+            "values, or keep the cache in host memory (--no-kv-offload, llama_context_params::offload_kqv)");
   };
   if (policy.store != RowFormats())
     return "store: must be f16 where the cache is in device memory, is " + to_string(policy.store) +
            "; give f16 (--store f16, with_store(\"f16\")), or keep the cache in host memory (--no-kv-offload, "
            "llama_context_params::offload_kqv)";
   if (policy.observer) return refuse("have an observer");
-  if (policy.required().has(Statistic::spectrogram)) return refuse("read every row of attention");
   const ContentReader* const reader = policy.reader();
   if (policy.reads_queries() || (reader && !dynamic_cast<const TokenProbe*>(reader)))
     return refuse("read keys, values or queries in a way of its own");
@@ -98,13 +95,22 @@ WantedAttention CacheStore::wanted_attention(int index) const {
   WantedAttention out;
   const StatisticSet needed = statistics_.needed;
   if (!needed.reads_attention()) return out;
-  std::size_t newest = needed.has(Statistic::last_row) ? 1 : 0;
-  if (needed.has(Statistic::window_mean)) newest = static_cast<std::size_t>(statistics_.window_queries);
-  for (const PlacedGroup& placed : placed_groups(*layer_of(index).group)) {
+  out.decay = statistics_.spectrogram.decay_per_frame();
+  const Group& group = *layer_of(index).group;
+  for (const PlacedGroup& placed : placed_groups(group)) {
     const std::vector<std::int32_t>& queries = placed.queries->queries;
+    const auto count = static_cast<int>(queries.size());
     const bool few = placed.tokens <= kRowsWait;
-    for (std::size_t i = few ? 0 : queries.size() - std::min(newest, queries.size()); i < queries.size(); ++i)
-      out.queries.push_back(placed.first + queries[i]);
+    // heads of a sequence have seen the same queries
+    const HeadStatistics& statistics = group.sequences.at(placed.key).layers.at(index).front().statistics();
+    const RowsAtHand rows = few ? RowsAtHand{0, count, 0, 0} : statistics.rows_wanted(count);
+    for (int i = 0; i < count; ++i)
+      if (i < rows.first || i >= count - rows.newest) out.queries.push_back(placed.first + queries[static_cast<std::size_t>(i)]);
+    if (rows.hops > 0) {
+      auto& hops = out.hops.emplace_back();
+      for (int i = rows.hops_from; i < rows.hops_from + kHop * rows.hops; ++i)
+        hops.push_back(placed.first + queries[static_cast<std::size_t>(i)]);
+    }
     out.sums = !few && needed.has(Statistic::accumulated);
   }
   std::sort(out.queries.begin(), out.queries.end());
@@ -115,6 +121,7 @@ void CacheStore::observe(int index, const SlotAttention& attention) {
   Layer& layer = layer_of(index);
   const WantedAttention wanted = wanted_attention(index);
   const float share = 1.0f / static_cast<float>(attention.group);
+  std::size_t with_frames = 0;
   for (const PlacedGroup& placed : placed_groups(*layer.group)) {
     const QueryGroup& queries = *placed.queries;
     std::vector<std::size_t> rows;  // of this sequence, among those wanted
@@ -125,6 +132,9 @@ void CacheStore::observe(int index, const SlotAttention& attention) {
     }
     auto& heads = layer.group->sequences.at(placed.key).layers.at(index);
     const auto count = static_cast<std::int64_t>(heads.size());
+    const bool few = placed.tokens <= kRowsWait;
+    const bool framed = !few && heads.front().statistics().rows_wanted(static_cast<int>(queries.queries.size())).hops > 0;
+    const std::span<const float> frames_of_all = framed ? attention.frames.at(with_frames++) : std::span<const float>();
     [[maybe_unused]] const int threads = usable_threads(threads_);
     FirstError error;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
@@ -139,11 +149,15 @@ void CacheStore::observe(int index, const SlotAttention& attention) {
         for (std::size_t r = 0; r < rows.size(); ++r)
           by_entry(attention.rows.data() + (h * wanted.queries.size() + rows[r]) * attention.slots,
                    matrix.data() + r * list.size());
-        if (placed.tokens <= kRowsWait)
-          return list.observe_later(std::move(matrix), static_cast<int>(rows.size()), queries.positions.front());
+        if (few) return list.observe_later(std::move(matrix), static_cast<int>(rows.size()), queries.positions.front());
         if (wanted.sums) by_entry(attention.sums.data() + h * attention.slots, sums.data());
-        list.statistics().observe_sums_of(sums, static_cast<int>(queries.queries.size()), matrix, static_cast<int>(rows.size()),
-                                          list.size());
+        std::vector<float> frames(framed ? list.size() * kBins : 0);
+        for (std::size_t e = 0; framed && e < list.size(); ++e) {
+          const float* const from =
+              frames_of_all.data() + (h * attention.slots + static_cast<std::size_t>(list.slot_of(e))) * kBins;
+          for (std::size_t k = 0; k < kBins; ++k) frames[e * kBins + k] = from[k] * share;
+        }
+        list.statistics().observe_part({static_cast<int>(queries.queries.size()), sums, matrix, list.size(), frames});
       });
     error.rethrow();
   }

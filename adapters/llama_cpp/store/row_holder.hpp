@@ -39,9 +39,8 @@ class RowHolder {
   virtual std::vector<std::byte> read_rows(int layer, int kv_head, std::span<const std::int32_t> slots) = 0;
   /// Puts them into slots that lists have taken. Throws std::runtime_error if there is no memory for them.
   virtual void write_rows(int layer, int kv_head, std::span<const std::int32_t> slots, std::span<const std::byte> rows) = 0;
-  /// Memory held for keys and values, at most so far (copies while it grows or shrinks included), and for everything else.
+  /// Memory held for keys and values, and for everything else. While rows are moved there is more: CacheStore::note_peak().
   virtual std::int64_t kv_bytes() const = 0;
-  virtual std::int64_t kv_bytes_peak() const = 0;
   virtual std::int64_t other_bytes() const = 0;
 };
 
@@ -49,19 +48,23 @@ class RowHolder {
 struct WantedAttention {
   bool sums = false;                  ///< over all queries
   std::vector<std::int32_t> queries;  ///< rows of these, by their index in the part, ascending
+  /// Of some sequences: the queries of whole hops, 16 each, whose frames are wanted (AttentionPart::frames), ascending.
+  std::vector<std::vector<std::int32_t>> hops;
+  double decay = 0;  ///< of an EMA of frames
   bool nothing() const { return !sums && queries.empty(); }
 };
 
 /// That attention, as a holder gives it back: probabilities summed over the query heads of a KV head's group.
 struct SlotAttention {
-  std::size_t slots = 0;        ///< columns
-  int group = 1;                ///< query heads of a KV head
-  std::span<const float> sums;  ///< [KV head][slot]
-  std::span<const float> rows;  ///< [KV head][query that is wanted][slot]
+  std::size_t slots = 0;                       ///< columns
+  int group = 1;                               ///< query heads of a KV head
+  std::span<const float> sums;                 ///< [KV head][slot]
+  std::span<const float> rows;                 ///< [KV head][query that is wanted][slot]
+  std::vector<std::span<const float>> frames;  ///< of each sequence whose hops are wanted: [KV head][slot][17]
 };
 
 /// Why a policy cannot decide about rows that are held elsewhere; empty if it can: it reads nothing but who the tokens are, the
-/// sizes of their keys and values, what a probe (core/probe) says of them, and of attention sums and the newest rows.
+/// sizes of their keys and values, what a probe (core/probe) says of them, and statistics of attention.
 std::string why_not_held_elsewhere(const CachePolicy& policy);
 
 }  // namespace namm::llama

@@ -180,6 +180,8 @@ std::shared_ptr<SavedStore> CacheStore::read(ByteReader& in) const {
             held = {holder_->row_bytes(index), [&, i = index](auto bytes) { return holder_->are_finite(i, bytes); }};
           list.restore(in, rows, held);
           const auto positions = list.statistics().view().positions;
+          if (list.statistics().waiting_rows() != sequence.layers[index].front().statistics().waiting_rows())
+            damaged("heads of a layer must have seen as many queries, have not");
           for (std::size_t e = 0; e < list.size(); ++e) {
             const auto row = static_cast<std::size_t>(list.cells()[e]);
             if (part.owner[row] != sequence.number || part.position[row] != positions[e])
