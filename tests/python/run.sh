@@ -8,6 +8,11 @@ environment=build/python-tests${version:+-$version}${kvpress:+-kvpress-$kvpress}
 python=$environment/bin/python
 SECONDS=0
 bash cmake/setup.sh --packages-only
+# Debian splits these off its Python
+if ! "${PYTHON:-python3}" -c 'import ensurepip, os, sysconfig; assert os.path.exists(sysconfig.get_path("include") + "/Python.h")' 2> /dev/null &&
+  ((EUID == 0)) && command -v apt-get > /dev/null; then
+  DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends python3-venv python3-dev
+fi
 if [[ ! -x $python ]]; then
   "${PYTHON:-python3}" -m venv "$environment"
 fi
