@@ -1,6 +1,6 @@
 # One room of the source tree = one static library namm_<name> with the alias namm::<name>.
 #   COMPONENT: what it is installed with, core, strategies, llama or program (default). HEADERS_OF: header-only libraries.
-#   COLD: flags, files and text, where nobody waits for the code: a quarter less time to compile, or more.
+#   COLD: flags, files and text, where nobody waits for the code: a fifth to a third less time to compile.
 #   namm_room(core COMPONENT core SOURCES a.cpp b.cpp LINK namm::kernels PRIVATE_LINK spdlog::spdlog HEADERS_OF namm_eigen)
 add_library(namm_warnings INTERFACE)
 target_compile_options(namm_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion

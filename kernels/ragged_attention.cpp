@@ -97,9 +97,15 @@ void multiply_key_codes(const RaggedHead& head, const QueryTile& tile, std::size
       constexpr int kRows = decltype(at_once)::value;
       const float* const numbers = tile.rows + r * size + begin;
       if (head.key_format == RowFormat::q4_0)
-        key_halves_tile<kRows>(numbers, size, codes, depth / 2, scales, logits + r * stride, stride);
+        key_codes_tile<kRows>(numbers, size, depth / 2, scales, logits + r * stride, stride,
+                              [&](std::size_t place, std::size_t k, const auto& add) HWY_ATTR {
+                                const BothHalves both = load_halves(codes + place);
+                                add(k, both.low);
+                                add(depth / 2 + k, both.high);
+                              });
       else
-        key_codes_tile<kRows>(numbers, size, codes, depth, scales, logits + r * stride, stride);
+        key_codes_tile<kRows>(numbers, size, depth, scales, logits + r * stride, stride,
+                              [&](std::size_t place, std::size_t k, const auto& add) HWY_ATTR { add(k, load(codes + place)); });
     });
   }
 }
@@ -298,7 +304,7 @@ void AttendPart(const RaggedHead& head, const QueryTile& tile, AttentionPart& pa
 
   const bool convert_once = rows > kRowsTogether;
   float* const keys = scratch;
-  float* const values = scratch + std::max(head.key_size, kRowsTogether) * kBlock;
+  float* const values = scratch + head.key_size * kBlock;
 
   for (std::size_t block = part.block_begin; block < part.block_end; ++block) {
     const Seen sees = seen(head, tile, block);
@@ -372,7 +378,7 @@ HWY_EXPORT(MergeParts);
 HWY_EXPORT(FloatsToHalves);
 
 std::size_t attention_scratch(std::size_t key_size, std::size_t value_size) {
-  return kBlock * (std::max(key_size, kRowsTogether) + std::max(padded_value_size(value_size), kRowsTogether));
+  return kBlock * (key_size + std::max(padded_value_size(value_size), kRowsTogether));
 }
 
 void attend_part(const RaggedHead& head, const QueryTile& tile, AttentionPart& part, float* scratch) {

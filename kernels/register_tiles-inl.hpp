@@ -103,12 +103,12 @@ void multiply(const float* a, std::size_t a_stride, std::size_t rows, const B* b
   for (; x < width; x += hn::Lanes(F32())) columns(std::integral_constant<int, 1>(), x);
 }
 
-// c[row][64] += the products with a group of keys in 4 bits, by the scale of each entry: b [depth][64] bytes, of which the high
-// halves are to be multiplied by what follows a's first `depth` numbers.
-template <int kRows>
-HWY_INLINE void key_halves_tile(const float* HWY_RESTRICT a, std::size_t a_stride, const std::int8_t* HWY_RESTRICT b,
-                                std::size_t depth, const std::uint16_t* HWY_RESTRICT scales, float* HWY_RESTRICT c,
-                                std::size_t c_stride) {
+// c[row][64] += the products with a group of keys in codes, by the scale of each entry. multiply(place of a vector's bytes, k,
+// add) calls add(which of a's numbers, as many keys) for what row k of the group's bytes holds.
+template <int kRows, class Multiply>
+HWY_INLINE void key_codes_tile(const float* HWY_RESTRICT a, std::size_t a_stride, std::size_t depth,
+                               const std::uint16_t* HWY_RESTRICT scales, float* HWY_RESTRICT c, std::size_t c_stride,
+                               const Multiply& multiply) {
   constexpr int kVectors = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
   const F32 d;
   const std::size_t lanes = hn::Lanes(d);
@@ -117,40 +117,10 @@ HWY_INLINE void key_halves_tile(const float* HWY_RESTRICT a, std::size_t a_strid
     for (int r = 0; r < kRows; ++r)
       for (int v = 0; v < kVectors; ++v) acc[r][v] = hn::Zero(d);
     for (std::size_t k = 0; k < depth; ++k)
-      for (int v = 0; v < kVectors; ++v) {
-        const BothHalves codes = load_halves(b + k * kBlock + x + v * lanes);
-        for (int r = 0; r < kRows; ++r) {
-          acc[r][v] = hn::MulAdd(hn::Set(d, a[r * a_stride + k]), codes.low, acc[r][v]);
-          acc[r][v] = hn::MulAdd(hn::Set(d, a[r * a_stride + depth + k]), codes.high, acc[r][v]);
-        }
-      }
-    for (int v = 0; v < kVectors; ++v) {
-      const auto scale = load(scales + x + v * lanes);
-      for (int r = 0; r < kRows; ++r) {
-        float* const to = c + r * c_stride + x + v * lanes;
-        hn::StoreU(hn::MulAdd(acc[r][v], scale, hn::LoadU(d, to)), d, to);
-      }
-    }
-  }
-}
-
-// c[row][64] += the products with a group of keys in 8 bits, by the scale of each entry: b [depth][64] bytes.
-template <int kRows>
-HWY_INLINE void key_codes_tile(const float* HWY_RESTRICT a, std::size_t a_stride, const std::int8_t* HWY_RESTRICT b,
-                               std::size_t depth, const std::uint16_t* HWY_RESTRICT scales, float* HWY_RESTRICT c,
-                               std::size_t c_stride) {
-  constexpr int kVectors = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
-  const F32 d;
-  const std::size_t lanes = hn::Lanes(d);
-  for (std::size_t x = 0; x < kBlock; x += kVectors * lanes) {
-    hn::Vec<F32> acc[kRows][kVectors];
-    for (int r = 0; r < kRows; ++r)
-      for (int v = 0; v < kVectors; ++v) acc[r][v] = hn::Zero(d);
-    for (std::size_t k = 0; k < depth; ++k)
-      for (int v = 0; v < kVectors; ++v) {
-        const auto codes = load(b + k * kBlock + x + v * lanes);
-        for (int r = 0; r < kRows; ++r) acc[r][v] = hn::MulAdd(hn::Set(d, a[r * a_stride + k]), codes, acc[r][v]);
-      }
+      for (int v = 0; v < kVectors; ++v)
+        multiply(k * kBlock + x + v * lanes, k, [&](std::size_t which, hn::Vec<F32> keys) HWY_ATTR {
+          for (int r = 0; r < kRows; ++r) acc[r][v] = hn::MulAdd(hn::Set(d, a[r * a_stride + which]), keys, acc[r][v]);
+        });
     for (int v = 0; v < kVectors; ++v) {
       const auto scale = load(scales + x + v * lanes);
       for (int r = 0; r < kRows; ++r) {

@@ -33,7 +33,7 @@ RowsAtHand HeadStatistics::rows_wanted(int rows) const {
   return {0, rows, 0, 0};  // frames would be more numbers than the rows
 }
 
-void HeadStatistics::observe_part(const AttentionPart& part) {
+void HeadStatistics::observe_part(const ObservedPart& part) {
   if (part.rows < 0) throw std::invalid_argument("observe: rows must be 0 or more, is " + std::to_string(part.rows));
   const RowsAtHand wanted = rows_wanted(part.rows);
   const auto at_hand = static_cast<std::size_t>(wanted.first + wanted.newest);
@@ -59,7 +59,7 @@ void HeadStatistics::observe_part(const AttentionPart& part) {
   if (settings_.needed.has(Statistic::last_row) && part.rows > 0) std::copy_n(newest(1), size(), last_row_.data());
 }
 
-void HeadStatistics::observe_frames(const AttentionPart& part, const RowsAtHand& rows) {
+void HeadStatistics::observe_frames(const ObservedPart& part, const RowsAtHand& rows) {
   // all memory first: where the system refuses some, nothing has changed
   std::vector<std::vector<float>> left, rest;
   const int waiting = (part.rows - rows.hops_from) % kHop;

@@ -69,7 +69,7 @@ Selection plan_update(const Policy& policy, const SelectionSettings& settings, s
 /// The same under the policy's own budget, behind its observer's look at the heads (parallel over heads). `tokens_seen` by the
 /// sequence; `bytes_per_token` of keys and values of all heads together, of which there are `all_heads` if the update is about
 /// some of them only (0: about all); `compression`: what a token takes in 16 bits over what it takes as it is held
-/// (Budget::tokens). Nothing may be dropped: all is kept.
+/// (Budget::tokens). What means of evicted tokens take (store.means) goes off the budget. Nothing may be dropped: all is kept.
 Selection update_heads(const CachePolicy& policy, std::span<const HeadTokens> heads, std::int64_t tokens_seen,
                        double bytes_per_token, std::int64_t all_heads = 0, int threads = 0, double compression = 1);
 

@@ -101,7 +101,7 @@ struct RowsAtHand {
 };
 
 /// Attention of `rows` consecutive queries of one head, as RowsAtHand says.
-struct AttentionPart {
+struct ObservedPart {
   int rows = 0;
   std::span<const float> sums;     ///< [token] over all rows
   std::span<const float> at_hand;  ///< [first + newest][stride]
@@ -137,7 +137,7 @@ class HeadStatistics {
   RowsAtHand rows_wanted(int rows) const;
   /// observe() where most rows are elsewhere: the same to rounding. Throws std::invalid_argument, and changes nothing, if
   /// something of what rows_wanted() says is missing.
-  void observe_part(const AttentionPart& part);
+  void observe_part(const ObservedPart& part);
   /// Rows that the next frame of the spectrogram waits with, 0..15.
   int waiting_rows() const { return static_cast<int>(pending_.size()); }
 
@@ -162,7 +162,7 @@ class HeadStatistics {
 
  private:
   void observe_spectrogram(const float* attention, int rows, std::size_t stride);
-  void observe_frames(const AttentionPart& part, const RowsAtHand& rows);
+  void observe_frames(const ObservedPart& part, const RowsAtHand& rows);
   void observe_sums(const float* attention, int rows, std::size_t stride);
   void observe_window(const float* attention, int rows, std::size_t stride);
 

@@ -121,6 +121,16 @@ double apart(const std::vector<float>& a, const std::vector<float>& b) {
   return most;
 }
 
+std::vector<std::byte> saved_bytes(const CacheStore& store, const SavedRows& rows) {
+  const auto nobody = [](std::int64_t) { return CacheStore::Names(); };
+  ByteWriter size;
+  store.save(size, {&rows, 1}, nobody);
+  std::vector<std::byte> bytes(size.count());
+  ByteWriter out(bytes);
+  store.save(out, {&rows, 1}, nobody);
+  return bytes;
+}
+
 }  // namespace
 
 TEST_CASE("CacheStore: chunks of any size give the same statistics and outputs", "[llama][store]") {
@@ -221,12 +231,7 @@ TEST_CASE("CacheStore: a saved position that cannot be counted on from is refuse
   feed(store, {0}, 20, 20, 1);
   SavedRows rows{&store, 0, {300}};  // one that nobody has, so that rows are not positions
   for (int cell = 0; cell < 20; ++cell) rows.cells.push_back(cell);
-  const auto nobody = [](std::int64_t) { return CacheStore::Names(); };
-  ByteWriter size;
-  store.save(size, {&rows, 1}, nobody);
-  std::vector<std::byte> bytes(size.count());
-  ByteWriter out(bytes);
-  store.save(out, {&rows, 1}, nobody);
+  std::vector<std::byte> bytes = saved_bytes(store, rows);
   const auto read = [&] {
     ByteReader in(bytes);
     return store.read(in);
@@ -256,12 +261,7 @@ TEST_CASE("CacheStore: heads that have not seen the same queries are refused", "
   feed(store, {0}, 17, 17, 1);
   SavedRows rows{&store, 0, {}};
   for (int cell = 0; cell < 17; ++cell) rows.cells.push_back(cell);
-  const auto nobody = [](std::int64_t) { return CacheStore::Names(); };
-  ByteWriter size;
-  store.save(size, {&rows, 1}, nobody);
-  std::vector<std::byte> bytes(size.count());
-  ByteWriter out(bytes);
-  store.save(out, {&rows, 1}, nobody);
+  std::vector<std::byte> bytes = saved_bytes(store, rows);
   const auto read = [&] {
     ByteReader in(bytes);
     return store.read(in);

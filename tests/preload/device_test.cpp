@@ -25,6 +25,23 @@ const Words kFull = {"--policy", "full"};
 const Words kStreaming = {"--policy",         "streaming", "--budget",        "48", "--interval", "64",
                           "--protect-recent", "8",         "--protect-sinks", "2"};
 
+/// The same logits as with the cache in host memory, and others than of another policy.
+void decides_on_device(std::shared_ptr<const Policy> policy) {
+  PolicyFile file;
+  file.policy = std::move(policy);
+  const Folder folder;
+  save_policy_file(folder / "policy.json", file);
+  Words options = kStreaming;
+  options[1] = folder / "policy.json";
+  const std::string model = model_file();
+  const Words actions = {"unified:2", "eval:0:200:1", "logits", "step:0:6:2", "logits"};
+  const Outcome in_host = attached(model, actions, options);
+  const WithDevice device;
+  const Outcome on_device = attached(model, actions, options);
+  CHECK(apart(on_device, in_host) < 0.01);
+  CHECK(apart(on_device, attached(model, actions, kStreaming)) > 0.01);
+}
+
 }  // namespace
 
 TEST_CASE("attached on a device with everything kept, a program computes what it computes alone", "[preload][device]") {
@@ -58,19 +75,7 @@ TEST_CASE("a calibrated policy decides about a device's cache", "[preload][devic
   const TinyShape shape;
   std::vector<LayerDescription> cached;
   for (int layer = 0; layer < shape.layers; ++layer) cached.push_back({layer, shape.kv_heads, shape.head_size, shape.head_size});
-  PolicyFile file;
-  file.policy = probe_policy(cached, 3, GENERATE(ProbeInput::key, ProbeInput::layer), true);
-  const Folder folder;
-  save_policy_file(folder / "policy.json", file);
-  Words options = kStreaming;
-  options[1] = folder / "policy.json";
-  const std::string model = model_file();
-  const Words actions = {"unified:2", "eval:0:200:1", "logits", "step:0:6:2", "logits"};
-  const Outcome in_host = attached(model, actions, options);
-  const WithDevice device;
-  const Outcome on_device = attached(model, actions, options);
-  CHECK(apart(on_device, in_host) < 0.01);
-  CHECK(apart(on_device, attached(model, actions, kStreaming)) > 0.01);
+  decides_on_device(probe_policy(cached, 3, GENERATE(ProbeInput::key, ProbeInput::layer), true));
 }
 
 TEST_CASE("a policy that reads the spectrogram of attention decides about a device's cache", "[preload][device]") {
@@ -78,18 +83,7 @@ TEST_CASE("a policy that reads the spectrogram of attention decides about a devi
   std::vector<float> weights(policy->parameter_count());
   for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = std::sin(static_cast<float>(i) * 0.7f);
   policy->set_parameters(weights);
-  PolicyFile file;
-  file.policy = policy->clone();
-  const Folder folder;
-  save_policy_file(folder / "policy.json", file);
-  Words options = kStreaming;
-  options[1] = folder / "policy.json";
-  const std::string model = model_file();
-  const Words actions = {"unified:2", "eval:0:200:1", "logits", "step:0:6:2", "logits"};
-  const Outcome in_host = attached(model, actions, options);
-  const WithDevice device;
-  CHECK(apart(attached(model, actions, options), in_host) < 0.01);
-  CHECK(apart(in_host, attached(model, actions, kStreaming)) > 0.01);
+  decides_on_device(policy->clone());
 }
 
 TEST_CASE("a session that was saved on a device goes on where it was", "[preload][device]") {

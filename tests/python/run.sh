@@ -11,6 +11,7 @@ bash cmake/setup.sh --packages-only
 # Debian splits these off its Python
 if ! "${PYTHON:-python3}" -c 'import ensurepip, os, sysconfig; assert os.path.exists(sysconfig.get_path("include") + "/Python.h")' 2> /dev/null &&
   ((EUID == 0)) && command -v apt-get > /dev/null; then
+  apt-get update -q
   DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends python3-venv python3-dev
 fi
 if [[ ! -x $python ]]; then

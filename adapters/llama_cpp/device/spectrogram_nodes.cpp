@@ -98,9 +98,7 @@ class SpectrogramNodes : AttentionShares {
   bool begun_ = false;
 };
 
-}  // namespace
-
-std::vector<float> spectrogram_basis() {
+std::vector<float> make_basis() {
   const std::vector<float> table = kernels::spectrogram_table();  // [cosines, sines][17][32]
   std::vector<float> out;
   for (std::ptrdiff_t half = 0; half < 2; ++half)
@@ -109,6 +107,13 @@ std::vector<float> spectrogram_basis() {
       out.insert(out.end(), from, from + kHop);
     }
   return out;
+}
+
+}  // namespace
+
+const std::vector<float>& spectrogram_basis() {
+  static const std::vector<float> basis = make_basis();
+  return basis;
 }
 
 std::int64_t spectrogram_tile(std::int64_t hops, std::int64_t slots, std::int64_t query_heads, std::int64_t kv_heads) {

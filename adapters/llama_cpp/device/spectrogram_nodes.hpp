@@ -10,7 +10,7 @@ namespace namm::llama {
 
 /// What the 16 numbers of a hop are multiplied with, [68][16]: cosines and sines (17 each, times the window) of the first half of
 /// a frame, then those of the second. A frame is the first half of one hop and the second half of the next.
-std::vector<float> spectrogram_basis();
+const std::vector<float>& spectrogram_basis();
 
 /// Hops that are worked on at once; 1 or more.
 std::int64_t spectrogram_tile(std::int64_t hops, std::int64_t slots, std::int64_t query_heads, std::int64_t kv_heads);

@@ -48,7 +48,7 @@ class RowHolder {
 struct WantedAttention {
   bool sums = false;                  ///< over all queries
   std::vector<std::int32_t> queries;  ///< rows of these, by their index in the part, ascending
-  /// Of some sequences: the queries of whole hops, 16 each, whose frames are wanted (AttentionPart::frames), ascending.
+  /// Of some sequences: the queries of whole hops, 16 each, whose frames are wanted (ObservedPart::frames), ascending.
   std::vector<std::vector<std::int32_t>> hops;
   double decay = 0;  ///< of an EMA of frames
   bool nothing() const { return !sums && queries.empty(); }
