@@ -36,7 +36,7 @@ RowsAtHand HeadStatistics::rows_wanted(int rows) const {
 void HeadStatistics::observe_part(const ObservedPart& part) {
   if (part.rows < 0) throw std::invalid_argument("observe: rows must be 0 or more, is " + std::to_string(part.rows));
   const RowsAtHand wanted = rows_wanted(part.rows);
-  const auto at_hand = static_cast<std::size_t>(wanted.first + wanted.newest);
+  const auto at_hand = static_cast<std::size_t>(wanted.first) + static_cast<std::size_t>(wanted.newest);
   const auto require = [](const char* what, std::size_t needed, std::size_t has) {
     if (has < needed)
       throw std::invalid_argument(std::string("observe: must be given ").append(what) + ", " + std::to_string(needed) +
