@@ -63,15 +63,12 @@ BenchCase bam_case(std::size_t lists, std::size_t candidates, std::size_t tokens
 /// Keys and values of a layer's tokens as a probe reads them.
 struct ProbeWork {
   kernels::TokenRows rows;
-  std::vector<std::byte> memory;
-  std::vector<float> weights, scores;
+  std::vector<float> memory, weights, scores;
   static constexpr int kHeads = 3;
 
-  ProbeWork(kernels::RowType type, std::size_t tokens, std::size_t numbers)
-      : memory(tokens * kernels::row_bytes(type, numbers)), weights(draw(kHeads * numbers, 3, 0.1f)), scores(kHeads * tokens) {
-    // 0x2c in every byte is a small number in every type
-    std::fill(memory.begin(), memory.end(), std::byte{0x2c});
-    rows = {memory.data(), type, kernels::row_bytes(type, numbers), tokens, numbers};
+  ProbeWork(std::size_t tokens, std::size_t numbers)
+      : memory(draw(tokens * numbers, 4, 1)), weights(draw(kHeads * numbers, 3, 0.1f)), scores(kHeads * tokens) {
+    rows = {memory.data(), numbers, tokens, numbers};
   }
 };
 
@@ -87,48 +84,34 @@ std::vector<BenchCase> bench_key_probe(const BenchSettings& settings) {
   const std::size_t tokens = settings.small ? 64 : 65536, numbers = 384;
   char shape[100];
   std::snprintf(shape, sizeof shape, "%zu tokens x %zu numbers, %d heads", tokens, numbers, ProbeWork::kHeads);
-  std::vector<BenchCase> out;
   const int threads = settings.threads;
-  for (const auto& [name, type] : {std::pair{"f32", kernels::RowType::f32}, std::pair{"f16", kernels::RowType::f16},
-                                   std::pair{"bf16", kernels::RowType::bf16}, std::pair{"q8_0", kernels::RowType::q8_0}}) {
-    const auto work = std::make_shared<ProbeWork>(type, tokens, numbers);
-    const auto parts = [work, threads](auto&& body) {
-      const auto count = static_cast<std::ptrdiff_t>(threads);
+  const auto work = std::make_shared<ProbeWork>(tokens, numbers);
+  const auto parts = [work, threads](auto&& body) {
+    const auto count = static_cast<std::ptrdiff_t>(threads);
 #pragma omp parallel for num_threads(threads) schedule(static, 1)
-      for (std::ptrdiff_t t = 0; t < count; ++t) {
-        const std::size_t begin = work->rows.count * static_cast<std::size_t>(t) / static_cast<std::size_t>(count);
-        const std::size_t end = work->rows.count * static_cast<std::size_t>(t + 1) / static_cast<std::size_t>(count);
-        kernels::TokenRows part = work->rows;
-        part.data = work->memory.data() + begin * part.stride_bytes;
-        part.count = end - begin;
-        body(part, work->scores.data() + begin);
-      }
-    };
-    const auto bytes = static_cast<double>(work->memory.size());
-    out.push_back({"key-probe",
-                   std::string(shape) + ", " + name,
-                   {{"reading the rows",
-                     [parts] {
-                       parts([](const kernels::TokenRows& rows, float*) {
-                         volatile unsigned sink = kernels::read_all(rows.data, rows.count * rows.stride_bytes);
-                         static_cast<void>(sink);
-                       });
-                     },
-                     bytes,
-                     0,
-                     {}},
-                    {"key probe",
-                     [parts, work] {
-                       parts([&](const kernels::TokenRows& rows, float* scores) {
-                         kernels::probe_rows(rows, work->weights.data(), rows.numbers, ProbeWork::kHeads, scores,
-                                             work->rows.count);
-                       });
-                     },
-                     bytes,
-                     2.0 * ProbeWork::kHeads * static_cast<double>(tokens * numbers),
-                     {}}}});
-  }
-  return out;
+    for (std::ptrdiff_t t = 0; t < count; ++t) {
+      const std::size_t begin = work->rows.count * static_cast<std::size_t>(t) / static_cast<std::size_t>(count);
+      const std::size_t end = work->rows.count * static_cast<std::size_t>(t + 1) / static_cast<std::size_t>(count);
+      kernels::TokenRows part = work->rows;
+      part.data += begin * part.stride;
+      part.count = end - begin;
+      body(part, work->scores.data() + begin);
+    }
+  };
+  const auto reading = [parts] {
+    parts([](const kernels::TokenRows& rows, float*) {
+      volatile unsigned sink = kernels::read_all(rows.data, rows.count * rows.stride * sizeof(float));
+      static_cast<void>(sink);
+    });
+  };
+  const auto probing = [parts, work] {
+    parts([&](const kernels::TokenRows& rows, float* scores) {
+      kernels::probe_rows(rows, work->weights.data(), rows.numbers, ProbeWork::kHeads, scores, work->rows.count);
+    });
+  };
+  const auto bytes = static_cast<double>(work->memory.size() * sizeof(float));
+  const double operations = 2.0 * ProbeWork::kHeads * static_cast<double>(tokens * numbers);
+  return {{"key-probe", shape, {{"reading the rows", reading, bytes, 0, {}}, {"key probe", probing, bytes, operations, {}}}}};
 }
 
 }  // namespace namm::bench

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <stdexcept>
-#include <string>
 
 #include "kernels/ragged_attention.hpp"
 
@@ -15,11 +13,6 @@ std::size_t unmoved(std::span<const std::int32_t> kept) {
   std::size_t i = 0;
   while (i < kept.size() && static_cast<std::size_t>(kept[i]) == i) ++i;
   return i;
-}
-
-template <typename T>
-void compact_row(T* row, std::span<const std::int32_t> kept, std::size_t first) {
-  for (std::size_t i = first; i < kept.size(); ++i) row[i] = row[kept[i]];
 }
 
 }  // namespace
@@ -53,21 +46,6 @@ void compact_rows(std::byte* rows, std::size_t bytes, std::size_t stride, std::s
     while (bytes == stride && end < kept.size() && kept[end] == kept[end - 1] + 1) ++end;
     std::memmove(rows + i * stride, rows + static_cast<std::size_t>(kept[i]) * stride, (end - i - 1) * stride + bytes);
     i = end;
-  }
-}
-
-void compact_columns(std::byte* numbers, std::size_t width, std::size_t rows, std::size_t stride,
-                     std::span<const std::int32_t> kept) {
-  if (width != 2 && width != 4)
-    throw std::invalid_argument("compaction: numbers must be 2 or 4 bytes wide, are " + std::to_string(width) +
-                                "; quantised values are not stored transposed");
-  const std::size_t first = unmoved(kept);
-  for (std::size_t r = 0; r < rows; ++r) {
-    std::byte* const row = numbers + r * stride * width;
-    if (width == 2)
-      compact_row(reinterpret_cast<std::uint16_t*>(row), kept, first);
-    else
-      compact_row(reinterpret_cast<std::uint32_t*>(row), kept, first);
   }
 }
 

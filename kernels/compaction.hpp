@@ -14,12 +14,7 @@ void compact_blocks(std::uint16_t* keys, std::size_t key_size, std::span<const s
 template <typename T>
 void compact_blocks(T* numbers, std::size_t rows, std::size_t block_bytes, std::span<const std::int32_t> kept);
 
-/// Rows of `bytes` bytes, `stride` apart: values, keys of caches that others own, quantised rows, statistics.
+/// Rows of `bytes` bytes, `stride` apart.
 void compact_rows(std::byte* rows, std::size_t bytes, std::size_t stride, std::span<const std::int32_t> kept);
-
-/// Values stored transposed, as llama.cpp does without flash attention: [row][entry] with `stride` numbers between rows, a number
-/// 2 or 4 bytes wide. Throws std::invalid_argument on another width.
-void compact_columns(std::byte* numbers, std::size_t width, std::size_t rows, std::size_t stride,
-                     std::span<const std::int32_t> kept);
 
 }  // namespace namm::kernels

@@ -85,12 +85,11 @@ void TokenProbe::read(const LayerTokens& tokens, std::span<float> out) const {
 void TokenProbe::add(const ProbeLayer& layer, const Numbers& numbers, const float* weights, std::size_t weight_stride,
                      float* scores, std::size_t score_stride) const {
   if (numbers.count == 0) return;  // nothing, which may be nowhere
-  const std::size_t bytes = numbers.width * sizeof(float);
   if (input_ == ProbeInput::layer)
-    return kernels::probe_rows({numbers.data, kernels::RowType::f32, bytes, numbers.count, numbers.width},
-                               weights + numbers.first, weight_stride, layer.kv_heads, scores, score_stride);
+    return kernels::probe_rows({numbers.data, numbers.width, numbers.count, numbers.width}, weights + numbers.first,
+                               weight_stride, layer.kv_heads, scores, score_stride);
   for (std::size_t h = 0; h < static_cast<std::size_t>(layer.kv_heads); ++h)
-    kernels::probe_rows({numbers.data + h * layer.key_size, kernels::RowType::f32, bytes, numbers.count, layer.key_size},
+    kernels::probe_rows({numbers.data + h * layer.key_size, numbers.width, numbers.count, layer.key_size},
                         weights + h * weight_stride, 0, 1, scores + h * score_stride, score_stride);
 }
 

@@ -3,7 +3,6 @@
 #include <cstring>
 #include <numeric>
 #include <random>
-#include <stdexcept>
 #include <vector>
 
 #include "kernels/ragged_attention.hpp"
@@ -38,20 +37,15 @@ TEST_CASE("compaction puts every kept entry in its place, for every layout and l
       const auto name = [&](std::size_t entry, std::size_t d) { return static_cast<std::uint16_t>(entry * 100 + d); };
 
       std::vector<std::uint16_t> blocks(blocks_of(entries) * kBlock * size, 7), rows(entries * size);
-      std::vector<std::uint32_t> wide(size * (entries + 3), 9);
-      std::vector<std::uint16_t> columns(size * (entries + 3), 9);
       std::vector<std::byte> apart(entries * 60, std::byte{5});
       for (std::size_t e = 0; e < entries; ++e)
         for (std::size_t d = 0; d < size; ++d) {
           blocks[(e / kBlock * size + d) * kBlock + e % kBlock] = rows[e * size + d] = name(e, d);
-          wide[d * (entries + 3) + e] = columns[d * (entries + 3) + e] = name(e, d);
           std::memcpy(apart.data() + e * 60 + 2 * d, &rows[e * size + d], 2);
         }
       compact_blocks(blocks.data(), size, kept);
       compact_rows(reinterpret_cast<std::byte*>(rows.data()), 2 * size, 2 * size, kept);
       compact_rows(apart.data(), 2 * size, 60, kept);
-      compact_columns(reinterpret_cast<std::byte*>(columns.data()), 2, size, entries + 3, kept);
-      compact_columns(reinterpret_cast<std::byte*>(wide.data()), 4, size, entries + 3, kept);
       std::size_t wrong = 0;
       for (std::size_t i = 0; i < kept.size(); ++i)
         for (std::size_t d = 0; d < size; ++d) {
@@ -61,12 +55,8 @@ TEST_CASE("compaction puts every kept entry in its place, for every layout and l
           wrong += blocks[(i / kBlock * size + d) * kBlock + i % kBlock] != wanted;
           wrong += rows[i * size + d] != wanted;
           wrong += from_apart != wanted;
-          wrong += columns[d * (entries + 3) + i] != wanted;
-          wrong += wide[d * (entries + 3) + i] != wanted;
         }
       CHECK(wrong == 0);
-      for (std::size_t d = 0; d < size; ++d) CHECK(columns[d * (entries + 3) + entries] == 9);  // nothing beyond was touched
-      for (std::size_t e = 0; e < entries; ++e) CHECK(apart[e * 60 + 2 * size] == std::byte{5});
+      for (std::size_t e = 0; e < entries; ++e) CHECK(apart[e * 60 + 2 * size] == std::byte{5});  // nothing beyond was touched
     }
-  CHECK_THROWS_AS(compact_columns(nullptr, 1, 0, 0, {}), std::invalid_argument);
 }
