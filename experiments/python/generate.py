@@ -131,7 +131,7 @@ def float_weights(gguf):
         common = dict(pretrained_model_name_or_path=str(gguf.parent), gguf_file=gguf.name)
         transformers.AutoTokenizer.from_pretrained(**common).save_pretrained(folder)
         read = transformers.AutoModelForCausalLM.from_pretrained(**common, dtype=torch.float32)
-        del read.config.quantization_config  # floats by now, but Transformers would not write them
+        vars(read.config).pop("quantization_config", None)  # floats by now, but Transformers would not write them
         plain = transformers.AutoModelForCausalLM.from_config(read.config, dtype=torch.float32)
         plain.load_state_dict(read.state_dict())
         plain.save_pretrained(folder)

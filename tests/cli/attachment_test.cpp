@@ -8,11 +8,6 @@ using nlohmann::json;
 
 namespace {
 
-std::vector<std::string> with(std::vector<std::string> words, std::initializer_list<std::string> more) {
-  words.insert(words.end(), more);
-  return words;
-}
-
 /// While it lives, programs find an emulated GPU.
 struct WithDevice {
   WithDevice() { setenv("GGML_BACKEND_PATH", NAMM_EMULATED, 1); }

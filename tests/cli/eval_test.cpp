@@ -17,11 +17,6 @@ std::vector<std::string> eval_words(const std::string& host, const std::string& 
           "32",      "--samples", "3",        "--json",   results};
 }
 
-std::vector<std::string> with(std::vector<std::string> words, std::initializer_list<std::string> more) {
-  words.insert(words.end(), more);
-  return words;
-}
-
 /// What does not depend on the clock.
 json lasting(json record) {
   for (const char* name : {"peak_rss_bytes", "prefill_tokens_per_second", "decode_tokens_per_second"}) record.erase(name);

@@ -5,10 +5,12 @@
 
 #include "evolve/strategies/state_fields.hpp"
 #include "tests/check.hpp"
+#include "tests/evolve/functions.hpp"
 #include "tests/evolve/golden.hpp"
 
 using namespace namm;
 using namespace namm::evolve;
+using namespace namm::test;
 
 namespace {
 
@@ -33,20 +35,7 @@ class Draws {
   std::uint64_t state_ = 1;
 };
 
-double ellipsoid(const Eigen::VectorXd& x, double digits) {
-  double sum = 0;
-  for (Eigen::Index i = 0; i < x.size(); ++i)
-    sum += std::pow(10.0, digits * static_cast<double>(i) / static_cast<double>(x.size() - 1)) * x(i) * x(i);
-  return sum;
-}
-
-double rosenbrock(const Eigen::VectorXd& x) {
-  double sum = 0;
-  for (Eigen::Index i = 0; i + 1 < x.size(); ++i) sum += 100 * std::pow(x(i + 1) - x(i) * x(i), 2) + std::pow(1 - x(i), 2);
-  return sum;
-}
-
-StrategySettings settings_of(std::size_t n, int population, double start, double step_size, std::uint64_t seed = 1) {
+StrategySettings nes_settings(std::size_t n, int population, double start, double step_size, std::uint64_t seed = 1) {
   StrategySettings settings;
   settings.dimension = n;
   settings.population = population;
@@ -70,7 +59,7 @@ double ratio_to_recorded(const char* key, const Function& function) {
   const nlohmann::json expected = recorded().at("medians").at(key);
   std::vector<int> counts;
   for (std::uint64_t seed = 1; seed <= 11; ++seed) {
-    CrFmNes strategy(settings_of(expected.at("n"), expected.at("population"), expected.at("start"), expected.at("sigma"), seed));
+    CrFmNes strategy(nes_settings(expected.at("n"), expected.at("population"), expected.at("start"), expected.at("sigma"), seed));
     int count = 0;
     for (double best = INFINITY; best > 1e-8 && count < 60000; count += strategy.population())
       best = std::min(best, best_after(strategy, as_matrix(strategy.ask()), function));
@@ -90,7 +79,7 @@ TEST_CASE("cr-fm-nes follows its published implementation, draw by draw", "[gold
   CHECK(all.at("trajectories").size() == 3);
   for (const auto& run : all.at("trajectories")) {
     const auto n = run.at("n").get<std::size_t>();
-    CrFmNes strategy(settings_of(n, run.at("population"), run.at("start"), run.at("sigma")));
+    CrFmNes strategy(nes_settings(n, run.at("population"), run.at("start"), run.at("sigma")));
     nlohmann::json state = strategy.state();
     state["v"] = field::from_vector(Eigen::VectorXd::LinSpaced(static_cast<Eigen::Index>(n), 0.1, 0.1 * static_cast<double>(n)));
     strategy.restore(state);
@@ -120,7 +109,7 @@ TEST_CASE("cr-fm-nes follows its published implementation, draw by draw", "[gold
 }
 
 TEST_CASE("cr-fm-nes needs as many evaluations as its published implementation", "[golden]") {
-  CHECK(std::abs(ratio_to_recorded("sphere", [](const Eigen::VectorXd& x) { return x.squaredNorm(); }) - 1) <= 0.15);
+  CHECK(std::abs(ratio_to_recorded("sphere", sphere) - 1) <= 0.15);
   CHECK(std::abs(ratio_to_recorded("ellipsoid", [](const Eigen::VectorXd& x) { return ellipsoid(x, 6); }) - 1) <= 0.15);
 }
 

@@ -10,7 +10,7 @@ using namespace namm::evolve;
 
 namespace {
 
-StrategySettings settings_of(std::size_t dimension, int population, double step_size) {
+StrategySettings es_settings(std::size_t dimension, int population, double step_size) {
   StrategySettings settings;
   settings.dimension = dimension;
   settings.population = population;
@@ -22,7 +22,7 @@ StrategySettings settings_of(std::size_t dimension, int population, double step_
 }  // namespace
 
 TEST_CASE("es: candidates come in pairs around the mean", "[strategy]") {
-  AntitheticEs strategy(settings_of(5, 7, 0.5));
+  AntitheticEs strategy(es_settings(5, 7, 0.5));
   strategy.ask();
   strategy.tell(std::vector<double>{3, 1, 2, 5, 4, 6, 0});
   const Eigen::MatrixXd x = as_matrix(strategy.ask());
@@ -31,7 +31,7 @@ TEST_CASE("es: candidates come in pairs around the mean", "[strategy]") {
 }
 
 TEST_CASE("es: the first step is Adam's, the rate in the direction of the better candidate", "[strategy]") {
-  AntitheticEs strategy(settings_of(6, 2, 0.5));
+  AntitheticEs strategy(es_settings(6, 2, 0.5));
   const Eigen::MatrixXd x = as_matrix(strategy.ask());
   strategy.tell(std::vector<double>{2.0, -7.0});  // the second is better
   for (Eigen::Index i = 0; i < 6; ++i)

@@ -8,10 +8,12 @@
 #include "evolve/strategies/matrix.hpp"
 #include "namm/strategy.hpp"
 #include "tests/check.hpp"
+#include "tests/evolve/functions.hpp"
 #include "tests/evolve/golden.hpp"
 
 using namespace namm;
 using namespace namm::evolve;
+using namespace namm::test;
 
 namespace {
 
@@ -19,22 +21,8 @@ constexpr double kBar = 0.15;
 constexpr int kSeeds = 11;
 using Function = std::function<double(const Eigen::VectorXd&)>;
 
-double sphere(const Eigen::VectorXd& x) {
-  return x.squaredNorm();
-}
-
-double ellipsoid(const Eigen::VectorXd& x) {
-  double sum = 0;
-  for (Eigen::Index i = 0; i < x.size(); ++i) {
-    sum += std::pow(10.0, 6.0 * static_cast<double>(i) / static_cast<double>(x.size() - 1)) * x(i) * x(i);
-  }
-  return sum;
-}
-
-double rosenbrock(const Eigen::VectorXd& x) {
-  double sum = 0;
-  for (Eigen::Index i = 0; i + 1 < x.size(); ++i) sum += 100 * std::pow(x(i + 1) - x(i) * x(i), 2) + std::pow(1 - x(i), 2);
-  return sum;
+double steep(const Eigen::VectorXd& x) {
+  return ellipsoid(x, 6);
 }
 
 std::unique_ptr<Strategy> start(const char* name, const nlohmann::json& f, std::uint64_t seed, int population = 0) {
@@ -124,17 +112,17 @@ void compare_noisy(const char* name, int population, std::initializer_list<const
 
 TEST_CASE("cma needs as many evaluations as the implementations with its coefficients", "[golden]") {
   compare("cma", "sphere_n20", sphere, {"reference_float64", "cmaes_CMA"});
-  compare("cma", "ellipsoid_n20", ellipsoid, {"reference_float64", "cmaes_CMA"});
+  compare("cma", "ellipsoid_n20", steep, {"reference_float64", "cmaes_CMA"});
 }
 
 TEST_CASE("sep-cma needs as many evaluations as cmaes.SepCMA", "[golden]") {
   compare("sep-cma", "sphere_n20", sphere, {"cmaes_SepCMA"});
-  compare("sep-cma", "ellipsoid_n20", ellipsoid, {"cmaes_SepCMA"});
+  compare("sep-cma", "ellipsoid_n20", steep, {"cmaes_SepCMA"});
 }
 
 TEST_CASE("slower comparisons: rotated ellipsoid and Rosenbrock", "[.][quality]") {
   const Eigen::MatrixXd rotation = golden::columns(golden::load("es_quality.json").at("rotation_n20")).transpose();
-  const Function rotated = [&](const Eigen::VectorXd& x) { return ellipsoid(rotation * x); };
+  const Function rotated = [&](const Eigen::VectorXd& x) { return steep(rotation * x); };
   compare("cma", "rotated_ellipsoid_n20", rotated, {"reference_float64", "cmaes_CMA"});
   compare("cma", "rosenbrock_n20", rosenbrock, {"reference_float64", "cmaes_CMA"});
   compare("sep-cma", "rotated_ellipsoid_n20", rotated, {"cmaes_SepCMA"});

@@ -28,7 +28,7 @@ LlamaHost make_host(std::shared_ptr<const LlamaModel> model, CacheHolder attachm
   return LlamaHost(std::move(model), settings);
 }
 
-CachePolicy uniform(std::shared_ptr<const Policy> policy) {
+CachePolicy quarter(std::shared_ptr<const Policy> policy) {
   CachePolicy memory;
   memory.policy = std::move(policy);
   memory.selection.budget = {Budget::Unit::fraction, 0.25};
@@ -111,7 +111,7 @@ TEST_CASE("LlamaHost: by callback the same tokens are kept as by the backend", "
   CHECK(ours.description().bytes_per_token() == stock.description().bytes_per_token());
   for (const char* const name : {"", "streaming", "random", "knorm", "h2o-mean", "tova", "snapkv", "namm"}) {
     const CachePolicy memory =
-        uniform(*name ? std::shared_ptr<const Policy>(make_policy(name)) : std::make_shared<SeededPolicy>());
+        quarter(*name ? std::shared_ptr<const Policy>(make_policy(name)) : std::make_shared<SeededPolicy>());
     for (LlamaHost* const host : {&ours, &stock}) {
       host->reset(memory);
       host->evaluate(tokens);
@@ -134,7 +134,7 @@ TEST_CASE("LlamaHost: by callback a policy is shown the statistics that it is sh
   const auto by_backend = std::make_shared<WatchingPolicy>(), by_callback = std::make_shared<WatchingPolicy>();
   LlamaHost ours = make_host(model, CacheHolder::backend), stock = make_host(model, CacheHolder::callback);
   for (const auto& [host, policy] : {std::pair(&ours, by_backend), std::pair(&stock, by_callback)}) {
-    host->reset(uniform(policy));
+    host->reset(quarter(policy));
     host->evaluate(std::span(tokens).first(290));
     for (std::size_t i = 290; i < 300; ++i) host->evaluate(std::span(tokens).subspan(i, 1));
     host->update();
@@ -164,7 +164,7 @@ TEST_CASE("LlamaHost: by callback a reader sees the keys that it sees by the bac
   const auto tokens = random_tokens(100, shape.vocabulary, 12);
   const auto by_backend = std::make_shared<ReadingPolicy>(), by_callback = std::make_shared<ReadingPolicy>();
   LlamaHost ours = make_host(model, CacheHolder::backend), stock = make_host(model, CacheHolder::callback);
-  CachePolicy memory = uniform(by_backend);
+  CachePolicy memory = quarter(by_backend);
   memory.selection.budget = {};  // nothing is dropped, so the keys differ by the rounding of attention alone
   ours.reset(memory);
   ours.evaluate(tokens);
@@ -186,7 +186,7 @@ TEST_CASE("LlamaHost: by callback a reader sees the keys that it sees by the bac
 TEST_CASE("LlamaHost: by callback, cells smaller than the text hold it, and too few are an error", "[llama][callback][host]") {
   const auto model = LlamaModel::load(write_tiny_model({}));
   const auto tokens = random_tokens(900, 64, 13);
-  CachePolicy memory = uniform(make_policy("h2o"));
+  CachePolicy memory = quarter(make_policy("h2o"));
   memory.selection.budget = {Budget::Unit::tokens, 100};
   LlamaHost host = make_host(model, CacheHolder::callback, 256);
   host.reset(memory);

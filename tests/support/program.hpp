@@ -1,6 +1,7 @@
 #pragma once
 #include <filesystem>
 #include <functional>
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,12 @@ inline Surroundings within_seconds(int seconds) {
   Surroundings out;
   out.launcher = {"timeout", std::to_string(seconds)};
   return out;
+}
+
+/// An argument list made longer.
+inline std::vector<std::string> with(std::vector<std::string> words, std::initializer_list<std::string> more) {
+  words.insert(words.end(), more);
+  return words;
 }
 
 /// Runs `namm ARGUMENTS...`. Progress and colour are off, as for anything that is not a terminal.
