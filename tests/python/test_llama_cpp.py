@@ -4,6 +4,7 @@ rounding of llama.cpp's F16 cache.
 Needs NAMM_KEPT_POSITIONS (build/release/tests/llama/namm_kept_positions), NAMM_TEST_MODEL (a GGUF of floats, SmolLM2 for example;
 quantised weights are multiplied in other ways by the two) and, for a calibrated policy, NAMM_TEST_POLICY; for the comparisons of two
 calibrations and two evolutions NAMM_PROGRAM (build/release/namm); the packages gguf and accelerate. Skipped where they are missing.
+Bounds of the last two are SmolLM2's: on Qwen2.5-Coder-0.5B-Instruct weights of layer 0 differ by 1.1 %, a value of the log by 0.026.
 """
 
 import json
