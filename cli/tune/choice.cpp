@@ -4,7 +4,6 @@
 
 #include "base/format.hpp"
 #include "cli/tune/split.hpp"
-#include "core/policy_file.hpp"
 #include "eval/record_file.hpp"
 
 namespace namm::cli {
@@ -33,12 +32,13 @@ TuneChoice choose(const Tuning& tuning) {
     out.why = "nothing was evolved: there was no time for it";
     return out;
   }
-  if (recorded_split(tuning).holds_all) {
+  const Split split = recorded_split(tuning);
+  if (split.holds_all) {
     out.why = "so held, everything fits: there was nothing to evolve";
     return out;
   }
   const auto records = eval::load_results(tuning.validation());
-  const auto calibrated = changes_of(records, (tuning.calibrated() / kPolicyFileName).string());
+  const auto calibrated = changes_of(records, tuning.fitted(split.recency).string());
   const auto averaged = changes_of(records, tuning.averaged().string());
   if (calibrated.empty() || calibrated.size() != averaged.size())
     throw std::runtime_error(tuning.validation().string() +

@@ -19,24 +19,24 @@ double evolution_tokens(const TuneSizes& sizes) {
 
 }  // namespace
 
-double tokens_of(const TuneSizes& sizes, int stores) {
-  const int validated = sizes.seeds > 0 ? sizes.validation * kValidated : 0, split = 2 * stores * sizes.split();
+double tokens_of(const TuneSizes& sizes, int compared) {
+  const int validated = sizes.seeds > 0 ? sizes.validation * kValidated : 0, split = compared * sizes.split();
   return sizes.texts * kTokensPerText + evolution_tokens(sizes) + (split + validated + sizes.test * kTested) * kHeldOutTokens;
 }
 
-TuneSizes sizes_within(double tokens, int stores) {
+TuneSizes sizes_within(double tokens, int compared) {
   TuneSizes out;
-  if (tokens_of(out, stores) <= tokens) return out;
+  if (tokens_of(out, compared) <= tokens) return out;
   // in this order: fewer prompts, which only widens the intervals; fewer generations; a smaller calibration; no evolution
   out.test = 10, out.validation = 6;
-  if (tokens_of(out, stores) <= tokens) return out;
+  if (tokens_of(out, compared) <= tokens) return out;
   for (out.generations = 12; out.generations >= 6; out.generations -= 3)
-    if (tokens_of(out, stores) <= tokens) return out;
+    if (tokens_of(out, compared) <= tokens) return out;
   out.generations = 6, out.texts = 40;
-  if (tokens_of(out, stores) <= tokens) return out;
+  if (tokens_of(out, compared) <= tokens) return out;
   out.seeds = 0, out.generations = 0, out.validation = 0;
   for (out.texts = 60; out.texts > 20; out.texts -= 10)
-    if (tokens_of(out, stores) <= tokens) return out;
+    if (tokens_of(out, compared) <= tokens) return out;
   out.test = 4;
   return out;
 }

@@ -21,11 +21,11 @@ struct TuneSizes {
   std::string lengths = "700,2000";        ///< of validation and test
 };
 
-/// Tokens that the model reads for them, together; a token that evolution reads counts like any other. `stores`: so many ways to
-/// hold keys and values are compared; 0: it is settled.
-double tokens_of(const TuneSizes& sizes, int stores = 0);
+/// Tokens that the model reads for them, together; a token that evolution reads counts like any other. `compared`: so often
+/// prompts are read to compare ways to hold keys and values; 0: it is settled.
+double tokens_of(const TuneSizes& sizes, int compared = 0);
 /// The largest that fit into so many tokens; the smallest that make sense if none does.
-TuneSizes sizes_within(double tokens, int stores = 0);
+TuneSizes sizes_within(double tokens, int compared = 0);
 nlohmann::json to_json(const TuneSizes& sizes);
 /// Throws std::runtime_error naming the field.
 TuneSizes sizes_from_json(const nlohmann::json& json);

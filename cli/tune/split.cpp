@@ -9,7 +9,6 @@
 #include "base/json_limits.hpp"
 #include "cli/model_options.hpp"
 #include "cli/tune/choice.hpp"
-#include "core/policy_file.hpp"
 #include "eval/record_file.hpp"
 
 namespace namm::cli {
@@ -21,6 +20,22 @@ const std::vector<std::string>& compared_stores(const Budget& budget) {
   static const std::vector<std::string> of_bytes = {"f16", "q8_0", "q8_0+4means", "q8_0,q4_0", "q8_0,q4_0+4means", "q4_0"};
   static const std::vector<std::string> of_tokens = {"f16", "f16+4means"};
   return is_of_bytes(budget) ? of_bytes : of_tokens;
+}
+
+std::string Way::name() const {
+  return recency ? store : store + " without recency";
+}
+
+std::vector<Way> ways_of(const std::string& store) {
+  std::vector<Way> out = {{store, true}};
+  if (parse_row_formats(store).means > 0) out.push_back({store, false});
+  return out;
+}
+
+int compared_passes(const Budget& budget) {
+  int passes = 0;
+  for (const std::string& store : compared_stores(budget)) passes += 1 + static_cast<int>(ways_of(store).size());
+  return passes;
 }
 
 Split split_of(const Tuning& tuning, const std::string& store) {
@@ -39,25 +54,31 @@ Split split_of(const Tuning& tuning, const std::string& store) {
 }
 
 Split choose_split(const Tuning& tuning) {
-  const std::string policy = (tuning.calibrated() / kPolicyFileName).string();
   nlohmann::json nat_of = nlohmann::json::object();
-  std::string best;
+  Way best;
   for (const std::string& store : compared_stores(parse_budget(tuning.budget))) {
-    const auto changes = changes_of(eval::load_results(tuning.split(store)), policy);
-    if (changes.empty())
-      throw std::runtime_error(tuning.split(store).string() +
-                               ": must have results of the calibrated policy, has not; delete it and resume");
-    nat_of[store] = mean_of(changes);
-    if (best.empty() || nat_of[store] > nat_of[best]) best = store;
+    const auto results = eval::load_results(tuning.split(store));
+    for (const Way& way : ways_of(store)) {
+      const auto changes = changes_of(results, tuning.fitted(way.recency).string());
+      if (changes.empty())
+        throw std::runtime_error(tuning.split(store).string() + ": must have results of " + tuning.fitted(way.recency).string() +
+                                 ", has not; begin another tuning");
+      nat_of[way.name()] = mean_of(changes);
+      if (best.store.empty() || nat_of[way.name()] > nat_of[best.name()]) best = way;
+    }
   }
-  Split out = split_of(tuning, best);
+  Split out = split_of(tuning, best.store);
+  out.recency = best.recency;
   out.nat_of = std::move(nat_of);
   return out;
 }
 
 void save_split(const Tuning& tuning, const Split& split) {
-  const nlohmann::json content = {
-      {"store", split.store}, {"budget", split.budget}, {"holds_all", split.holds_all}, {"nat", split.nat_of}};
+  const nlohmann::json content = {{"store", split.store},
+                                  {"recency", split.recency},
+                                  {"budget", split.budget},
+                                  {"holds_all", split.holds_all},
+                                  {"nat", split.nat_of}};
   write_file_atomically(tuning.split_file(), content.dump(1) + "\n");
 }
 
@@ -70,6 +91,7 @@ Split recorded_split(const Tuning& tuning) {
   try {
     const detail::JsonFields fields(content, "");
     out.store = to_string(parse_row_formats(fields.text("store")));
+    if (fields.has("recency")) out.recency = fields.boolean("recency");  // earlier versions had none without
     out.budget = to_string(parse_budget(fields.text("budget")));
     out.holds_all = fields.boolean("holds_all");
     out.nat_of = fields.need("nat");

@@ -33,7 +33,7 @@ void write_plain(const Tuning& tuning) {
 void write_chosen(const Tuning& tuning) {
   const TuneChoice choice = choose(tuning);
   const Split split = recorded_split(tuning);
-  PolicyFile file = load_policy_file(choice.averaged ? tuning.averaged() : tuning.calibrated() / kPolicyFileName);
+  PolicyFile file = load_policy_file(choice.averaged ? tuning.averaged() : tuning.fitted(split.recency));
   file.selection.budget = parse_budget(tuning.budget);
   file.selection.mode = SelectionMode::pooled;
   file.store = parse_row_formats(split.store);
@@ -45,8 +45,8 @@ void write_chosen(const Tuning& tuning) {
   if (!split.nat_of.is_null()) file.provenance["tuned"]["stores"] = split.nat_of;
   file.provenance["date"] = today();
   save_policy_file(tuning.chosen(), file);
-  std::printf("chosen: %s, keys and values held as %s (%s)\n", choice.averaged ? "calibrated, then evolved" : "calibrated",
-              split.store.c_str(), choice.why.c_str());
+  std::printf("chosen: %s%s, keys and values held as %s (%s)\n", choice.averaged ? "calibrated, then evolved" : "calibrated",
+              split.recency ? "" : ", without recency", split.store.c_str(), choice.why.c_str());
   try {
     ModelPolicies().keep(llama::model_key(tuning.model), tuned_name(file.selection.budget), file);
     std::printf("kept as this model's own for %s ('namm policies')\n", tuning.budget.c_str());
@@ -59,9 +59,10 @@ void write_chosen(const Tuning& tuning) {
 /// Settles how keys and values are held, and says what the others would have cost.
 void settle_split(const Tuning& tuning) {
   const Split split = tuning.store == kAutoStore ? choose_split(tuning) : split_of(tuning, tuning.store);
-  for (const auto& [store, nat] : split.nat_of.items())
-    std::printf("%s within %s: %+.3f nat per answer token%s\n", store.c_str(), tuning.budget.c_str(), nat.get<double>(),
-                store == split.store ? ", chosen" : "");
+  const std::string chosen = Way{split.store, split.recency}.name();
+  for (const auto& [way, nat] : split.nat_of.items())
+    std::printf("%s within %s: %+.3f nat per answer token%s\n", way.c_str(), tuning.budget.c_str(), nat.get<double>(),
+                way == chosen ? ", chosen" : "");
   std::fflush(stdout);
   save_split(tuning, split);
 }
@@ -93,7 +94,10 @@ std::vector<TuneStep> steps_of(const Tuning& tuning) {
                  }});
   if (tuning.store == kAutoStore)
     for (const std::string& store : compared_stores(parse_budget(tuning.budget)))
-      out.push_back({"hold as " + store, [=, &tuning] { return run_words(split_words(tuning, store)); }});
+      out.push_back({"hold as " + store, [=, &tuning] {
+                       if (!exists(tuning.plain())) write_plain(tuning);
+                       return run_words(split_words(tuning, store));
+                     }});
   if (tuning.store != kDefaultStore) out.push_back({"split", [&tuning] { return settle_split(tuning), 0; }});
   // where everything fits there is nothing to evolve
   const auto evolving = [&tuning](const auto& words) {
@@ -110,10 +114,12 @@ std::vector<TuneStep> steps_of(const Tuning& tuning) {
                      });
                    }});
   if (tuning.sizes.seeds > 1)
-    out.push_back({"average", [=, &tuning] { return evolving([&](const Split&) { return average_words(tuning); }); }});
-  if (tuning.sizes.seeds > 0)
     out.push_back(
-        {"validate", [=, &tuning] { return evolving([&](const Split& split) { return validate_words(tuning, split.store); }); }});
+        {"average", [=, &tuning] { return evolving([&](const Split& split) { return average_words(tuning, split.recency); }); }});
+  if (tuning.sizes.seeds > 0)
+    out.push_back({"validate", [=, &tuning] {
+                     return evolving([&](const Split& split) { return validate_words(tuning, split.store, split.recency); });
+                   }});
   out.push_back({"choose", [&tuning] { return write_chosen(tuning), 0; }});
   out.push_back({"test", [&tuning] { return run_words(test_words(tuning, recorded_split(tuning).store)); }});
   out.push_back({"report", [&tuning] { return run_words(report_words(tuning, !recorded_split(tuning).holds_all)); }});

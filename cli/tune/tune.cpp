@@ -110,9 +110,9 @@ double seconds_per_token(const Tuning& tuning) {
 
 TuneSizes sizes_for(const Tuning& tuning, double minutes) {
   const double seconds_each = seconds_per_token(tuning);
-  const int stores = tuning.store == kAutoStore ? static_cast<int>(compared_stores(parse_budget(tuning.budget)).size()) : 0;
-  const TuneSizes out = minutes > 0 ? sizes_within(minutes * 60 / seconds_each, stores) : TuneSizes();
-  const double needed = tokens_of(out, stores) * seconds_each;
+  const int compared = tuning.store == kAutoStore ? compared_passes(parse_budget(tuning.budget)) : 0;
+  const TuneSizes out = minutes > 0 ? sizes_within(minutes * 60 / seconds_each, compared) : TuneSizes();
+  const double needed = tokens_of(out, compared) * seconds_each;
   std::fprintf(stderr, "%s, %s evolution%s, %d prompts per task and length: about %s\n",
                (std::to_string(out.texts) + " texts").c_str(), out.seeds > 0 ? std::to_string(out.seeds).c_str() : "no",
                out.seeds == 1 ? "" : "s", out.test, format_seconds(needed).c_str());

@@ -6,6 +6,7 @@
 
 #include "base/format.hpp"
 #include "cli/options.hpp"
+#include "cli/tune/split.hpp"
 #include "core/policies/key_probe.hpp"
 #include "core/policy_file.hpp"
 
@@ -71,8 +72,9 @@ std::vector<std::string> calibrate_words(const Tuning& tuning) {
 }
 
 std::vector<std::string> split_words(const Tuning& tuning, const std::string& store) {
-  return eval_words(tuning, (tuning.calibrated() / kPolicyFileName).string(), store, "validation", tuning.sizes.split(),
-                    tuning.seed, tuning.split(store));
+  std::vector<std::string> policies;
+  for (const Way& way : ways_of(store)) policies.push_back(tuning.fitted(way.recency).string());
+  return eval_words(tuning, joined(policies, ","), store, "validation", tuning.sizes.split(), tuning.seed, tuning.split(store));
 }
 
 std::vector<std::string> evolve_words(const Tuning& tuning, int number, const std::string& budget) {
@@ -100,19 +102,20 @@ std::vector<std::string> evolve_words(const Tuning& tuning, int number, const st
   return with_common(tuning, std::move(words), true);
 }
 
-std::vector<std::string> average_words(const Tuning& tuning) {
+std::vector<std::string> average_words(const Tuning& tuning, bool recency) {
   std::vector<std::string> words = {"average"};
   for (int i = 1; i <= tuning.sizes.seeds; ++i) words.push_back((tuning.offsets(i) / kPolicyFileName).string());
   const auto calibrated = load_policy_file(tuning.calibrated() / kPolicyFileName);
   const auto* const probe = dynamic_cast<const KeyProbePolicy*>(calibrated.policy.get());
   if (probe == nullptr) throw std::runtime_error(tuning.calibrated().string() + ": must hold a calibrated policy, does not");
-  words.insert(words.end(), {"--recency", format_number("%g", probe->recency()), "--output", tuning.averaged().string()});
+  words.insert(words.end(),
+               {"--recency", format_number("%g", recency ? probe->recency() : 0), "--output", tuning.averaged().string()});
   return with_common(tuning, std::move(words), false);
 }
 
-std::vector<std::string> validate_words(const Tuning& tuning, const std::string& store) {
-  return eval_words(tuning, (tuning.calibrated() / kPolicyFileName).string() + "," + tuning.averaged().string(), store,
-                    "validation", tuning.sizes.validation, tuning.seed, tuning.validation());
+std::vector<std::string> validate_words(const Tuning& tuning, const std::string& store, bool recency) {
+  return eval_words(tuning, tuning.fitted(recency).string() + "," + tuning.averaged().string(), store, "validation",
+                    tuning.sizes.validation, tuning.seed, tuning.validation());
 }
 
 std::vector<std::string> test_words(const Tuning& tuning, const std::string& store) {

@@ -25,6 +25,8 @@ struct Tuning {
 
   std::filesystem::path calibrated() const { return folder / "calibrated"; }
   std::filesystem::path plain() const { return folder / "plain.json"; }  ///< calibrated, without recency
+  /// The calibrated policy as it is held, with recency or without.
+  std::filesystem::path fitted(bool recency) const { return recency ? calibrated() / "policy.json" : plain(); }
   std::filesystem::path offsets(int number) const { return folder / ("offsets-" + std::to_string(number)); }
   std::filesystem::path averaged() const { return folder / "averaged.json"; }
   std::filesystem::path split(const std::string& store_name) const { return folder / ("split-" + store_name + ".jsonl"); }
@@ -38,12 +40,13 @@ struct Tuning {
 
 // The steps as commands of this program, without its name: what a user would type to repeat one of them.
 std::vector<std::string> calibrate_words(const Tuning& tuning);
-/// The calibrated policy beside the full cache, held as `store`; split() is where results go.
+/// The calibrated policy beside the full cache, held as `store`, with means without recency, too; split() is where results go.
 std::vector<std::string> split_words(const Tuning& tuning, const std::string& store);
 /// `budget`: of as many entries as the store affords.
 std::vector<std::string> evolve_words(const Tuning& tuning, int number, const std::string& budget);
-std::vector<std::string> average_words(const Tuning& tuning);
-std::vector<std::string> validate_words(const Tuning& tuning, const std::string& store);
+/// `recency`: it is put back.
+std::vector<std::string> average_words(const Tuning& tuning, bool recency);
+std::vector<std::string> validate_words(const Tuning& tuning, const std::string& store, bool recency);
 std::vector<std::string> test_words(const Tuning& tuning, const std::string& store);
 /// `evolved`: there are evolutions to be shown.
 std::vector<std::string> report_words(const Tuning& tuning, bool evolved);

@@ -133,22 +133,27 @@ TEST_CASE("tune divides a budget in bytes between tokens and bits, and run uses 
   const namm::PolicyFile file = namm::load_policy_file(folder / "tuned/policy.json");
   const json tuned = file.provenance["tuned"];
   const json stores = tuned["stores"];
-  REQUIRE(stores.size() == 6);
-  std::string best = "f16";
-  for (const auto& [store, nat] : stores.items())
-    if (nat > stores[best]) best = store;
+  REQUIRE(stores.size() == 8);  // six, those with means also without recency
+  std::string way = "f16";
+  for (const auto& [name, nat] : stores.items())
+    if (nat > stores[way]) way = name;
+  const std::string without = " without recency", best = way.substr(0, way.find(without));
   CHECK(to_string(file.store) == best);
   CHECK(tuned["store"] == best);
-  CHECK_THAT(outcome.out, Contains(best + " within 12.5%bytes") && Contains("keys and values held as " + best));
+  CHECK(file.policy->to_json().at("recency") == (way == best ? 1 : 0));
+  CHECK_THAT(outcome.out, Contains(way + " within 12.5%bytes") && Contains("keys and values held as " + best));
   // each was measured with the entries that its bytes afford
   std::map<std::string, double> entries;
-  for (const auto& [store, nat] : stores.items())
+  for (const auto& [name, nat] : stores.items()) {
+    const std::string store = name.substr(0, name.find(without));
+    if (store != name) continue;
     for (const json& r : parse_lines(read(folder / ("tuned/split-" + store + ".jsonl"))))
-      if (r["policy"] != "full") {
+      if (r["policy"] == folder / "tuned/calibrated/policy.json") {
         CHECK(r["settings"]["split"] == "validation");
         CHECK(r["settings"]["store"] == store);
         entries[store] += r["entries_final"].get<double>();
       }
+  }
   CHECK(entries["f16"] < 0.7 * entries["q8_0"]);  // 68 of 128 bytes; questions and answers come on top, for all alike
   CHECK(entries["q8_0"] < 0.9 * entries["q8_0,q4_0"]);
   CHECK(entries["q8_0,q4_0"] < 0.9 * entries["q4_0"]);
@@ -182,8 +187,10 @@ TEST_CASE("tune divides a budget in bytes between tokens and bits, and run uses 
   REQUIRE(tokens.code == 0);
   const namm::PolicyFile by_tokens = namm::load_policy_file(folder / "tokens/policy.json");
   const json compared = by_tokens.provenance["tuned"]["stores"];
-  REQUIRE(compared.size() == 2);
-  CHECK((by_tokens.store.means == 4) == (compared["f16+4means"] > compared["f16"]));
+  REQUIRE(compared.size() == 3);
+  const double plain = compared["f16"], aged = compared["f16+4means"], ageless = compared["f16+4means without recency"];
+  CHECK((by_tokens.store.means == 4) == (std::max(aged, ageless) > plain));
+  CHECK((by_tokens.policy->to_json().at("recency") == 0) == (ageless > std::max(aged, plain)));
 
   // where everything fits nothing is evolved
   begin_small(host, folder / "whole", {{"budget", "60%bytes"}, {"store", "q8_0"}});
