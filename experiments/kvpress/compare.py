@@ -199,7 +199,7 @@ class Bench:
         """{cell: mean over the answer's tokens, nat}. Caches whose tensors are equally long are asked together, as rows of a batch."""
         alike = {}
         for key, one in cells.items():
-            alike.setdefault((one.layers[0][0].shape[2], one.layers[0][2] is not None), []).append(key)
+            alike.setdefault((tuple(keys.shape[2] for keys, _, _ in one.layers), one.layers[0][2] is not None), []).append(key)
         out = {}
         for keys in alike.values():
             out.update(zip(keys, self.ask([cells[key] for key in keys], context, question, answer), strict=True))
@@ -207,7 +207,8 @@ class Bench:
 
     def ask(self, together, context, question, answer):
         """Where kvpress hides entries, the answer goes in one token at a time, as it generates: its fake keys hide the less, the more
-        queries one key has to be far from."""
+        queries one key has to be far from. So does everything where ChunkKV leaves some layers longer than others: Transformers'
+        mask is of one length, and a token alone needs none."""
         torch = self.torch
         cache = self.transformers.DynamicCache()
         for index, parts in enumerate(zip(*(one.layers for one in together), strict=True)):
@@ -217,20 +218,23 @@ class Bench:
             if hides:  # places of a row: rows (all 0), KV heads, entries
                 numbered = [(rows + number, heads, entries) for number, (rows, heads, entries) in enumerate(hidden)]
                 self.layers[index].masked_key_indices = tuple(torch.cat(each) for each in zip(*numbered, strict=True))
+        uneven = len({layer.keys.shape[2] for layer in cache.layers}) > 1
         pieces = [question, *([token] for token in answer[:-1])] if hides else [question + answer[:-1]]
+        if uneven:
+            pieces = [[token] for token in question + answer[:-1]]
         at, logits = len(context), []
         for piece in pieces:
             out = self.model(
                 input_ids=torch.tensor([piece] * len(together)),
                 position_ids=torch.arange(at, at + len(piece)).unsqueeze(0),
                 past_key_values=cache,
-                logits_to_keep=1 if hides else len(answer),
+                logits_to_keep=1 if hides or uneven else len(answer),
             )
             logits.append(out.logits)
             at += len(piece)
         for module in self.layers:
             module.masked_key_indices = None
-        chances = torch.log_softmax(torch.cat(logits, dim=1).float(), dim=-1)
+        chances = torch.log_softmax(torch.cat(logits, dim=1)[:, -len(answer) :].float(), dim=-1)
         return chances[:, torch.arange(len(answer)), torch.tensor(answer)].mean(dim=1).tolist()
 
     def measure(self, prompt):
