@@ -1,5 +1,4 @@
 // What a cache in device memory cannot do is said before the first batch, and never done wrongly.
-#include "adapters/llama_cpp/device/support.hpp"
 #include "namm/observer.hpp"
 #include "namm/policy.hpp"
 #include "tests/check.hpp"
@@ -147,9 +146,4 @@ TEST_CASE("what would touch the empty cache of a running context fails with a se
     other.go_on_at(0, 60);
     says(failure(other), "tokens that the store has read");
   }
-}
-
-TEST_CASE("caches are not held by a backend that damages memory", "[device]") {
-  says(llama::why_not_backend("Vulkan"), "must not be in the memory of a Vulkan device");
-  for (const char* const name : {"CUDA", "ROCm", "Metal", "SYCL", "CPU", ""}) CHECK(llama::why_not_backend(name).empty());
 }

@@ -143,11 +143,6 @@ std::string DeviceCache::obstacle(const CachePolicy& policy, int window_tokens) 
   if (const char* const reorders = std::getenv("GGML_CUDA_GRAPH_OPT"); reorders && std::atoi(reorders) == 1)
     return std::string("GGML_CUDA_GRAPH_OPT must not be 1 where a policy holds the cache in device memory, is; unset it") +
            kHostInstead;
-  for (const auto& [layer, rows] : rows_) {
-    ggml_backend_dev_t const device = ggml_backend_buft_get_device(rows->type());
-    ggml_backend_reg_t const backend = device ? ggml_backend_dev_backend_reg(device) : nullptr;
-    if (std::string why = why_not_backend(backend ? ggml_backend_reg_name(backend) : ""); !why.empty()) return why + kHostInstead;
-  }
   const bool one_device = std::all_of(rows_.begin(), rows_.end(),
                                       [&](const auto& entry) { return entry.second->type() == rows_.begin()->second->type(); });
   if (window_tokens > 0 && (!one_device || rows_.size() < owner_.store->layers().size()))

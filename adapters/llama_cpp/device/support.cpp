@@ -115,14 +115,6 @@ class Trial {
 
 }  // namespace
 
-// Seen on Mesa's software driver: with attention of one query, KV heads along dimension 3, the process's heap was damaged in most
-// runs, without that node, with more queries, and by llama.cpp alone in none.
-std::string why_not_backend(std::string_view name) {
-  if (name != "Vulkan") return {};
-  return "the cache must not be in the memory of a Vulkan device, is: ggml's Vulkan backend damaged memory where it "
-         "attended to such a cache";
-}
-
 std::string why_not_computed(ggml_backend_dev_t device, const ggml_tensor* node) {
   if (ggml_backend_dev_supports_op(device, node)) return {};
   std::string out =

@@ -2,7 +2,6 @@
 #include <ggml-backend.h>
 
 #include <string>
-#include <string_view>
 
 #include "adapters/llama_cpp/device/row_types.hpp"
 
@@ -10,9 +9,6 @@ namespace namm::llama {
 
 /// Why a device cannot compute a node: "device NAME cannot compute OPERATION ..."; empty if it can.
 std::string why_not_computed(ggml_backend_dev_t device, const ggml_tensor* node);
-
-/// Why caches are not held in the memory of this kind of backend ("CUDA", "Vulkan", as ggml names it); empty if they are.
-std::string why_not_backend(std::string_view name);
 
 /// What the device of a layer's cache cannot do, asked node by node as they would be made; empty where it can.
 struct LayerSupport {
