@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -108,6 +109,20 @@ EmulatedDevice& device_of(ggml_backend_dev_t device) {
   return *static_cast<EmulatedDevice*>(device->context);
 }
 
+/// Aborts as ggml's Vulkan backend does where attention gets a tensor that begins where a driver cannot bind one. How far apart
+/// such places are differs: 16 bytes on llvmpipe.
+void require_bindable(const ggml_tensor* node) {
+  constexpr std::size_t kAlignment = 64;
+  if (node->op != GGML_OP_FLASH_ATTN_EXT && node->op != GGML_OP_SOFT_MAX) return;
+  for (const ggml_tensor* const source : node->src) {
+    if (!source || !on_emulated_device(source)) continue;
+    if (reinterpret_cast<std::uintptr_t>(source->data) % kAlignment == 0) continue;  // buffers begin at pages
+    std::fprintf(stderr, "emulated device: what %s reads must begin at a multiple of %zu bytes, does not\n",
+                 ggml_op_name(node->op), kAlignment);
+    std::abort();
+  }
+}
+
 /// A graph as it was when it was queued, with pointers that kernels can follow: the runtime may rebuild its own before the work
 /// is done.
 struct Shadow {
@@ -115,6 +130,7 @@ struct Shadow {
     const auto count = static_cast<std::size_t>(ggml_graph_n_nodes(of));
     for (std::size_t i = 0; i < count; ++i) {
       ggml_tensor* const node = ggml_graph_node(of, static_cast<int>(i));
+      require_bindable(node);
       ggml_tensor* const mine = copy_of(node);
       for (int s = 0; s < GGML_MAX_SRC; ++s) mine->src[s] = node->src[s] ? copy_of(node->src[s]) : nullptr;
       if (pieces.empty() || pieces.back().rubbish > 0) pieces.emplace_back();

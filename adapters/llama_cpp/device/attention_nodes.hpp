@@ -30,6 +30,7 @@ struct AttentionTensors {
   const ggml_tensor* attention = nullptr;  ///< the runtime's node: queries F32 [size, T, H], parameters, sinks
   const ggml_tensor* keys = nullptr;       ///< [size, capacity, K]
   ggml_tensor* mask = nullptr;             ///< F16 [S, T, 1, M]
+  ggml_tensor* sinks = nullptr;            ///< sinks_apart()
   std::int64_t slots = 0;                  ///< S
   std::int64_t tile = 0;                   ///< queries at once, for sums
   ggml_tensor* sums = nullptr;             ///< F32 [S, K]: sums over all queries and the query heads of a group; null: not wanted

@@ -42,11 +42,11 @@ ggml_tensor* AttentionShares::probabilities(ggml_tensor* queries, ggml_tensor* m
     scale = softcap;
   }
   ggml_tensor* const by_group = settled(ggml_reshape_4d(context_, products, in_.slots, products->ne[1], group_, kv_heads_));
-  if (!in_.attention->src[4]) return placed(ggml_soft_max_ext(context_, by_group, mask, scale, 0), Room::products);  // in place
+  if (!in_.sinks) return placed(ggml_soft_max_ext(context_, by_group, mask, scale, 0), Room::products);  // in place
   for (std::int64_t h = 0; h < kv_heads_; ++h) {  // sinks are of query heads, masks of KV heads
     ggml_tensor* const own = head_of(by_group, h);
     ggml_tensor* const shares = ggml_soft_max_ext(context_, own, head_of(mask, mask->ne[3] == 1 ? 0 : h), scale, 0);
-    ggml_soft_max_add_sinks(shares, sinks_of(context_, in_.attention, h, group_));
+    ggml_soft_max_add_sinks(shares, sinks_of(context_, in_.sinks, h));
     into(shares, own);
   }
   return by_group;

@@ -54,11 +54,24 @@ ggml_tensor* turn_mask(ggml_context* context, const ggml_tensor* mask, ggml_tens
   return node;
 }
 
-ggml_tensor* sinks_of(ggml_context* context, const ggml_tensor* attention, std::int64_t kv_head, std::int64_t group) {
+ggml_tensor* sinks_apart(ggml_context* context, const ggml_tensor* attention, std::int64_t kv_heads,
+                         const std::function<void(ggml_tensor*, Room)>& place) {
   const ggml_tensor* const sinks = attention->src[4];
   if (!sinks) return nullptr;
-  return settled(
-      ggml_view_1d(context, alias_of(context, sinks), group, static_cast<std::size_t>(kv_head * group) * sizeof(float)));
+  const std::int64_t group = sinks->ne[0] / kv_heads;
+  const std::size_t row = static_cast<std::size_t>(group) * sizeof(float);
+  ggml_tensor* const by_head = alias_as(context, sinks, {group, kv_heads, 1, 1}, {row, ggml_nbytes(sinks), ggml_nbytes(sinks)});
+  ggml_tensor* const rows =
+      ggml_new_tensor_2d(context, GGML_TYPE_F32, static_cast<std::int64_t>(aligned(row) / sizeof(float)), kv_heads);
+  place(rows, Room::sinks);
+  ggml_tensor* const node =
+      settled(ggml_cpy(context, by_head, settled(ggml_view_2d(context, rows, group, kv_heads, rows->nb[1], 0))));
+  node->flags |= GGML_TENSOR_FLAG_COMPUTE;
+  return node;
+}
+
+ggml_tensor* sinks_of(ggml_context* context, ggml_tensor* apart, std::int64_t kv_head) {
+  return settled(ggml_view_1d(context, apart, apart->ne[0], static_cast<std::size_t>(kv_head) * apart->nb[1]));
 }
 
 std::size_t tensors_of_layer(const ggml_tensor* attention) {
@@ -74,6 +87,8 @@ LayerNodes make_nodes(ggml_context* context, const LayerTensors& in, const std::
   LayerNodes out;
   out.write_keys = write_node(context, in.key_rows, in.keys, in.slots);
   out.write_values = write_node(context, in.value_rows, in.values, in.slots);
+
+  out.sinks = sinks_apart(context, result, kv_heads, place);
 
   ggml_tensor* mask = in.mask;
   if (in.kind == MaskKind::runtimes) mask = alias_of(context, result->src[3]);
@@ -102,7 +117,7 @@ LayerNodes make_nodes(ggml_context* context, const LayerTensors& in, const std::
         ggml_flash_attn_ext(context, by_group, rows_by_head(context, in.keys, in.slot_count, heads),
                             rows_by_head(context, in.values, in.slot_count, heads), mask_of(context, mask, heads), 1, 0, 0);
     for (int p = 0; p < 4; ++p) node->op_params[p] = result->op_params[p];  // scale, bias, soft cap, precision
-    if (ggml_tensor* const sinks = sinks_of(context, result, heads.first, group)) ggml_flash_attn_ext_add_sinks(node, sinks);
+    if (out.sinks) ggml_flash_attn_ext_add_sinks(node, sinks_of(context, out.sinks, heads.first));
     out.attend.push_back(node);
     if (queries == 1 && direct(node)) {  // [value size, H] either way
       node->data = static_cast<char*>(result->data) + first * result->nb[1];
@@ -117,7 +132,7 @@ LayerNodes make_nodes(ggml_context* context, const LayerTensors& in, const std::
                                                 where->nb[2], group_stride * where->nb[1], first * where->nb[1])))));
     }
   };
-  if (!result->src[4])
+  if (!out.sinks)
     attend({0, kv_heads});
   else
     for (std::int64_t h = 0; h < kv_heads; ++h) attend({h, 1});

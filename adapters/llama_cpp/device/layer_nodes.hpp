@@ -42,6 +42,7 @@ struct LayerNodes {
   ggml_tensor* gather = nullptr;  ///< gathered: F32 [T, S * M]
   ggml_tensor* halve = nullptr;   ///< the same in F16: matrices of one type are turned fast
   ggml_tensor* turn = nullptr;    ///< F16 [S, T, M]
+  ggml_tensor* sinks = nullptr;   ///< sinks_apart()
   ggml_tensor* mask = nullptr;    ///< of `attend`, F16 [S, T, 1, M]: no node
   /// Attention, F32 [value size, H / K, T, K], and behind it what takes its result to where the runtime's node has its own. With
   /// sinks, which are of query heads, for each KV head: [value size, H / K, T].
@@ -50,6 +51,7 @@ struct LayerNodes {
 
 /// Room for what is computed on the way. Layers come one after the other: they share it.
 enum class Room {
+  sinks,
   gathered,
   halved,
   mask,
@@ -78,8 +80,12 @@ ggml_tensor* turn_mask(ggml_context* context, const ggml_tensor* mask, ggml_tens
 LayerNodes make_nodes(ggml_context* context, const LayerTensors& in, const std::function<void(ggml_tensor*, Room)>& place,
                       const std::function<bool(const ggml_tensor*)>& direct);
 
-/// The part of the runtime's attention sinks [H] that is of one KV head; null: it has none.
-ggml_tensor* sinks_of(ggml_context* context, const ggml_tensor* attention, std::int64_t kv_head, std::int64_t group);
+/// The node that copies the runtime's attention sinks [H] to F32 [H / K, K], rows apart: Vulkan takes no tensor that begins
+/// where its driver cannot bind one, and the sinks of a few query heads are a few bytes. Null: it has none.
+ggml_tensor* sinks_apart(ggml_context* context, const ggml_tensor* attention, std::int64_t kv_heads,
+                         const std::function<void(ggml_tensor*, Room)>& place);
+/// Those of one KV head.
+ggml_tensor* sinks_of(ggml_context* context, ggml_tensor* apart, std::int64_t kv_head);
 
 /// Nodes that are made for a layer at most, and the views between them.
 std::size_t tensors_of_layer(const ggml_tensor* attention);

@@ -88,7 +88,7 @@ void Substitute::build_layer(ggml_cgraph* graph, const LayerTask& task, const La
   if (task.probe)
     probe = make_probe_nodes(context, *task.probe, task.plain.rows, in.value_rows, task.rows->content(), in.slots, place);
   const LayerNodes nodes = make_nodes(context, in, place, direct);
-  AttentionTensors wanted{in.attention, in.keys, nodes.mask, layer.slot_count};
+  AttentionTensors wanted{in.attention, in.keys, nodes.mask, nodes.sinks, layer.slot_count};
   const auto output = [&](std::size_t at, std::initializer_list<std::int64_t> shape) {
     ggml_tensor* const out = ggml_new_tensor(context, GGML_TYPE_F32, static_cast<int>(shape.size()), shape.begin());
     if (!measuring) ggml_backend_tensor_alloc(buffer_.get(), out, static_cast<char*>(outputs_->data) + at);
@@ -123,7 +123,7 @@ void Substitute::build_layer(ggml_cgraph* graph, const LayerTask& task, const La
   put(task.part.keys, {nodes.write_keys});
   put(task.part.values, {nodes.write_values});
   for (ggml_tensor* const node : probe.last) put(task.part.attention, {node});
-  put(task.part.attention, {nodes.gather, nodes.halve, nodes.turn});
+  put(task.part.attention, {nodes.sinks, nodes.gather, nodes.halve, nodes.turn});
   for (ggml_tensor* const node : statistics) put(task.part.attention, {node});
   for (ggml_tensor* const node : nodes.attend) put(task.part.attention, {node});
   replaced_.insert(replaced_.end(), {task.part.keys, task.part.values, task.part.attention});

@@ -40,6 +40,7 @@ class Trial {
     const AttentionTensors wanted{attention_,
                                   keys_,
                                   mask(),
+                                  sinks(),
                                   kSlots,
                                   tile(),
                                   tensor(GGML_TYPE_F32, {kSlots, heads_}),
@@ -51,7 +52,7 @@ class Trial {
   std::string spectrogram() {
     constexpr std::int64_t kHops = 4, kTile = 2;
     const std::int64_t query_heads = attention_->src[0]->ne[2];
-    AttentionTensors wanted{attention_, keys_, mask(), kSlots};
+    AttentionTensors wanted{attention_, keys_, mask(), sinks(), kSlots};
     wanted.basis = tensor(GGML_TYPE_F32, {kHop, static_cast<std::int64_t>(spectrogram_basis().size()) / kHop});
     wanted.frames.push_back(
         {kHops, kTile, tensor(GGML_TYPE_I32, {kHops * kHop, query_heads}), tensor(GGML_TYPE_I32, {kHops * kHop, 1, heads_}),
@@ -74,6 +75,10 @@ class Trial {
   }
   ggml_tensor* mask() { return tensor(GGML_TYPE_F16, {kSlots, queries_, 1, heads_}); }
 
+  ggml_tensor* sinks() {
+    return sinks_apart(context_.get(), attention_, heads_, [](ggml_tensor*, Room) {});
+  }
+
   std::vector<ggml_tensor*> of_kind(MaskKind kind) {
     LayerTensors in;
     in.key_rows = tensor(GGML_TYPE_F32, {keys_->ne[0] * heads_, queries_});
@@ -91,7 +96,7 @@ class Trial {
     in.cells = tensor(GGML_TYPE_I32, {kSlots * heads_});
     const LayerNodes nodes = make_nodes(
         context_.get(), in, [](ggml_tensor*, Room) {}, [](const ggml_tensor*) { return false; });
-    std::vector<ggml_tensor*> out = {nodes.write_keys, nodes.write_values, nodes.gather, nodes.halve, nodes.turn};
+    std::vector<ggml_tensor*> out = {nodes.write_keys, nodes.write_values, nodes.sinks, nodes.gather, nodes.halve, nodes.turn};
     out.insert(out.end(), nodes.attend.begin(), nodes.attend.end());
     if (kind == MaskKind::gathered && runtimes->ne[3] == 1) out.push_back(turn_mask(context_.get(), runtimes, in.columns));
     std::erase(out, nullptr);
