@@ -14,14 +14,14 @@ using llama::LlamaModel;
 TEST_CASE("a chat of twenty turns is one text of the same tokens", "[llama][chat]") {
   TinyShape shape;
   const auto model = LlamaModel::load(write_tiny_model(shape));
-  constexpr int kTurns = 20, kTokens = 48, kInterval = 96;
+  constexpr int kTurns = 20, kChatTokens = 48, kChatInterval = 96;
   const std::string name = GENERATE("h2o-mean", "snapkv");
   CachePolicy memory;
   memory.policy = make_policy(name);
   memory.selection.budget = {Budget::Unit::tokens, 60};
   memory.selection.mode = SelectionMode::pooled;
-  memory.interval_tokens = kInterval;
-  const auto tokens = random_tokens(kTurns * kTokens, shape.vocabulary, 3);
+  memory.interval_tokens = kChatInterval;
+  const auto tokens = random_tokens(kTurns * kChatTokens, shape.vocabulary, 3);
   const std::span all(tokens);
 
   LlamaHost chat(model, {}), text(model, {});
@@ -30,15 +30,15 @@ TEST_CASE("a chat of twenty turns is one text of the same tokens", "[llama][chat
   std::int64_t heads = 0;
   for (const LayerDescription& layer : chat.description().cached) heads += layer.kv_heads;
   for (int turn = 0; turn < kTurns; ++turn) {
-    const auto said = all.subspan(static_cast<std::size_t>(turn * kTokens), kTokens);
+    const auto said = all.subspan(static_cast<std::size_t>(turn * kChatTokens), kChatTokens);
     chat.evaluate(said.first(30));                                                     // the user
     for (std::size_t i = 30; i < said.size(); ++i) chat.evaluate(said.subspan(i, 1));  // the answer
     CAPTURE(name, turn);
-    CHECK(chat.usage().tokens_seen == (turn + 1) * kTokens);
-    CHECK(chat.usage().entries <= heads * (60 + kInterval));
+    CHECK(chat.usage().tokens_seen == (turn + 1) * kChatTokens);
+    CHECK(chat.usage().entries <= heads * (60 + kChatInterval));
   }
   text.evaluate(all);
-  CHECK(chat.usage().updates == kTurns * kTokens / kInterval);
+  CHECK(chat.usage().updates == kTurns * kChatTokens / kChatInterval);
   CHECK(text.usage().updates == chat.usage().updates);
   const auto a = chat.content(), b = text.content();
   REQUIRE(a.size() == b.size());
