@@ -29,7 +29,8 @@ PolicyFile resolve_policy_of(const std::string& name_or_path, const std::filesys
                              const std::optional<Budget>& budget) {
   if (name_or_path != kOwnPolicyName) return resolve_policy(name_or_path);
   if (const auto own = own_policy(model, budget)) return load_policy_file(*own);
-  throw std::runtime_error("policy own: must have been made for the model, there is none for " + model.string() +
+  throw std::runtime_error("policy own: must have been made for the model, there is none for " +
+                           (model.empty() ? "a command without a model" : model.string()) +
                            (budget ? " at " + to_string(*budget) : std::string()) +
                            "; namm calibrate --model FILE --output DIR makes one, namm policies lists them");
 }

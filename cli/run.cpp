@@ -1,6 +1,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <cmath>
 #include <iostream>
 
 #include "base/atomic_file.hpp"
@@ -27,12 +28,15 @@ void warn_if_protected_exceed(const LabelledRun& run, const HostDescription& hos
   const double compression = host.compression(run.memory.store);
   const std::int64_t budget = run.memory.selection.budget.tokens(
       static_cast<std::int64_t>(tokens), host.bytes_per_token() / compression / static_cast<double>(heads), heads, compression);
-  const int kept = run.memory.selection.sinks + run.memory.selection.recent;
-  if (budget >= 0 && budget < kept && run.memory.selection.mode != SelectionMode::reference)
-    spdlog::warn(
-        "budget: {} of {} tokens is {}, less than the {} protected tokens, which are kept; raise it or lower --protect-sinks and "
-        "--protect-recent",
-        run.budget, tokens, budget, kept);
+  const int kept = run.memory.selection.sinks + run.memory.selection.recent, means = run.memory.store.means;
+  const int needed = kept + static_cast<int>(std::ceil(means * compression));  // means are held in 16 bits
+  if (budget < 0 || budget >= needed || run.memory.selection.mode == SelectionMode::reference) return;
+  spdlog::warn(
+      "budget: {} of {} tokens is {}, less than the {} protected tokens{}, which are kept; raise it{} or lower "
+      "--protect-sinks and --protect-recent",
+      run.budget, tokens, budget, kept,
+      means > 0 ? " and " + std::to_string(means) + " means, worth " + std::to_string(needed - kept) + " tokens" : "",
+      means > 0 ? ", hold fewer means (--store)," : "");
 }
 
 /// What is allowed and probably not meant.

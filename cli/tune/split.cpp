@@ -10,16 +10,33 @@
 #include "cli/model_options.hpp"
 #include "cli/tune/choice.hpp"
 #include "eval/record_file.hpp"
+#include "namm/cache_policy.hpp"
 
 namespace namm::cli {
 bool is_of_bytes(const Budget& budget) {
   return budget.unit == Budget::Unit::byte_fraction || budget.unit == Budget::Unit::mebibytes;
 }
 
-const std::vector<std::string>& compared_stores(const Budget& budget) {
+std::vector<std::string> compared_stores(const Budget& budget) {
   static const std::vector<std::string> of_bytes = {"f16", "q8_0", "q8_0+4means", "q8_0,q4_0", "q8_0,q4_0+4means", "q4_0"};
   static const std::vector<std::string> of_tokens = {"f16", "f16+4means"};
-  return is_of_bytes(budget) ? of_bytes : of_tokens;
+  const std::vector<std::string>& all = is_of_bytes(budget) ? of_bytes : of_tokens;
+  std::vector<std::string> out;
+  for (const std::string& store : all)
+    if (why_not_held(budget, store).empty()) out.push_back(store);
+  return out;
+}
+
+std::string why_not_held(const Budget& budget, const std::string& store) {
+  CachePolicy held;
+  held.selection.budget = budget;
+  held.store = parse_row_formats(store);
+  try {
+    require_valid(held);
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  return {};
 }
 
 std::string Way::name() const {
@@ -86,9 +103,15 @@ Split recorded_split(const Tuning& tuning) {
   Split out;
   out.budget = tuning.budget;
   std::ifstream in(tuning.split_file(), std::ios::binary);
-  if (!in) return out;
+  if (!in) {
+    if (tuning.store == kDefaultStore) return out;
+    out = tuning.store == kAutoStore ? choose_split(tuning) : split_of(tuning, tuning.store);
+    save_split(tuning, out);
+    return out;
+  }
   const nlohmann::json content = detail::try_json(std::string(std::istreambuf_iterator<char>(in), {}));
   try {
+    if (!content.is_object()) throw std::invalid_argument("must be a JSON object, is something else, cut off or damaged");
     const detail::JsonFields fields(content, "");
     out.store = to_string(parse_row_formats(fields.text("store")));
     if (fields.has("recency")) out.recency = fields.boolean("recency");  // earlier versions had none without
@@ -96,7 +119,8 @@ Split recorded_split(const Tuning& tuning) {
     out.holds_all = fields.boolean("holds_all");
     out.nat_of = fields.need("nat");
   } catch (const std::exception& error) {
-    throw std::runtime_error(tuning.split_file().string() + ": " + error.what() + "; delete it and resume");
+    const std::string why = error.what();
+    throw std::runtime_error(tuning.split_file().string() + ": " + why.substr(0, why.find(';')) + "; delete it and resume");
   }
   return out;
 }

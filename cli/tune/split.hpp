@@ -11,8 +11,10 @@ namespace namm::cli {
 
 bool is_of_bytes(const Budget& budget);
 /// The ways to hold keys and values that are compared, most bits first: under a budget in bytes fewer bits beside fewer tokens,
-/// under one in tokens means of evicted ones beside none.
-const std::vector<std::string>& compared_stores(const Budget& budget);
+/// under one in tokens means of evicted ones beside none. Only those that the budget can hold.
+std::vector<std::string> compared_stores(const Budget& budget);
+/// Why the budget cannot be met so: it must hold the protected tokens and the means. Empty: it can.
+std::string why_not_held(const Budget& budget, const std::string& store);
 
 /// Such a way, and whether beside it the age of tokens counts: what recency is there for, heads that attend evenly, means do, too
 /// (experiments/left_behind).
@@ -40,7 +42,8 @@ Split split_of(const Tuning& tuning, const std::string& store);
 /// Of the compared ways the one at which the calibrated policy loses least (mean over tasks and lengths; of equal ones that of
 /// most bits). Throws std::runtime_error if results are missing.
 Split choose_split(const Tuning& tuning);
-/// In the tuning's folder, where it is more than "f16". recorded_split() throws std::runtime_error if the file is damaged.
+/// In the tuning's folder, where it is more than "f16". recorded_split() settles it anew where the file is gone, and throws
+/// std::runtime_error if the file is damaged.
 void save_split(const Tuning& tuning, const Split& split);
 Split recorded_split(const Tuning& tuning);
 

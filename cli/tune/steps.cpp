@@ -58,13 +58,12 @@ void write_chosen(const Tuning& tuning) {
 
 /// Settles how keys and values are held, and says what the others would have cost.
 void settle_split(const Tuning& tuning) {
-  const Split split = tuning.store == kAutoStore ? choose_split(tuning) : split_of(tuning, tuning.store);
+  const Split split = recorded_split(tuning);
   const std::string chosen = Way{split.store, split.recency}.name();
   for (const auto& [way, nat] : split.nat_of.items())
     std::printf("%s within %s: %+.3f nat per answer token%s\n", way.c_str(), tuning.budget.c_str(), nat.get<double>(),
                 way == chosen ? ", chosen" : "");
   std::fflush(stdout);
-  save_split(tuning, split);
 }
 
 /// One command of this program. What was begun and left is gone on with.

@@ -83,9 +83,11 @@ Tuning tuning_from(const po::variables_map& values) {
   const Budget budget = parse_budget(values["budget"].as<std::string>());
   if (budget.unit == Budget::Unit::unlimited)
     throw std::invalid_argument("--budget: must be a budget to tune for, is none; for example --budget 25%");
-  warn_of_few_tokens({&budget, 1});
   out.budget = to_string(budget);
   out.store = store_from(values, budget);
+  if (const std::string why = why_not_held(budget, out.store == kAutoStore ? kDefaultStore : out.store); !why.empty())
+    throw std::invalid_argument("--" + why);
+  warn_of_few_tokens({&budget, 1});
   if (values.contains("data")) out.data = values["data"].as<std::string>();
   out.seed = values["seed"].as<std::uint64_t>();
   out.quiet = values.contains("quiet");

@@ -41,8 +41,10 @@ bool strip_suffix(std::string_view& text, std::string_view suffix) {
 
 /// A percentage where it is short and exact, else the number itself.
 std::string share_text(double value) {
-  const std::string percent = plain_number(value * 100.0) + "%";
-  if (percent.size() <= 8 && parse_budget(percent).value == value) return percent;
+  std::array<char, 32> digits;  // six: a hundred times 0.017 is not quite 1.7
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value * 100.0, std::chars_format::general, 6).ptr;
+  const std::string percent = std::string(digits.data(), end) + "%";
+  if (percent.find('e') == std::string::npos && parse_budget(percent).value == value) return percent;
   const std::string share = plain_number(value);
   return share.find('.') == std::string::npos ? share + ".0" : share;
 }

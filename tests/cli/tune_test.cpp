@@ -218,6 +218,13 @@ TEST_CASE("tune divides a budget in bytes between tokens and bits, and run uses 
   state["done"].erase(state["done"].size() - 1);
   write(folder / "tuned/tune.json", state.dump());
   check_refused(run_program({"tune", "--resume", folder / "tuned", "--quiet"}, kept), 1, {"split.json", "q2_k", "resume"});
+  write(folder / "tuned/split.json", "{");
+  check_refused(run_program({"tune", "--resume", folder / "tuned", "--quiet"}, kept), 1, {"split.json", "cut off", "resume"});
+  std::filesystem::remove(folder / "tuned/split.json");  // as it says: what was measured settles it again
+  REQUIRE(run_program({"tune", "--resume", folder / "tuned", "--quiet"}, kept).code == 0);
+  const json again = json::parse(read(folder / "tuned/split.json"));
+  CHECK(again["store"] == best);
+  CHECK(again["nat"] == stores);
 }
 
 TEST_CASE("tune refuses what it could not go on with") {
@@ -227,6 +234,9 @@ TEST_CASE("tune refuses what it could not go on with") {
   check_refused(run_program({"tune", "--resume", folder / "none", "--model", host}), 1, {"no tuning to go on with", "--output"});
   check_refused(run_program({"tune", "--model", host, "--output", folder / "t", "--budget", "none"}), 2, {"--budget", "25%"});
   check_refused(run_program({"tune", "--model", host, "--output", folder / "t", "--store", "q2_k"}), 2, {"--store", "q2_k"});
+  check_refused(run_program({"tune", "--model", host, "--output", folder / "t", "--budget", "23", "--store", "f16+4means"}), 2,
+                {"--budget: must hold the 20 protected tokens and 4 means", "is 23"});
+  CHECK_FALSE(std::filesystem::exists(folder / "t"));
   write(folder / "other.txt", "x");
   check_refused(run_program({"tune", "--model", host, "--output", folder.path().string()}), 1, {"new or empty"});
   begin_small(host, folder / "t");

@@ -53,6 +53,7 @@ TEST_CASE("Budgets survive being printed") {
   CHECK(to_string(parse_budget("25%")) == "25%");
   CHECK(to_string(parse_budget("0.125")) == "12.5%");
   CHECK(to_string(parse_budget("1.0")) == "100%");
+  CHECK(to_string(parse_budget("1.7%")) == "1.7%");  // a hundred times the share is not quite 1.7
   CHECK(to_string(parse_budget("256")) == "256");
   CHECK(to_string(parse_budget("64MiB")) == "64MiB");
   CHECK(to_string(parse_budget("0.125bytes")) == "12.5%bytes");
