@@ -48,6 +48,7 @@ Measurement measure_prompt(Host& host, const CachePolicy& memory, const Prompt& 
   out.prefill_tokens = prompt.context.size() + prompt.question.size();
   out.usage = host.usage();
   if (watched) out.content = host.content();
+  const std::vector<float> before_answer(host.logits().begin(), host.logits().end());
 
   std::vector<Token> greedy;
   bool greedy_is_gold = true;
@@ -79,8 +80,9 @@ Measurement measure_prompt(Host& host, const CachePolicy& memory, const Prompt& 
     out.decode_tokens += rest.tokens.size();
   }
   if (!greedy_is_gold && !decided_by_beginning(prompt.sample, text)) {
-    present(host, memory, prompt, protocol);
-    text = host.generate(prompt.task->max_answer_tokens(), true).text;
+    const int most = prompt.task->max_answer_tokens();
+    if (!host.rewind(out.prefill_tokens, before_answer, static_cast<std::size_t>(most))) present(host, memory, prompt, protocol);
+    text = host.generate(most, true).text;
   }
   out.score = prompt.task->score(prompt.sample, text);
   out.exact = tasks::score_prefix(prompt.sample.answers, text) == 1;

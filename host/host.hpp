@@ -70,6 +70,10 @@ class Host {
   virtual std::vector<HeadContent> content() const { return {}; }
   /// Logits of the next token, [vocabulary], behind what was evaluated last; empty if the host does not give any.
   virtual std::span<const float> logits() const { return {}; }
+  /// Takes back what was evaluated behind the first `tokens` tokens, where the next token's logits were `logits`, to go on from
+  /// there with at most `more` tokens. False where that would not be as if they had never been: an update has happened since, or
+  /// would within `more`, or the host cannot; what it holds is then undefined until the next reset.
+  virtual bool rewind(std::size_t /*tokens*/, std::span<const float> /*logits*/, std::size_t /*more*/) { return false; }
   /// What the sequence holds now. Null if the host cannot.
   virtual std::shared_ptr<const Snapshot> snapshot() { return nullptr; }
   /// Forgets the sequence and goes on from the snapshot, without a policy; of the named heads only the tokens at these positions

@@ -98,6 +98,54 @@ TEST_CASE("LlamaHost: any chunks give the same kept tokens", "[llama][host]") {
   }
 }
 
+TEST_CASE("LlamaHost: what was evaluated is taken back as if it had never been, or that is refused", "[llama][host]") {
+  const auto tokens = random_tokens(300, 64, 10);
+  const std::span all(tokens);
+  const auto copied = [](const LlamaHost& host) { return std::vector<float>(host.logits().begin(), host.logits().end()); };
+  LlamaHost host(LlamaModel::load(write_tiny_model({})), {});
+  for (const char* const store : {"f16", "q8_0,q4_0", "f16+2means"})
+    for (const char* const name : {"full", "h2o"}) {
+      INFO(store << ' ' << name);
+      const CachePolicy memory = evicting(make_policy(name)).with_store(store);
+      const auto read = [&] {
+        host.reset(memory);
+        host.evaluate(all.first(200));
+      };
+      read();
+      const auto before = copied(host);
+      host.evaluate(all.subspan(240, 30));
+      const auto expected = (read(), host.evaluate(all.subspan(200, 30)), copied(host));
+      const Kept held = kept(*host.store());
+      read();
+      host.evaluate(all.subspan(250, 40));
+      REQUIRE(host.rewind(200, before, 30));
+      host.store()->verify();
+      CHECK(copied(host) == before);
+      host.evaluate(all.subspan(200, 30));
+      CHECK(copied(host) == expected);
+      CHECK(kept(*host.store()) == held);
+
+      const bool drops = memory.drops();  // then at 256 tokens there is an update
+      CHECK(host.rewind(200, before, 56) != drops);
+      read();
+      host.evaluate(all.subspan(200, 56));
+      CHECK(host.rewind(200, before, 1) != drops);
+    }
+
+  // layers that have left a window behind, or keep a state of all tokens
+  TinyShape windowed, recurrent;
+  windowed.architecture = "gemma3";
+  recurrent.architecture = "jamba";
+  for (const TinyShape& shape : {windowed, recurrent}) {
+    LlamaHost other(LlamaModel::load(write_tiny_model(shape)), {});
+    other.reset(full_memory());
+    other.evaluate(all.first(100));
+    const auto before = copied(other);
+    other.evaluate(all.subspan(100, 10));
+    CHECK_FALSE(other.rewind(100, before, 10));
+  }
+}
+
 TEST_CASE("LlamaHost: a full context is an error, and reset recovers", "[llama][host]") {
   llama::LlamaHostSettings settings;
   settings.context_tokens = 256;

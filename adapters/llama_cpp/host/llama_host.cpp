@@ -146,6 +146,7 @@ void LlamaHost::reset(const CachePolicy& memory) {
     store_->reset(memory);
   }
   if (callback_) callback_->reset(memory);
+  updates_ = memory.drops() || memory.observer != nullptr;
   interval_tokens_ = memory.interval_tokens;
   position_ = 0;
   logits_.clear();
@@ -241,6 +242,22 @@ Generation LlamaHost::generate(int max_tokens, bool stop_at_newline) {
   }
   out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return out;
+}
+
+bool LlamaHost::rewind(std::size_t tokens, std::span<const float> logits, std::size_t more) {
+  const auto interval = static_cast<std::size_t>(interval_tokens_), now = static_cast<std::size_t>(position_);
+  const bool updates = updates_ && std::max(now, tokens + more) / interval != tokens / interval;
+  const bool can = store_ != nullptr && settings_.holder == CacheHolder::backend && llama_model_n_swa(model_->get()) == 0 &&
+                   !llama_model_is_recurrent(model_->get()) && !llama_model_is_hybrid(model_->get());
+  if (!can || updates || tokens > now) return false;
+  const auto held = store_->sequences();
+  if (held.size() != 1) return false;
+  store_->cut(held.front().key, static_cast<std::int32_t>(tokens));
+  if (store_->sequences().front().tokens_seen != static_cast<std::int64_t>(tokens)) return false;
+  if (!llama_memory_seq_rm(llama_get_memory(context()), 0, static_cast<llama_pos>(tokens), -1)) return false;
+  position_ = static_cast<int>(tokens);
+  logits_.assign(logits.begin(), logits.end());
+  return true;
 }
 
 CacheUsage LlamaHost::usage() const {

@@ -57,6 +57,8 @@ class LlamaHost final : public Host {
   std::vector<HeadContent> content() const override;
 
   std::span<const float> logits() const override { return logits_; }
+  /// Where the backend holds the cache in host memory, no layer has a window, and none keeps a state of all tokens.
+  bool rewind(std::size_t tokens, std::span<const float> logits, std::size_t more) override;
   /// Null unless attached by the backend.
   std::shared_ptr<const Snapshot> snapshot() override;
   void branch(const Snapshot& from, std::span<const HeadContent> kept) override;
@@ -89,6 +91,7 @@ class LlamaHost final : public Host {
   bool flash_attention_ = true;       // of the context, as its cells
   int cells_ = 0;
   std::size_t most_tokens_ = 0;  // of a batch
+  bool updates_ = false;         // change what is held, or are looked at
   int interval_tokens_ = 512;
   int position_ = 0;
   std::vector<float> logits_;
