@@ -1,6 +1,7 @@
 #include "base/json_lines.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -33,7 +34,13 @@ JsonLines::JsonLines(std::string option, const std::filesystem::path& path, Star
   if (file_ < 0) fail("opened");
   struct stat about {};
   if (::fstat(file_, &about) != 0) fail("looked at");
-  if (!S_ISREG(about.st_mode)) return;  // a pipe or device has no old content
+  if (!S_ISREG(about.st_mode)) return;                                   // a pipe or device has no old content
+  if (::flock(file_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {  // some file systems know no locks
+    ::close(file_);
+    file_ = -1;
+    throw std::runtime_error(option_ + " " + path_.string() +
+                             ": must be written by one command at a time, is being written; wait for it, or choose another file");
+  }
   if (start == Start::continued)
     continue_behind_whole_lines();
   else
@@ -56,6 +63,7 @@ void JsonLines::replace(const std::string& text) {
   write_file_atomically(path_, text);  // a full disk keeps the old content
   const int file = ::open(path_.c_str(), O_RDWR | O_APPEND | O_CLOEXEC);
   if (file < 0) fail("opened");
+  ::flock(file, LOCK_EX | LOCK_NB);
   ::close(file_);
   file_ = file;
   replacing_ = false;

@@ -10,15 +10,15 @@ namespace namm {
 
 /// A file of JSON lines that is written while a command works: each line is on its way to the disk, whole, when append() returns.
 /// What the file held before stands until the first line comes. /dev/stdout and /dev/stderr are the process's own, wherever they
-/// lead to.
+/// lead to. A file is one command's at a time.
 class JsonLines {
  public:
   enum class Start {
     afresh,    ///< the first line replaces what was there
     continued  ///< lines are added, unless they stand there already; a last line that was cut off is removed first
   };
-  /// Opens the file at once. `option` names it in messages. Throws std::runtime_error if it cannot be written. An empty path:
-  /// append() does nothing.
+  /// Opens the file at once. `option` names it in messages. Throws std::runtime_error if it cannot be written, or is being
+  /// written by another. An empty path: append() does nothing.
   JsonLines(std::string option, const std::filesystem::path& path, Start start);
   ~JsonLines();
   JsonLines(const JsonLines&) = delete;
