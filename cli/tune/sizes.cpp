@@ -5,10 +5,12 @@
 namespace namm::cli {
 namespace {
 
-constexpr double kHeldOutTokens = 6 * (700 + 2000);  // one prompt of every task and length
-
-// In tokens read, estimated from the times in docs/calibrate.md (SmolLM2-135M-Instruct, two workers): a text is read, repeated
-// and fitted; an evaluation of a semi-live evolution costs about as much as reading its prompts.
+// In tokens read, measured on SmolLM2-135M-Instruct and Qwen2.5-Coder-0.5B-Instruct (two workers): an answer, token by token, is
+// worth a quarter of a thousand; a text is read, repeated and fitted; an evaluation of a semi-live evolution costs about as much
+// as reading its prompts.
+constexpr double kTokensPerAnswer = 250;
+constexpr double kHeldOutTokens =
+    6 * (kShortestTuned + kLongestTuned + 2 * kTokensPerAnswer);  // a prompt of each task and length
 constexpr double kTokensPerText = 3500;
 constexpr double kTokensPerEvaluation = kTunePrompts * 780;
 constexpr int kValidated = 3, kTested = 6;  // policies with the full cache; kvzip reads twice
@@ -27,17 +29,21 @@ double tokens_of(const TuneSizes& sizes, int compared) {
 TuneSizes sizes_within(double tokens, int compared) {
   TuneSizes out;
   if (tokens_of(out, compared) <= tokens) return out;
-  // in this order: fewer prompts, which only widens the intervals; fewer generations; a smaller calibration; no evolution
+  // in this order: fewer prompts, which only widens the intervals; fewer generations; a smaller calibration; fewer prompts still;
+  // no evolution
   out.test = 10, out.validation = 6;
-  if (tokens_of(out, compared) <= tokens) return out;
-  for (out.generations = 12; out.generations >= 6; out.generations -= 3)
+  for (out.generations = 15; out.generations >= 6; out.generations -= 3)
     if (tokens_of(out, compared) <= tokens) return out;
   out.generations = 6, out.texts = 40;
   if (tokens_of(out, compared) <= tokens) return out;
-  out.seeds = 0, out.generations = 0, out.validation = 0;
-  for (out.texts = 60; out.texts > 20; out.texts -= 10)
+  out.validation = 4;
+  for (out.test = 7; out.test >= 4; out.test -= 3)
     if (tokens_of(out, compared) <= tokens) return out;
+  out.seeds = 0, out.generations = 0, out.validation = 0;
+  out.test = 7, out.texts = 60;
+  if (tokens_of(out, compared) <= tokens) return out;
   out.test = 4;
+  while (out.texts > 20 && tokens_of(out, compared) > tokens) out.texts -= 10;
   return out;
 }
 
