@@ -5,6 +5,8 @@
 namespace namm::cli {
 namespace {
 
+bool runs_others = false;
+
 std::string quoted(const std::string& word) {
   if (!word.empty() && word.find_first_of(" \t\n\"'`\\$&|;<>()*?#~!{}[]") == std::string::npos) return word;
   std::string out("'");
@@ -26,6 +28,18 @@ std::string again(std::string_view command, const std::vector<std::string>& argu
   for (const std::string& word : more)
     if (!word.empty()) add(word);
   return out;
+}
+
+RunsOthers::RunsOthers() {
+  runs_others = true;
+}
+
+RunsOthers::~RunsOthers() {
+  runs_others = false;
+}
+
+bool says_how_to_go_on() {
+  return !runs_others;
 }
 
 std::vector<std::string> without(const std::vector<std::string>& arguments, const po::options_description& options,

@@ -19,6 +19,7 @@
 #include "cli/attach_program.hpp"
 #include "cli/attach_words.hpp"
 #include "cli/command.hpp"
+#include "cli/memory_warnings.hpp"
 #include "cli/options.hpp"
 #include "cli/own_policy.hpp"
 #include "cli/untuned.hpp"
@@ -74,8 +75,9 @@ void warn_of_store(CachePolicy memory, const std::string& program, const std::ve
 
 preload::Settings attach_settings_from(const po::variables_map& values, const std::string& program,
                                        const std::vector<std::string>& words) {
+  const MemoryOptions asked = memory_from(values);
   std::optional<Budget> given;
-  if (values.contains("budget")) given = parse_budget(values["budget"].as<std::string>());
+  if (values.contains("budget")) given = budget_from(values);
   const std::string name = policy_from(values, given, model_of(words));
   const PolicyFile file = resolve_policy(name);
   Budget budget = given.value_or(file.selection.budget);
@@ -83,7 +85,8 @@ preload::Settings attach_settings_from(const po::variables_map& values, const st
     budget = {};
   else if (budget.unit == Budget::Unit::unlimited && !values.contains("budget"))
     throw std::invalid_argument("--budget: must be given with the policy " + name + ", is missing; for example --budget 25%");
-  const CachePolicy memory = make_memory(file, memory_from(values), budget);
+  const CachePolicy memory = make_memory(file, asked, budget);
+  warn_of_lost_means(name, file, memory);
   if (values.contains("budget")) warn_of_few_tokens({&budget, 1});
   preload::Settings out;
   out.policy = is_policy_name(name) ? name : fs::absolute(name).string();

@@ -11,6 +11,7 @@
 #include "bench/report.hpp"
 #include "cli/command.hpp"
 #include "cli/interrupt.hpp"
+#include "cli/memory_warnings.hpp"
 #include "cli/model_options.hpp"
 #include "cli/options.hpp"
 #include "cli/own_policy.hpp"
@@ -83,7 +84,7 @@ bench::ModelBenchSettings model_settings_from(const po::variables_map& values, b
   if (values.contains("policy")) {
     out.policy_name = recorded_policy(values["policy"].as<std::string>());
     std::optional<Budget> given;
-    if (values.contains("budget")) given = parse_budget(values["budget"].as<std::string>());
+    if (values.contains("budget")) given = budget_from(values);
     const PolicyFile file = resolve_policy_of(out.policy_name, values["model"].as<std::string>(), given);
     const Budget budget = given.value_or(file.selection.budget);
     if (budget.unit == Budget::Unit::unlimited && file.drops())

@@ -19,6 +19,7 @@
 #include "cli/calibrate_sources.hpp"
 #include "cli/command.hpp"
 #include "cli/interrupt.hpp"
+#include "cli/memory_warnings.hpp"
 #include "cli/model_options.hpp"
 #include "cli/options.hpp"
 #include "cli/progress_bar.hpp"
@@ -272,7 +273,7 @@ int run_calibrate(const std::vector<std::string>& arguments) {
   calibrate::Settings settings = calibration_from(*values);
   PolicyFile defaults;
   defaults.selection.mode = SelectionMode::pooled;
-  const CachePolicy memory = make_memory(defaults, memory_from(*values), parse_budget((*values)["budget"].as<std::string>()));
+  const CachePolicy memory = make_memory(defaults, memory_from(*values), budget_from(*values));
   const std::filesystem::path folder = folder_from(*values, settings.resume);
   const std::string policy_name = policy_name_from(*values);
   settings.state = folder / kStateFile;
@@ -326,7 +327,7 @@ int run_calibrate(const std::vector<std::string>& arguments) {
               format_bytes(static_cast<double>(eval::peak_resident_bytes())).c_str(),
               explained_text(outcome.fit.explained).c_str());
   std::printf("policy: %s\n", (folder / policy_name).c_str());
-  if (outcome.stopped) {
+  if (outcome.stopped && says_how_to_go_on()) {
     constexpr std::string_view kFolder[] = {"output", "resume"};
     // what a first call was given stands in the folder
     const auto given = settings.resume ? without(arguments, options, kFolder) : std::vector<std::string>();

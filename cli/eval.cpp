@@ -13,6 +13,7 @@
 #include "cli/eval_candidates.hpp"
 #include "cli/eval_prompts.hpp"
 #include "cli/interrupt.hpp"
+#include "cli/memory_warnings.hpp"
 #include "cli/model_options.hpp"
 #include "cli/options.hpp"
 #include "cli/own_policy.hpp"
@@ -80,6 +81,16 @@ eval::ResultRecord record_of(const Session& session, const Candidate& candidate,
   out.store = to_string(candidate.memory.store);
   out.memory = eval::memory_fingerprint(candidate.memory);
   return out;
+}
+
+/// Once for every budget and way to hold keys and values, of the shortest prompt.
+void warn_of_protected(const Session& session, const Host& host, const std::vector<Prompt>& prompts) {
+  std::size_t shortest = prompts.front().context.size();
+  for (const Prompt& prompt : prompts) shortest = std::min(shortest, prompt.context.size());
+  std::set<std::string> said;
+  for (const Candidate& candidate : session.candidates)
+    if (said.insert(to_string(candidate.memory.selection.budget) + to_string(candidate.memory.store)).second)
+      warn_if_protected_exceed(candidate.memory, host.description(), shortest);
 }
 
 /// Every candidate on one task at one length. The full cache is measured first, once, and again only if a resumed evaluation
@@ -198,6 +209,7 @@ bool evaluate_all(Session& session, const std::shared_ptr<const llama::LlamaMode
         context_tokens = needed;
         pool = std::make_unique<HostPool>(host_factory(model, options, needed), options.workers);
       }
+      warn_of_protected(session, pool->host(), prompts);
       if (!evaluate_group(session, *pool, prompts, std::move(rows), length)) return false;
     }
   return true;
@@ -314,8 +326,9 @@ int run_eval(const std::vector<std::string>& arguments) {
   if (!going)
     std::cerr << (session.records.empty() ? "namm: stopped before the first result"
                                           : "namm: stopped; what was measured is reported")
-              << (json.empty() ? std::string("; with --json FILE an evaluation can be resumed")
-                               : "\nnamm: go on with: " + again("eval", arguments, {resume ? "" : "--resume"}))
+              << (json.empty()           ? std::string("; with --json FILE an evaluation can be resumed")
+                  : !says_how_to_go_on() ? std::string()
+                                         : "\nnamm: go on with: " + again("eval", arguments, {resume ? "" : "--resume"}))
               << '\n';
   report::ReportContent content;
   content.records = std::move(session.records);

@@ -1,11 +1,14 @@
 #include "cli/eval_candidates.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <stdexcept>
 
 #include "base/fnv1a.hpp"
 #include "calibrate/hindsight.hpp"
 #include "calibrate/prompt_scores.hpp"
+#include "cli/memory_warnings.hpp"
 #include "cli/own_policy.hpp"
 
 namespace namm::cli {
@@ -20,7 +23,10 @@ bool same_row(const Candidate& a, const Candidate& b) {
 /// What a store of fewer bits costs by itself: the full cache, held so, beside the one in f16 that is always measured.
 void add_full(const CachePolicy& file, const MemoryOptions& options, std::vector<Candidate>& out) {
   Candidate candidate{"", make_memory(file, options, {}), nullptr, {}};
-  candidate.memory.store.means = 0;  // nothing is evicted
+  if (options.store && options.store->means > 0)
+    spdlog::warn("store: {} keeps means of evicted tokens, and full evicts none: it is measured in {}", to_string(*options.store),
+                 to_string(RowFormats{options.store->keys, options.store->values}));
+  candidate.memory.store.means = 0;
   if (candidate.memory.store == RowFormats()) return;
   candidate.name = "full in " + to_string(candidate.memory.store);
   if (std::none_of(out.begin(), out.end(), [&](const Candidate& one) { return one.name == candidate.name; }))
@@ -78,6 +84,7 @@ std::vector<Candidate> candidates_from(const po::variables_map& values) {
       }
       for (const MemoryOptions& options : memories) {
         Candidate candidate{name, make_memory(file, options, budget), hindsight, file.provenance};
+        warn_of_lost_means(name, file, candidate.memory);
         if (once) candidate.memory.interval_tokens = kOnce;
         if (std::any_of(out.begin(), out.end(), [&](const Candidate& one) { return same_row(one, candidate); }))
           throw std::invalid_argument("--policy, --budget, --mode: must name each combination once, name " + name + " at " +

@@ -17,6 +17,7 @@
 #include "cli/evolve_session.hpp"
 #include "cli/evolve_settings.hpp"
 #include "cli/interrupt.hpp"
+#include "cli/memory_warnings.hpp"
 #include "evolve/fitness.hpp"
 #include "evolve/ranks/rank_units.hpp"
 #include "evolve/run_work.hpp"
@@ -105,7 +106,7 @@ void print_outcome(std::size_t number, const evolve::RunSettings& settings, cons
                   static_cast<long long>(evolve::next_validation(settings, result.generation)));
     std::printf("policy: %s\n", (settings.output / "policy.json").c_str());
   }
-  if (result.stopped && (result.written || number > 0)) std::printf("%s\n", goes_on.c_str());
+  if (result.stopped && (result.written || number > 0)) std::printf("%s", goes_on.c_str());
   std::fflush(stdout);
 }
 
@@ -123,7 +124,7 @@ class Stages {
     if (plan_.staged) copy_last_policy();
     const EvolveOptions& last = plan_.stages.back().options;
     if (!ends_live(last) || evaluate_live(last, settings_, result_.policy, plan_.quiet)) return 0;
-    std::printf("%s\n", goes_on().c_str());
+    std::printf("%s", goes_on().c_str());
     std::fflush(stdout);
     return 1;
   }
@@ -172,11 +173,12 @@ class Stages {
     return out;
   }
 
-  /// The line with the command that goes on. Once run.json holds what is in force the folder is enough.
+  /// The line with the command that goes on, or nothing. Once run.json holds what is in force the folder is enough.
   std::string goes_on() const {
+    if (!says_how_to_go_on()) return {};
     const auto given = echoed_ ? std::vector<std::string>() : plan_.others;
     return (others_ == nullptr ? "go on with: " : "go on, under mpirun as before, with: ") +
-           again("evolve", given, {"--resume", plan_.output.string()});
+           again("evolve", given, {"--resume", plan_.output.string()}) + "\n";
   }
 
   void copy_last_policy() const {

@@ -75,6 +75,41 @@ Facts policy_facts(const std::filesystem::path& path) {
   return out;
 }
 
+/// A whole file that is one JSON object; nothing if it is something else or too large to be one of ours.
+nlohmann::json whole_object(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (std::filesystem::file_size(path, ignored) > kLargestJson) return nullptr;  // or not there
+  std::ifstream in(path, std::ios::binary);
+  nlohmann::json content = detail::try_json(std::string(std::istreambuf_iterator<char>(in), {}));
+  return content.is_object() ? content : nlohmann::json(nullptr);
+}
+
+/// What a command left of how it was called, or of how far it came; nothing of other objects.
+Facts state_facts(const std::filesystem::path& path, const nlohmann::json& content) {
+  const auto has = [&](std::initializer_list<const char*> names) {
+    return std::all_of(names.begin(), names.end(), [&](const char* name) { return content.contains(name); });
+  };
+  const char* const kind = has({"sizes", "done"})                   ? "state of a tuning"
+                           : has({"store", "budget", "holds_all"})  ? "how a tuning holds keys and values"
+                           : has({"explained", "recency", "texts"}) ? "summary of a calibration"
+                           : path.filename() == "run.json"          ? "what a command was called with"
+                                                                    : nullptr;
+  if (kind == nullptr) return {};
+  Facts out = start(path, kind);
+  out.update(Facts(content));
+  return out;
+}
+
+/// The steps that are done, how large they were made, and what has been chosen.
+Facts tuning_facts(const std::filesystem::path& folder) {
+  Facts out = start(folder, "tuning");
+  std::error_code ignored;
+  for (const char* const name : {"run.json", "tune.json", "split.json"})
+    if (const nlohmann::json content = whole_object(folder / name); content.is_object()) out.update(Facts(content));
+  if (std::filesystem::exists(folder / "policy.json", ignored)) out["policy"] = policy_facts(folder / "policy.json");
+  return out;
+}
+
 Facts run_facts(const std::filesystem::path& path) {
   const bool folder = std::filesystem::is_directory(path);
   const evolve::Checkpoint checkpoint = folder ? report::load_run(path) : evolve::load_checkpoint(path);
@@ -181,14 +216,6 @@ Facts trace_facts(const std::filesystem::path& path) {
   return out;
 }
 
-/// A whole file that is one JSON object; nothing if it is something else or too large to be one of ours.
-nlohmann::json whole_object(const std::filesystem::path& path) {
-  if (std::filesystem::file_size(path) > kLargestJson) return nullptr;
-  std::ifstream in(path, std::ios::binary);
-  nlohmann::json content = detail::try_json(std::string(std::istreambuf_iterator<char>(in), {}));
-  return content.is_object() ? content : nlohmann::json(nullptr);
-}
-
 /// By the fields of the first line: details, results, the log of a run, or prompts.
 Facts line_facts(const std::filesystem::path& path) {
   if (eval::is_details_file(path)) return details_facts(path);
@@ -233,10 +260,12 @@ nlohmann::ordered_json file_facts(const std::filesystem::path& path) {
     throw std::runtime_error(path.string() + ": does not exist and is no policy's name; check the path");
   }
   if (std::filesystem::is_directory(path, error)) {
-    if (!std::filesystem::exists(path / "checkpoint.json", error))
-      throw std::runtime_error(path.string() +
-                               ": must be a file or the folder of a run, holds no checkpoint.json; name a file in it");
-    return run_facts(path);
+    if (std::filesystem::exists(path / "checkpoint.json", error)) return run_facts(path);
+    if (std::filesystem::exists(path / "tune.json", error)) return tuning_facts(path);
+    if (std::filesystem::exists(path / kPolicyFileName, error)) return policy_facts(path / kPolicyFileName);
+    throw std::runtime_error(path.string() +
+                             ": must be a file, or the folder of a run, a calibration or a tuning, holds no "
+                             "checkpoint.json, policy.json or tune.json; name a file in it");
   }
   if (!std::filesystem::is_regular_file(path, error))
     throw std::runtime_error(path.string() + ": must be a file or the folder of a run, is a device or pipe; give a file");
@@ -255,6 +284,7 @@ nlohmann::ordered_json file_facts(const std::filesystem::path& path) {
     if (content["format"] == "namm-evolution") return run_facts(path);
     return policy_facts(path);  // refuses other formats
   }
+  if (Facts facts = state_facts(path, content); !facts.empty()) return facts;
   return line_facts(path);
 }
 

@@ -87,7 +87,8 @@ int run_inspect(const std::vector<std::string>& arguments) {
   const auto values =
       parse(arguments, options, "namm inspect FILE... [options]",
             "Says what a file is: a model (GGUF; only the header is read) and whether a policy can be attached to it, a policy "
-            "file or a policy's name (default, h2o, ...), the folder or checkpoint of a run, a trace, results, or prompts.",
+            "file or a policy's name (default, h2o, ...), the folder of a run, a calibration or a tuning, a checkpoint, a trace, "
+            "results, or prompts.",
             positional);
   if (!values) return 0;
   apply_general(*values);

@@ -31,6 +31,14 @@ std::string command_of(const std::string& usage) {
   return usage.substr(0, usage.find(' ', usage.find(' ') + 1));
 }
 
+Budget parse_given_budget(const std::string& text) {
+  try {
+    return parse_budget(text);
+  } catch (const std::invalid_argument& error) {
+    throw std::invalid_argument("--" + std::string(error.what()));
+  }
+}
+
 /// Prompts of one's own are read whole unless a length is asked for; windows of a plain text need one.
 std::vector<std::size_t> lengths_from(const po::variables_map& values, const tasks::Task* first) {
   const auto* const data = dynamic_cast<const tasks::DataTask*>(first);
@@ -252,21 +260,14 @@ std::vector<std::string> split_list(const std::string& text, const std::string& 
   return out;
 }
 
-std::vector<Budget> parse_budgets(const std::string& text) {
-  std::vector<Budget> out;
-  for (const std::string& part : split_list(text, "--budget")) out.push_back(parse_budget(part));
-  return out;
+Budget budget_from(const po::variables_map& values) {
+  return parse_given_budget(values["budget"].as<std::string>());
 }
 
-void warn_of_few_tokens(std::span<const Budget> budgets) {
-  constexpr double kFewTokens = 64;
-  const auto few = std::find_if(budgets.begin(), budgets.end(), [](const Budget& budget) {
-    return budget.unit == Budget::Unit::tokens && budget.value < kFewTokens;
-  });
-  if (few == budgets.end()) return;
-  const std::string text = to_string(*few);
-  spdlog::warn("--budget {}: is {} tokens per KV head, the protected ones among them; a share of {} % is written {}%", text, text,
-               text, text);
+std::vector<Budget> parse_budgets(const std::string& text) {
+  std::vector<Budget> out;
+  for (const std::string& part : split_list(text, "--budget")) out.push_back(parse_given_budget(part));
+  return out;
 }
 
 void require_at_least(const std::string& option, std::int64_t value, std::int64_t low) {

@@ -82,9 +82,9 @@ std::vector<std::string> split_list(const std::string& text, const std::string& 
 std::string joined(const std::vector<std::string>& words, const char* between);
 /// A number of tokens from 32 to tasks::kMostLengthTokens. Throws std::invalid_argument naming --length.
 std::size_t parse_length(const std::string& text);
+/// One budget, or a list; errors name --budget.
+Budget budget_from(const po::variables_map& values);
 std::vector<Budget> parse_budgets(const std::string& text);
-/// Says so, in one line, if a number of tokens is so small that a share in percent was probably meant.
-void warn_of_few_tokens(std::span<const Budget> budgets);
 /// Throws std::invalid_argument "--name: must be ..., is ...; ..." unless low <= value.
 void require_at_least(const std::string& option, std::int64_t value, std::int64_t low);
 /// The same unless value <= high.

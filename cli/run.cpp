@@ -1,13 +1,13 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <cmath>
 #include <iostream>
 
 #include "base/atomic_file.hpp"
 #include "base/json_lines.hpp"
 #include "cli/command.hpp"
 #include "cli/interrupt.hpp"
+#include "cli/memory_warnings.hpp"
 #include "cli/model_options.hpp"
 #include "cli/options.hpp"
 #include "cli/own_policy.hpp"
@@ -19,25 +19,6 @@
 
 namespace namm::cli {
 namespace {
-
-/// The protected tokens are kept whatever the budget; say so if the budget cannot be met.
-void warn_if_protected_exceed(const LabelledRun& run, const HostDescription& host, std::size_t tokens) {
-  if (run.budget.empty()) return;
-  std::int64_t heads = 0;
-  for (const LayerDescription& layer : host.cached) heads += layer.kv_heads;
-  const double compression = host.compression(run.memory.store);
-  const std::int64_t budget = run.memory.selection.budget.tokens(
-      static_cast<std::int64_t>(tokens), host.bytes_per_token() / compression / static_cast<double>(heads), heads, compression);
-  const int kept = run.memory.selection.sinks + run.memory.selection.recent, means = run.memory.store.means;
-  const int needed = kept + static_cast<int>(std::ceil(means * compression));  // means are held in 16 bits
-  if (budget < 0 || budget >= needed || run.memory.selection.mode == SelectionMode::reference) return;
-  spdlog::warn(
-      "budget: {} of {} tokens is {}, less than the {} protected tokens{}, which are kept; raise it{} or lower "
-      "--protect-sinks and --protect-recent",
-      run.budget, tokens, budget, kept,
-      means > 0 ? " and " + std::to_string(means) + " means, worth " + std::to_string(needed - kept) + " tokens" : "",
-      means > 0 ? ", hold fewer means (--store)," : "");
-}
 
 /// What is allowed and probably not meant.
 void warn_of_what_is_set(const po::variables_map& values, std::span<const LabelledRun> runs, const ModelOptions& model) {
@@ -152,7 +133,10 @@ int run_run(const std::vector<std::string>& arguments) {
 
   if (values->contains("compare")) {
     compare(runs, make_host, [&](llama::LlamaHost& host, const CachePolicy& memory, const std::string& label) {
-      if (host.measures_usage()) description = host.description();
+      if (host.measures_usage()) {
+        description = host.description();
+        warn_if_protected_exceed(memory, description, prompt_tokens);
+      }
       return go(host, memory, label, false);
     });
     std::cout << prompt_tokens << " tokens read, up to " << max_tokens << " generated, " << model_options.threads
@@ -162,7 +146,8 @@ int run_run(const std::vector<std::string>& arguments) {
     start_measuring();
     const auto host = make_host(RunOn::attached);
     description = host->description();
-    warn_if_protected_exceed(runs.front(), description, prompt_tokens);
+    if (!warn_if_protected_exceed(runs.front().memory, description, prompt_tokens))
+      warn_if_all_fits(runs.front().memory, description, prompt_tokens + static_cast<std::size_t>(max_tokens));
     runs.front().outcome = go(*host, runs.front().memory, runs.front().policy, true);
     std::cout << '\n';
     if (!quiet) std::cout << '\n', print_savings(std::cout, runs.front());

@@ -6,6 +6,7 @@
 #include <optional>
 #include <stdexcept>
 
+#include "cli/memory_warnings.hpp"
 #include "cli/own_policy.hpp"
 #include "eval/evaluation.hpp"
 #include "namm/policy.hpp"
@@ -38,7 +39,9 @@ std::vector<LabelledRun> runs_from(const po::variables_map& values) {
       throw std::invalid_argument("--budget: must be given with the policy " + name + ", is missing; for example --budget 25%");
     for (const MemoryOptions& options : memories)
       for (const Budget& budget : budgets) {
-        const CachePolicy memory = make_memory(resolve_policy_of(name, model, budget), options, budget);
+        const PolicyFile of_budget = resolve_policy_of(name, model, budget);
+        const CachePolicy memory = make_memory(of_budget, options, budget);
+        warn_of_lost_means(name, of_budget, memory);
         out.push_back({"namm", name, to_string(budget), std::string(to_string(memory.selection.mode)), memory, {}, 0});
       }
   }

@@ -3,7 +3,6 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <cmath>
 #include <exception>
 #include <map>
 #include <numeric>
@@ -140,10 +139,12 @@ void require_valid(const CachePolicy& policy) {
   if (selection.sinks < 0 || selection.recent < 0)
     throw std::invalid_argument("protected tokens: must be 0 or more, are " + std::to_string(selection.sinks) + " sinks and " +
                                 std::to_string(selection.recent) + " recent");
-  if (selection.budget.unit == Budget::Unit::tokens && means > 0 && selection.budget.value < protected_tokens + means)
+  const int places = tokens_of_means(policy.store, usual_compression(policy.store));
+  if (selection.budget.unit == Budget::Unit::tokens && means > 0 && selection.budget.value < protected_tokens + places)
     throw std::invalid_argument("budget: must hold the " + std::to_string(protected_tokens) + " protected tokens and " +
-                                std::to_string(means) + " means of evicted ones (store), is " + to_string(selection.budget) +
-                                "; raise it, protect fewer tokens, or hold fewer means");
+                                std::to_string(means) + " means of evicted ones (store)" +
+                                (places > means ? ", worth " + std::to_string(places) + " tokens" : "") + ", is " +
+                                to_string(selection.budget) + "; raise it, protect fewer tokens, or hold fewer means");
   if (selection.budget.unit == Budget::Unit::tokens && selection.budget.value < protected_tokens)
     throw std::invalid_argument(
         "budget: must hold the " + std::to_string(protected_tokens) + " protected tokens (" + std::to_string(selection.sinks) +
@@ -176,7 +177,7 @@ Selection update_heads(const CachePolicy& policy, std::span<const HeadTokens> he
   std::int64_t budget =
       policy.selection.budget.tokens(tokens_seen, bytes_per_token / static_cast<double>(count), count, compression);
   if (budget >= 0)  // means are held in 16 bits
-    budget = std::max<std::int64_t>(1, budget - static_cast<std::int64_t>(std::ceil(policy.store.means * compression)));
+    budget = std::max<std::int64_t>(1, budget - tokens_of_means(policy.store, compression));
   return plan_update(*policy.policy, policy.selection, heads, budget, threads);
 }
 

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <stdexcept>
+
+#include "kernels/row_format.hpp"
 
 namespace namm {
 namespace {
@@ -20,7 +23,7 @@ std::string_view name_of(RowFormat format) {
   throw std::invalid_argument(
       "store: must be f16, q8_0, q4_0, or one of them for keys and one for values (q8_0,q4_0), with 1 to 16 means of evicted "
       "tokens or without (f16+4means), is \"" +
-      std::string(text) + "\"");
+      std::string(text) + "\"; f16 is what is meant without it");
 }
 
 RowFormat parse_one(std::string_view name, std::string_view text) {
@@ -32,7 +35,8 @@ RowFormat parse_one(std::string_view name, std::string_view text) {
 int parse_means(std::string_view words, std::string_view text) {
   int count = 0;
   const auto [end, error] = std::from_chars(words.data(), words.data() + words.size(), count);
-  if (error != std::errc{} || std::string_view(end, words.data() + words.size()) != kMeans || count < 1 || count > kMostMeans)
+  if (error != std::errc{} || words.starts_with('0') || std::string_view(end, words.data() + words.size()) != kMeans ||
+      count < 1 || count > kMostMeans)
     refuse(text);
   return count;
 }
@@ -54,6 +58,15 @@ std::string to_string(const RowFormats& formats) {
   if (formats.values != formats.keys) out.append(",").append(name_of(formats.values));
   if (formats.means > 0) out.append("+").append(std::to_string(formats.means)).append(kMeans);
   return out;
+}
+
+double usual_compression(const RowFormats& formats) {
+  constexpr std::size_t kSize = kernels::kScaleGroup;
+  return 4.0 * kSize / static_cast<double>(kernels::row_bytes(formats.keys, kSize) + kernels::row_bytes(formats.values, kSize));
+}
+
+int tokens_of_means(const RowFormats& formats, double compression) {
+  return static_cast<int>(std::ceil(formats.means * compression));
 }
 
 }  // namespace namm

@@ -110,8 +110,8 @@ std::string csv_table(const std::vector<std::string>& head, const std::vector<js
 
 /// Columns of results: what was measured, then every number, the ends of its interval behind it.
 std::vector<std::string> result_head() {
-  std::vector<std::string> out = {"model", "architecture",    "seed",   "task",    "length_tokens", "tables",     "policy",
-                                  "mode",  "interval_tokens", "budget", "samples", "independent",   "cut_prompts"};
+  std::vector<std::string> out = {"model", "architecture",    "seed",   "task",  "length_tokens", "tables",      "policy",
+                                  "mode",  "interval_tokens", "budget", "store", "samples",       "independent", "cut_prompts"};
   for (const eval::RecordNumber& number : eval::record_numbers()) {
     out.emplace_back(number.name);
     for (const eval::RecordInterval& interval : eval::record_intervals())

@@ -50,11 +50,12 @@ bool any_interval(const ResultRows& rows, double (eval::ResultRecord::*interval)
 std::vector<Column> columns_of(const ResultRows& rows, const std::vector<bool>& qualities, const std::vector<bool>& likelihoods,
                                bool wide) {
   constexpr double kInfinite = std::numeric_limits<double>::infinity();
-  bool exact = false, modes = false, intervals = false;
+  bool exact = false, modes = false, intervals = false, fewer_bits = false;
   const eval::ResultRecord* dropping = nullptr;  // the first of them
   for (const eval::ResultRecord& r : rows) {
     exact = exact || (std::isfinite(r.exact) && r.exact != r.quality);
     modes = modes || !r.mode.empty();
+    fewer_bits = fewer_bits || r.store != "f16";
     if (is_full(r)) continue;
     if (dropping == nullptr) dropping = &r;
     intervals = intervals || r.interval_tokens != dropping->interval_tokens;
@@ -71,6 +72,7 @@ std::vector<Column> columns_of(const ResultRows& rows, const std::vector<bool>& 
   if (wide ? intervals : tells_apart(rows, &Row::interval_tokens))
     add("interval", [](const Row& r, std::size_t) { return is_full(r) ? "" : std::to_string(r.interval_tokens); });
   add("budget", [](const Row& r, std::size_t) { return is_full(r) ? "-" : r.budget; });
+  if (fewer_bits) add("held as", [](const Row& r, std::size_t) { return r.store; });
   add(
       "quality",
       [qualities](const Row& r, std::size_t i) { return format_estimate(r.quality, r.quality_ci95) + (qualities[i] ? "*" : ""); },

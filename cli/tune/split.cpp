@@ -36,7 +36,16 @@ std::string why_not_held(const Budget& budget, const std::string& store) {
   } catch (const std::invalid_argument& error) {
     return error.what();
   }
-  return {};
+  if (budget.unit != Budget::Unit::fraction && budget.unit != Budget::Unit::byte_fraction) return {};
+  // whatever holds more than its share could not be compared with what does not
+  const double compression = usual_compression(held.store);
+  const int needed = held.selection.sinks + held.selection.recent + tokens_of_means(held.store, compression);
+  const std::int64_t tokens = budget.tokens(kShortestTuned, 0, 1, compression);
+  if (tokens >= needed) return {};
+  return "budget: must hold " + std::to_string(needed) + " tokens" +
+         (held.store.means > 0 ? ", the protected ones and means," : ", the protected ones,") + " of a text of " +
+         std::to_string(kShortestTuned) + " in " + to_string(held.store) + ", is " + to_string(budget) + " (" +
+         std::to_string(tokens) + " tokens); raise it; calibrate and evolve take any";
 }
 
 std::string Way::name() const {
@@ -63,9 +72,15 @@ Split split_of(const Tuning& tuning, const std::string& store) {
   const double compression = host->description().compression(parse_row_formats(store));
   Budget budget = parse_budget(tuning.budget);
   if (budget.unit == Budget::Unit::byte_fraction) budget.unit = Budget::Unit::fraction, budget.value *= compression;
-  if (budget.unit == Budget::Unit::mebibytes) budget.value *= compression;
-  out.holds_all = budget.unit == Budget::Unit::fraction && budget.value >= 1;
-  if (out.holds_all) budget.value = 1;
+  if (budget.unit == Budget::Unit::mebibytes) {
+    std::int64_t heads = 0;
+    for (const LayerDescription& layer : host->description().cached) heads += layer.kv_heads;
+    budget.value *= compression;
+    // of 16 bits, into which the budget has just been turned
+    out.holds_all =
+        budget.tokens(kLongestTuned, host->description().bytes_per_token() / static_cast<double>(heads), heads) >= kLongestTuned;
+  }
+  if (budget.unit == Budget::Unit::fraction && budget.value >= 1) out.holds_all = true, budget.value = 1;
   out.budget = to_string(budget);
   return out;
 }

@@ -9,6 +9,7 @@
 #include "adapters/llama_cpp/model_key.hpp"
 #include "base/date.hpp"
 #include "base/version.hpp"
+#include "cli/again.hpp"
 #include "cli/command.hpp"
 #include "cli/tune/choice.hpp"
 #include "cli/tune/split.hpp"
@@ -68,6 +69,7 @@ void settle_split(const Tuning& tuning) {
 
 /// One command of this program. What was begun and left is gone on with.
 int run_words(const std::vector<std::string>& words) {
+  const RunsOthers silent;
   for (const Command& command : commands())
     if (command.name == words.front()) return command.run({words.begin() + 1, words.end()});
   throw std::logic_error("tune: no command " + words.front());

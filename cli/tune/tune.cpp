@@ -9,6 +9,7 @@
 #include "cli/again.hpp"
 #include "cli/command.hpp"
 #include "cli/interrupt.hpp"
+#include "cli/memory_warnings.hpp"
 #include "cli/model_options.hpp"
 #include "cli/options.hpp"
 #include "cli/run_config.hpp"
@@ -80,12 +81,14 @@ Tuning tuning_from(const po::variables_map& values) {
   out.workers = model.workers;
   out.threads = model.threads;
   out.offload = model.offload;
-  const Budget budget = parse_budget(values["budget"].as<std::string>());
+  const Budget budget = budget_from(values);
   if (budget.unit == Budget::Unit::unlimited)
     throw std::invalid_argument("--budget: must be a budget to tune for, is none; for example --budget 25%");
   out.budget = to_string(budget);
   out.store = store_from(values, budget);
-  if (const std::string why = why_not_held(budget, out.store == kAutoStore ? kDefaultStore : out.store); !why.empty())
+  const bool compared = out.store == kAutoStore && !compared_stores(budget).empty();
+  if (const std::string why = why_not_held(budget, out.store == kAutoStore ? kDefaultStore : out.store);
+      !compared && !why.empty())
     throw std::invalid_argument("--" + why);
   warn_of_few_tokens({&budget, 1});
   if (values.contains("data")) out.data = values["data"].as<std::string>();
@@ -136,7 +139,7 @@ void take_recorded_tuning(const po::options_description& options, po::variables_
   if (values.contains("store")) {  // steps that are done went by the recorded one
     po::variables_map before;
     apply_run_config(recorded, 0, options, before);
-    const Budget budget = parse_budget(before["budget"].as<std::string>());
+    const Budget budget = budget_from(before);
     const std::string wanted = store_from(values, budget), begun = store_from(before, budget);
     if (wanted != begun)
       throw std::invalid_argument("--store: must be " + begun + ", as when " + folder.string() + " was begun, is " + wanted +

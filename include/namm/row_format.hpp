@@ -25,4 +25,10 @@ RowFormats parse_row_formats(std::string_view text);
 /// The shortest of these.
 std::string to_string(const RowFormats& formats);
 
+/// What a token takes in 16 bits over what it takes in these formats; of keys as long as values and a length that 32 divides.
+double usual_compression(const RowFormats& formats);
+/// The tokens whose place in a budget the means take: they stay in 16 bits. `compression` as of usual_compression(), or a
+/// model's.
+int tokens_of_means(const RowFormats& formats, double compression);
+
 }  // namespace namm

@@ -47,6 +47,21 @@ TEST_CASE("eval measures every policy, mode and budget once, beside one full cac
   CHECK(rows.size() == records.size());
 }
 
+TEST_CASE("eval says what its table cannot show: protected tokens above the budget, means that full has no use for") {
+  NAMM_NEED_HOST(host);
+  const auto said = [&](const std::string& policy, const std::string& budget, const std::string& store) {
+    const Outcome outcome = run_program({"eval", "--model", host, "--policy", policy, "--budget", budget, "--store", store,
+                                         "--tasks", "passkey", "--length", "200", "--samples", "1"});
+    CAPTURE(outcome.err);
+    CHECK(outcome.code == 0);
+    CHECK((outcome.out.find("held as") != std::string::npos) == (store != "f16"));
+    return outcome.err;
+  };
+  CHECK_THAT(said("h2o,tova", "5%", "f16"), Contains("budget: 5% of") && Contains("less than the 20 protected tokens"));
+  CHECK_THAT(said("h2o", "50%", "q8_0"), !Contains("budget:"));
+  CHECK_THAT(said("full", "50%", "q8_0+4means"), Contains("full evicts none: it is measured in q8_0"));
+}
+
 TEST_CASE("eval resumes: what is there is not measured again, a cut line is, and the file ends up the same") {
   NAMM_NEED_HOST(host);
   const Folder folder;
@@ -117,7 +132,9 @@ TEST_CASE("eval --json /dev/stdout loses no line where that is a file, and an ol
 
   Surroundings limited;
   limited.largest_file_bytes = 3000;
-  check_refused(run_program(eval_words(host, folder / "full.jsonl"), limited), 1, {"--json", "full.jsonl", "File too large"});
+  words = eval_words(host, folder / "full.jsonl");
+  words.emplace_back("--quiet");
+  check_refused(run_program(words, limited), 1, {"--json", "full.jsonl", "File too large"});
   const std::string left = read(folder / "full.jsonl");
   CHECK(left.size() <= 3000);
   REQUIRE(!left.empty());

@@ -60,7 +60,7 @@ TEST_CASE("the policy default is untuned for a model that it was not evolved on"
   const Words parts = {"policy default: is untuned for this model", "namm calibrate --model " + other + " --output DIR",
                        "about four minutes", "loses far less"};
   const Words run = {"run", "--max-tokens", "2", "--budget", "64", "--prompt", "a garden", "--model"};
-  const Words eval = with({"eval", "--samples", "1"}, with(kSmallTask, {"--model"}));
+  const Words eval = with({"eval", "--samples", "1", "--budget", "50%"}, with(kSmallTask, {"--model"}));
   check_hint(with(run, {other}), parts);
   check_hint(with(eval, {other}), parts);
   // `true` has no llama.cpp, which is an error behind the hint

@@ -145,7 +145,7 @@ TEST_CASE("policies, results, prompts and texts are recognised by their content"
   check_refused(run_program({"inspect", "no-such-name"}), 1, {"no-such-name", "no policy's name"});
 
   check_refused(run_program({"inspect", folder / "empty"}), 1, {"empty", "is empty"});
-  check_refused(run_program({"inspect", folder.path().string()}), 1, {folder.path().string(), "checkpoint.json"});
+  check_refused(run_program({"inspect", folder.path().string()}), 1, {folder.path().string(), "checkpoint.json", "tune.json"});
   check_refused(run_program({"inspect", "/dev/null"}), 1, {"/dev/null", "must be a file"});
 }
 

@@ -28,8 +28,9 @@ TEST_CASE("run, eval and evolve end with an error where a model gives NaN, and w
     return words;
   };
   check_refused(run_program({"run", "--model", model, "--max-tokens", "4", "--prompt", "hello"}), 1, parts);
-  check_refused(run_program(with({"eval", "--model", model, "--policy", "h2o", "--samples", "1", "--json", folder / "r.jsonl"})),
-                1, parts);
+  check_refused(
+      run_program(with({"eval", "--model", model, "--policy", "h2o", "--samples", "1", "--quiet", "--json", folder / "r.jsonl"})),
+      1, parts);
   check_refused(
       run_program(with({"evolve", "--model", model, "--generations", "1", "--validation", "8", "--output", folder / "run"})), 1,
       parts);

@@ -73,11 +73,15 @@ TEST_CASE("run holds keys and values as --store says, with a policy and without"
   std::vector<std::string> means = policy;
   means.insert(means.end(), {"--store", "f16+4means"});
   CHECK(bytes_with(means) < 1.05 * bytes_with(policy));
-  for (const char* const wrong : {"f16+0means", "f16+17means", "f16+means", "f16+4", "f16,q8_0,q4_0", "+4means", "f16,"})
+  for (const char* const wrong :
+       {"f16+0means", "f16+04means", "f16+17means", "f16+means", "f16+4", "f16,q8_0,q4_0", "+4means", "f16,"})
     check_refused(run_program({"run", "--model", host, "--prompt", "a", "--store", wrong}), 2, {"--store", "f16+4means", wrong});
   check_refused(
       run_program({"run", "--model", host, "--prompt", "a", "--policy", "h2o", "--budget", "22", "--store", "f16+4means"}), 2,
-      {"20 protected tokens and 4 means", "is 22"});
+      {"budget: must hold the 20 protected tokens and 4 means", "is 22"});
+  check_refused(
+      run_program({"run", "--model", host, "--prompt", "a", "--policy", "h2o", "--budget", "29", "--store", "q8_0,q4_0+4means"}),
+      2, {"4 means of evicted ones (store), worth 10 tokens", "is 29"});
   check_refused(run_program({"run", "--model", host, "--prompt", "a", "--store", "q2_k"}), 2, {"--store", "f16", "q8_0", "q2_k"});
   check_refused(run_program({"run", "--model", host, "--prompt", "a", "--store", "q8_0", "--attachment", "callback", "--policy",
                              "h2o", "--budget", "25%"}),
@@ -99,6 +103,21 @@ TEST_CASE("without --policy everything is kept, unless something is said of how 
   CHECK(policy_of({}) == "full ");
   CHECK(policy_of({"--budget", "50%"}) == "default 50%");
   CHECK(policy_of({"--interval", "32"}) == "default 25%");
+}
+
+TEST_CASE("run says where the budget holds everything, and where it does not hold what is protected") {
+  NAMM_NEED_HOST(host);
+  const auto said = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"run", "--model", host, "--policy", "h2o", "--max-tokens", "2", "--prompt", prose(60)});
+    const Outcome outcome = run_program(more);
+    CHECK(outcome.code == 0);
+    return outcome.err;
+  };
+  CHECK_THAT(said({"--budget", "64MiB"}), Contains("budget: 64MiB holds") && Contains("nothing is dropped"));
+  CHECK_THAT(said({"--budget", "4000"}), !Contains("budget:"));  // as one sees
+  CHECK_THAT(said({"--budget", "1%"}), Contains("less than the 20 protected tokens") && !Contains("nothing is dropped"));
+  CHECK_THAT(said({"--budget", "1%", "--compare"}), Contains("less than the 20 protected tokens"));
+  CHECK_THAT(said({"--budget", "50%"}), !Contains("budget:"));
 }
 
 TEST_CASE("a --json file that cannot be written is refused before the model is read, and none is left behind") {

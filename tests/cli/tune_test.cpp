@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "core/policies/key_probe.hpp"
 #include "core/policy_file.hpp"
 #include "tests/support/program.hpp"
 #include "tests/support/sanitizers.hpp"
@@ -83,6 +84,18 @@ TEST_CASE("tune makes a policy, says what it costs, and keeps it for the model; 
   CHECK(measured == 6);
   CHECK(std::filesystem::exists(folder / "tuned/report.html"));
   CHECK_THAT(run_program({"policies"}, kept).out, Contains("tuned-25%"));
+  // what is in the folder, and the folder
+  const auto kind = [&](const std::string& name) {
+    const Outcome inspected = run_program({"inspect", folder / name});
+    CAPTURE(inspected.err);
+    CHECK(inspected.code == 0);
+    return inspected.out;
+  };
+  CHECK_THAT(kind("tuned"), Contains("kind") && Contains("tuning") && Contains("key-probe") && Contains("validate"));
+  CHECK_THAT(kind("tuned/tune.json"), Contains("state of a tuning"));
+  CHECK_THAT(kind("tuned/run.json"), Contains("what a command was called with"));
+  CHECK_THAT(kind("tuned/calibrated"), Contains("kind") && Contains("policy") && Contains("key-probe"));
+  CHECK_THAT(kind("tuned/calibrated/calibration.json"), Contains("summary of a calibration") && Contains("explained"));
 
   // all is done: nothing is done again
   const auto before = std::filesystem::last_write_time(folder / "tuned/report.html");
@@ -104,6 +117,8 @@ TEST_CASE("tune makes a policy, says what it costs, and keeps it for the model; 
     if (stopped.code == 1) {  // wherever it was: before anything is there to keep, too
       CAPTURE(stopped.err);
       CHECK_THAT(stopped.out, Contains("go on with: namm tune --resume"));
+      const std::string both = stopped.out + stopped.err;
+      CHECK(both.find("go on with", both.find("go on with") + 1) == std::string::npos);  // nor the step's own
       ++stops;
     }
   } while (stopped.code != 0 && ++calls < 40);
@@ -179,6 +194,19 @@ TEST_CASE("tune divides a budget in bytes between tokens and bits, and run uses 
   };
   CHECK(held({}) == best);
   CHECK(held({"--store", "q8_0"}) == "q8_0");
+  CHECK_THAT(run_program({"inspect", folder / "tuned/split.json"}).out, Contains("how a tuning holds keys and values"));
+  // made without recency, for means to make up for it
+  namm::PolicyFile made_plain = namm::load_policy_file(folder / "tuned/policy.json");
+  made_plain.policy = namm::with_recency(*made_plain.policy, 0);
+  made_plain.store.means = 2;
+  namm::save_policy_file(folder / "made_plain.json", made_plain);
+  const auto warned = [&](const std::string& store) {
+    return run_program({"eval", "--model", host, "--policy", folder / "made_plain.json", "--store", store, "--tasks", "passkey",
+                        "--samples", "1"})
+        .err;
+  };
+  CHECK_THAT(warned("q8_0"), Contains("is without recency") && Contains("+2means"));
+  CHECK_THAT(warned("q8_0+1means"), !Contains("recency"));
 
   // of so many tokens means of evicted ones are compared with none
   begin_small(host, folder / "tokens", {{"budget", "25%"}, {"store", "auto"}});
@@ -236,6 +264,12 @@ TEST_CASE("tune refuses what it could not go on with") {
   check_refused(run_program({"tune", "--model", host, "--output", folder / "t", "--store", "q2_k"}), 2, {"--store", "q2_k"});
   check_refused(run_program({"tune", "--model", host, "--output", folder / "t", "--budget", "23", "--store", "f16+4means"}), 2,
                 {"--budget: must hold the 20 protected tokens and 4 means", "is 23"});
+  for (const char* const store : {"auto", "f16"})
+    check_refused(run_program({"tune", "--model", host, "--output", folder / "t", "--budget", "2%", "--store", store}), 2,
+                  {"--budget: must hold 20 tokens", "of a text of 700 in f16", "is 2% (14 tokens)"});
+  check_refused(
+      run_program({"tune", "--model", host, "--output", folder / "t", "--budget", "1.7%bytes", "--store", "q8_0+4means"}), 2,
+      {"--budget: must hold 28 tokens", "is 1.7%bytes (22 tokens)"});
   CHECK_FALSE(std::filesystem::exists(folder / "t"));
   write(folder / "other.txt", "x");
   check_refused(run_program({"tune", "--model", host, "--output", folder.path().string()}), 1, {"new or empty"});

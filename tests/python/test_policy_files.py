@@ -3,6 +3,7 @@
 import json
 import struct
 import warnings
+from pathlib import Path
 
 import namm
 import numpy as np
@@ -75,6 +76,14 @@ def test_a_store_of_fewer_bits_is_told_and_not_followed(in_fewer_bits, make_mode
     assert usages[0].entries < usages[0].entries_full and usages[0].kv_bytes == usages[0].entries * 2 * 8 * 4
     with pytest.raises(ValueError, match=r'store: must be "model" .*, is \'q8_0\''):
         namm.attach(model, "default", budget=14, store="q8_0")
+
+
+def test_means_that_are_missed_are_told(in_fewer_bits, make_model, tmp_path):
+    content = json.loads(Path(in_fewer_bits).read_text())
+    content["store"] = "f16+4means"
+    (tmp_path / "means.json").write_text(json.dumps(content))
+    with pytest.warns(UserWarning, match="means behind, on which a policy tuned without recency counts; store="):
+        namm.attach(make_model("llama"), str(tmp_path / "means.json"))
 
 
 def test_evolution_tells_of_a_store_too(in_fewer_bits, make_model, tokenizer):

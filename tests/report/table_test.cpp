@@ -61,6 +61,18 @@ TEST_CASE("a table on the screen has at most 100 columns, whatever policies are 
   CHECK_THAT(out.str(), !Contains("prefill t/s"));
 }
 
+TEST_CASE("a table says how keys and values were held where that is not in 16 bits") {
+  std::vector<eval::ResultRecord> records = {rows::row("full", "a", 1), rows::row("h2o", "a", 0.5)};
+  const auto printed = [&] {
+    std::ostringstream out;
+    print_results(out, records, TableFormat::text);
+    return out.str();
+  };
+  CHECK_THAT(printed(), !Contains("held as"));
+  records[1].store = "q8_0,q4_0+4means";
+  CHECK_THAT(printed(), Contains("held as") && Contains("q8_0,q4_0+4means") && Contains("f16"));
+}
+
 TEST_CASE("names that would become the same are not shortened") {
   std::vector<std::vector<std::string>> lines = {{std::string(60, 'a') + "1" + std::string(60, 'b'), "x"},
                                                  {std::string(60, 'a') + "2" + std::string(60, 'b'), "y"}};

@@ -39,9 +39,11 @@ def settle_store(policy: Policy, store: str | None) -> None:
     if store not in (None, "model"):
         raise ValueError(f'store: must be "model" (keys and values in the model\'s own type), is {store!r}; fewer bits are llama.cpp\'s')
     if store is None and policy.store != "f16":
+        means = ", and what was evicted leaves no means behind, on which a policy tuned without recency counts"
         warnings.warn(
             f"policy {policy.name}: its file holds keys and values as {policy.store}, here they are held in the model's own type "
-            'and nothing else: the same budget takes other memory or holds other tokens; store="model" says that this is meant',
+            f"and nothing else: the same budget takes other memory or holds other tokens{means if 'means' in policy.store else ''}; "
+            'store="model" says that this is meant',
             stacklevel=3,
         )
 
