@@ -136,7 +136,7 @@ install_packages() {
   if ((clang)) && ! clang_is_whole; then
     needed+=(clang libclang-rt-dev libomp-dev)
   fi
-  if [[ -z $archive && -z $checkout ]] && ! all_present; then  # to fetch llama.cpp with, also later (--packages-only)
+  if ((llama)) && [[ -z $archive && -z $checkout ]] && ! all_present; then
     python3 -m pip --version > /dev/null 2>&1 || needed+=(python3-pip)
   fi
 

@@ -38,19 +38,6 @@ fi
 mkdir -p "$output"
 
 SECONDS=0
-if [[ ! -e build/llama && ! -e build/release ]]; then
-  # llama.cpp is fetched, configured and built while what does not need it compiles: neither keeps two cores busy all the time
-  bash cmake/setup.sh --packages-only
-  set -m  # a process group of its own, so that Ctrl-C ends all of it
-  bash cmake/setup.sh --llama-only &
-  llama=$!
-  set +m
-  trap 'kill -- "-$llama" 2> /dev/null || true' EXIT
-  cmake --preset release -DNAMM_WITH_LLAMA=OFF > /dev/null
-  cmake --build --preset release --target namm_calibrate namm_eval namm_evolve namm_report namm_trace
-  wait "$llama"
-  trap - EXIT
-fi
 bash cmake/setup.sh
 cmake --preset release
 cmake --build --preset release --target namm
