@@ -25,7 +25,7 @@ struct TuneSizes {
 inline constexpr int kShortestTuned = 700, kLongestTuned = 1900;  ///< of these lengths
 
 /// Tokens that the model reads for them, together; a token that evolution reads counts like any other. `compared`: so often
-/// prompts are read to compare ways to hold keys and values and recencies.
+/// prompts are read to compare ways to hold keys and values; 0: it is settled.
 double tokens_of(const TuneSizes& sizes, int compared = 0);
 /// The largest that fit into so many tokens; the smallest that make sense if none does.
 TuneSizes sizes_within(double tokens, int compared = 0);

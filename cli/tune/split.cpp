@@ -49,23 +49,18 @@ std::string why_not_held(const Budget& budget, const std::string& store) {
 }
 
 std::string Way::name() const {
-  return store + (recency == 1 ? "" : recency == 0 ? " without recency" : " with half the recency");
+  return recency ? store : store + " without recency";
 }
 
 std::vector<Way> ways_of(const std::string& store) {
-  std::vector<Way> out = {{store, 1}, {store, kHalfRecency}};
-  if (parse_row_formats(store).means > 0) out.push_back({store, 0});
+  std::vector<Way> out = {{store, true}};
+  if (parse_row_formats(store).means > 0) out.push_back({store, false});
   return out;
 }
 
-std::vector<std::string> stores_of(const Tuning& tuning) {
-  if (tuning.store == kAutoStore) return compared_stores(parse_budget(tuning.budget));
-  return {tuning.store};
-}
-
-int compared_passes(const Tuning& tuning) {
+int compared_passes(const Budget& budget) {
   int passes = 0;
-  for (const std::string& store : stores_of(tuning)) passes += 1 + static_cast<int>(ways_of(store).size());
+  for (const std::string& store : compared_stores(budget)) passes += 1 + static_cast<int>(ways_of(store).size());
   return passes;
 }
 
@@ -93,7 +88,7 @@ Split split_of(const Tuning& tuning, const std::string& store) {
 Split choose_split(const Tuning& tuning) {
   nlohmann::json nat_of = nlohmann::json::object();
   Way best;
-  for (const std::string& store : stores_of(tuning)) {
+  for (const std::string& store : compared_stores(parse_budget(tuning.budget))) {
     const auto results = eval::load_results(tuning.split(store));
     for (const Way& way : ways_of(store)) {
       const auto changes = changes_of(results, tuning.fitted(way.recency).string());
@@ -124,7 +119,8 @@ Split recorded_split(const Tuning& tuning) {
   out.budget = tuning.budget;
   std::ifstream in(tuning.split_file(), std::ios::binary);
   if (!in) {
-    out = choose_split(tuning);
+    if (tuning.store == kDefaultStore) return out;
+    out = tuning.store == kAutoStore ? choose_split(tuning) : split_of(tuning, tuning.store);
     save_split(tuning, out);
     return out;
   }
@@ -133,8 +129,7 @@ Split recorded_split(const Tuning& tuning) {
     if (!content.is_object()) throw std::invalid_argument("must be a JSON object, is something else, cut off or damaged");
     const detail::JsonFields fields(content, "");
     out.store = to_string(parse_row_formats(fields.text("store")));
-    out.recency = fields.wide_number("recency");
-    if (out.recency != 0 && out.recency != kHalfRecency && out.recency != 1) fields.refuse("recency", "0, 0.5 or 1");
+    if (fields.has("recency")) out.recency = fields.boolean("recency");  // earlier versions had none without
     out.budget = to_string(parse_budget(fields.text("budget")));
     out.holds_all = fields.boolean("holds_all");
     out.nat_of = fields.need("nat");

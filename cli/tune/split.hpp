@@ -16,37 +16,33 @@ std::vector<std::string> compared_stores(const Budget& budget);
 /// Why the budget cannot be met so: it must hold the protected tokens and the means. Empty: it can.
 std::string why_not_held(const Budget& budget, const std::string& store);
 
-/// The tuning's own, where it says one, else compared_stores().
-std::vector<std::string> stores_of(const Tuning& tuning);
-
-/// Such a way, and how much of the calibrated policy's recency counts beside it: 1, kHalfRecency or 0. Models want more or less
-/// of it (experiments/tune). None only beside means: what it is there for, heads that attend evenly, they do, too
-/// (experiments/left_behind), and without either long texts lose what shorter ones do not show.
+/// Such a way, and whether beside it the age of tokens counts: what recency is there for, heads that attend evenly, means do, too
+/// (experiments/left_behind).
 struct Way {
   std::string store;
-  double recency = 1;
+  bool recency = true;
   std::string name() const;
 };
 std::vector<Way> ways_of(const std::string& store);
 /// How often every prompt of the comparison is read.
-int compared_passes(const Tuning& tuning);
+int compared_passes(const Budget& budget);
 
 /// How a tuning divides its bytes between more tokens and more bits.
 struct Split {
   std::string store = "f16";
-  double recency = 1;      ///< of the calibrated policy's
+  bool recency = true;     ///< else the calibrated policy goes without
   std::string budget;      ///< of as many entries in f16: what to evolve under
   bool holds_all = false;  ///< the whole text fits: nothing is dropped, and nothing is left to evolve
-  /// By Way::name(): mean change of the calibrated policy on validation, nat per token.
+  /// By Way::name(): mean change of the calibrated policy on validation, nat per token; null: nothing was compared.
   nlohmann::json nat_of;
 };
 
-/// What `store` makes of the tuning's budget, for its model; with the whole recency.
+/// What `store` makes of the tuning's budget, for its model; with recency.
 Split split_of(const Tuning& tuning, const std::string& store);
 /// Of the compared ways the one at which the calibrated policy loses least (mean over tasks and lengths; of equal ones that of
 /// most bits). Throws std::runtime_error if results are missing.
 Split choose_split(const Tuning& tuning);
-/// In the tuning's folder. recorded_split() settles it anew where the file is gone, and throws
+/// In the tuning's folder, where it is more than "f16". recorded_split() settles it anew where the file is gone, and throws
 /// std::runtime_error if the file is damaged.
 void save_split(const Tuning& tuning, const Split& split);
 Split recorded_split(const Tuning& tuning);

@@ -14,7 +14,7 @@
 #include "cli/tune/choice.hpp"
 #include "cli/tune/split.hpp"
 #include "core/model_policies.hpp"
-#include "core/policies/network_policy.hpp"
+#include "core/policies/key_probe.hpp"
 #include "core/policy_file.hpp"
 
 namespace namm::cli {
@@ -22,16 +22,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The calibrated policy with less recency, and without: where evolution begins (docs/calibrate.md, "Evolved on top").
-void write_fitted(const Tuning& tuning) {
-  const PolicyFile calibrated = load_policy_file(tuning.calibrated() / kPolicyFileName);
-  for (const double share : {kHalfRecency, 0.0}) {
-    PolicyFile file = calibrated;
-    const float recency = static_cast<float>(share) * calibrated_of(*calibrated.policy)->recency();
-    file.policy = with_recency(*calibrated.policy, recency);
-    file.provenance["recency"] = recency;
-    save_policy_file(tuning.fitted(share), file);
-  }
+/// The calibrated policy without recency: where evolution begins (docs/calibrate.md, "Evolved on top").
+void write_plain(const Tuning& tuning) {
+  PolicyFile file = load_policy_file(tuning.calibrated() / kPolicyFileName);
+  file.policy = with_recency(*file.policy, 0);
+  file.provenance["recency"] = 0;
+  save_policy_file(tuning.plain(), file);
 }
 
 /// Chooses, writes policy.json and keeps it as the model's own for this budget.
@@ -50,8 +46,8 @@ void write_chosen(const Tuning& tuning) {
   if (!split.nat_of.is_null()) file.provenance["tuned"]["stores"] = split.nat_of;
   file.provenance["date"] = today();
   save_policy_file(tuning.chosen(), file);
-  std::printf("chosen: %s, keys and values held as %s (%s)\n", choice.averaged ? "calibrated, then evolved" : "calibrated",
-              Way{split.store, split.recency}.name().c_str(), choice.why.c_str());
+  std::printf("chosen: %s%s, keys and values held as %s (%s)\n", choice.averaged ? "calibrated, then evolved" : "calibrated",
+              split.recency ? "" : ", without recency", split.store.c_str(), choice.why.c_str());
   try {
     ModelPolicies().keep(llama::model_key(tuning.model), tuned_name(file.selection.budget), file);
     std::printf("kept as this model's own for %s ('namm policies')\n", tuning.budget.c_str());
@@ -97,12 +93,13 @@ std::vector<TuneStep> steps_of(const Tuning& tuning) {
                    if (exists(folder / "calibration.state")) return run_words(resumed("calibrate", folder));
                    return exists(folder / kPolicyFileName) ? 0 : run_words(calibrate_words(tuning));
                  }});
-  for (const std::string& store : stores_of(tuning))
-    out.push_back({"hold as " + store, [=, &tuning] {
-                     write_fitted(tuning);
-                     return run_words(split_words(tuning, store));
-                   }});
-  out.push_back({"split", [&tuning] { return settle_split(tuning), 0; }});
+  if (tuning.store == kAutoStore)
+    for (const std::string& store : compared_stores(parse_budget(tuning.budget)))
+      out.push_back({"hold as " + store, [=, &tuning] {
+                       if (!exists(tuning.plain())) write_plain(tuning);
+                       return run_words(split_words(tuning, store));
+                     }});
+  if (tuning.store != kDefaultStore) out.push_back({"split", [&tuning] { return settle_split(tuning), 0; }});
   // where everything fits there is nothing to evolve
   const auto evolving = [&tuning](const auto& words) {
     const Split split = recorded_split(tuning);
@@ -110,6 +107,7 @@ std::vector<TuneStep> steps_of(const Tuning& tuning) {
   };
   for (int i = 1; i <= tuning.sizes.seeds; ++i)
     out.push_back({"evolve " + std::to_string(i), [=, &tuning] {
+                     if (!exists(tuning.plain())) write_plain(tuning);
                      const fs::path folder = tuning.offsets(i);
                      return evolving([&](const Split& split) {
                        return exists(folder / "checkpoint.json") ? resumed("evolve", folder)

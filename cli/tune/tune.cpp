@@ -115,7 +115,7 @@ double seconds_per_token(const Tuning& tuning) {
 
 TuneSizes sizes_for(const Tuning& tuning, double minutes) {
   const double seconds_each = seconds_per_token(tuning);
-  const int compared = compared_passes(tuning);
+  const int compared = tuning.store == kAutoStore ? compared_passes(parse_budget(tuning.budget)) : 0;
   const TuneSizes out = minutes > 0 ? sizes_within(minutes * 60 / seconds_each, compared) : TuneSizes();
   const double needed = tokens_of(out, compared) * seconds_each;
   std::fprintf(stderr, "%s, %s evolution%s, %d prompts per task and length: about %s\n",

@@ -102,18 +102,18 @@ std::vector<std::string> evolve_words(const Tuning& tuning, int number, const st
   return with_common(tuning, std::move(words), true);
 }
 
-std::vector<std::string> average_words(const Tuning& tuning, double recency) {
+std::vector<std::string> average_words(const Tuning& tuning, bool recency) {
   std::vector<std::string> words = {"average"};
   for (int i = 1; i <= tuning.sizes.seeds; ++i) words.push_back((tuning.offsets(i) / kPolicyFileName).string());
   const auto calibrated = load_policy_file(tuning.calibrated() / kPolicyFileName);
   const auto* const probe = dynamic_cast<const KeyProbePolicy*>(calibrated.policy.get());
   if (probe == nullptr) throw std::runtime_error(tuning.calibrated().string() + ": must hold a calibrated policy, does not");
-  words.insert(words.end(), {"--recency", format_number("%g", recency * static_cast<double>(probe->recency())), "--output",
-                             tuning.averaged().string()});
+  words.insert(words.end(),
+               {"--recency", format_number("%g", recency ? probe->recency() : 0), "--output", tuning.averaged().string()});
   return with_common(tuning, std::move(words), false);
 }
 
-std::vector<std::string> validate_words(const Tuning& tuning, const std::string& store, double recency) {
+std::vector<std::string> validate_words(const Tuning& tuning, const std::string& store, bool recency) {
   return eval_words(tuning, tuning.fitted(recency).string() + "," + tuning.averaged().string(), store, "validation",
                     tuning.sizes.validation, tuning.seed, tuning.validation());
 }

@@ -11,7 +11,6 @@ namespace namm::cli {
 
 /// --store of a tuning that is to choose, and of one that holds keys and values as without it.
 inline constexpr const char *kAutoStore = "auto", *kDefaultStore = "f16";
-inline constexpr double kHalfRecency = 0.5;
 
 /// What is tuned, and where.
 struct Tuning {
@@ -26,10 +25,8 @@ struct Tuning {
 
   std::filesystem::path calibrated() const { return folder / "calibrated"; }
   std::filesystem::path plain() const { return folder / "plain.json"; }  ///< calibrated, without recency
-  /// The calibrated policy with so much of its recency: 1, kHalfRecency or 0.
-  std::filesystem::path fitted(double recency) const {
-    return recency == 1 ? calibrated() / "policy.json" : recency == 0 ? plain() : folder / "half.json";
-  }
+  /// The calibrated policy as it is held, with recency or without.
+  std::filesystem::path fitted(bool recency) const { return recency ? calibrated() / "policy.json" : plain(); }
   std::filesystem::path offsets(int number) const { return folder / ("offsets-" + std::to_string(number)); }
   std::filesystem::path averaged() const { return folder / "averaged.json"; }
   std::filesystem::path split(const std::string& store_name) const { return folder / ("split-" + store_name + ".jsonl"); }
@@ -43,14 +40,13 @@ struct Tuning {
 
 // The steps as commands of this program, without its name: what a user would type to repeat one of them.
 std::vector<std::string> calibrate_words(const Tuning& tuning);
-/// The calibrated policy beside the full cache, held as `store`, with more and less recency (ways_of()); split() is where results
-/// go.
+/// The calibrated policy beside the full cache, held as `store`, with means without recency, too; split() is where results go.
 std::vector<std::string> split_words(const Tuning& tuning, const std::string& store);
 /// `budget`: of as many entries as the store affords.
 std::vector<std::string> evolve_words(const Tuning& tuning, int number, const std::string& budget);
-/// `recency`: how much of the calibrated policy's is put back.
-std::vector<std::string> average_words(const Tuning& tuning, double recency);
-std::vector<std::string> validate_words(const Tuning& tuning, const std::string& store, double recency);
+/// `recency`: it is put back.
+std::vector<std::string> average_words(const Tuning& tuning, bool recency);
+std::vector<std::string> validate_words(const Tuning& tuning, const std::string& store, bool recency);
 std::vector<std::string> test_words(const Tuning& tuning, const std::string& store);
 /// `evolved`: there are evolutions to be shown.
 std::vector<std::string> report_words(const Tuning& tuning, bool evolved);

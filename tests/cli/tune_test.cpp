@@ -65,12 +65,7 @@ TEST_CASE("tune makes a policy, says what it costs, and keeps it for the model; 
   REQUIRE(outcome.code == 0);
   const namm::PolicyFile file = namm::load_policy_file(folder / "tuned/policy.json");
   CHECK(file.policy->name() == "key-probe");
-  // of the calibrated policy's recency as much as validated best
-  const json split = json::parse(read(folder / "tuned/split.json"));
-  REQUIRE(split["nat"].size() == 2);
-  CHECK((split["recency"] == 0.5) == (split["nat"]["f16 with half the recency"] > split["nat"]["f16"]));
-  CHECK(file.policy->to_json().at("recency") == split["recency"]);
-  const std::string fitted = split["recency"] == 1 ? "tuned/calibrated" : "tuned/half.json";
+  CHECK(file.policy->to_json().at("recency") == 1);
   CHECK(file.selection.mode == namm::SelectionMode::pooled);
   CHECK(file.provenance["tuned"]["budget"] == "25%");
 
@@ -137,7 +132,7 @@ TEST_CASE("tune makes a policy, says what it costs, and keeps it for the model; 
   CHECK(choose_again(folder, 0.05, 0.05) == "evolved on top");
   CHECK(policy_in(folder / "tuned/policy.json") == policy_in(folder / "tuned/averaged.json"));
   CHECK(choose_again(folder, -0.05, -0.05) == "calibrated");
-  CHECK(policy_in(folder / "tuned/policy.json") == policy_in(folder / fitted));
+  CHECK(policy_in(folder / "tuned/policy.json") == policy_in(folder / "tuned/calibrated"));
   CHECK(choose_again(folder, 0.05, -0.11) == "calibrated");  // better in the mean, too much worse on one kind
 }
 
@@ -153,25 +148,19 @@ TEST_CASE("tune divides a budget in bytes between tokens and bits, and run uses 
   const namm::PolicyFile file = namm::load_policy_file(folder / "tuned/policy.json");
   const json tuned = file.provenance["tuned"];
   const json stores = tuned["stores"];
-  REQUIRE(stores.size() == 14);  // six with all and half the recency, those with means also without
+  REQUIRE(stores.size() == 8);  // six, those with means also without recency
   std::string way = "f16";
   for (const auto& [name, nat] : stores.items())
     if (nat > stores[way]) way = name;
-  const auto store_of = [](const std::string& name) { return name.substr(0, name.find(' ')); };
-  const auto recency_of = [](const std::string& name) {
-    return name.find(" without recency") != std::string::npos         ? 0.0
-           : name.find(" with half the recency") != std::string::npos ? 0.5
-                                                                      : 1.0;
-  };
-  const std::string best = store_of(way);
+  const std::string without = " without recency", best = way.substr(0, way.find(without));
   CHECK(to_string(file.store) == best);
   CHECK(tuned["store"] == best);
-  CHECK(file.policy->to_json().value("recency", 0.0) == recency_of(way));
-  CHECK_THAT(outcome.out, Contains(way + " within 12.5%bytes") && Contains("keys and values held as " + way));
+  CHECK(file.policy->to_json().at("recency") == (way == best ? 1 : 0));
+  CHECK_THAT(outcome.out, Contains(way + " within 12.5%bytes") && Contains("keys and values held as " + best));
   // each was measured with the entries that its bytes afford
   std::map<std::string, double> entries;
   for (const auto& [name, nat] : stores.items()) {
-    const std::string store = store_of(name);
+    const std::string store = name.substr(0, name.find(without));
     if (store != name) continue;
     for (const json& r : parse_lines(read(folder / ("tuned/split-" + store + ".jsonl"))))
       if (r["policy"] == folder / "tuned/calibrated/policy.json") {
@@ -226,12 +215,10 @@ TEST_CASE("tune divides a budget in bytes between tokens and bits, and run uses 
   REQUIRE(tokens.code == 0);
   const namm::PolicyFile by_tokens = namm::load_policy_file(folder / "tokens/policy.json");
   const json compared = by_tokens.provenance["tuned"]["stores"];
-  REQUIRE(compared.size() == 5);
-  std::string least = "f16";
-  for (const auto& [name, nat] : compared.items())
-    if (nat > compared[least]) least = name;
-  CHECK(to_string(by_tokens.store) == store_of(least));
-  CHECK(by_tokens.policy->to_json().value("recency", 0.0) == recency_of(least));
+  REQUIRE(compared.size() == 3);
+  const double plain = compared["f16"], aged = compared["f16+4means"], ageless = compared["f16+4means without recency"];
+  CHECK((by_tokens.store.means == 4) == (std::max(aged, ageless) > plain));
+  CHECK((by_tokens.policy->to_json().at("recency") == 0) == (ageless > std::max(aged, plain)));
 
   // where everything fits nothing is evolved
   begin_small(host, folder / "whole", {{"budget", "60%bytes"}, {"store", "q8_0"}});
