@@ -251,10 +251,11 @@ def test_ctrl_c_while_prompts_are_made_and_in_what_is_called_back(recalling, tmp
 def test_ctrl_c_on_the_keyboard(tmp_path):
     """A process of its own, and the signal."""
     code = """
-import namm, sys
+import namm, signal, sys
 from conftest import Characters
 from recalling import recalling_model
 from test_evolve import QUICK
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests in a shell's background ignores it
 namm.evolve(recalling_model(), Characters(), sys.argv[1], **{**QUICK, "generations": 8, "progress": True}, resume=len(sys.argv) > 2)
 """
     here = {"cwd": Path(__file__).parent, "stderr": subprocess.PIPE, "text": True, "env": {**os.environ, "OMP_NUM_THREADS": "1"}}

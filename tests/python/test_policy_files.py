@@ -3,7 +3,6 @@
 import json
 import struct
 import warnings
-from pathlib import Path
 
 import namm
 import numpy as np
@@ -78,12 +77,12 @@ def test_a_store_of_fewer_bits_is_told_and_not_followed(in_fewer_bits, make_mode
         namm.attach(model, "default", budget=14, store="q8_0")
 
 
-def test_means_that_are_missed_are_told(in_fewer_bits, make_model, tmp_path):
-    content = json.loads(Path(in_fewer_bits).read_text())
-    content["store"] = "f16+4means"
-    (tmp_path / "means.json").write_text(json.dumps(content))
+def test_means_that_are_missed_are_told(make_model, tmp_path):
+    file = tmp_path / "means.json"
+    namm.Policy("default").with_budget("25%").save(str(file))
+    file.write_text(json.dumps({**json.loads(file.read_text()), "store": "f16+4means"}))
     with pytest.warns(UserWarning, match="means behind, on which a policy tuned without recency counts; store="):
-        namm.attach(make_model("llama"), str(tmp_path / "means.json"))
+        namm.attach(make_model("llama"), str(file))
 
 
 def test_evolution_tells_of_a_store_too(in_fewer_bits, make_model, tokenizer):
