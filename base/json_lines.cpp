@@ -34,10 +34,10 @@ JsonLines::JsonLines(std::string option, const std::filesystem::path& path, Star
   if (file_ < 0) fail("opened");
   struct stat about {};
   if (::fstat(file_, &about) != 0) fail("looked at");
-  if (!S_ISREG(about.st_mode)) return;                                   // a pipe or device has no old content
-  if (::flock(file_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {  // some file systems know no locks
+  if (!S_ISREG(about.st_mode)) return;  // a pipe or device has no old content
+  // some file systems know no locks
+  if (::flock(file_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
     ::close(file_);
-    file_ = -1;
     throw std::runtime_error(option_ + " " + path_.string() +
                              ": must be written by one command at a time, is being written; wait for it, or choose another file");
   }

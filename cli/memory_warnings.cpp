@@ -11,8 +11,7 @@ namespace {
 
 /// Tokens per KV head that the budget allows behind so many of them; -1: any number.
 std::int64_t budget_of(const CachePolicy& memory, const HostDescription& host, std::size_t tokens) {
-  std::int64_t heads = 0;
-  for (const LayerDescription& layer : host.cached) heads += layer.kv_heads;
+  const std::int64_t heads = host.cached_heads();
   const double compression = host.compression(memory.store);
   return memory.selection.budget.tokens(static_cast<std::int64_t>(tokens),
                                         host.bytes_per_token() / compression / static_cast<double>(heads), heads, compression);

@@ -13,6 +13,12 @@ double HostDescription::bytes_per_token() const {
   return out;
 }
 
+std::int64_t HostDescription::cached_heads() const {
+  std::int64_t out = 0;
+  for (const LayerDescription& layer : cached) out += layer.kv_heads;
+  return out;
+}
+
 double HostDescription::compression(const RowFormats& store) const {
   double halves = 0, held = 0;
   for (const LayerDescription& layer : cached) {

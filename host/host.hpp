@@ -23,6 +23,8 @@ struct HostDescription {
   double bytes_per_token() const;        ///< of keys and values of all cached layers, in the cache's types
   /// What a token takes in 16 bits over what it takes in a store of these formats (Budget::tokens).
   double compression(const RowFormats& store) const;
+  /// (layer, KV head) pairs with a cache.
+  std::int64_t cached_heads() const;
   double cache_bytes_per_number = 2;  ///< 2 for F16
 };
 

@@ -5,9 +5,9 @@
 namespace namm::cli {
 namespace {
 
-// In tokens read, measured on SmolLM2-135M-Instruct and Qwen2.5-Coder-0.5B-Instruct (two workers): an answer, token by token, is
-// worth a quarter of a thousand; a text is read, repeated and fitted; an evaluation of a semi-live evolution costs about as much
-// as reading its prompts.
+// In tokens read (SmolLM2-135M-Instruct, two workers): an answer, token by token, measured on prompts of 700 tokens, which took
+// as long as reading 850 to 950; a text is read, repeated and fitted, and an evaluation of a semi-live evolution costs about as
+// much as reading its prompts, by the times in docs/calibrate.md.
 constexpr double kTokensPerAnswer = 250;
 constexpr double kHeldOutTokens =
     6 * (kShortestTuned + kLongestTuned + 2 * kTokensPerAnswer);  // a prompt of each task and length

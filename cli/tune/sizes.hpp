@@ -5,6 +5,9 @@
 
 namespace namm::cli {
 
+/// Lengths of validation and test, in tokens. Behind them a question and an answer fit before the next update: nothing is read
+/// twice for them (Host::rewind).
+inline constexpr int kShortestTuned = 700, kLongestTuned = 1900;
 inline constexpr int kTunePrompts = 2;  ///< that every candidate of an evolution is scored on
 
 /// How much work `namm tune` puts into each of its steps.
@@ -18,11 +21,8 @@ struct TuneSizes {
   /// Prompts per task and length on which is chosen how keys and values are held.
   int split() const { return test >= 20 ? 4 : test >= 10 ? 3 : 1; }
   std::string evolve_lengths = "512,900";  ///< of the prompts, in tokens
-  /// Of validation and test. Behind them a question and an answer fit before the next update: nothing is read twice for them
-  /// (Host::rewind).
-  std::string lengths = "700,1900";
+  std::string lengths = std::to_string(kShortestTuned) + "," + std::to_string(kLongestTuned);
 };
-inline constexpr int kShortestTuned = 700, kLongestTuned = 1900;  ///< of these lengths
 
 /// Tokens that the model reads for them, together; a token that evolution reads counts like any other. `compared`: so often
 /// prompts are read to compare ways to hold keys and values; 0: it is settled.

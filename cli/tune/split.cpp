@@ -42,10 +42,10 @@ std::string why_not_held(const Budget& budget, const std::string& store) {
   const int needed = held.selection.sinks + held.selection.recent + tokens_of_means(held.store, compression);
   const std::int64_t tokens = budget.tokens(kShortestTuned, 0, 1, compression);
   if (tokens >= needed) return {};
-  return "budget: must hold " + std::to_string(needed) + " tokens" +
-         (held.store.means > 0 ? ", the protected ones and means," : ", the protected ones,") + " of a text of " +
-         std::to_string(kShortestTuned) + " in " + to_string(held.store) + ", is " + to_string(budget) + " (" +
-         std::to_string(tokens) + " tokens); raise it; calibrate and evolve take any";
+  return "budget: must hold " + std::to_string(needed) + " tokens, the protected ones" +
+         (held.store.means > 0 ? " and means" : "") + ", of a text of " + std::to_string(kShortestTuned) + " in " +
+         to_string(held.store) + ", is " + to_string(budget) + " (" + std::to_string(tokens) +
+         " tokens); raise it; calibrate and evolve take any";
 }
 
 std::string Way::name() const {
@@ -73,8 +73,7 @@ Split split_of(const Tuning& tuning, const std::string& store) {
   Budget budget = parse_budget(tuning.budget);
   if (budget.unit == Budget::Unit::byte_fraction) budget.unit = Budget::Unit::fraction, budget.value *= compression;
   if (budget.unit == Budget::Unit::mebibytes) {
-    std::int64_t heads = 0;
-    for (const LayerDescription& layer : host->description().cached) heads += layer.kv_heads;
+    const std::int64_t heads = host->description().cached_heads();
     budget.value *= compression;
     // of 16 bits, into which the budget has just been turned
     out.holds_all =

@@ -227,6 +227,11 @@ TEST_CASE("tune divides a budget in bytes between tokens and bits, and run uses 
   REQUIRE(whole.code == 0);
   CHECK_THAT(whole.out, Contains("calibrated, keys and values held as q8_0") && Contains("nothing to evolve"));
   CHECK_FALSE(std::filesystem::exists(folder / "whole/offsets-1"));
+  begin_small(host, folder / "whole-size", {{"budget", "64MiB"}, {"store", "q8_0"}});
+  const Outcome size = run_program({"tune", "--resume", folder / "whole-size", "--quiet"}, kept);
+  CAPTURE(size.err);
+  REQUIRE(size.code == 0);
+  CHECK_THAT(size.out, Contains("nothing to evolve"));
 
   check_refused(run_program({"tune", "--resume", folder / "tuned", "--store", "f16", "--quiet"}, kept), 2,
                 {"--store: must be auto", "is f16", "begin another"});
