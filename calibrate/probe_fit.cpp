@@ -46,6 +46,7 @@ ProbeFit::ProbeFit(const ProbeSettings& settings, const HostDescription& host)
   check(settings);
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     const auto heads = static_cast<std::size_t>(layers_[l].kv_heads);
+    evenness_.emplace_back(heads);
     const std::size_t targets = settings.input == ProbeInput::key ? 1 : heads;
     for (std::size_t h = 0; h < heads; h += targets)
       problems_.push_back(
@@ -104,6 +105,9 @@ void ProbeFit::add(const Recorder& recording, std::size_t index) {
     }
     equations.add(columns.data(), tokens, 2 * inputs, targets);
   }
+  for (std::size_t l = 0; l < layers_.size(); ++l)
+    for (std::size_t h = 0; h < evenness_[l].size(); ++h)
+      evenness_[l][h].add(recording.layers().at(layers_[l].layer).evenness[h]);
   ++recordings_;
   whole_ = true;
 }
@@ -148,6 +152,7 @@ ProbeFit::Result ProbeFit::fit() const {
                       {},
                       scales_[l],
                       {}});
+    for (const Evenness& evenness : evenness_[l]) out.evenness.push_back(static_cast<float>(evenness.value()));
     out.by_layer.push_back(held_out ? 1 - layer_errors[l][best] / layer_variation[l] : unknown);
   }
   for (const Problem& problem : problems_) {
@@ -182,12 +187,14 @@ std::vector<double> ProbeFit::state() const {
   }
   for (const Problem& problem : problems_)
     for (const NormalEquations& fold : problem.folds) fold.append_state(out);
+  for (const std::vector<Evenness>& heads : evenness_)
+    for (const Evenness& evenness : heads) out.insert(out.end(), {evenness.attended(), evenness.even()});
   return out;
 }
 
 std::size_t ProbeFit::state_size(std::size_t recordings) const {
   std::size_t out = 0;
-  for (std::size_t l = 0; l < layers_.size(); ++l) out += 2 * scale_size(l, recordings);
+  for (std::size_t l = 0; l < layers_.size(); ++l) out += 2 * scale_size(l, recordings) + 2 * evenness_[l].size();
   for (const Problem& problem : problems_)
     for (const NormalEquations& fold : problem.folds) out += fold.state_size();
   return out;
@@ -209,6 +216,11 @@ void ProbeFit::set_state(std::span<const double> state, std::size_t recordings) 
     }
   for (Problem& problem : problems_)
     for (NormalEquations& fold : problem.folds) fold.set_state(take(fold.state_size()));
+  for (std::vector<Evenness>& heads : evenness_)
+    for (Evenness& evenness : heads) {
+      const std::span<const double> sums = take(2);
+      evenness = Evenness::of(sums[0], sums[1]);
+    }
   recordings_ = recordings;
   whole_ = true;
 }

@@ -53,6 +53,7 @@ class ProbeFit {
     double penalty = 0;            ///< per row, of standardised inputs
     double explained = 0;          ///< share of the variance of held-out targets, over all heads
     std::vector<double> by_layer;  ///< the same for each cached layer
+    std::vector<float> evenness;   ///< of every KV head of the cached layers, in their order, 0 to 1 (Evenness)
   };
   /// Needs recordings in two folds or more to choose the penalty; with fewer the largest is taken and `explained` is NaN.
   Result fit() const;
@@ -80,6 +81,7 @@ class ProbeFit {
   std::vector<LayerDescription> layers_;
   std::vector<SquareScale> scales_;  // of layers_; empty ones before the first recording and for linear read-outs
   std::vector<Problem> problems_;
+  std::vector<std::vector<Evenness>> evenness_;  // of layers_: [kv_head]
   std::size_t recordings_ = 0;
   bool whole_ = true;
 };

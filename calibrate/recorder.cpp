@@ -28,6 +28,8 @@ void Recorder::on_tokens(const LayerTokens& tokens) {
     layer.width = input_ == ProbeInput::layer ? keys + values : keys;
     layer.attention.assign(heads, std::vector<float>(context_tokens()));
     layer.value_log_norms.resize(heads);
+    layer.evenness.resize(heads);
+    layer.queries.assign(heads, 0);
     layer.inputs.reserve(context_tokens() * layer.width);
   }
   for (std::size_t i = 0; i < tokens.count() && tokens.positions[i] < context_tokens_; ++i) {
@@ -40,7 +42,9 @@ void Recorder::on_tokens(const LayerTokens& tokens) {
 }
 
 void Recorder::on_attention(const AttentionRows& rows) {
-  std::vector<float>& largest = layers_.at(rows.layer).attention[static_cast<std::size_t>(rows.kv_head)];
+  Layer& layer = layers_.at(rows.layer);
+  const auto head = static_cast<std::size_t>(rows.kv_head);
+  std::vector<float>& largest = layer.attention[head];
   const std::size_t tokens = std::min(rows.positions.size(), largest.size());  // nothing is evicted: token i has position i
   for (int row = 0; row < rows.rows; ++row) {
     const std::int32_t position = rows.first_position + row;
@@ -50,7 +54,16 @@ void Recorder::on_attention(const AttentionRows& rows) {
     const float* const attention = rows.attention.data() + static_cast<std::size_t>(row) * rows.stride;
     const std::size_t far = std::min(tokens, static_cast<std::size_t>(std::max(0, position - kNear)));
     for (std::size_t i = 0; i < far; ++i) largest[i] = std::max(largest[i], attention[i]);
+    if (far > kSinks && layer.queries[head]++ % kEvery == 0) layer.evenness[head].add({attention + kSinks, far - kSinks});
   }
+}
+
+void Recorder::add(int layer, int kv_head, std::span<const float> largest, const Evenness& evenness) {
+  Layer& to = layers_.at(layer);
+  const auto head = static_cast<std::size_t>(kv_head);
+  for (std::size_t i = 0; i < std::min(largest.size(), to.attention[head].size()); ++i)
+    to.attention[head][i] = std::max(to.attention[head][i], largest[i]);
+  to.evenness[head].add(evenness);
 }
 
 }  // namespace namm::calibrate

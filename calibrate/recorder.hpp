@@ -1,7 +1,9 @@
 #pragma once
 #include <map>
+#include <span>
 #include <vector>
 
+#include "calibrate/evenness.hpp"
 #include "core/probe/token_probe.hpp"
 #include "namm/observer.hpp"
 
@@ -13,13 +15,17 @@ struct PositionRange {
 };
 
 /// Remembers, of the first `context_tokens` tokens of a sequence, what a probe reads, how large their values are, and the largest
-/// attention (mean over the query heads of a group) that the queries at some positions paid them. For one sequence, of which
-/// nothing may be evicted.
+/// attention (mean over the query heads of a group) that the queries at some positions paid them; and how evenly these queries
+/// attended. For one sequence, of which nothing may be evicted.
 class Recorder final : public Observer {
  public:
   /// A query's attention to itself and to the words just before it says nothing about what is worth keeping: it counts for tokens
   /// that are more than so many positions before the query.
   static constexpr std::int32_t kNear = 16;
+  /// Tokens at the beginning that take what a head has to leave somewhere: whether it attends evenly is asked of those behind.
+  static constexpr std::size_t kSinks = 4;
+  /// Evenness is measured on each so many-th of the queries that count; entropies take time.
+  static constexpr std::size_t kEvery = 8;
 
   Recorder(ProbeInput input, std::int32_t context_tokens, std::vector<PositionRange> queries);
 
@@ -31,6 +37,8 @@ class Recorder final : public Observer {
     /// [kv_head][token]: ln of the Euclidean norm of the token's value, at least -14.
     std::vector<std::vector<float>> value_log_norms;
     std::size_t width = 0;
+    std::vector<Evenness> evenness;    ///< [kv_head]
+    std::vector<std::size_t> queries;  ///< [kv_head]: how many counted
   };
   /// By index in the model.
   const std::map<int, Layer>& layers() const { return layers_; }
@@ -41,6 +49,9 @@ class Recorder final : public Observer {
   bool wants_attention() const override { return true; }
   void on_tokens(const LayerTokens& tokens) override;
   void on_attention(const AttentionRows& rows) override;
+  /// What on_attention() makes of rows, where somebody else has seen them: the largest attention to each token of the context,
+  /// and the evenness of the head.
+  void add(int layer, int kv_head, std::span<const float> largest, const Evenness& evenness);
 
  private:
   ProbeInput input_;

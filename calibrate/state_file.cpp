@@ -18,7 +18,7 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* kFormat = "namm-calibration";
-constexpr int kVersion = 2;
+constexpr int kVersion = 3;
 constexpr std::size_t kLongestHeader = 1 << 16;
 using Sums = std::array<std::uint32_t, 2>;  // CRC-32C of the header's line and of the numbers
 
@@ -71,7 +71,7 @@ void load_state(const std::filesystem::path& path, const json& identity, std::si
   try {
     const json content = json::parse(header), wanted = json::parse(text_of(identity));
     if (content.at("format") != kFormat || content.at("version") != kVersion)
-      throw std::invalid_argument("it is of another version");
+      throw std::invalid_argument("it is of another version of namm; begin another calibration");
     if (content.at("identity") != wanted)
       throw std::invalid_argument("it must be begun with the same settings and files, was with others (" +
                                   difference(wanted, content.at("identity")) + "); give those, or another --output");

@@ -66,8 +66,9 @@ po::options_description calibrate_options() {
       "how much the size of a token's value counts beside its attention: 1 weighs a token by what it can add to "
       "the head's output, 0 by attention alone");
   options.add_options()(
-      "recency", po::value<float>()->default_value(1, "1")->value_name("R"),
-      "how much less a token is worth the older it is, 0 to 4: divided by (1 + age / 64) to the power R; 0 leaves the age out");
+      "recency", po::value<float>()->default_value(2, "2")->value_name("R"),
+      "how much less a token is worth beside the others of its head the older it is, 0 to 4: divided by (1 + age / 64) to the "
+      "power R times how evenly the head attends (0 to 1); 0 leaves the age out");
   options.add_options()("texts", po::value<int>()->default_value(60)->value_name("N"),
                         "made-up texts: prose, facts, dialogue, records, code, lists, log, markup, table, refrain, in turns");
   options.add_options()("data", po::value<std::string>()->value_name("FILE"),
@@ -150,6 +151,7 @@ double share_recorded(const calibrate::Settings& settings, std::size_t before, s
 nlohmann::json summary_of(const calibrate::Outcome& outcome, const nlohmann::json& identity, float recency, double seconds) {
   return {{"settings", identity},
           {"recency", detail::number_of(recency)},
+          {"evenness", detail::numbers_of(outcome.fit.evenness)},
           {"texts", outcome.recordings},
           {"penalty", outcome.fit.penalty},
           {"explained", outcome.fit.explained},
@@ -231,7 +233,7 @@ nlohmann::json identity_of(const po::variables_map& values, const calibrate::Set
 void write_policy(const std::filesystem::path& path, const calibrate::Outcome& outcome, float recency, const CachePolicy& memory,
                   const nlohmann::json& identity, const std::string& architecture) {
   PolicyFile file;
-  file.policy = std::make_shared<KeyProbePolicy>(outcome.fit.probe, recency);
+  file.policy = std::make_shared<KeyProbePolicy>(outcome.fit.probe, recency, outcome.fit.evenness);
   file.selection = memory.selection;
   file.interval_tokens = memory.interval_tokens;
   file.provenance = identity;

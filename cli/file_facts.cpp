@@ -62,6 +62,8 @@ Facts policy_facts(const std::filesystem::path& path) {
   out["reads_attention"] = file.policy->required().reads_attention();
   if (const auto calibrated = calibrated_of(*file.policy)) {
     out["recency"] = detail::number_of(calibrated->recency());
+    if (const std::vector<float>& evenness = calibrated->evenness(); !evenness.empty())
+      out["largest_evenness"] = detail::number_of(*std::max_element(evenness.begin(), evenness.end()));
     out["probe"] = probe_facts(*calibrated->probe());
   }
   out["mode"] = to_string(file.selection.mode);

@@ -7,7 +7,7 @@ namespace namm {
 /// features.
 std::unique_ptr<Policy> make_namm(const nlohmann::json& settings) {
   const detail::JsonFields fields(settings, "policy.");
-  fields.allow_only({"features", "normalisation", "weights", "base", "probe", "offsets", "recency"});
+  fields.allow_only({"features", "normalisation", "weights", "base", "probe", "offsets", "recency", "evenness"});
   auto policy = std::make_unique<NetworkPolicy>("namm", detail::read_feature_set(fields), bam_network());
   policy->read(fields);
   return policy;

@@ -87,12 +87,12 @@ void NetworkPolicy::read(const detail::JsonFields& fields) {
   }
   if (fields.has("weights")) weights_ = fields.numbers("weights", weights_.size());
   if (!features_->required.has(Statistic::content)) {
-    for (const char* const name : {"probe", "base", "offsets", "recency"})
+    for (const char* const name : {"probe", "base", "offsets", "recency", "evenness"})
       if (fields.has(name)) fields.refuse(name, "absent: features " + std::string(features_->name) + " have no probe");
     return;
   }
   if (!fields.has("probe")) {
-    for (const char* const name : {"weights", "base", "offsets", "recency"})
+    for (const char* const name : {"weights", "base", "offsets", "recency", "evenness"})
       if (fields.has(name)) fields.refuse("probe", "present with features " + std::string(features_->name));
     return;
   }

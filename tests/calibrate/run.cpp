@@ -1,5 +1,7 @@
 #include <unistd.h>
 
+#include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <iterator>
 #include <limits>
@@ -57,6 +59,39 @@ TEST_CASE("Calibration finds the read-out that the attention has") {
         CHECK(w[0] * key[0] + w[1] * key[1] + w[2] * key[2] + w[3] ==
               Approx(scripted::log_attention(layer.layer, head, key)).margin(0.05));
       }
+}
+
+TEST_CASE("How evenly a head attends is measured beside the read-out, on every eighth query") {
+  const Folder folder;
+  HostPool pool = pool_of(1);
+  Settings settings = settings_in(folder.path, 2);
+  settings.lengths = {200};
+  const std::vector<float> evenness = run(settings, pool).fit.evenness;
+  REQUIRE(evenness.size() == scripted::kLayers * scripted::kHeads);
+  const scripted::Host host;
+  for (int layer = 0; layer < scripted::kLayers; ++layer)
+    for (int head = 0; head < scripted::kHeads; ++head) {
+      double even = 0, all = 0;
+      for (std::size_t text = 0; text < settings.sources.size(); ++text) {
+        const Passage passage = passage_of(host, settings, text);
+        const PositionRange queries = passage.queries.at(0);
+        for (std::int32_t query = queries.begin; query < queries.end; query += 8) {
+          double sum = 0, entropy = 0;
+          const auto far = std::min(passage.context.size(), static_cast<std::size_t>(query - 16));
+          for (std::size_t i = 4; i < far; ++i)
+            sum += std::exp(scripted::log_attention(layer, head, scripted::key_of(layer, head, passage.context[i])));
+          for (std::size_t i = 4; i < far; ++i) {
+            const float log = scripted::log_attention(layer, head, scripted::key_of(layer, head, passage.context[i]));
+            entropy -= std::exp(log) / sum * (log - std::log(sum));
+          }
+          even += sum * std::exp(entropy) / static_cast<double>(far - 4);
+          all += sum;
+        }
+      }
+      CHECK(evenness[static_cast<std::size_t>(layer * scripted::kHeads + head)] == Approx(even / all).epsilon(1e-5));
+    }
+  CHECK(*std::min_element(evenness.begin(), evenness.end()) > 0.3);
+  CHECK(*std::max_element(evenness.begin(), evenness.end()) < 1);
 }
 
 TEST_CASE("How many numbers a probe will hold is known before anything is recorded") {

@@ -30,11 +30,13 @@ TEST_CASE("calibrate fits a policy that loses nothing at a quarter of the cache,
   CHECK_FALSE(std::filesystem::exists(folder / "probe/calibration.state"));
   const json summary = json::parse(read(folder / "probe/calibration.json"));
   CHECK(summary["texts"] == 16);
-  CHECK(summary["recency"] == 1);
+  CHECK(summary["recency"] == 2);
+  CHECK(summary["evenness"].size() == 2);
   CHECK(summary["explained"].get<double>() > 0.4);
   const namm::PolicyFile file = namm::load_policy_file(folder / "probe/policy.json");
   CHECK(file.policy->name() == "key-probe");
-  CHECK(file.policy->to_json().at("recency") == 1);
+  CHECK(file.policy->to_json().at("recency") == 2);
+  CHECK(file.policy->to_json().at("evenness") == summary["evenness"]);
   CHECK_FALSE(file.policy->required().reads_attention());
   CHECK(file.selection.mode == namm::SelectionMode::pooled);
   CHECK(file.provenance["target"] == "reconstruction");
@@ -123,7 +125,7 @@ TEST_CASE("evolution on a probe begins as the probe and never ends below it on v
   const namm::PolicyFile evolved = namm::load_policy_file(folder / "run/policy.json");
   CHECK(evolved.policy->name() == "linear");
   CHECK(evolved.policy->reader() != nullptr);
-  CHECK(evolved.policy->to_json().at("recency") == 1);  // all of the calibrated policy is in it
+  CHECK(evolved.policy->to_json().at("recency") == 2);  // all of the calibrated policy is in it
   CHECK(evolved.policy->parameter_count() == 5);        // age, probe, two neighbourhoods, constant
   CHECK(evolved.selection.mode == namm::SelectionMode::pooled);
 }

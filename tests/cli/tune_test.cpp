@@ -65,7 +65,7 @@ TEST_CASE("tune makes a policy, says what it costs, and keeps it for the model; 
   REQUIRE(outcome.code == 0);
   const namm::PolicyFile file = namm::load_policy_file(folder / "tuned/policy.json");
   CHECK(file.policy->name() == "key-probe");
-  CHECK(file.policy->to_json().at("recency") == 1);
+  CHECK(file.policy->to_json().at("recency") == 2);
   CHECK(file.selection.mode == namm::SelectionMode::pooled);
   CHECK(file.provenance["tuned"]["budget"] == "25%");
 
@@ -155,7 +155,7 @@ TEST_CASE("tune divides a budget in bytes between tokens and bits, and run uses 
   const std::string without = " without recency", best = way.substr(0, way.find(without));
   CHECK(to_string(file.store) == best);
   CHECK(tuned["store"] == best);
-  CHECK(file.policy->to_json().at("recency") == (way == best ? 1 : 0));
+  CHECK(file.policy->to_json().at("recency") == (way == best ? 2 : 0));
   CHECK_THAT(outcome.out, Contains(way + " within 12.5%bytes") && Contains("keys and values held as " + best));
   // each was measured with the entries that its bytes afford
   std::map<std::string, double> entries;

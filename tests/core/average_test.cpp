@@ -60,4 +60,7 @@ TEST_CASE("Calibrated policies are averaged across probes of the same layers and
   CHECK_THROWS_WITH(require_averageable(first, probe_of(6, 3, 1.0f)), Contains("policy.layers"));
   CHECK_THROWS_WITH(require_averageable(first, probe_of(5, 2, 1.0f)), Contains("policy.layers"));
   CHECK_THROWS_WITH(require_averageable(first, KeyProbePolicy(first.probe(), 0.5f)), Contains("policy.recency"));
+  const KeyProbePolicy knowing(first.probe(), 1.0f, std::vector<float>(first.parameter_count(), 0.5f));
+  CHECK_THROWS_WITH(require_averageable(first, knowing), Contains("policy.evenness"));
+  require_averageable(knowing, KeyProbePolicy(first.probe(), 1.0f, std::vector<float>(first.parameter_count(), 0.25f)));
 }

@@ -201,11 +201,61 @@ TEST_CASE("A key probe's recency takes from old tokens") {
   CHECK_THROWS_WITH(KeyProbePolicy(probe, NAN), Contains("recency: must be from 0 to 4"));
 }
 
+TEST_CASE("A key probe that knows how evenly heads attend orders their tokens anew and leaves them their worths") {
+  json settings = {{"probe", samples::probe_settings()}, {"recency", 2.0}, {"evenness", {0.75, 0}}, {"offsets", {0, -2}}};
+  const auto policy = make_policy("key-probe", settings);
+  CHECK(policy->to_json() == settings);
+  const std::vector<float> content = {3, 1, 4, 1.5f, 2};
+  const std::vector<std::int32_t> positions = {0, 500, 936, 990, 1000};
+  HeadTokens tokens;
+  tokens.positions = positions;
+  tokens.content = content;
+  std::vector<float> scores(5);
+  // by hand: 3 - 1.5 ln(1 + 1000/64) = -1.22, 1 - 3.26 = -2.26, 4 - 1.5 ln 2 = 2.96, 1.5 - 0.22 = 1.28, 2
+  policy->score(tokens, scores);
+  CHECK(scores == std::vector<float>{1.5f, 1, 4, 2, 3});
+  tokens.kv_head = 1;  // not even: what it is worth
+  policy->score(tokens, scores);
+  CHECK(scores == std::vector<float>{1, -1, 2, -0.5f, 0});
+  tokens.kv_head = 0;
+  const std::vector<float> alike(5, 1.0f), broken = {NAN, 1, 2, 3, INFINITY};
+  tokens.content = alike;
+  policy->score(tokens, scores);
+  CHECK(scores == alike);
+  tokens.content = broken;
+  policy->score(tokens, scores);
+  CHECK(std::isnan(scores[0]));
+  CHECK(scores[4] == INFINITY);
+  for (const std::size_t count : {0u, 1u, 2u}) {  // the newest alone has no age
+    tokens.positions = std::span(positions).first(count);
+    tokens.content = std::span(content).first(count);
+    std::vector<float> few(count);
+    policy->score(tokens, few);
+    CHECK(std::is_permutation(few.begin(), few.end(), content.begin(), content.begin() + static_cast<std::ptrdiff_t>(count)));
+  }
+  // without recency nothing moves, and evenness is kept for when there is one again
+  const auto without = with_recency(*policy, 0);
+  tokens.positions = positions;
+  tokens.content = content;
+  without->score(tokens, scores);
+  CHECK(scores == content);
+  CHECK(with_recency(*without, 2)->to_json() == settings);
+
+  for (const json& wrong : {json{0.5}, json{0.5, 1.01}, json{-0.1, 0}, json(0.5)}) {
+    settings["evenness"] = wrong;
+    CHECK_THROWS_WITH(make_policy("key-probe", settings), Contains("policy.evenness must be"));
+  }
+  const auto probe = TokenProbe::from_json(settings["probe"], "");
+  CHECK_THROWS_WITH(KeyProbePolicy(probe, 1, {0.5f}), Contains("evenness: must be of 2 heads, each from 0 to 1"));
+  CHECK_THROWS_WITH(KeyProbePolicy(probe, 1, {0.5f, NAN}), Contains("evenness: must be of 2 heads"));
+}
+
 TEST_CASE("A network on probe features begins as the calibrated policy") {
   const std::string features = GENERATE("probe", "light+probe", "paper+probe", "extended+probe");
   const std::string kind = GENERATE("linear", "namm", "namm-mlp");
   INFO(kind << " on " << features);
-  const json calibrated = {{"probe", samples::probe_settings()}, {"offsets", {0.25, 1}}, {"recency", 0.5}};
+  const json calibrated = {
+      {"probe", samples::probe_settings()}, {"offsets", {0.25, 1}}, {"recency", 0.5}, {"evenness", {0.25, 0.5}}};
   json settings = calibrated;
   settings["features"] = features;
   const std::size_t normalised = feature_set(features).normalised.size();

@@ -20,8 +20,8 @@ TEXTS = [(WORDS[i:] + WORDS.upper() + WORDS[::-1])[: 130 + 5 * i] for i in range
 
 
 def recorded(model, ids, context, first_query):
-    """(layer, KV head, keys before rotary embedding, targets) of the first `context` tokens, in double, of attention that the
-    queries from `first_query` on pay."""
+    """(layer, KV head, keys before rotary embedding, targets, [attention, attention x evenness]) of the first `context` tokens, in
+    double, of attention that the queries from `first_query` on pay."""
     seen, undo = {}, []
     for index, layer in enumerate(model.model.layers):
         for name in ("k_proj", "v_proj"):
@@ -39,11 +39,17 @@ def recorded(model, ids, context, first_query):
         for query in range(first_query, len(ids) - 1):  # the last token writes nothing
             far = min(context, query - 16)
             largest[:, :far] = np.maximum(largest[:, :far], mean[:, query, :far])
+        even = np.zeros((heads, 2))
+        for query in range(first_query, len(ids) - 1, 8):
+            paid = mean[:, query, 4 : min(context, query - 16)]
+            share = paid / paid.sum(axis=1, keepdims=True)
+            entropy = -(share * np.log(share)).sum(axis=1)
+            even += np.stack([paid.sum(axis=1), paid.sum(axis=1) * np.exp(entropy) / paid.shape[1]], axis=1)
         keys = seen[index, "k_proj"][:context].reshape(context, heads, size)[:, :, order]
         values = seen[index, "v_proj"][:context].reshape(context, heads, size)
         for head in range(heads):
             norms = 0.5 * np.log(1e-12 + (values[:, head] ** 2).sum(axis=1))
-            yield index, head, keys[:, head], np.log(largest[head] + 1e-3) + norms - norms.mean()
+            yield index, head, keys[:, head], np.log(largest[head] + 1e-3) + norms - norms.mean(), even[head]
 
 
 def ridge(rows, targets, penalty):
@@ -59,13 +65,14 @@ def test_the_fit_equals_numpy_s(piece, make_model, tokenizer, monkeypatch):
     monkeypatch.setattr(_recording, "_PIECE", piece)
     model, length = make_model("llama"), 120
     policy = namm.calibrate(model, tokenizer, texts=TEXTS, lengths=[length], input="key", read_out="linear", progress=False)
-    problems = {}
+    problems, evenness = {}, {}
     for text in TEXTS:
         plain = tokenizer(text, False)["input_ids"][:length]
         context = [1, *plain]
         ids = [*context, *tokenizer("\n\nRepeat the text above, word for word.", False)["input_ids"], *plain]
-        for layer, head, keys, targets in recorded(model, ids, len(context), len(ids) - len(plain) - 1):
+        for layer, head, keys, targets, even in recorded(model, ids, len(context), len(ids) - len(plain) - 1):
             problems.setdefault((layer, head), []).append((keys, targets))
+            evenness[layer, head] = evenness.get((layer, head), 0) + even
     error = variation = 0.0
     for (layer, head), texts in problems.items():
         for fold in range(3):
@@ -79,6 +86,9 @@ def test_the_fit_equals_numpy_s(piece, make_model, tokenizer, monkeypatch):
         fitted = json.loads(policy.json)["probe"]["layers"][layer]["weights"]
         got = np.array(fitted).reshape(model.config.num_key_value_heads, -1)[head]
         np.testing.assert_allclose(got, [*weights, constant], rtol=1e-3, atol=1e-4)
+    got = json.loads(policy.json)
+    np.testing.assert_allclose(got["evenness"], [even / attended for _, (attended, even) in sorted(evenness.items())], rtol=1e-4)
+    assert got["recency"] == 2
     assert policy.explained == pytest.approx(1 - error / variation, abs=1e-5)
     assert len(policy.explained_by_layer) == 3
 

@@ -68,6 +68,8 @@ def test_the_same_calibration(model, tmp_path):
     assert policy.penalty == of_cpp["penalty"]
     assert policy.explained == pytest.approx(of_cpp["explained"], abs=5e-4)
     assert policy.explained_by_layer == pytest.approx(of_cpp["explained_by_layer"], abs=5e-3)
+    evenness = json.loads(policy.json)["evenness"]
+    assert evenness == pytest.approx(of_cpp["evenness"], abs=5e-3) and 0.5 < max(evenness) < 1
     cpp, python = (json.loads((tmp_path / name / "policy.json").read_text())["policy"]["probe"]["layers"] for name in ("cpp", "python"))
     for one, other in zip(cpp, python, strict=True):
         for key in ("weights", "square_weights", "square_centre", "square_scale"):

@@ -32,7 +32,10 @@ inline std::shared_ptr<const Policy> probe_policy(std::span<const LayerDescripti
     }
     layers.push_back(std::move(one));
   }
-  return std::make_shared<KeyProbePolicy>(std::make_shared<TokenProbe>(input, std::move(layers)), 1.0f);
+  std::vector<float> evenness;
+  for (const LayerDescription& layer : cached)
+    for (int head = 0; head < layer.kv_heads; ++head) evenness.push_back(0.25f + 0.5f * static_cast<float>(head % 2));
+  return std::make_shared<KeyProbePolicy>(std::make_shared<TokenProbe>(input, std::move(layers)), 2.0f, std::move(evenness));
 }
 
 }  // namespace namm::test

@@ -29,6 +29,7 @@ class CalibratedPolicy(FittedPolicy):
 
     explained: float  # share of the variance of held-out targets, over all heads; NaN of one text, of which none can be held out
     explained_by_layer: list[float]
+    evenness: list[float]  # of every KV head, layer by layer: how evenly it attends, 0 to 1 (docs/calibrate.md, "Why age counts")
     penalty: float  # of the ridge regression, per row of standardised inputs
     seconds: float
 
@@ -45,7 +46,7 @@ def calibrate(
     input: str = "layer",
     read_out: str = "quadratic",
     value_weight: float = 1.0,
-    recency: float = 1.0,
+    recency: float = 2.0,
     chat_template: bool = True,
     format: str = "json",
     progress: bool = True,
@@ -98,9 +99,9 @@ def calibrate(
                 calibration.add()
                 bar.show("recording", index + 1, plan["texts"])
             bar.show("fitting", plan["texts"], plan["texts"])
-            fitted, penalty, explained, by_layer = calibration.fit(recency)
+            fitted, penalty, explained, by_layer, evenness = calibration.fit(recency)
         policy = CalibratedPolicy(fitted.with_budget("25%"))
-        policy.penalty, policy.explained, policy.explained_by_layer = penalty, explained, by_layer
+        policy.penalty, policy.explained, policy.explained_by_layer, policy.evenness = penalty, explained, by_layer, evenness
         policy.seconds = time.monotonic() - start
         origin = {"version": __version__, "commit": commit(), "recency": float(recency)}
         architecture = recording.shape.model_type
@@ -160,6 +161,7 @@ def _write(folder: str, format: str, policy: CalibratedPolicy, summary: dict[str
     summary["penalty"] = policy.penalty
     summary["explained"] = known(policy.explained)
     summary["explained_by_layer"] = [known(share) for share in policy.explained_by_layer]
+    summary["evenness"] = policy.evenness
     summary["seconds"] = policy.seconds
     if sys.platform == "linux":
         import resource

@@ -126,6 +126,12 @@ class Calibration:
 
     near: int
     """A query's attention counts for tokens that are more than so many positions before it."""
+    sinks: int
+    """Evenness is asked of the tokens behind so many first ones."""
+    every: int
+    """Evenness is measured on each so many-th of the queries that count."""
+    fewest: int
+    """Queries with fewer tokens to attend to say nothing of evenness."""
 
     def __init__(
         self,
@@ -155,12 +161,15 @@ class Calibration:
         """Tokens to read, how many of them are the context, and the ranges of positions whose attention counts."""
     def append(self, layer: int, positions: _Ints, keys: _Floats, values: _Floats) -> None:
         """Of the context: keys before rotary embedding and values, [n, KV heads * size]."""
-    def observe(self, layer: int, largest: _Floats) -> None:
-        """[KV heads, context]: the largest attention, mean over a group's query heads, that a query that counts paid."""
+    def observe(self, layer: int, largest: _Floats, evenness: NDArray[np.float64]) -> None:
+        """[KV heads, context]: the largest attention, mean over a group's query heads, that a query that counts paid. [KV heads, 2]:
+        sums over every `every`-th query of the attention that it paid to what lies behind the `sinks` first tokens and more than
+        `near` before it, and of this attention times its evenness."""
     def add(self) -> None:
         """Ends the text that has begun."""
-    def fit(self, recency: float) -> tuple[Policy, float, float, list[float]]:
-        """The policy (pooled, no budget), the penalty, the share of the variance explained, the same by layer."""
+    def fit(self, recency: float) -> tuple[Policy, float, float, list[float], list[float]]:
+        """The policy (pooled, no budget), the penalty, the share of the variance explained, the same by layer, the evenness of every
+        KV head."""
 
 def commit() -> str:
     """What the package was built from; "unknown" outside of a repository."""

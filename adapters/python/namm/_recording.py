@@ -44,7 +44,7 @@ class Recording(Memory):
 
 class RecordingCache(PolicyCache):
     """Holds everything. Keys before rotary embedding and values of the first `context` tokens go to the calibration as they come,
-    the largest attention that queries at the given positions pay these tokens at the end."""
+    the largest attention that queries at the given positions pay these tokens, and how evenly they pay it, at the end."""
 
     def __init__(self, shape: Any, calibration: Calibration, context: int, queries: list[tuple[int, int]]) -> None:
         super().__init__(Policy("full"), shape)
@@ -52,6 +52,8 @@ class RecordingCache(PolicyCache):
         self.context = context
         self.queries = queries
         self.largest: dict[int, Tensor] = {}  # layer -> [KV heads, context]
+        self.evenness: dict[int, Tensor] = {}  # layer -> [KV heads, 2]: sums as Calibration.observe has them
+        self.counted: dict[int, int] = {}  # layer -> queries
 
     def note_tokens(self, layer: PolicyLayer, keys: Tensor, values: Tensor, batch: Batch) -> None:
         super().note_tokens(layer, keys, values, batch)
@@ -75,12 +77,21 @@ class RecordingCache(PolicyCache):
             begin = batch.before[0] + first
             own = torch.arange(begin, begin + count, device=mean.device).unsqueeze(1)
             counts = torch.arange(tokens, device=mean.device).unsqueeze(0) < own - Calibration.near
-            counts &= torch.stack([(own >= a) & (own < b) for a, b in self.queries]).any(dim=0)
+            asks = torch.stack([(own >= a) & (own < b) for a, b in self.queries]).any(dim=0)
+            counts &= asks
             paid = mean[0, :, :, :tokens].masked_fill(~counts, 0).amax(dim=1)
             if layer.index not in self.largest:
                 self.largest[layer.index] = mean.new_zeros((mean.shape[1], self.context))
+                self.evenness[layer.index] = torch.zeros((mean.shape[1], 2), device=mean.device)
+                self.counted[layer.index] = 0
             held = self.largest[layer.index][:, :tokens]
             held.copy_(torch.maximum(held, paid))
+            far = (own.squeeze(1) - Calibration.near).clamp(max=tokens)
+            chosen = torch.nonzero(asks.squeeze(1) & (far > Calibration.sinks)).squeeze(1)
+            first_chosen = -self.counted[layer.index] % Calibration.every
+            self.counted[layer.index] += len(chosen)
+            chosen = chosen[first_chosen :: Calibration.every]
+            self.evenness[layer.index] += _evenness(mean[0, :, chosen, :tokens], far[chosen])
 
         return take
 
@@ -89,4 +100,17 @@ class RecordingCache(PolicyCache):
             on_cpu = largest.to("cpu", torch.float32).contiguous().numpy()
             if not np.isfinite(on_cpu).all():
                 raise RuntimeError(f"layer {layer}: attention must be finite, is not; load the model in another dtype")
-            self.calibration.observe(layer, on_cpu)
+            self.calibration.observe(layer, on_cpu, self.evenness[layer].to("cpu", torch.float64).contiguous().numpy())
+
+
+def _evenness(rows: Tensor, far: Tensor) -> Tensor:
+    """Sums over queries, [KV heads, 2], as calibrate/evenness.hpp has them. rows: [KV heads, queries, tokens], far: [queries], how
+    many of the tokens are so far from the query that they count."""
+    enough = far - Calibration.sinks >= Calibration.fewest
+    rows, far = rows[:, enough], far[enough]
+    place = torch.arange(rows.shape[-1], device=rows.device)
+    rows = rows.float().masked_fill((place < Calibration.sinks) | (place >= far.unsqueeze(1)), 0)
+    paid = rows.sum(dim=-1)  # [KV heads, queries]
+    entropy = paid.log() - torch.xlogy(rows, rows).sum(dim=-1) / paid
+    even = (paid * (entropy.exp() / (far - Calibration.sinks)).clamp(max=1)).where(paid > 0, torch.zeros_like(paid))
+    return torch.stack([paid.sum(dim=-1), even.sum(dim=-1)], dim=-1)

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <numeric>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -77,7 +76,6 @@ class Calibration {
     std::vector<std::pair<std::int32_t, std::int32_t>> queries;
     for (const calibrate::PositionRange& range : passage.queries) queries.emplace_back(range.begin, range.end);
     recorder_.emplace(settings_.probe.input, static_cast<std::int32_t>(passage.context.size()), passage.queries);
-    last_query_ = passage.queries.back().end - 1;
     index_ = index;
     const std::size_t context = passage.context.size();
     std::vector<Token>& tokens = passage.context;
@@ -95,22 +93,18 @@ class Calibration {
         {layer, shape.kv_heads, key_size, value_size, {positions.data(), positions.size()}, keys.data(), values.data()});
   }
 
-  /// Who hands it over has taken the maximum over the queries, and left out those that are near: one row of the last query is
-  /// left.
-  void observe(int layer, const Floats2& largest) {
+  /// Who hands it over has taken the maximum over the queries, and left out those that are near; `evenness`: of each head, the
+  /// sums of calibrate::Evenness.
+  void observe(int layer, const Floats2& largest, const Doubles2& evenness) {
     const LayerDescription& shape = described(layer);
     const std::size_t context = recording().context_tokens();
     require(largest, static_cast<std::size_t>(shape.kv_heads), context, "largest attention");
-    std::vector<std::int32_t> positions(context);
-    std::iota(positions.begin(), positions.end(), 0);
-    for (int head = 0; head < shape.kv_heads; ++head)
-      recorder_->on_attention({layer,
-                               head,
-                               positions,
-                               {largest.data() + static_cast<std::size_t>(head) * context, context},
-                               1,
-                               context,
-                               last_query_});
+    require(evenness, static_cast<std::size_t>(shape.kv_heads), 2, "evenness");
+    for (int head = 0; head < shape.kv_heads; ++head) {
+      const double* const sums = evenness.data() + 2 * head;
+      recorder_->add(layer, head, {largest.data() + static_cast<std::size_t>(head) * context, context},
+                     calibrate::Evenness::of(sums[0], sums[1]));
+    }
   }
 
   void add() {
@@ -135,9 +129,9 @@ class Calibration {
       fitted = fit_->fit();
     }
     PolicyObject out;
-    out.policy.policy = std::make_shared<KeyProbePolicy>(fitted.probe, recency);
+    out.policy.policy = std::make_shared<KeyProbePolicy>(fitted.probe, recency, fitted.evenness);
     out.policy.selection.mode = SelectionMode::pooled;
-    return nb::make_tuple(std::move(out), fitted.penalty, fitted.explained, fitted.by_layer);
+    return nb::make_tuple(std::move(out), fitted.penalty, fitted.explained, fitted.by_layer, fitted.evenness);
   }
 
  private:
@@ -150,7 +144,8 @@ class Calibration {
       if (one.layer == layer) return one;
     throw std::invalid_argument("layer: must be one that the calibration was made with, is " + std::to_string(layer));
   }
-  static void require(const Floats2& rows, std::size_t count, std::size_t width, const char* what) {
+  template <class Rows>
+  static void require(const Rows& rows, std::size_t count, std::size_t width, const char* what) {
     if (rows.shape(0) != count || rows.shape(1) != width)
       throw std::invalid_argument(std::string(what) + ": must be [" + std::to_string(count) + "][" + std::to_string(width) +
                                   "], is [" + std::to_string(rows.shape(0)) + "][" + std::to_string(rows.shape(1)) + "]");
@@ -161,7 +156,6 @@ class Calibration {
   std::optional<calibrate::Recorder> recorder_;
   std::optional<calibrate::ProbeFit> fit_;  // made with the first recording: its sums can be large
   std::size_t index_ = 0;
-  std::int32_t last_query_ = 0;
 };
 
 }  // namespace
@@ -183,10 +177,13 @@ void bind_calibration(nb::module_& module) {
       .def("plan", &Calibration::plan, "within_training"_a)
       .def("begin", &Calibration::begin, "index"_a)
       .def("append", &Calibration::append, "layer"_a, "positions"_a, "keys"_a, "values"_a)
-      .def("observe", &Calibration::observe, "layer"_a, "largest"_a)
+      .def("observe", &Calibration::observe, "layer"_a, "largest"_a, "evenness"_a)
       .def("add", &Calibration::add)
       .def("fit", &Calibration::fit, "recency"_a)
-      .def_ro_static("near", &calibrate::Recorder::kNear);
+      .def_ro_static("near", &calibrate::Recorder::kNear)
+      .def_ro_static("sinks", &calibrate::Recorder::kSinks)
+      .def_ro_static("every", &calibrate::Recorder::kEvery)
+      .def_ro_static("fewest", &calibrate::Evenness::kFewest);
 }
 
 }  // namespace namm::python
