@@ -9,7 +9,7 @@ namespace namm::calibrate {
 /// even adds a mean over the text to the model, and a biased sample of its tokens misleads it (docs/calibrate.md).
 class Evenness {
  public:
-  /// Queries that see fewer tokens say nothing: of few, any attention is even.
+  /// Queries with fewer tokens say nothing, and are not counted: of few, any attention is even.
   static constexpr std::size_t kFewest = 64;
 
   /// One query's attention to some tokens, which need not add up to 1.

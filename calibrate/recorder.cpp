@@ -54,7 +54,8 @@ void Recorder::on_attention(const AttentionRows& rows) {
     const float* const attention = rows.attention.data() + static_cast<std::size_t>(row) * rows.stride;
     const std::size_t far = std::min(tokens, static_cast<std::size_t>(std::max(0, position - kNear)));
     for (std::size_t i = 0; i < far; ++i) largest[i] = std::max(largest[i], attention[i]);
-    if (far > kSinks && layer.queries[head]++ % kEvery == 0) layer.evenness[head].add({attention + kSinks, far - kSinks});
+    if (far >= kSinks + Evenness::kFewest && layer.queries[head]++ % kEvery == 0)
+      layer.evenness[head].add({attention + kSinks, far - kSinks});
   }
 }
 

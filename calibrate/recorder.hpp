@@ -38,7 +38,7 @@ class Recorder final : public Observer {
     std::vector<std::vector<float>> value_log_norms;
     std::size_t width = 0;
     std::vector<Evenness> evenness;    ///< [kv_head]
-    std::vector<std::size_t> queries;  ///< [kv_head]: how many counted
+    std::vector<std::size_t> queries;  ///< [kv_head]: how many had enough tokens for it
   };
   /// By index in the model.
   const std::map<int, Layer>& layers() const { return layers_; }

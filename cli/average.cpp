@@ -41,7 +41,8 @@ int run_average(const std::vector<std::string>& arguments) {
   options.add_options()("output,o", po::value<std::string>()->required()->value_name("FILE"),
                         "the policy file to write, in binary form if it ends in .safetensors; a file there is replaced")(
       "recency", po::value<float>()->value_name("R"),
-      "calibrated policies: the recency of the result, 0 to 4; default: the first file's");
+      "calibrated policies: the recency of the result, 0 to 4; default: the first file's. In files without evenness, of earlier "
+      "versions, it counts in all heads alike; 1 was usual there");
   add_general(options);
   const auto values = parse(
       arguments, options, "namm average FILE FILE... --output FILE [options]",

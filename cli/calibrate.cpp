@@ -1,5 +1,6 @@
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -247,6 +248,13 @@ void write_policy(const std::filesystem::path& path, const calibrate::Outcome& o
   load_policy_file(path);  // what was recorded is removed only once its policy can be read
 }
 
+/// Without it the recency is without effect.
+void warn_of_no_evenness(const std::vector<float>& evenness) {
+  if (std::all_of(evenness.begin(), evenness.end(), [](float head) { return head == 0; }))
+    spdlog::warn("length: texts must have {} tokens or more for the age of tokens to count, have fewer; give longer ones",
+                 calibrate::Recorder::kSinks + calibrate::Evenness::kFewest);
+}
+
 /// A policy that lies in its folder is made, whether or not it can be kept.
 void keep_as_own(const std::filesystem::path& policy, const std::filesystem::path& model) {
   try {
@@ -316,6 +324,7 @@ int run_calibrate(const std::vector<std::string>& arguments) {
     throw std::runtime_error(
         "calibrate: stopped before the first text was recorded; nothing of it is kept, the same command begins it again");
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  warn_of_no_evenness(outcome.fit.evenness);
   const auto recency = (*values)["recency"].as<float>();
   write_policy(folder / policy_name, outcome, recency, memory, settings.identity, host.architecture);
   // what an earlier call left in the other form is less than this

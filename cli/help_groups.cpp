@@ -73,7 +73,7 @@ constexpr Layout kLayouts[] = {
      kAverage,
      {{{"the mean of three seeds", "namm average run1/policy.json run2/policy.json run3/policy.json --output mean.json"},
        {"of calibrated policies, with another recency",
-        "namm average probe1/policy.json probe2/policy.json --recency 2 --output mean.json"}}}},
+        "namm average probe1/policy.json probe2/policy.json --recency 1 --output mean.json"}}}},
     {"trace",
      kTrace,
      {{{"eight prompts per task to evolve on without the model",

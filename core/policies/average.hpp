@@ -8,7 +8,7 @@ namespace namm {
 
 /// Throws std::invalid_argument, naming the field, unless the parameters of both mean the same: one kind of policy with equal
 /// features, normalisation and calibrated policy; calibrated policies with the same layers, heads and recency, each with its own
-/// probe.
+/// probe and, all or none, evenness.
 void require_averageable(const Policy& first, const Policy& other);
 
 /// A copy of the first policy with the mean of all policies' parameters, summed in double precision. Evolution of many

@@ -15,11 +15,11 @@ class JsonFields;
 /// its head, what that head's attention is worth to the model. Comparable across heads, so made for pooled budgets. Reads no
 /// attention. Heads that attend evenly to all tokens are misled by those that score best from anywhere, and not by the newest
 /// (docs/calibrate.md): within each head the worths are handed out anew, the largest to the token that is best by
-/// worth - recency x evenness of the head x ln(1 + age / 64), and so on; the age in tokens, 0 of the newest. What a head is worth
-/// beside the others stays. Policies of earlier versions have no evenness: there recency x ln(1 + age / 64) is taken from every
-/// token's worth, across heads, too.
-/// `namm calibrate` fits the probe, measures the evenness and sets the recency; the offsets, one per (layer, KV head), begin as
-/// zeros and are what evolution changes.
+/// worth - recency x evenness of the head x ln(1 + age / 64), and so on; the age in tokens, 0 of the newest. So what the tokens
+/// that a head holds are worth together, beside those of other heads, does not depend on their age. Policies of earlier versions
+/// have no evenness: there recency x ln(1 + age / 64) is taken from every token's worth, across heads, too. `namm calibrate` fits
+/// the probe, measures the evenness and sets the recency; the offsets, one per (layer, KV head), begin as zeros and are what
+/// evolution changes.
 class KeyProbePolicy final : public Policy {
  public:
   /// `evenness`: of the heads of the probe's layers, in their order, each 0 to 1; or none. Throws as check_recency(), and

@@ -40,6 +40,8 @@ for seed in 1 2 3; do
     how=(--output "probe-$seed")
     [ ! -e "probe-$seed/calibration.state" ] || how=(--resume "probe-$seed")
     "$namm" calibrate --no-keep --model "$model" "${how[@]}" --seed "$seed" --workers 2
+    # the recency that the tables have
+    python3 "$root/experiments/recency/earlier.py" "probe-$seed/policy.json" "probe-$seed/policy.json"
   }
   mkdir -p "plain-$seed" "offsets-plain-then-$seed"
   set_recency 0 "probe-$seed" "plain-$seed"

@@ -1,25 +1,30 @@
 #!/usr/bin/env python3
-"""Two policies beside each other on the same 20 prompts: how much less per token the first loses of the gold answer's
-log-likelihood, with the 95 % t interval of the paired differences; by task, and over the mean of the tasks. Standard library only.
+"""Two policies beside each other on the same 8, 12 or 20 prompts: how much less per token the first loses of the gold answer's
+log-likelihood, with the 95 % t interval of the paired differences; by budget and by task and length, and over their mean (prompts
+of one number are alike in all lengths, so they are one). Standard library only.
 
   python3 experiments/headline/paired.py RECORDS POLICY OTHER
 """
 import json, math, statistics, sys
 
-T_19 = 2.0930  # quantile of Student's t, 19 degrees of freedom, 97.5 %
+T = {8: 2.3646, 12: 2.2010, 20: 2.0930}  # quantiles of Student's t, 97.5 %, by the number of prompts
 
 records, policy, other = sys.argv[1:]
-rows = {(r["policy"], r["task"]): r["prompts"]["answer_log_likelihood"] for r in map(json.loads, open(records))}
+rows = {}
+for r in map(json.loads, open(records)):
+    if r["policy"] in (policy, other):
+        rows[r["budget"], r["task"], r["length_tokens"], r["policy"]] = r["prompts"]["answer_log_likelihood"]
 
 
 def line(name, values):
-    assert len(values) == 20
-    mean, half = statistics.mean(values), T_19 * statistics.stdev(values) / math.sqrt(len(values))
-    return f"{name:16} {mean:+.3f} [{mean - half:+.3f}, {mean + half:+.3f}]"
+    mean, half = statistics.mean(values), T[len(values)] * statistics.stdev(values) / math.sqrt(len(values))
+    return f"{name:32} {mean:+.3f} [{mean - half:+.3f}, {mean + half:+.3f}]"
 
 
-gains = {task: [a - b for a, b in zip(rows[policy, task], rows[other, task])] for _, task in rows}
-for task, values in gains.items():
-    print(line(task, values))
-if len(gains) > 1:
-    print(line("mean of tasks", [statistics.mean(of) for of in zip(*gains.values())]))
+for budget in sorted({key[0] for key in rows}):
+    gains = {key[1:3]: [a - b for a, b in zip(rows[(budget, *key[1:3], policy)], rows[(budget, *key[1:3], other)])]
+             for key in rows if key[0] == budget}
+    for (task, length), values in gains.items():
+        print(line(f"{budget:6} {task}, {length}", values))
+    if len(gains) > 1:
+        print(line(f"{budget:6} mean of tasks", [statistics.mean(of) for of in zip(*gains.values())]))

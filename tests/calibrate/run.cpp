@@ -220,19 +220,28 @@ TEST_CASE("What several workers had recorded when one failed or they were stoppe
 TEST_CASE("A calibration that was stopped and resumed gives the same probe, bit for bit") {
   const Folder folder;
   HostPool pool = pool_of(1);
-  const nlohmann::json whole = run(settings_in(folder.path), pool).fit.probe->to_json();
+  const auto long_enough = [&] {
+    Settings out = settings_in(folder.path);
+    out.lengths = {100, 150};  // for evenness
+    return out;
+  };
+  const ProbeFit::Result fitted = run(long_enough(), pool).fit;
+  const nlohmann::json whole = fitted.probe->to_json();
+  const std::vector<float> even = fitted.evenness;
+  CHECK(even.at(0) > 0);
   const std::size_t tokens = evaluated(pool);
   std::atomic<bool> stop = false;
   const Outcome part = run(
-      settings_in(folder.path), pool, [&](std::size_t done, std::size_t) { stop = done == 3; }, &stop);
+      long_enough(), pool, [&](std::size_t done, std::size_t) { stop = done == 3; }, &stop);
   CHECK(part.stopped);
   CHECK(part.recordings == 3);
   CHECK(part.fit.probe);
   CHECK(part.fit.probe->to_json() != whole);
-  Settings rest = settings_in(folder.path);
+  Settings rest = long_enough();
   rest.resume = true;
   const Outcome resumed = run(rest, pool);
   CHECK(resumed.recordings == 6);
+  CHECK(resumed.fit.evenness == even);
   CHECK(evaluated(pool) == 2 * tokens);  // the part and the rest, no text twice
   CHECK(resumed.fit.probe->to_json() == whole);
 }

@@ -153,6 +153,19 @@ TEST_CASE("calibrate says what is wrong in one line, before it works") {
   CHECK(read(folder / "q/policy.json") == "{}");
 }
 
+TEST_CASE("calibrate says when texts are too short for the age of tokens to count") {
+  NAMM_NEED_HOST(host);
+  const Folder folder;
+  for (const char* const length : {"48", "256"}) {
+    const Outcome outcome = run_program({"calibrate", "--model", host, "--output", folder / length, "--texts", "3", "--length",
+                                         length, "--input", "key", "--read-out", "linear", "--no-keep", "--quiet"});
+    CAPTURE(outcome.err);
+    REQUIRE(outcome.code == 0);
+    CHECK((outcome.err.find("texts must have 68 tokens or more for the age of tokens to count") != std::string::npos) ==
+          (length == std::string("48")));
+  }
+}
+
 TEST_CASE("calibrate: what was stopped is resumed with --resume alone, and comes to the same") {
   NAMM_NEED_HOST(host);
   const Folder folder;

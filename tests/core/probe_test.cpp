@@ -233,6 +233,14 @@ TEST_CASE("A key probe that knows how evenly heads attend orders their tokens an
     policy->score(tokens, few);
     CHECK(std::is_permutation(few.begin(), few.end(), content.begin(), content.begin() + static_cast<std::ptrdiff_t>(count)));
   }
+  // old tokens whose scores a huge newest position makes equal: the newer one gets the larger worth
+  const std::vector<std::int32_t> far = {0, 1, 1 << 30};
+  const std::vector<float> nearly = {2, 1.9999999f, 0};
+  tokens.positions = far;
+  tokens.content = nearly;
+  std::vector<float> tied(3);
+  policy->score(tokens, tied);
+  CHECK(tied == std::vector<float>{0, 1.9999999f, 2});
   // without recency nothing moves, and evenness is kept for when there is one again
   const auto without = with_recency(*policy, 0);
   tokens.positions = positions;

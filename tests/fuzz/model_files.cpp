@@ -54,7 +54,7 @@ void write_tensors(const std::filesystem::path& folder) {
   probe.policy = std::make_shared<KeyProbePolicy>(
       std::make_shared<TokenProbe>(ProbeInput::layer, std::vector<ProbeLayer>{{0, 1, 2, 2, {1, 2, 3, 4, 5}, scale, {1, 2, 3, 4}},
                                                                               {2, 1, 1, 1, {1, 2, 3}}}),
-      1.0f);
+      1.0f, std::vector<float>{0.5f, 0.25f});
   write(probe, "probe");
 }
 

@@ -88,7 +88,7 @@ def write_policy(path, a):
         "version": 1,
         "kind": "key-probe",
         "interval_tokens": 512,
-        "policy": {"probe": {"input": "layer", "layers": layers}, "recency": 0.0},
+        "policy": {"probe": {"input": "layer", "layers": layers}, "recency": 2.0, "evenness": [0.5] * sum(layer["kv_heads"] for layer in layers)},
         "selection": {"budget": "25%", "mode": "uniform", "recent": 16, "sinks": 4},
         "spectrogram": {"decay": 0.99, "fft_size": 32, "hop": 16},
     }

@@ -129,7 +129,8 @@ def test_the_policy_in_binary_form_is_the_same(make_model, tokenizer, tmp_path):
 
 def test_the_folder_holds_what_the_program_writes(make_model, tokenizer, tmp_path, capsys):
     model = make_model("llama")
-    policy = namm.calibrate(model, tokenizer, output=str(tmp_path / "probe"), texts=4, lengths=[64], recency=0.5)
+    with pytest.warns(UserWarning, match="texts must have 68 tokens or more for the age of tokens to count"):
+        policy = namm.calibrate(model, tokenizer, output=str(tmp_path / "probe"), texts=4, lengths=[64], recency=0.5)
     assert sorted(path.name for path in (tmp_path / "probe").iterdir()) == ["calibration.json", "policy.json"]
     assert namm.Policy(str(tmp_path / "probe")).json == policy.json and json.loads(policy.json)["recency"] == 0.5
     summary = json.loads((tmp_path / "probe" / "calibration.json").read_text())
@@ -138,6 +139,7 @@ def test_the_folder_holds_what_the_program_writes(make_model, tokenizer, tmp_pat
     provenance = json.loads((tmp_path / "probe" / "policy.json").read_text())["provenance"]
     assert provenance["model"] == "LlamaForCausalLM" and provenance["architecture"] == "llama" and provenance["recorded"] == 4
     assert "transformers" in provenance["runtime"] and provenance["dtype"] == "float32" and provenance["date"]
+    assert summary["evenness"] == policy.evenness == [0] * 6
     lines = capsys.readouterr().err.splitlines()
     assert "4 texts" in lines[0] and "variance explained on held-out texts" in lines[-1]
 

@@ -9,6 +9,7 @@ import math
 import os
 import sys
 import time
+import warnings
 from typing import Any, Iterator, Sequence
 
 import torch
@@ -100,6 +101,9 @@ def calibrate(
                 bar.show("recording", index + 1, plan["texts"])
             bar.show("fitting", plan["texts"], plan["texts"])
             fitted, penalty, explained, by_layer, evenness = calibration.fit(recency)
+        if not any(evenness):
+            fewest = Calibration.sinks + Calibration.fewest
+            warnings.warn(f"lengths: texts must have {fewest} tokens or more for the age of tokens to count, have fewer; give longer ones", stacklevel=2)
         policy = CalibratedPolicy(fitted.with_budget("25%"))
         policy.penalty, policy.explained, policy.explained_by_layer, policy.evenness = penalty, explained, by_layer, evenness
         policy.seconds = time.monotonic() - start

@@ -77,8 +77,7 @@ class RecordingCache(PolicyCache):
             begin = batch.before[0] + first
             own = torch.arange(begin, begin + count, device=mean.device).unsqueeze(1)
             counts = torch.arange(tokens, device=mean.device).unsqueeze(0) < own - Calibration.near
-            asks = torch.stack([(own >= a) & (own < b) for a, b in self.queries]).any(dim=0)
-            counts &= asks
+            counts &= torch.stack([(own >= a) & (own < b) for a, b in self.queries]).any(dim=0)
             paid = mean[0, :, :, :tokens].masked_fill(~counts, 0).amax(dim=1)
             if layer.index not in self.largest:
                 self.largest[layer.index] = mean.new_zeros((mean.shape[1], self.context))
@@ -86,31 +85,36 @@ class RecordingCache(PolicyCache):
                 self.counted[layer.index] = 0
             held = self.largest[layer.index][:, :tokens]
             held.copy_(torch.maximum(held, paid))
-            far = (own.squeeze(1) - Calibration.near).clamp(max=tokens)
-            chosen = torch.nonzero(asks.squeeze(1) & (far > Calibration.sinks)).squeeze(1)
-            first_chosen = -self.counted[layer.index] % Calibration.every
-            self.counted[layer.index] += len(chosen)
-            chosen = chosen[first_chosen :: Calibration.every]
-            self.evenness[layer.index] += _evenness(mean[0, :, chosen, :tokens], far[chosen])
+            for query in self._even_queries(layer.index, begin, count, tokens):
+                far = min(tokens, begin + query - Calibration.near)
+                self.evenness[layer.index] += _evenness(mean[0, :, query, Calibration.sinks : far])
 
         return take
+
+    def _even_queries(self, layer: int, begin: int, count: int, tokens: int) -> list[int]:
+        """Numbers of those among `count` queries, the first at position `begin`, on which evenness is measured."""
+        fewest = Calibration.sinks + Calibration.fewest
+        asks = [
+            query
+            for query in range(count)
+            if min(tokens, begin + query - Calibration.near) >= fewest and any(a <= begin + query < b for a, b in self.queries)
+        ]
+        first = -self.counted[layer] % Calibration.every
+        self.counted[layer] += len(asks)
+        return asks[first :: Calibration.every]
 
     def hand_over(self) -> None:
         for layer, largest in self.largest.items():
             on_cpu = largest.to("cpu", torch.float32).contiguous().numpy()
             if not np.isfinite(on_cpu).all():
                 raise RuntimeError(f"layer {layer}: attention must be finite, is not; load the model in another dtype")
-            self.calibration.observe(layer, on_cpu, self.evenness[layer].to("cpu", torch.float64).contiguous().numpy())
+            self.calibration.observe(layer, on_cpu, self.evenness[layer].to("cpu").double().contiguous().numpy())
 
 
-def _evenness(rows: Tensor, far: Tensor) -> Tensor:
-    """Sums over queries, [KV heads, 2], as calibrate/evenness.hpp has them. rows: [KV heads, queries, tokens], far: [queries], how
-    many of the tokens are so far from the query that they count."""
-    enough = far - Calibration.sinks >= Calibration.fewest
-    rows, far = rows[:, enough], far[enough]
-    place = torch.arange(rows.shape[-1], device=rows.device)
-    rows = rows.float().masked_fill((place < Calibration.sinks) | (place >= far.unsqueeze(1)), 0)
-    paid = rows.sum(dim=-1)  # [KV heads, queries]
-    entropy = paid.log() - torch.xlogy(rows, rows).sum(dim=-1) / paid
-    even = (paid * (entropy.exp() / (far - Calibration.sinks)).clamp(max=1)).where(paid > 0, torch.zeros_like(paid))
-    return torch.stack([paid.sum(dim=-1), even.sum(dim=-1)], dim=-1)
+def _evenness(paid: Tensor) -> Tensor:
+    """Of one query, [KV heads, tokens]: what calibrate/evenness.hpp sums up, [KV heads, 2]."""
+    paid = paid.float()
+    total = paid.sum(dim=-1)
+    entropy = total.log() - torch.xlogy(paid, paid).sum(dim=-1) / total
+    even = (total * (entropy.exp() / paid.shape[-1]).clamp(max=1)).where(total > 0, torch.zeros_like(total))
+    return torch.stack([total, even], dim=-1)
