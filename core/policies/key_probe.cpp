@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <stdexcept>
@@ -35,6 +36,8 @@ void hand_out(std::span<const float> worth, std::span<float> scores) {
   std::vector<float> ascending(worth.begin(), worth.end());
   std::sort(ascending.begin(), ascending.end(),
             [](float a, float b) { return detail::ordered_bits(a) < detail::ordered_bits(b); });  // a total order, whatever comes
+  for (std::size_t i = 1; i < ascending.size(); ++i)  // equal ones must not be told apart by anything else
+    if (ascending[i] <= ascending[i - 1]) ascending[i] = std::nextafter(ascending[i - 1], std::numeric_limits<float>::infinity());
   for (std::size_t i = 0; i < order.size(); ++i) scores[order[i] & 0xffffffffu] = ascending[i];
 }
 

@@ -158,7 +158,7 @@ TEST_CASE("calibrate says when texts are too short for the age of tokens to coun
   const Folder folder;
   for (const char* const length : {"48", "256"}) {
     const Outcome outcome = run_program({"calibrate", "--model", host, "--output", folder / length, "--texts", "3", "--length",
-                                         length, "--input", "key", "--read-out", "linear", "--no-keep", "--quiet"});
+                                         length, "--input", "key", "--read-out", "linear", "--no-keep"});
     CAPTURE(outcome.err);
     REQUIRE(outcome.code == 0);
     CHECK((outcome.err.find("texts must have 68 tokens or more for the age of tokens to count") != std::string::npos) ==
