@@ -13,7 +13,7 @@ namespace {
 /// What the parameters belong to, without their values: an object of fields as in the policy file.
 nlohmann::json meaning_of(const Policy& policy) {
   if (const auto* const calibrated = dynamic_cast<const KeyProbePolicy*>(&policy)) {
-    // probes fitted to other texts estimate the same, so offsets of their heads mean the same; so does what evenness was measured
+    // probes and evenness measured on other texts estimate the same, so offsets of their heads mean the same
     nlohmann::json layers = nlohmann::json::array();
     for (const ProbeLayer& layer : calibrated->probe()->layers())
       layers.push_back({layer.layer, layer.kv_heads, layer.key_size, layer.value_size});
